@@ -1,0 +1,8 @@
+"""The games a society can play, one file each."""
+
+from agentsim.core.games.donor import DonorGame, DonorPlay, Punishment
+
+__all__ = ["DonorGame", "DonorPlay", "Game", "Punishment"]
+
+Game = DonorGame
+"""A second game turns this into `Annotated[DonorGame | Other, Field(discriminator="kind")]`."""

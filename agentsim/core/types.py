@@ -1,0 +1,280 @@
+"""The core's vocabulary: agents, what they are asked, what they answer, and the facts that follow.
+
+Units of resources are plain floats >= 0; a *fraction* is an amount over the donor's resources before the act, in [0, 1].
+Generations, games and rounds count from 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Act",
+    "ActSpec",
+    "Advice",
+    "Agent",
+    "Answer",
+    "AnswerSpec",
+    "DecisionView",
+    "Donated",
+    "Event",
+    "GameEnded",
+    "GenerationEnded",
+    "Missed",
+    "Problem",
+    "Punished",
+    "Reading",
+    "Request",
+    "Rules",
+    "StrategyFormed",
+    "StrategyView",
+    "TextSpec",
+    "TraceItem",
+    "Value",
+    "View",
+]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields and numbers that are not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+Act = Literal["give", "punish"]
+Problem = Literal["unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off"]
+"""Why a reply was not taken as an answer."""
+Reading = Literal["plain", "percent"]
+"""How an amount was written: in units, or as a percentage of the donor's own resources."""
+
+
+class Agent(Value):
+    """One member of a society."""
+
+    id: str
+    """`<generation born>_<index>`; kept as long as the agent lives."""
+    born: int
+    """The generation it joined in."""
+    model: str
+    """The player behind it, as `provider/model` or `scripted/policy`."""
+    strategy: str | None
+    """What it follows, in its own words; `None` where it never stated one that could be read."""
+    parents: tuple[str, ...] = ()
+    """The survivors whose strategies it was shown, best first."""
+
+
+# --- what is asked -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What every agent is told about the game, and nothing that it is not."""
+
+    endowment: float
+    multiplier: float
+    punishment_effect: float | None
+    """Units removed for each unit spent on punishing; `None` where nobody may punish."""
+    trace_depth: int
+    """How many past donor turns a donor is shown at most."""
+    survival_fraction: float
+    """Share of the agents that survives a generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceItem:
+    """One past donor turn, as it is shown to a donor."""
+
+    round: int
+    donor: str
+    recipient: str
+    act: Act | None
+    """`None`: the turn passed without a decision that could be read."""
+    fraction: float | None
+    """Share of its resources the donor gave or spent; `None` without an act, or where it had nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One survivor's strategy as a newborn sees it."""
+
+    agent: str
+    strategy: str | None
+    score: float | None
+    """Its score, or `None` where the scenario hides scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyView:
+    """What an agent knows when it forms its strategy."""
+
+    name: str
+    generation: int
+    rules: Rules
+    advice: tuple[Advice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """What a donor knows when it decides."""
+
+    name: str
+    generation: int
+    round: int
+    rules: Rules
+    strategy: str | None
+    resources: float
+    recipient: str
+    recipient_resources: float
+    trace: tuple[TraceItem, ...]
+    """Newest first; a chain through partners, not the recipient's own history."""
+
+
+View = StrategyView | DecisionView
+
+
+@dataclass(frozen=True, slots=True)
+class ActSpec:
+    """The answer must be one of `acts` with an amount in [0, high]."""
+
+    acts: tuple[Act, ...]
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """The answer is the text behind the prompt set's strategy marker, cut at `max_chars`."""
+
+    max_chars: int
+
+
+AnswerSpec = ActSpec | TextSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question to one agent; `key` names it for ever."""
+
+    key: str
+    """`g3/strategy/3_4` or `g3/game1/r04/2_4` (generation, game, round, donor)."""
+    agent: str
+    view: View
+    spec: AnswerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A checked answer, or the note that none could be read."""
+
+    act: Act | None = None
+    amount: float | None = None
+    """Units given, or spent on punishing; within the spec's range."""
+    text: str | None = None
+    reading: Reading = "plain"
+    is_cut: bool = False
+    """Whether `text` was longer than allowed and lost its end."""
+    problem: Problem | None = None
+    """Why the last reply was not readable; `None` for a valid answer."""
+    replaced_by: Literal["pass", "zero"] | None = None
+    """The scenario's fallback where no readable answer came."""
+    attempts: int = 1
+    """How often the agent was asked."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the agent itself said so."""
+        return self.problem is None
+
+
+# --- what follows: the facts in the log ----------------------------------------------------------------------------
+
+
+class StrategyFormed(Value):
+    """An agent joined; its strategy holds for life."""
+
+    type: Literal["strategy_formed"] = "strategy_formed"
+    key: str
+    generation: int
+    agent: Agent
+    is_cut: bool = False
+    """Whether the strategy was cut at the stated length."""
+    problem: Problem | None = None
+    """Why no strategy was read; `agent.strategy` is then `None`."""
+    attempts: int = 1
+
+
+class Encounter(Value):
+    """What all three outcomes of one donor-recipient encounter share."""
+
+    key: str
+    generation: int
+    game: int
+    round: int
+    donor: str
+    recipient: str
+    donor_before: float
+    donor_after: float
+    recipient_before: float
+    recipient_after: float
+    problem: Problem | None = None
+    """Why the donor's reply was not readable; `None` where the donor itself decided."""
+    attempts: int = 1
+
+
+class Donated(Encounter):
+    """The donor gave; the recipient received `multiplier` times as much."""
+
+    type: Literal["donated"] = "donated"
+    amount: float
+    fraction: float | None
+    """`None` where the donor had nothing to give."""
+    reading: Reading = "plain"
+    replaced_by: Literal["zero"] | None = None
+    """`zero`: no answer could be read and the scenario counts that as a gift of nothing."""
+
+
+class Punished(Encounter):
+    """The donor spent units to take some away from the recipient."""
+
+    type: Literal["punished"] = "punished"
+    amount: float
+    """Units the donor spent."""
+    fraction: float | None
+    removed: float
+    """Units the recipient lost: at most what it had."""
+    reading: Reading = "plain"
+
+
+class Missed(Encounter):
+    """No decision could be read: nothing moved, and the encounter counts as missing data."""
+
+    type: Literal["missed"] = "missed"
+
+
+class GameEnded(Value):
+    """Final resources of one game."""
+
+    type: Literal["game_ended"] = "game_ended"
+    generation: int
+    game: int
+    resources: dict[str, float]
+
+
+class GenerationEnded(Value):
+    """Scores of a generation and who of it survives."""
+
+    type: Literal["generation_ended"] = "generation_ended"
+    generation: int
+    mean_final_resources: float
+    """The reported score: mean over agents of final resources, averaged over the generation's games."""
+    scores: dict[str, float]
+    """What selection saw, agent by agent."""
+    survivors: tuple[str, ...]
+    """Best first; empty after the last generation, where nobody is selected."""
+
+
+Event = Annotated[
+    StrategyFormed | Donated | Punished | Missed | GameEnded | GenerationEnded, Field(discriminator="type")
+]

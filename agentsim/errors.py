@@ -1,0 +1,106 @@
+"""Every error agentsim raises on purpose.
+
+    AgentsimError
+    ├── ScenarioError           the user's file, option or template is wrong: where, what, what instead
+    ├── ModelFileError          weights are missing, damaged or cannot be fetched
+    ├── ProviderError           a model was asked and did not answer
+    │   ├── TransientError      asking again may help
+    │   │   ├── RateLimited     the account was told to slow down
+    │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
+    │   └── FatalProviderError  asking again cannot help
+    │       ├── AuthError       the key is missing or refused
+    │       └── BadRequest      the model or a parameter is refused
+    ├── AnswerError             a readable answer never came and the scenario says `then: stop`
+    └── LogError                a run's log cannot be used
+        ├── LogLocked           another process is writing it
+        ├── SchemaError         it was written by another version of the log format
+        └── ReplayMismatch      its facts do not follow from its replies under this code and scenario
+
+The type of a `ProviderError` is the retry decision. Messages quote foreign text with `!r`, name the remedy and
+never hold a key.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AgentsimError",
+    "AnswerError",
+    "AuthError",
+    "BadRequest",
+    "FatalProviderError",
+    "LogError",
+    "LogLocked",
+    "ModelFileError",
+    "ProviderError",
+    "RateLimited",
+    "ReplayMismatch",
+    "ScenarioError",
+    "SchemaError",
+    "TransientError",
+    "Unavailable",
+]
+
+
+class AgentsimError(Exception):
+    """Base of every error whose message is written for a person; the CLI prints it without a traceback."""
+
+
+class ScenarioError(AgentsimError):
+    """A scenario file, a command-line setting or a prompt template is wrong; the message says where and what instead."""
+
+
+class ModelFileError(AgentsimError):
+    """The weights of an embedded model are missing, damaged or cannot be fetched."""
+
+
+class ProviderError(AgentsimError):
+    """A model was asked and gave no answer; never to be read as a behaviour of the model."""
+
+
+class TransientError(ProviderError):
+    """Asking again may help."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        """Seconds the server asked to wait, if it did; always finite and >= 0."""
+
+
+class RateLimited(TransientError):
+    """The account was told to slow down (HTTP 429)."""
+
+
+class Unavailable(TransientError):
+    """Time-out, lost connection, server fault (5xx, 529), or a body that cannot be read."""
+
+
+class FatalProviderError(ProviderError):
+    """Asking again cannot help; the run stops and can be resumed once the cause is mended."""
+
+
+class AuthError(FatalProviderError):
+    """The key is missing or refused, or the account may not use this model (401, 403)."""
+
+
+class BadRequest(FatalProviderError):
+    """The model name or a parameter is refused (400, 404, 422 and other 4xx)."""
+
+
+class AnswerError(AgentsimError):
+    """No readable answer within the scenario's attempts, and the scenario says `on_invalid: {then: stop}`."""
+
+
+class LogError(AgentsimError):
+    """A run's log cannot be used."""
+
+
+class LogLocked(LogError):
+    """Another process is writing this run."""
+
+
+class SchemaError(LogError):
+    """The log was written in another version of the log format."""
+
+
+class ReplayMismatch(LogError):
+    """The logged facts do not follow from the logged replies: the code, the scenario or the log has changed."""

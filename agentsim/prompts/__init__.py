@@ -1,0 +1,143 @@
+"""Prompt sets: folders of templates that turn a request into the messages a model reads.
+
+A set holds the five files named in `TEMPLATES`. `default` ships with agentsim; any folder of the user's with the same
+files can take its place. Templates are Jinja, sandboxed; an unknown name in one is an error, not an empty string.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from agentsim.core.types import ActSpec, Problem, Request, StrategyView
+from agentsim.errors import ScenarioError
+from agentsim.prompts.parsing import ANSWER_MARKER, STRATEGY_MARKER, parse
+from agentsim.providers.base import Message
+
+__all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "quoted"]
+
+TEMPLATES = ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md")
+"""The system message; a strategy in generation 1; a newborn's later; a donor's decision; after an unreadable reply."""
+
+MAX_TEMPLATE_BYTES = 100_000
+
+
+class PromptSet:
+    """A loaded set of templates.
+
+    Raises:
+        ScenarioError: a file is missing, too large or no valid template.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        environment.filters.update(quoted=quoted, units=units, percent=percent)
+        sources = {name: _read(folder / name) for name in TEMPLATES}
+        self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
+        """SHA-256 over the names and texts of all templates."""
+        self._templates = {}
+        for name, source in sources.items():
+            try:
+                self._templates[name] = environment.from_string(source)
+            except TemplateSyntaxError as error:
+                raise ScenarioError(f"{folder / name}:{error.lineno}: {error.message}; mend the template") from error
+
+    def messages(self, request: Request) -> tuple[Message, ...]:
+        """Return what the agent reads: the rules, which never change within a run, then the question."""
+        facts: dict[str, Any] = asdict(request.view)
+        if isinstance(request.view, StrategyView):
+            name = "later-strategy.md" if request.view.advice else "first-strategy.md"
+        else:
+            name = "decision.md"
+        facts["can_punish"] = request.view.rules.punishment_effect is not None
+        facts["marker"] = ANSWER_MARKER if isinstance(request.spec, ActSpec) else STRATEGY_MARKER
+        rules = {"rules": facts["rules"], "can_punish": facts["can_punish"]}
+        return (
+            Message(role="system", content=self._render("rules.md", rules)),
+            Message(role="user", content=self._render(name, facts)),
+        )
+
+    def ask_again(self, request: Request, problem: Problem) -> Message:
+        """Return the message that follows an unreadable reply."""
+        spec = request.spec
+        facts = {
+            "problem": problem,
+            "marker": ANSWER_MARKER if isinstance(spec, ActSpec) else STRATEGY_MARKER,
+            "is_decision": isinstance(spec, ActSpec),
+            "can_punish": isinstance(spec, ActSpec) and "punish" in spec.acts,
+            "resources": spec.high if isinstance(spec, ActSpec) else None,
+        }
+        return Message(role="user", content=self._render("ask-again.md", facts))
+
+    def _render(self, name: str, facts: dict[str, Any]) -> str:
+        try:
+            return self._templates[name].render(facts).strip()
+        except (TemplateError, TypeError, ArithmeticError) as error:
+            line = _template_line(error)
+            raise ScenarioError(
+                f"{self._folder / name}{f':{line}' if line else ''}: {error}; known here: {', '.join(sorted(facts))}"
+            ) from error
+
+
+def load_prompt_set(name_or_folder: str | Path) -> PromptSet:
+    """Return the shipped set of that name (`default`) or the set in that folder."""
+    if name_or_folder == "default":
+        return PromptSet(Path(__file__).parent / "default")
+    return PromptSet(Path(name_or_folder))
+
+
+def quoted(text: str) -> str:
+    """Return foreign text on one line between quotation marks that it cannot close.
+
+    Control and format characters (line breaks, escapes, direction marks) become spaces; quotes and backslashes are escaped.
+    """
+    visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
+    return json.dumps(re.sub(r"\s+", " ", visible).strip(), ensure_ascii=False)
+
+
+def units(amount: float) -> str:
+    """Return an amount with at most two decimals, rounded down so that what is shown can be given."""
+    shown = math.floor(amount * 100 + 1e-6) / 100
+    return f"{shown:.2f}".rstrip("0").rstrip(".")
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in [0, 1] as a percentage with at most one decimal, as `50%`."""
+    return f"{fraction * 100:.1f}".removesuffix(".0") + "%"
+
+
+def _read(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ScenarioError(
+            f"{path}: cannot be read ({error.strerror}); a prompt set holds {', '.join(TEMPLATES)}"
+        ) from error
+    if len(data) > MAX_TEMPLATE_BYTES:
+        raise ScenarioError(f"{path}: {len(data)} bytes; a template may have {MAX_TEMPLATE_BYTES}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _template_line(error: BaseException) -> int | None:
+    """Return the template's line the error arose in, from the traceback that Jinja rewrites."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+

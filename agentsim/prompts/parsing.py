@@ -1,0 +1,160 @@
+"""From a model's text to a checked `Answer`: read what is clear, name what is not, guess nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from agentsim.core.types import Act, ActSpec, Answer, AnswerSpec, Problem, Reading, TextSpec
+from agentsim.providers.base import Completion
+
+__all__ = ["ANSWER_MARKER", "STRATEGY_MARKER", "parse"]
+
+ANSWER_MARKER = "Answer:"
+"""What a donor is asked to write before its decision."""
+STRATEGY_MARKER = "My strategy will be"
+"""What an agent is asked to write before its strategy."""
+
+ROUNDING = 1e-9
+"""Relative slack for an amount at the edge of its range."""
+
+_ANSWER = re.compile(r"\b(?:final\s+)?answer\s*(?:is\s*)?[:=]", re.IGNORECASE)
+_STRATEGY = re.compile(r"my\s+strategy\s+will\s+be", re.IGNORECASE)
+_EMPHASIS = re.compile(r"[*`]|\\boxed|\\text|(?<!\w)_|_(?!\w)")
+_BRACKETS = re.compile(r"[<>\[\]{}\\]")
+_NAME = re.compile(r"\b\d+_\d+\b")
+_COUNTED = re.compile(r"\b(?:round|generation|game)s?\s*#?\s*\d+\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<![\w.,])(?P<sign>[-+−–]\s?)?(?:[$€£]\s?)?(?P<digits>\d[\d,.'\u202f\u00a0]*|\.\d+)(?P<exponent>e[+-]?\d+)?"
+    r"(?!\w)\s?(?P<percent>%|percent\b|per cent\b)?",
+    re.IGNORECASE,
+)
+_NEGATION = re.compile(r"\b(?:not|never|no|won't|don't|cannot|can't|instead of|rather than)\b", re.IGNORECASE)
+_GIVE = re.compile(r"\b(?:giv(?:e|es|ing)|gave|donat(?:e|es|ing|ion))\b", re.IGNORECASE)
+_PUNISH = re.compile(r"\b(?:punish(?:es|ing|ment)?)\b", re.IGNORECASE)
+_NOTHING = re.compile(r"(?:i\s+)?(?:(?:will\s+)?(?:give|donate)\s+)?(?:nothing|none|zero)(?:\s+units?)?[.!]?", re.IGNORECASE)
+_ALL = re.compile(r"(?:i\s+)?(?:(?:will\s+)?(?:give|donate)\s+)?(?:all|everything)(?:\s+(?:my|of my)?\s*units)?[.!]?", re.IGNORECASE)
+
+
+class _Amount(NamedTuple):
+    value: float
+    reading: Reading
+
+
+def parse(completion: Completion, spec: AnswerSpec) -> Answer:
+    """Return the answer in `completion`, or an `Answer` whose `problem` says why there is none. Never raises."""
+    if completion.finish_reason in ("refused", "filtered"):
+        return Answer(problem="refused" if completion.finish_reason == "refused" else "filtered")
+    if not completion.text.strip():
+        return Answer(problem="cut_off" if completion.finish_reason == "length" else "empty")
+    is_cut_off = completion.finish_reason == "length"
+    if isinstance(spec, TextSpec):
+        return _parse_strategy(completion.text, spec, is_cut_off=is_cut_off)
+    return _parse_act(completion.text, spec, is_cut_off=is_cut_off)
+
+
+def _parse_strategy(text: str, spec: TextSpec, *, is_cut_off: bool) -> Answer:
+    # The last marker counts: models tend to repeat the instruction first.
+    found = list(_STRATEGY.finditer(text))
+    if not found:
+        return Answer(problem="cut_off" if is_cut_off else "unreadable")
+    behind = text[found[-1].end() :].lstrip(" \t\r\n:,;.*`_\"'“”‘’«»<>[]-–—…")
+    paragraph = re.split(r"\n\s*\n", behind, maxsplit=1)
+    strategy = paragraph[0].strip().rstrip("*`\"'”’» ")
+    if not strategy:
+        return Answer(problem="unreadable")
+    if is_cut_off and len(paragraph) == 1:
+        return Answer(problem="cut_off")
+    return Answer(text=strategy[: spec.max_chars], is_cut=len(strategy) > spec.max_chars)
+
+
+def _parse_act(text: str, spec: ActSpec, *, is_cut_off: bool) -> Answer:
+    plain = _EMPHASIS.sub("", text)
+    markers = list(_ANSWER.finditer(plain))
+    if not markers:
+        return Answer(problem="cut_off") if is_cut_off else _read(plain, spec, is_marked=False)
+    segments = [
+        _first_line(plain[marker.end() : following.start() if following else None])
+        for marker, following in zip(markers, [*markers[1:], None], strict=True)
+    ]
+    answers = [_read(segment, spec, is_marked=True) for segment in segments]
+    last = answers[-1]
+    if is_cut_off and plain.rstrip().endswith(segments[-1]):
+        return Answer(problem="cut_off")
+    others = {(answer.act, answer.amount) for answer in answers if answer.is_valid}
+    if last.is_valid and len(others) > 1:
+        return Answer(problem="ambiguous")
+    return last
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _read(segment: str, spec: ActSpec, *, is_marked: bool) -> Answer:
+    """Read one decision from the text behind a marker, or from a whole reply without one."""
+    segment = _BRACKETS.sub(" ", segment).strip()
+    act = _act(segment, spec)
+    amounts = _amounts(segment, spec.high)
+    if isinstance(amounts, str):
+        return Answer(problem=amounts)
+    if len(amounts) != 1 and "=" in segment:
+        amounts_behind = _amounts(segment.rsplit("=", 1)[1], spec.high)
+        if isinstance(amounts_behind, list) and len(amounts_behind) == 1:
+            amounts = amounts_behind
+    if not amounts and is_marked:
+        if _NOTHING.fullmatch(segment):
+            amounts, act = [_Amount(0.0, "plain")], "give"
+        elif _ALL.fullmatch(segment):
+            amounts, act = [_Amount(spec.high, "plain")], act or "give"
+    if len(amounts) > 1:
+        return Answer(problem="ambiguous")
+    if not amounts or act is None:
+        return Answer(problem="unreadable")
+    if _NEGATION.search(segment):
+        return Answer(problem="ambiguous")
+    [amount] = amounts
+    if not 0 <= amount.value <= spec.high * (1 + ROUNDING):
+        return Answer(problem="out_of_range")
+    return Answer(act=act, amount=min(amount.value, spec.high), reading=amount.reading)
+
+
+def _act(segment: str, spec: ActSpec) -> Act | None:
+    """Return the act the text names; where only giving is allowed it need not be named."""
+    names_give, names_punish = bool(_GIVE.search(segment)), bool(_PUNISH.search(segment))
+    if names_punish:
+        return None if names_give or "punish" not in spec.acts else "punish"
+    return "give" if names_give or spec.acts == ("give",) else None
+
+
+def _amounts(segment: str, high: float) -> list[_Amount] | Problem:
+    """Return the amounts written in the text, each once, or why one of them cannot be read."""
+    bare = _COUNTED.sub(" ", _NAME.sub(" ", segment))
+    found: dict[tuple[float, Reading], _Amount] = {}
+    for match in _NUMBER.finditer(bare):
+        value = _value(match["digits"].rstrip(".,'\u202f\u00a0"), match["exponent"] or "", high=high)
+        if value is None:
+            return "ambiguous"
+        if (match["sign"] or "").strip() in ("-", "−", "–"):
+            value = -value
+        reading: Reading = "percent" if match["percent"] else "plain"
+        amount = _Amount(value / 100 * high if reading == "percent" else value, reading)
+        found[amount] = amount
+    return list(found.values())
+
+
+def _value(digits: str, exponent: str, *, high: float) -> float | None:
+    """Return the number written, or `None` where its separators can be read in two ways."""
+    digits = re.sub("['\u202f\u00a0]", "", digits)
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
+        digits = digits.replace(",", "")
+    elif re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    elif re.fullmatch(r"\d+,\d{1,2}", digits):
+        digits = digits.replace(",", ".")
+    elif re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", digits) and float(digits) * 1000 <= high:
+        return None  # 1.250 is a quarter more than one, or twelve hundred and fifty
+    try:
+        return float(digits + exponent)
+    except ValueError:
+        return None

@@ -1,0 +1,102 @@
+"""What every provider takes and gives: text in, text out; providers know nothing of games.
+
+`Prompt` and `Completion` are pydantic values because both are written to the run's log.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["Completion", "FinishReason", "Message", "Prompt", "Provider", "Sampling", "Usage"]
+
+FinishReason = Literal["stop", "length", "filtered", "refused", "other"]
+"""Why the model stopped: of its own accord, at max_tokens, by a content filter, by refusing, or something else."""
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Value):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(Value):
+    """How the text is drawn; `None` means that the parameter is not sent."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    """The most tokens the answer may have."""
+    top_p: float | None = None
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters of the provider's API, sent as they are in the request's body."""
+
+
+class Prompt(Value):
+    """All that is sent for one completion, apart from the account's key and address."""
+
+    model: str
+    """The model's name as the provider knows it, without the provider's own name before it."""
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+
+
+class Usage(Value):
+    """Tokens as the provider counted them; `None` where it did not say."""
+
+    input_tokens: int | None = None
+    """All tokens of the prompt, cached ones included."""
+    cached_tokens: int | None = None
+    """Those of `input_tokens` read from the provider's cache."""
+    output_tokens: int | None = None
+    """All tokens of the answer, reasoning included."""
+    reasoning_tokens: int | None = None
+    """Those of `output_tokens` spent on hidden reasoning."""
+
+
+def _scalar_values(text: str) -> str:
+    """Replace lone surrogates, which are no characters and cannot be stored as UTF-8."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+class Completion(Value):
+    """What came back for one prompt."""
+
+    text: Annotated[str, BeforeValidator(_scalar_values)]
+    """The answer's text; empty where the model gave none (see `finish_reason`)."""
+    model: str | None
+    """The model that answered, in the server's words; `None` where it did not say."""
+    finish_reason: FinishReason
+    finish_detail: str | None = None
+    """The server's own word for `finish_reason`, and its refusal text where there is one."""
+    usage: Usage = Usage()
+    latency_s: float
+    """Seconds from sending the request to having the whole answer, without waiting for a limit."""
+    request_id: str | None = None
+    """The server's id of the call, to ask its owner about."""
+
+
+class Provider(Protocol):
+    """Anything that completes prompts: an adapter for one API dialect, or a layer around one."""
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the model's completion of `prompt`.
+
+        Raises:
+            TransientError: asking again may help.
+            FatalProviderError: asking again cannot help.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and processes."""
+        ...

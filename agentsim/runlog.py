@@ -1,0 +1,240 @@
+"""One run's log: append-only JSON lines of replies, which cost money, and of the facts that follow from them.
+
+A reply is on the disk (`fdatasync`) before anything is done with it. Facts need no sync: they are computed again from
+the replies whenever the log is opened. A line that a crash left unfinished is cut off on opening, and said.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Punished, StrategyFormed, Value
+from agentsim.errors import LogError, LogLocked, SchemaError
+from agentsim.providers.base import Completion, Prompt
+
+__all__ = ["SCHEMA", "LogContent", "Record", "Reply", "RunFinished", "RunLog", "RunStarted", "read_log"]
+
+SCHEMA = 1
+"""The version of the log format this code writes and reads."""
+
+LOG_NAME = "log.jsonl"
+LOCK_NAME = "lock"
+
+
+class RunStarted(Value):
+    """The first record: what is run, and by what."""
+
+    type: Literal["run_started"] = "run_started"
+    schema_version: int = SCHEMA
+    study: str
+    run: str
+    seed: int
+    condition: dict[str, Any]
+    """The whole condition (rules, players, prompts), as resolved from the scenario."""
+    digest: str
+    """SHA-256 of condition and seed; a log is only ever continued under the same one."""
+    settings: dict[str, Any]
+    """What tells this run's condition from the study's others: path -> value."""
+    prompts_digest: str
+    """SHA-256 of the prompt set's files."""
+    account: dict[str, Any]
+    """The provider account as used (address, dialect, limits), without its key; empty for scripted players."""
+    versions: dict[str, str]
+    time: str
+    """UTC, ISO 8601."""
+
+
+class Reply(Value):
+    """One question asked of a model, and what came back, whole."""
+
+    type: Literal["reply"] = "reply"
+    key: str
+    """The request's key."""
+    attempt: int
+    """1 for the first asking; higher where an unreadable answer was asked again."""
+    prompt: Prompt
+    completion: Completion
+    time: str
+    """When the answer had come; UTC, ISO 8601."""
+
+
+class RunFinished(Value):
+    """The last record: the society's history is complete."""
+
+    type: Literal["run_finished"] = "run_finished"
+    n_replies: int
+    wall_s: float
+    """Seconds this process worked on the run (less than the whole where the run was resumed)."""
+    critical_path_s: float
+    """Longest chain of calls that had to wait for each other, of this process's calls."""
+    time: str
+
+
+Record = Annotated[
+    RunStarted
+    | Reply
+    | RunFinished
+    | StrategyFormed
+    | Donated
+    | Punished
+    | Missed
+    | GameEnded
+    | GenerationEnded,
+    Field(discriminator="type"),
+]
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+class LogContent(NamedTuple):
+    """What a log holds."""
+
+    records: list[Record]
+    n_bytes: int
+    """Length of the sound part of the file."""
+    n_torn_bytes: int
+    """Bytes of an unfinished last line, left by a crash."""
+
+
+def read_log(folder: Path) -> LogContent:
+    """Read a run's log without touching it; a missing file reads as empty.
+
+    Raises:
+        LogError: a line that is not the last cannot be read.
+        SchemaError: the log was written in another version of the format.
+    """
+    path = folder / LOG_NAME
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return LogContent([], 0, 0)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be read ({error.strerror})") from error
+    records: list[Record] = []
+    sound = 0
+    for number, line in enumerate(_lines(data), start=1):
+        try:
+            raw = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            raw = None
+        if raw is None:
+            if sound + len(line) < len(data):
+                raise LogError(f"{path}:{number}: not a log record: {line[:80]!r}; restore the file or run with --new")
+            break
+        records.append(_record(raw, where=f"{path}:{number}"))
+        sound += len(line)
+    return LogContent(records, sound, len(data) - sound)
+
+
+class RunLog:
+    """A run's log, open for appending and locked against other processes.
+
+    Raises:
+        LogLocked: another process has it open.
+        LogError, SchemaError: as `read_log`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / LOG_NAME
+        self._lock = _lock(folder / LOCK_NAME)
+        try:
+            content = read_log(folder)
+            self.records = content.records
+            """What the log held when it was opened."""
+            self.n_torn_bytes = content.n_torn_bytes
+            """Bytes of an unfinished last line that were cut off."""
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            os.ftruncate(self._file, content.n_bytes)
+            os.lseek(self._file, 0, os.SEEK_END)
+            _sync_folder(folder)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def append(self, *records: Record, sync: bool) -> None:
+        """Write the records, one line each; with `sync` they are on the disk when this returns.
+
+        Raises:
+            LogError: the disk is full or failing. What was written before stays; the run can be resumed.
+        """
+        data = b"".join(_line(record) for record in records)
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+            if sync:
+                os.fdatasync(self._file)
+        except OSError as error:
+            raise LogError(f"{self.path}: cannot be written ({error.strerror}); mend that and run again") from error
+
+    def close(self) -> None:
+        """Sync, close and unlock."""
+        os.fdatasync(self._file)
+        os.close(self._file)
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def _line(record: Record) -> bytes:
+    text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Line separators that JSON leaves alone but many readers split at.
+    for character in ("\x85", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode() + b"\n"
+
+
+def _record(raw: object, *, where: str) -> Record:
+    if isinstance(raw, dict) and raw.get("type") == "run_started" and raw.get("schema_version") != SCHEMA:
+        raise SchemaError(
+            f"{where}: written in log format {raw.get('schema_version')!r}, this agentsim reads {SCHEMA};"
+            " read it with the version that wrote it, or run with --new"
+        )
+    try:
+        return _RECORD.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise LogError(f"{where}: not a log record of this agentsim: {place}: {first['msg']}") from error
+
+
+def _lock(path: Path) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.read(file, 200).decode(errors="replace").strip() or "another process"
+        os.close(file)
+        raise LogLocked(f"{path.parent}: is being written by {owner}; wait for it or stop it") from error
+    os.ftruncate(file, 0)
+    os.write(file, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+    return file
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
