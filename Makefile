@@ -1,0 +1,37 @@
+# A bare machine needs python3 (>= 3.11, with venv and pip) and make; everything else is installed here into .venv.
+PYTHON   ?= python3
+SCENARIO ?= scenarios/quickstart.yaml
+MODEL    ?=
+VENV     := .venv
+BIN      := $(VENV)/bin
+
+.PHONY: run test check clean
+
+run: $(VENV)/.run
+	$(BIN)/agentsim models pull --for $(SCENARIO) $(if $(MODEL),--model $(MODEL))
+	$(BIN)/agentsim run $(SCENARIO) $(if $(MODEL),--model $(MODEL))
+
+test: $(VENV)/.dev
+	$(BIN)/pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+clean:
+	rm -rf $(VENV)
+
+# The files below say which packages are in the environment; pyproject.toml says which ones are wanted.
+$(VENV)/.run: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "agentsim needs Python 3.11 or newer; name one with PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing agentsim and what it needs into $(VENV) (about 200 MB, once) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,dev]'
+	touch $@

@@ -1,0 +1,172 @@
+"""Who answers requests: a model, by way of prompts and reading, or a scripted policy. Nothing here waits.
+
+A model's turn is a `Question` (a prompt to be completed elsewhere); reading the completion gives an `Answer` or the next
+question. So the same code plays live, resumes and replays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import replace
+from typing import NamedTuple, get_args
+
+from agentsim.core.rng import stream
+from agentsim.core.society import Society
+from agentsim.core.strategies import ConstantShare, ScriptedPlayer
+from agentsim.core.types import Answer, Event, Problem, Request, StrategyView
+from agentsim.errors import AnswerError
+from agentsim.prompts import PromptSet, parse
+from agentsim.providers.base import Completion, Message, Prompt, Sampling
+from agentsim.scenario import Condition, ModelPlayer
+
+__all__ = ["Course", "Question", "Turn", "rehearse"]
+
+
+class Question(NamedTuple):
+    """A prompt to be completed, and the request it serves."""
+
+    request: Request
+    attempt: int
+    """1 for the first asking."""
+    prompt: Prompt
+
+
+class Turn(NamedTuple):
+    """What follows from one completion."""
+
+    events: list[Event]
+    questions: list[Question]
+    """Questions open from now on."""
+
+
+class Course:
+    """A society with its players: completions go in, facts and further questions come out."""
+
+    def __init__(self, condition: Condition, *, seed: int, prompts: PromptSet) -> None:
+        self.open: dict[str, Question] = {}
+        """The questions that wait for a completion, by key."""
+        self._condition = condition
+        self._seed = seed
+        self._prompts = prompts
+        self._society = Society(condition, model=condition.players.model, seed=seed)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the society's history is complete."""
+        return self._society.is_finished
+
+    def start(self) -> Turn:
+        """Return what can be asked first, and what scripted players do unasked."""
+        return self._advance([], self._society.start())
+
+    def receive(self, key: str, completion: Completion) -> Turn:
+        """Read the completion of the open question `key`; return what follows.
+
+        Raises:
+            AnswerError: it was the last attempt and the scenario says `then: stop`.
+        """
+        question = self.open.pop(key)
+        answer = parse(completion, question.request.spec)
+        on_invalid = self._condition.on_invalid
+        if answer.problem is not None and question.attempt < on_invalid.attempts:
+            again = self._ask_again(question, completion, answer)
+            self.open[key] = again
+            return Turn([], [again])
+        answer = replace(answer, attempts=question.attempt)
+        if answer.problem is not None:
+            if on_invalid.then == "stop":
+                raise AnswerError(
+                    f"{key}: {question.attempt} replies of {self._condition.players.model!r} could not be read, the last"
+                    f" as {answer.problem}: {completion.text[:200]!r}; set on_invalid.then to pass or zero to go on"
+                )
+            answer = replace(answer, replaced_by=on_invalid.then)
+        step = self._society.answer(question.request, answer)
+        return self._advance(step.events, step.requests)
+
+    def _advance(self, events: list[Event], requests: list[Request]) -> Turn:
+        """Let scripted players answer until only models are asked."""
+        player = self._condition.players
+        if isinstance(player, ModelPlayer):
+            questions = [self._ask(request, player) for request in requests]
+            self.open.update((question.request.key, question) for question in questions)
+            return Turn(events, questions)
+        waiting = deque(requests)
+        while waiting:
+            request = waiting.popleft()
+            step = self._society.answer(request, _scripted(player, request, seed=self._seed))
+            events.extend(step.events)
+            waiting.extend(step.requests)
+        return Turn(events, [])
+
+    def _ask(self, request: Request, player: ModelPlayer) -> Question:
+        sampling = Sampling(
+            temperature=player.temperature,
+            max_tokens=player.max_tokens,
+            top_p=player.top_p,
+            seed=self._sampling_seed(request.key, player, attempt=1),
+            reasoning_effort=player.reasoning_effort,
+            extra=player.extra,
+        )
+        messages = self._prompts.messages(request)
+        return Question(request, 1, Prompt(model=player.model_name, messages=messages, sampling=sampling))
+
+    def _ask_again(self, question: Question, completion: Completion, answer: Answer) -> Question:
+        player = self._condition.players
+        assert isinstance(player, ModelPlayer) and answer.problem is not None  # only models are asked twice
+        attempt = question.attempt + 1
+        # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
+        said = completion.text[:MAX_ECHO_CHARS].strip() or "(nothing)"
+        prompt = question.prompt
+        return Question(
+            question.request,
+            attempt,
+            Prompt(
+                model=prompt.model,
+                messages=(
+                    *prompt.messages,
+                    Message(role="assistant", content=said),
+                    self._prompts.ask_again(question.request, answer.problem),
+                ),
+                sampling=prompt.sampling.model_copy(
+                    update={"seed": self._sampling_seed(question.request.key, player, attempt=attempt)}
+                ),
+            ),
+        )
+
+    def _sampling_seed(self, key: str, player: ModelPlayer, *, attempt: int) -> int | None:
+        if player.seed != "derived":
+            return player.seed
+        digest = hashlib.sha256(f"{self._seed}/{key}/{attempt}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") >> 1  # fits a signed 32-bit integer, which every API takes
+
+
+def rehearse(condition: Condition, prompts: PromptSet) -> None:
+    """Render one prompt of every kind the condition will need, so that a mistake in a template costs no call.
+
+    Raises:
+        ScenarioError: a template uses a name it does not have.
+    """
+    game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "games": 1})
+    short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
+    society = Society(short, model="rehearsal", seed=0)
+    waiting = deque(society.start())
+    while waiting:
+        request = waiting.popleft()
+        prompts.messages(request)
+        for problem in get_args(Problem):
+            prompts.ask_again(request, problem)
+        answer = _scripted(ConstantShare(), request, seed=0)
+        waiting.extend(society.answer(request, answer).requests)
+
+
+MAX_ECHO_CHARS = 4000
+"""How much of an unreadable reply is shown back to its author."""
+
+
+def _scripted(policy: ScriptedPlayer, request: Request, *, seed: int) -> Answer:
+    if isinstance(request.view, StrategyView):
+        settings = ", ".join(f"{name} {value:g}" for name, value in policy.model_dump(exclude={"model"}).items())
+        return Answer(text=policy.model + (f" ({settings})" if settings else ""))
+    fraction = policy.decide(request.view, stream(seed, "policy", request.key))
+    return Answer(act="give", amount=fraction * request.view.resources)
