@@ -1,0 +1,40 @@
+"""agentsim: societies of language-model agents play the Donor Game over generations.
+
+    import agentsim
+
+    scenario = agentsim.load_scenario("scenarios/quickstart.yaml")
+    result = agentsim.run(scenario)          # or: await agentsim.run_async(scenario)
+    study = agentsim.load(result.folder)     # dataframes: runs, agents, generations, encounters, replies
+
+Everything is imported when it is first used, so that `import agentsim` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentsim.analysis import load as load
+    from agentsim.runner import replay as replay
+    from agentsim.runner import run as run
+    from agentsim.runner import run_async as run_async
+    from agentsim.scenario import load_scenario as load_scenario
+    from agentsim.scenario import scenario_from as scenario_from
+
+__all__ = ["load", "load_scenario", "replay", "run", "run_async", "scenario_from"]
+
+_HOMES = {
+    "load": "agentsim.analysis",
+    "load_scenario": "agentsim.scenario",
+    "replay": "agentsim.runner",
+    "run": "agentsim.runner",
+    "run_async": "agentsim.runner",
+    "scenario_from": "agentsim.scenario",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'agentsim' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

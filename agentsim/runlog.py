@@ -79,15 +79,7 @@ class RunFinished(Value):
 
 
 Record = Annotated[
-    RunStarted
-    | Reply
-    | RunFinished
-    | StrategyFormed
-    | Donated
-    | Punished
-    | Missed
-    | GameEnded
-    | GenerationEnded,
+    RunStarted | Reply | RunFinished | StrategyFormed | Donated | Punished | Missed | GameEnded | GenerationEnded,
     Field(discriminator="type"),
 ]
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)

@@ -120,9 +120,9 @@ def test_punishment_removes_its_effect_and_never_more_than_there_is() -> None:
     def punish(amount: float) -> Punished:
         _, events = play(
             rules,
-            lambda request: Answer(act="punish", amount=amount)
-            if isinstance(request.view, DecisionView)
-            else Answer(text="punish"),
+            lambda request: (
+                Answer(act="punish", amount=amount) if isinstance(request.view, DecisionView) else Answer(text="punish")
+            ),
         )
         return next(event for event in events if isinstance(event, Punished))
 

@@ -147,9 +147,7 @@ def test_an_act_that_is_not_clear_is_asked_again(text: str) -> None:
         ("Answer: 1", "filtered", "filtered"),
     ],
 )
-def test_a_reply_that_did_not_end_by_itself_is_no_answer(
-    text: str, finish_reason: FinishReason, problem: str
-) -> None:
+def test_a_reply_that_did_not_end_by_itself_is_no_answer(text: str, finish_reason: FinishReason, problem: str) -> None:
     assert parse(completion(text, finish_reason), GIVE).problem == problem
 
 

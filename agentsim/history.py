@@ -1,0 +1,157 @@
+"""Brings a society to where its log ends, and says where the two disagree. Asks nobody.
+
+The log's replies are read again in their order; the facts that follow are compared with the logged ones. A run that
+goes on, a run that is complete and `replay` all pass through here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentsim.core.types import Event
+from agentsim.errors import AgentsimError, LogError, ReplayMismatch
+from agentsim.players import Course
+from agentsim.prompts import load_prompt_set
+from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
+from agentsim.scenario import Condition, digest
+
+__all__ = ["ReplayState", "catch_up", "replay"]
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What computing one run again from its replies gave."""
+
+    run: str
+    is_exact: bool
+    is_complete: bool
+    difference: str | None
+    """The first difference, in one sentence."""
+    n_replies: int
+    n_events: int
+
+
+def replay(folder: Path | str) -> list[ReplayState]:
+    """Compute every run of a study again from its logged replies, asking nobody.
+
+    Raises:
+        LogError: the folder holds no study.
+    """
+    folders = sorted(path.parent for path in Path(folder).glob("*/log.jsonl"))
+    if not folders:
+        raise LogError(f"{folder}: holds no runs; name the folder of a study, such as results/quickstart")
+    return [_replay_run(path) for path in folders]
+
+
+def catch_up(
+    records: list[Record], course: Course, started: RunStarted, *, observe: Callable[[Reply | Event], None]
+) -> tuple[int, list[RunStarted | Event], bool]:
+    """Bring `course` to where the log ends.
+
+    Returns the number of replies, the records that follow from the log but are not in it yet, and whether the log says
+    that the run is finished.
+
+    Raises:
+        ReplayMismatch: naming the first difference.
+    """
+    if not records:
+        return 0, [started, *course.start().events], False
+    first = records[0]
+    if not isinstance(first, RunStarted):
+        raise ReplayMismatch(f"line 1 is a {first.type!r} record, not 'run_started'; the log has been edited")
+    _compare_start(first, started)
+    expected: deque[Event] = deque(course.start().events)
+    n_replies = 0
+    for number, record in enumerate(records[1:], start=2):
+        if isinstance(record, Reply):
+            question = course.open.get(record.key)
+            if question is None or question.attempt != record.attempt:
+                raise ReplayMismatch(
+                    f"line {number}: nobody asked {record.key!r} (attempt {record.attempt}) at this point;"
+                    " the rules' code or the log has changed"
+                )
+            if question.prompt != record.prompt:
+                raise ReplayMismatch(
+                    f"line {number}: the prompt of {record.key!r} is not the one this agentsim would send"
+                    f" ({_first_difference(record.prompt.model_dump(), question.prompt.model_dump())})"
+                )
+            n_replies += 1
+            observe(record)
+            expected.extend(course.receive(record.key, record.completion).events)
+        elif isinstance(record, RunFinished):
+            if expected or not course.is_finished:
+                raise ReplayMismatch(f"line {number}: the log ends here, but its replies do not complete the run")
+            return n_replies, [], True
+        elif isinstance(record, RunStarted):
+            raise ReplayMismatch(f"line {number}: a second 'run_started'; two logs have been joined")
+        else:
+            fact = expected.popleft() if expected else None
+            if fact != record:
+                raise ReplayMismatch(f"line {number}: {_disagreement(record, fact)}")
+            observe(record)
+    return n_replies, list(expected), False
+
+
+def _compare_start(logged: RunStarted, now: RunStarted) -> None:
+    if logged.digest != now.digest:
+        difference = _first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
+        raise ReplayMismatch(
+            f"{now.run}: its log was begun under another scenario: {difference}; run with --new to begin a new study,"
+            " or set it back"
+        )
+    if logged.prompts_digest != now.prompts_digest:
+        raise ReplayMismatch(
+            f"{now.run}: the templates of its prompt set have changed since its log was begun; run with --new, or"
+            " restore them"
+        )
+
+
+def _disagreement(logged: Event, computed: Event | None) -> str:
+    if computed is None:
+        return f"the log holds a {logged.type!r} that does not follow from its replies"
+    return (
+        f"the log's {logged.type!r} is not what follows from its replies"
+        f" ({_first_difference(logged.model_dump(), computed.model_dump())}); the rules' code or the log has changed"
+    )
+
+
+def _first_difference(logged: Any, now: Any, *, path: str = "") -> str:
+    """Name the first place in which two plain values differ."""
+    if isinstance(logged, dict) and isinstance(now, dict):
+        for key in (*logged, *(key for key in now if key not in logged)):
+            if logged.get(key) != now.get(key) or (key in logged) != (key in now):
+                return _first_difference(logged.get(key), now.get(key), path=f"{path}.{key}" if path else str(key))
+    if isinstance(logged, list | tuple) and isinstance(now, list | tuple) and len(logged) == len(now):
+        for index, (old, new) in enumerate(zip(logged, now, strict=True)):
+            if old != new:
+                return _first_difference(old, new, path=f"{path}.{index}")
+    return f"{path} was {str(logged)[:200]!r} and is {str(now)[:200]!r}"
+
+
+def _replay_run(folder: Path) -> ReplayState:
+    n_events = 0
+
+    def count(record: Reply | Event) -> None:
+        nonlocal n_events
+        n_events += not isinstance(record, Reply)
+
+    try:
+        records = read_log(folder).records
+        if not records or not isinstance(records[0], RunStarted):
+            raise ReplayMismatch("the log does not begin with 'run_started'")
+        started = records[0]
+        condition = Condition.model_validate(started.condition)
+        prompts = load_prompt_set(condition.prompts)
+        now = started.model_copy(
+            update={"prompts_digest": prompts.digest, "digest": digest(condition, seed=started.seed)}
+        )
+        course = Course(condition, seed=started.seed, prompts=prompts)
+        n_replies, missing, is_complete = catch_up(records, course, now, observe=count)
+    except (AgentsimError, ValueError) as error:
+        return ReplayState(folder.name, False, False, str(error), 0, n_events)
+    note = f"{len(missing)} facts follow that the log does not hold yet" if missing and not is_complete else None
+    return ReplayState(folder.name, True, is_complete, note, n_replies, n_events)

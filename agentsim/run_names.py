@@ -1,0 +1,83 @@
+"""Names of runs: short, readable, unique in their study, and safe as folder names on every system."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["run_names"]
+
+MAX_CHARS = 96
+"""The longest name without its seed, which adds at most 23 characters."""
+
+Settings = Mapping[str, Any]
+
+
+def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
+    """Return a name for each condition, given as its model and its settings (path -> value), as `gpt-4o--depth-3`.
+
+    Names that are not unique in short are all written in long, with the provider and the whole paths; if even those
+    are not, a number of hexadecimal digits tells them apart.
+    """
+    forms: tuple[Callable[[str, Settings], str], ...] = (_short, _long, _hashed)
+    for form in forms:
+        names = [form(model, settings) for model, settings in conditions]
+        if len(set(names)) == len(names):
+            return names
+    raise AssertionError("two conditions with the same model and the same settings")
+
+
+def _short(model: str, settings: Settings) -> str:
+    words = [_slug(model.partition("/")[2])]
+    for path, value in settings.items():
+        if path == "players.model":
+            continue  # the model stands first
+        label = path.rpartition(".")[2]
+        if path == "players" and isinstance(value, Mapping):
+            words += [_pair(key, part) for key, part in value.items() if key != "model"]
+        else:
+            words.append(_pair(label, value))
+    return _cut("--".join(words))
+
+
+def _long(model: str, settings: Settings) -> str:
+    words = [_slug(model)]
+    words += [_pair(path, value) for path, value in settings.items() if path != "players.model"]
+    return _cut("--".join(words))
+
+
+def _hashed(model: str, settings: Settings) -> str:
+    text = json.dumps([model, settings], sort_keys=True)
+    return f"{_short(model, settings)[: MAX_CHARS - 14]}--{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _pair(label: str, value: Any) -> str:
+    return _slug(f"{label}-{_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        # The kind speaks for itself: pairing-random, punishment-cost-1-effect-2.
+        return "-".join(_text(part) if key == "kind" else f"{key}-{_text(part)}" for key, part in value.items())
+    if isinstance(value, list | tuple):
+        return "-".join(_text(part) for part in value)
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return value.rstrip("/").rpartition("/")[2] if value.startswith("/") else value
+    return str(value).lower()
+
+
+def _slug(text: str) -> str:
+    """Return lower-case letters, digits, '.', '_' and single '-', so that `--` only ever separates."""
+    slug = re.sub(r"[^a-z0-9._]+", "-", text.lower())
+    return re.sub(r"\.{2,}", ".", slug).strip("-.") or "x"
+
+
+def _cut(name: str) -> str:
+    if len(name) <= MAX_CHARS:
+        return name
+    return f"{name[: MAX_CHARS - 14].rstrip('-.')}--{hashlib.sha256(name.encode()).hexdigest()[:12]}"

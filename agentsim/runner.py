@@ -1,0 +1,221 @@
+"""Plays studies: every run of a scenario side by side, each from where its log ends. A fresh run is an empty log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from agentsim.errors import LogError
+from agentsim.history import ReplayState, replay
+from agentsim.players import rehearse
+from agentsim.prompts import load_prompt_set
+from agentsim.providers.accounts import Accounts
+from agentsim.providers.base import Provider
+from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
+from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
+
+__all__ = ["Observer", "ReplayState", "RunState", "StudyResult", "replay", "run", "run_async"]
+
+MAX_OPEN_RUNS = 64
+"""Societies driven side by side; each holds one open file."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What `run` leaves: a folder, and how each run ended."""
+
+    folder: Path
+    runs: tuple[RunState, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run is complete."""
+        return all(state.status == "complete" for state in self.runs)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the user stopped it."""
+        return any(state.status == "interrupted" for state in self.runs)
+
+
+def run(
+    scenario: Scenario,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+) -> StudyResult:
+    """Play every run of the scenario, or go on with those that are not complete; see `run_async`.
+
+    Works in a script, and in a notebook whose event loop is running (then on a thread of its own). In a main thread,
+    the first Ctrl-C lets the calls in flight come in and be stored, the second drops them.
+    """
+
+    async def play() -> StudyResult:
+        stop = Stop()
+        with _signals(stop):
+            return await _play_study(
+                scenario, results=results, new=new, observer=observer, provider=provider, stop=stop
+            )
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(play())
+    with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread:
+        return thread.submit(asyncio.run, play()).result()
+
+
+async def run_async(
+    scenario: Scenario,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+) -> StudyResult:
+    """Play every run of the scenario side by side, or go on with those that are not complete.
+
+    Args:
+        scenario: what to play.
+        results: the folder that holds, or will hold, the study's folder.
+        new: start a new study beside an older one of the same name, instead of going on with it.
+        observer: watches.
+        provider: answers in place of the scenario's own accounts, for tests and for models agentsim does not know.
+
+    Raises:
+        AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
+        ScenarioError: the prompt set is wrong.
+        LogError: the study's folder cannot be written.
+    """
+    return await _play_study(scenario, results=results, new=new, observer=observer, provider=provider, stop=Stop())
+
+
+async def _play_study(
+    scenario: Scenario,
+    *,
+    results: Path | str,
+    new: bool,
+    observer: Observer | None,
+    provider: Provider | None,
+    stop: Stop,
+) -> StudyResult:
+    specs = runs(scenario)
+    watch = observer or Silent()
+    prompts = {name: load_prompt_set(name) for name in {spec.condition.prompts for spec in specs}}
+    for spec in specs:
+        rehearse(spec.condition, prompts[spec.condition.prompts])
+    accounts = Accounts(scenario.providers, environ=os.environ, on_retry=watch.retry)
+    if provider is None:
+        for spec in specs:
+            if isinstance(spec.condition.players, ModelPlayer):
+                accounts.check(spec.condition.players.model)
+    folder = _study_folder(Path(results), scenario.name, new=new)
+    _write_study(folder, scenario, specs)
+    versions = _versions()
+    gate = asyncio.Semaphore(MAX_OPEN_RUNS)
+
+    async def play(spec: RunSpec) -> RunState:
+        async with gate:
+            voice = None
+            if isinstance(spec.condition.players, ModelPlayer):
+                voice = provider or accounts.open(spec.condition.players.model)
+            sitting = Sitting(
+                spec,
+                folder,
+                prompts=prompts[spec.condition.prompts],
+                account=accounts.describe(spec.condition.players.model) if provider is None and voice else {},
+                versions=versions,
+                provider=voice,
+                observer=watch,
+                stop=stop,
+            )
+            state = await sitting.play()
+            watch.run_closed(spec.name, state)
+            return state
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(play(spec)) for spec in specs]
+    finally:
+        await accounts.aclose()
+    return StudyResult(folder, tuple(task.result() for task in tasks))
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions that a result may hang on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _study_folder(results: Path, name: str, *, new: bool) -> Path:
+    folder = results / name
+    number = 2
+    while new and folder.exists():
+        folder = results / f"{name}-{number}"
+        number += 1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LogError(f"{folder}: cannot be made ({error.strerror}); name another place with --results") from error
+    return folder
+
+
+def _write_study(folder: Path, scenario: Scenario, specs: list[RunSpec]) -> None:
+    """Write what the study is; runs of an earlier sitting (other seeds, another model) stay listed."""
+    path = folder / "study.json"
+    try:
+        earlier = json.loads(path.read_text()) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise LogError(f"{path}: cannot be read ({error}); delete it, it is written anew") from error
+    listed = {
+        spec.name: {"seed": spec.seed, "settings": spec.settings, "digest": digest(spec.condition, seed=spec.seed)}
+        for spec in specs
+    }
+    study = {
+        "study": folder.name,
+        "scenario": scenario.model_dump(mode="json"),
+        "runs": {**earlier.get("runs", {}), **listed},
+        "versions": _versions(),
+    }
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(json.dumps(study, indent=2, ensure_ascii=False) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the study in an orderly way; only a main thread may ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        loop.add_signal_handler(number, stop.interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, earlier, strict=True):
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)

@@ -1,0 +1,337 @@
+"""One process's work on one run: ask what is open, store what comes back, and only then let it count."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from agentsim.core.types import Encounter, Event, StrategyFormed
+from agentsim.errors import AgentsimError, FatalProviderError, LogError
+from agentsim.history import catch_up
+from agentsim.players import Course, Question, Turn
+from agentsim.prompts import PromptSet
+from agentsim.providers.base import Completion, Provider
+from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted
+from agentsim.scenario import RunSpec, digest, identity
+
+__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
+
+DRAIN_S = 60.0
+"""How long answers already being paid for may still come in once a run has to stop."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How one run ended, this time."""
+
+    run: str
+    status: Literal["complete", "interrupted", "stopped"]
+    """`interrupted` by the user; `stopped` for the reason given. Both go on when the same command is run again."""
+    reason: str | None = None
+    n_replies: int = 0
+    """Replies in the log."""
+    n_new_replies: int = 0
+    """Those of them that this process asked for."""
+    n_torn_bytes: int = 0
+    """Bytes of an unfinished line, left by a crash, that were cut off the log."""
+    wall_s: float = 0.0
+    critical_path_s: float = 0.0
+    """The longest chain of this process's calls that had to wait for each other."""
+
+
+class Observer(Protocol):
+    """Watches a study; no result needs it. Called on the event loop: be quick."""
+
+    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
+        """A run begins or goes on; it asks `n_requests` questions if all answers are readable at once."""
+
+    def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
+        """A fact became true, or was found in the log."""
+
+    def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
+        """A reply came, or was found in the log."""
+
+    def asked(self, run: str, n_in_flight: int) -> None:
+        """The number of calls in flight changed."""
+
+    def retry(self, message: str, wait_s: float) -> None:
+        """A call failed and is made again after `wait_s` seconds."""
+
+    def run_closed(self, run: str, state: RunState) -> None:
+        """A run ended or stopped."""
+
+
+class Silent:
+    """Watches nothing."""
+
+    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
+        """Do nothing."""
+
+    def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
+        """Do nothing."""
+
+    def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
+        """Do nothing."""
+
+    def asked(self, run: str, n_in_flight: int) -> None:
+        """Do nothing."""
+
+    def retry(self, message: str, wait_s: float) -> None:
+        """Do nothing."""
+
+    def run_closed(self, run: str, state: RunState) -> None:
+        """Do nothing."""
+
+
+class Stop:
+    """Why a study has to stop, once it has to."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.is_interrupt = False
+        self.event = asyncio.Event()
+        self.now = asyncio.Event()
+        """Set where not even the calls in flight are waited for."""
+
+    def interrupt(self) -> None:
+        """The user wants to stop; said twice, at once."""
+        if self.is_interrupt:
+            self.now.set()
+        self.is_interrupt = True
+        self.stop("interrupted")
+
+    def stop(self, reason: str) -> None:
+        """Ask nothing more."""
+        self.reason = self.reason or reason
+        self.event.set()
+
+
+@dataclass
+class _CriticalPath:
+    """Longest chain of calls, in seconds, by what each encounter had to wait for."""
+
+    spent: dict[str, float] = field(default_factory=dict)
+    """Seconds of calls by request."""
+    _agents: dict[tuple[int, str], float] = field(default_factory=dict)
+    _generation: int = 0
+    _base: float = 0.0
+    """When the living generation's strategies could first be asked for."""
+    longest: float = 0.0
+
+    def follow(self, event: Event) -> None:
+        """Add one fact."""
+        if not isinstance(event, StrategyFormed | Encounter):
+            return
+        if event.generation != self._generation:
+            self._generation, self._base, self._agents = event.generation, self.longest, {}
+        seconds = self.spent.pop(event.key, 0.0)
+        if isinstance(event, StrategyFormed):
+            path = self._base + seconds
+            self._agents[0, ""] = max(self._agents.get((0, ""), self._base), path)
+        else:
+            born = self._agents.get((0, ""), self._base)
+            both = [(event.game, event.donor), (event.game, event.recipient)]
+            path = seconds + max(self._agents.get(place, born) for place in both)
+            self._agents.update(dict.fromkeys(both, path))
+        self.longest = max(self.longest, path)
+
+
+class Sitting:
+    """One process's work on one run."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        folder: Path,
+        *,
+        prompts: PromptSet,
+        account: dict[str, Any],
+        versions: dict[str, str],
+        provider: Provider | None,
+        observer: Observer,
+        stop: Stop,
+    ) -> None:
+        self._spec = spec
+        self._folder = folder / spec.name
+        self._started = _run_started(spec, folder.name, prompts=prompts, account=account, versions=versions)
+        self._course = Course(spec.condition, seed=spec.seed, prompts=prompts)
+        self._provider = provider
+        self._observer = observer
+        self._stop = stop
+        self._path = _CriticalPath()
+        self._n_logged = self._n_new = self._n_torn = 0
+        self._began = time.monotonic()
+
+    async def play(self) -> RunState:
+        """Play until the society's history is complete or something stops it; never raises an `AgentsimError`."""
+        try:
+            with RunLog(self._folder) as log:
+                self._n_torn = log.n_torn_bytes
+                await self._play(log)
+        except AgentsimError as error:
+            if isinstance(error, FatalProviderError):
+                self._stop.stop(str(error))
+            return self._state("stopped", str(error))
+        if self._course.is_finished:
+            return self._state("complete", None)
+        if self._stop.is_interrupt:
+            return self._state("interrupted", "interrupted")
+        return self._state("stopped", self._stop.reason)
+
+    async def _play(self, log: RunLog) -> None:
+        condition = self._spec.condition
+        self._observer.run_opened(self._spec.name, n_requests=condition.n_requests, generations=condition.generations)
+        n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
+        log.records.clear()  # they are told; a million of them need not be kept
+        self._n_logged = n_replies
+        if is_closed:
+            return
+        log.append(*missing, sync=True)
+        for record in missing:
+            if not isinstance(record, RunStarted):
+                self._observe(record)
+        if self._provider is not None and not self._course.is_finished:
+            await self._ask_all(log, self._provider)
+        if self._course.is_finished:
+            finished = RunFinished(
+                n_replies=self._n_logged,
+                wall_s=time.monotonic() - self._began,
+                critical_path_s=self._path.longest,
+                time=_now(),
+            )
+            log.append(finished, sync=True)
+
+    async def _ask_all(self, log: RunLog, provider: Provider) -> None:
+        """Ask what is open, store what comes, until nothing is open or the study stops."""
+        arrived: asyncio.Queue[tuple[Question, Completion | AgentsimError]] = asyncio.Queue()
+        failure: AgentsimError | None = None
+
+        async def ask(question: Question) -> None:
+            try:
+                await arrived.put((question, await provider.complete(question.prompt)))
+            except AgentsimError as error:
+                await arrived.put((question, error))
+
+        async with asyncio.TaskGroup() as group:
+            in_flight = {group.create_task(ask(question)) for question in self._course.open.values()}
+            stopping = group.create_task(self._stop.event.wait())
+            n_waiting = len(in_flight)
+            self._observer.asked(self._spec.name, n_waiting)
+            while n_waiting:
+                is_stopping = failure is not None or self._stop.event.is_set()
+                item = await self._next(arrived, stopping, is_stopping=is_stopping)
+                if item is None and is_stopping:
+                    break
+                if item is None:
+                    # Calls that still wait for a limit have cost nothing; only the answers on their way are waited for.
+                    continue
+                n_waiting -= 1
+                question, outcome = item
+                if isinstance(outcome, Completion):
+                    try:
+                        turn = self._store(log, question, outcome)
+                    except AgentsimError as error:
+                        failure = failure or error
+                        if isinstance(error, LogError):
+                            break  # what still comes could not be stored either
+                    else:
+                        if failure is None and not self._stop.event.is_set():
+                            in_flight.update(group.create_task(ask(question)) for question in turn.questions)
+                            n_waiting += len(turn.questions)
+                else:
+                    failure = failure or outcome
+                self._observer.asked(self._spec.name, n_waiting)
+            for task in (*in_flight, stopping):
+                task.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _next(
+        self,
+        arrived: asyncio.Queue[tuple[Question, Completion | AgentsimError]],
+        stopping: asyncio.Task[Literal[True]],
+        *,
+        is_stopping: bool,
+    ) -> tuple[Question, Completion | AgentsimError] | None:
+        """Return the next outcome; `None` where the study was told to stop (then: where nothing came in time)."""
+        if not arrived.empty():
+            return arrived.get_nowait()
+        getter = asyncio.ensure_future(arrived.get())
+        other = asyncio.ensure_future(self._stop.now.wait()) if is_stopping else stopping
+        try:
+            await asyncio.wait(
+                {getter, other}, timeout=DRAIN_S if is_stopping else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            return getter.result() if getter.done() else None
+        finally:
+            getter.cancel()
+            if is_stopping:
+                other.cancel()
+
+    def _store(self, log: RunLog, question: Question, completion: Completion) -> Turn:
+        """Make the reply durable, then let it count."""
+        reply = Reply(
+            key=question.request.key,
+            attempt=question.attempt,
+            prompt=question.prompt,
+            completion=completion,
+            time=_now(),
+        )
+        log.append(reply, sync=True)
+        self._n_logged += 1
+        self._n_new += 1
+        self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + completion.latency_s
+        self._observer.reply(self._spec.name, reply, is_replayed=False)
+        turn = self._course.receive(reply.key, completion)
+        log.append(*turn.events, sync=False)
+        for event in turn.events:
+            self._observe(event)
+        return turn
+
+    def _observe(self, event: Event) -> None:
+        self._path.follow(event)
+        self._observer.event(self._spec.name, event, is_replayed=False)
+
+    def _replayed(self, record: Reply | Event) -> None:
+        if isinstance(record, Reply):
+            self._observer.reply(self._spec.name, record, is_replayed=True)
+        else:
+            self._path.follow(record)
+            self._observer.event(self._spec.name, record, is_replayed=True)
+
+    def _state(self, status: Literal["complete", "interrupted", "stopped"], reason: str | None) -> RunState:
+        return RunState(
+            run=self._spec.name,
+            status=status,
+            reason=reason,
+            n_replies=self._n_logged,
+            n_new_replies=self._n_new,
+            n_torn_bytes=self._n_torn,
+            wall_s=time.monotonic() - self._began,
+            critical_path_s=self._path.longest,
+        )
+
+
+def _run_started(
+    spec: RunSpec, study: str, *, prompts: PromptSet, account: dict[str, Any], versions: dict[str, str]
+) -> RunStarted:
+    return RunStarted(
+        study=study,
+        run=spec.name,
+        seed=spec.seed,
+        condition=identity(spec.condition),
+        digest=digest(spec.condition, seed=spec.seed),
+        settings=spec.settings,
+        prompts_digest=prompts.digest,
+        account=account,
+        versions=versions,
+        time=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,101 @@
+"""Writes down, for a person to read, how a scenario's first condition is played.
+
+Models are played by a policy that hangs on the trace alone, so that the text shows the rules and the prompts and no model.
+`python -m tests.golden.playthrough` writes all files anew; the change is then read before it is committed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentsim.core.rng import stream
+from agentsim.core.society import Society
+from agentsim.core.strategies import Discriminator
+from agentsim.core.types import (
+    Answer,
+    DecisionView,
+    Donated,
+    Event,
+    GameEnded,
+    GenerationEnded,
+    Punished,
+    Request,
+    StrategyFormed,
+)
+from agentsim.prompts import load_prompt_set
+from agentsim.scenario import Condition, load_scenario, runs
+
+HERE = Path(__file__).parent
+SCENARIOS = sorted((HERE.parent.parent / "scenarios").glob("**/*.yaml"))
+
+
+def golden_file(scenario: Path) -> Path:
+    """Return where the scenario's playthrough is kept."""
+    return HERE / f"{scenario.stem}.txt"
+
+
+def playthrough(scenario: Path) -> str:
+    """Return the playthrough of the scenario's first run: generation 1 encounter by encounter, then the others' ends."""
+    spec = runs(load_scenario(scenario))[0]
+    condition = spec.condition
+    prompts = load_prompt_set("default")
+    society = Society(condition, model=condition.players.model, seed=spec.seed)
+    lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests} questions", ""]
+    shown: set[tuple[str, int]] = set()
+    waiting = society.start()
+    while waiting:
+        request = waiting.pop(0)
+        is_decision = isinstance(request.view, DecisionView)
+        kind = ("decision" if is_decision else "strategy", min(request.view.generation, 2))
+        is_telling = not is_decision or request.view.round == min(4, condition.game.rounds)
+        if kind not in shown and is_telling:
+            shown.add(kind)
+            for message in prompts.messages(request)[1 if len(shown) > 1 else 0 :]:
+                lines += [f"--- {request.key}, {message.role}", message.content, "---", ""]
+        step = society.answer(request, _answer(request, condition))
+        lines += [line for event in step.events for line in _told(event, request)]
+        waiting.extend(step.requests)
+    return "\n".join(lines) + "\n"
+
+
+def _answer(request: Request, condition: Condition) -> Answer:
+    view = request.view
+    if not isinstance(view, DecisionView):
+        return Answer(text=f"strategy of {request.agent}")
+    rng = stream(0, "playthrough", request.key)
+    # A threshold above what some give, so that the text shows refusals and punishments too.
+    fraction = round(Discriminator(share=0.5, threshold=0.35).decide(view, rng) * (0.5 + rng.random()), 2)
+    if condition.game.punishment and fraction == 0:
+        return Answer(act="punish", amount=0.1 * view.resources)
+    return Answer(act="give", amount=fraction * view.resources)
+
+
+def _told(event: Event, request: Request) -> list[str]:
+    if isinstance(event, GenerationEnded):
+        return [
+            f"generation {event.generation}: mean {event.mean_final_resources:.2f},"
+            f" survivors {' '.join(event.survivors) or '-'}"
+        ]
+    if event.generation > 1:
+        return []
+    if isinstance(event, StrategyFormed):
+        return [f"{event.key}: {event.agent.strategy!r}"]
+    if isinstance(event, GameEnded):
+        ends = " ".join(f"{agent}={final:.2f}" for agent, final in sorted(event.resources.items()))
+        return [f"g{event.generation}/game{event.game} ends: {ends}"]
+    assert isinstance(request.view, DecisionView) and isinstance(event, Donated | Punished)
+    act = "gives" if isinstance(event, Donated) else "spends on punishing"
+    known = ", ".join(
+        f"{item.donor}>{item.recipient} {item.act} {item.fraction:.2f}"
+        for item in request.view.trace
+        if item.fraction is not None
+    )
+    return [
+        f"{event.key}: {act} {event.amount:.2f} of {event.donor_before:.2f}, {event.recipient}:"
+        f" {event.recipient_before:.2f} -> {event.recipient_after:.2f}; knows {known or '-'}"
+    ]
+
+
+if __name__ == "__main__":
+    for path in SCENARIOS:
+        golden_file(path).write_text(playthrough(path))
