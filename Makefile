@@ -8,8 +8,7 @@ BIN      := $(VENV)/bin
 .PHONY: run test check clean
 
 run: $(VENV)/.run
-	$(BIN)/agentsim models pull --for $(SCENARIO) $(if $(MODEL),--model $(MODEL))
-	$(BIN)/agentsim run $(SCENARIO) $(if $(MODEL),--model $(MODEL))
+	$(BIN)/agentsim run $(SCENARIO) --pull $(if $(MODEL),--model $(MODEL))
 
 test: $(VENV)/.dev
 	$(BIN)/pytest

@@ -46,7 +46,7 @@ class AgentsimError(Exception):
 
 
 class ScenarioError(AgentsimError):
-    """A scenario file, a command-line setting or a prompt template is wrong; the message says where and what instead."""
+    """A scenario file, a command-line setting or a template is wrong; the message says where and what instead."""
 
 
 class ModelFileError(AgentsimError):

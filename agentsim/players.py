@@ -1,7 +1,7 @@
 """Who answers requests: a model, by way of prompts and reading, or a scripted policy. Nothing here waits.
 
-A model's turn is a `Question` (a prompt to be completed elsewhere); reading the completion gives an `Answer` or the next
-question. So the same code plays live, resumes and replays.
+A model's turn is a `Question` (a prompt to be completed elsewhere); reading the completion gives an `Answer` or the
+next question. So the same code plays live, resumes and replays.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ class Course:
         if answer.problem is not None:
             if on_invalid.then == "stop":
                 raise AnswerError(
-                    f"{key}: {question.attempt} replies of {self._condition.players.model!r} could not be read, the last"
-                    f" as {answer.problem}: {completion.text[:200]!r}; set on_invalid.then to pass or zero to go on"
+                    f"{key}: {question.attempt} replies of {self._condition.players.model!r} could not be read,"
+                    f" the last as {answer.problem}: {completion.text[:200]!r};"
+                    " set on_invalid.then to pass or zero to go on"
                 )
             answer = replace(answer, replaced_by=on_invalid.then)
         step = self._society.answer(question.request, answer)

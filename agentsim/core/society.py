@@ -114,9 +114,7 @@ class Society:
         event, opened = play.answer(request.key, answer)
         events: list[Event] = [event]
         if play.is_finished:
-            events.append(
-                GameEnded(generation=self.generation, game=play.number, resources=dict(play.resources))
-            )
+            events.append(GameEnded(generation=self.generation, game=play.number, resources=dict(play.resources)))
             if all(other.is_finished for other in self._plays):
                 ended, opened = self._end_generation()
                 events.append(ended)

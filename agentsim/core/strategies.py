@@ -1,7 +1,7 @@
 """Scripted policies: players that answer the typed request without text, for theory, baselines and tests.
 
-Each policy is a frozen value with one method, `decide(view, rng) -> fraction of own resources to give`. A new policy is one
-class here and one name in `ScriptedPlayer`. None of them punishes.
+Each policy is a frozen value with one method, `decide(view, rng) -> fraction of own resources to give`. A new policy is
+one class here and one name in `ScriptedPlayer`. None of them punishes.
 """
 
 from __future__ import annotations

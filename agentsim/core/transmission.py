@@ -24,14 +24,10 @@ class Advice(Value):
     max_chars: int = Field(default=1000, ge=1, le=100_000)
     """The length, in characters, at which a strategy is cut when it is formed."""
 
-    def advice(
-        self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random
-    ) -> tuple[AdviceItem, ...]:
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
         """Return what one newborn sees: best first with scores; in random order without, as rank is a score too."""
         order = list(survivors) if self.scores else shuffled(survivors, rng)
-        return tuple(
-            AdviceItem(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order
-        )
+        return tuple(AdviceItem(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order)
 
 
 TransmissionRule = Advice

@@ -1,7 +1,7 @@
 """The core's vocabulary: agents, what they are asked, what they answer, and the facts that follow.
 
-Units of resources are plain floats >= 0; a *fraction* is an amount over the donor's resources before the act, in [0, 1].
-Generations, games and rounds count from 1.
+Units of resources are plain floats >= 0; a *fraction* is an amount over the donor's resources before the act, in
+[0, 1]. Generations, games and rounds count from 1.
 """
 
 from __future__ import annotations

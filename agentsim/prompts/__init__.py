@@ -99,7 +99,8 @@ def load_prompt_set(name_or_folder: str | Path) -> PromptSet:
 def quoted(text: str) -> str:
     """Return foreign text on one line between quotation marks that it cannot close.
 
-    Control and format characters (line breaks, escapes, direction marks) become spaces; quotes and backslashes are escaped.
+    Control and format characters (line breaks, escapes, direction marks) become spaces; quotes and backslashes are
+    escaped.
     """
     visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
     return json.dumps(re.sub(r"\s+", " ", visible).strip(), ensure_ascii=False)
@@ -139,5 +140,3 @@ def _template_line(error: BaseException) -> int | None:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
-
-

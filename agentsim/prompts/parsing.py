@@ -32,8 +32,9 @@ _NUMBER = re.compile(
 _NEGATION = re.compile(r"\b(?:not|never|no|won't|don't|cannot|can't|instead of|rather than)\b", re.IGNORECASE)
 _GIVE = re.compile(r"\b(?:giv(?:e|es|ing)|gave|donat(?:e|es|ing|ion))\b", re.IGNORECASE)
 _PUNISH = re.compile(r"\b(?:punish(?:es|ing|ment)?)\b", re.IGNORECASE)
-_NOTHING = re.compile(r"(?:i\s+)?(?:(?:will\s+)?(?:give|donate)\s+)?(?:nothing|none|zero)(?:\s+units?)?[.!]?", re.IGNORECASE)
-_ALL = re.compile(r"(?:i\s+)?(?:(?:will\s+)?(?:give|donate)\s+)?(?:all|everything)(?:\s+(?:my|of my)?\s*units)?[.!]?", re.IGNORECASE)
+_I_GIVE = r"(?:i\s+)?(?:(?:will\s+)?(?:give|donate)\s+)?"
+_NOTHING = re.compile(_I_GIVE + r"(?:nothing|none|zero)(?:\s+units?)?[.!]?", re.IGNORECASE)
+_ALL = re.compile(_I_GIVE + r"(?:all|everything)(?:\s+(?:my|of my)?\s*units)?[.!]?", re.IGNORECASE)
 
 
 class _Amount(NamedTuple):

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from agentsim.core.observation import Trace
+from agentsim.core.pairing import Released
 from agentsim.core.society import SocietyRules
-from agentsim.core.types import Answer, DecisionView, Request, TraceItem
+from agentsim.core.types import DecisionView, TraceItem
 from tests.core.playing import constant, play
 
 
@@ -43,10 +44,7 @@ def test_a_turn_without_a_decision_is_shown_as_such_and_hides_nobody() -> None:
 
 
 def test_nothing_to_give_is_no_fraction() -> None:
-    def keep_then_all(request: Request) -> Answer:
-        return constant(1)(request)
-
-    asked, _ = play(SocietyRules(generations=1, pairing={"kind": "released"}), keep_then_all)  # type: ignore[arg-type]
+    asked, _ = play(SocietyRules(generations=1, pairing=Released()), constant(1))
     had_nothing = [
         item
         for request in asked

@@ -1,6 +1,6 @@
 """Writes down, for a person to read, how a scenario's first condition is played.
 
-Models are played by a policy that hangs on the trace alone, so that the text shows the rules and the prompts and no model.
+Models are played by a policy that hangs on the trace alone, so that the text shows the rules and the prompts, no model.
 `python -m tests.golden.playthrough` writes all files anew; the change is then read before it is committed.
 """
 
@@ -35,7 +35,7 @@ def golden_file(scenario: Path) -> Path:
 
 
 def playthrough(scenario: Path) -> str:
-    """Return the playthrough of the scenario's first run: generation 1 encounter by encounter, then the others' ends."""
+    """Return the scenario's first run as text: generation 1 by encounter, then how the others end."""
     spec = runs(load_scenario(scenario))[0]
     condition = spec.condition
     prompts = load_prompt_set("default")
@@ -45,9 +45,9 @@ def playthrough(scenario: Path) -> str:
     waiting = society.start()
     while waiting:
         request = waiting.pop(0)
-        is_decision = isinstance(request.view, DecisionView)
-        kind = ("decision" if is_decision else "strategy", min(request.view.generation, 2))
-        is_telling = not is_decision or request.view.round == min(4, condition.game.rounds)
+        view = request.view
+        kind = (type(view).__name__, min(view.generation, 2))
+        is_telling = not isinstance(view, DecisionView) or view.round == min(4, condition.game.rounds)
         if kind not in shown and is_telling:
             shown.add(kind)
             for message in prompts.messages(request)[1 if len(shown) > 1 else 0 :]:

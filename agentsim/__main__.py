@@ -1,0 +1,5 @@
+"""`python -m agentsim` is the command line."""
+
+from agentsim.cli import main
+
+main()

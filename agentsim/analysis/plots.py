@@ -1,0 +1,116 @@
+"""Figures for papers: the same data give the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from agentsim.analysis.frames import Study
+from agentsim.core.society import Society, SocietyRules
+from agentsim.core.types import Answer, DecisionView, GenerationEnded
+from agentsim.errors import LogError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["final_resources", "highest_mean", "save"]
+
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe & Ito's palette, told apart with any colour vision."""
+MARKERS: Final = "osD^vPX"
+
+
+def final_resources(study: Study) -> Figure:
+    """Draw mean final resources by generation, on a logarithmic axis.
+
+    Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
+    the logarithm (from 2 runs on). Dotted lines: the endowment, and what the schedule allows if everyone gives all.
+
+    Raises:
+        LogError: no generation has ended yet.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    if study.generations.empty:
+        raise LogError(f"{study.folder}: no generation has ended yet; there is nothing to draw")
+    condition = _conditions(study)
+    data = study.generations.assign(condition=study.generations["run"].map(condition))
+    figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
+        _draw_condition(axes, str(name), runs, index=index)
+    _draw_references(axes, study)
+    axes.set_yscale("symlog", linthresh=1) if (data["mean_final_resources"] <= 0).any() else axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("generation")
+    axes.set_ylabel("mean final resources (units)")
+    axes.set_title(f"{study.folder.name}: mean final resources by generation", fontsize=11)
+    axes.grid(visible=True, which="major", alpha=0.25)
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as `path` with the endings .svg and .png, in the same bytes each time."""
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "agentsim", "svg.fonttype": "path"}):
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+
+
+def highest_mean(rules: SocietyRules, *, seed: int) -> float:
+    """Return the mean final resources (units) of one generation in which everyone gives all it has."""
+    society = Society(rules.model_copy(update={"generations": 1}), model="scripted/all-give", seed=seed)
+    waiting = society.start()
+    while waiting:
+        request = waiting.pop()
+        view = request.view
+        all_ = Answer(act="give", amount=view.resources) if isinstance(view, DecisionView) else Answer(text="give all")
+        step = society.answer(request, all_)
+        waiting.extend(step.requests)
+    [ended] = [event for event in step.events if isinstance(event, GenerationEnded)]
+    return ended.mean_final_resources
+
+
+def _conditions(study: Study) -> dict[str, str]:
+    """Name each run's condition: what its name says before the seed."""
+    return {run: run.rpartition("--seed-")[0] or run for run in study.started}
+
+
+def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) -> None:
+    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    table = runs.pivot(index="generation", columns="run", values="mean_final_resources").astype(float)
+    for run in table.columns:
+        axes.plot(table.index.astype(int), table[run], color=colour, alpha=0.35, linewidth=0.8)
+    positive = table.where(table > 0)
+    logs = np.log(positive.to_numpy())
+    n_runs = (~np.isnan(logs)).sum(axis=1)
+    has_any = n_runs > 0
+    generations, logs, n_runs = table.index.astype(int).to_numpy()[has_any], logs[has_any], n_runs[has_any]
+    mean = np.nanmean(logs, axis=1)
+    label = name.replace("--", ", ") + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
+    axes.plot(generations, np.exp(mean), color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
+    is_repeated = n_runs > 1
+    if is_repeated.any():
+        error = np.nanstd(logs[is_repeated], axis=1, ddof=1) / np.sqrt(n_runs[is_repeated])
+        low, high = np.exp(mean[is_repeated] - error), np.exp(mean[is_repeated] + error)
+        axes.fill_between(generations[is_repeated], low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _draw_references(axes: Axes, study: Study) -> None:
+    names = set(SocietyRules.model_fields)
+    rules = {
+        SocietyRules.model_validate({key: value for key, value in run.condition.items() if key in names}): run.seed
+        for run in study.started.values()
+    }
+    for endowment in sorted({rule.game.endowment for rule in rules}):
+        axes.axhline(endowment, color="0.4", linestyle=":", linewidth=1, label=f"endowment ({endowment:g})")
+    highest = sorted({round(highest_mean(rule, seed=seed), 2) for rule, seed in rules.items()})
+    for mean in highest[:3]:
+        axes.axhline(mean, color="0.4", linestyle=(0, (1, 3)), linewidth=1, label=f"all give all ({mean:,.0f})")

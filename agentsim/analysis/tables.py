@@ -1,0 +1,167 @@
+"""Tables for the terminal. Model text is foreign: shown without control characters, without markup, and cut."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from agentsim.analysis.frames import Study
+
+__all__ = ["generations", "plain", "runs", "strategies", "study_tables"]
+
+BAR: Final = 12
+MAX_TEXT: Final = 300
+MAX_RUNS: Final = 12
+"""Runs whose strategies are shown; the rest is in the dataframes."""
+
+
+def plain(text: str, *, max_chars: int = MAX_TEXT) -> Text:
+    """Return foreign text for a terminal: one line, no control or direction characters, cut at `max_chars`."""
+    visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
+    line = " ".join(visible.split())
+    return Text(line if len(line) <= max_chars else line[: max_chars - 1] + "…")
+
+
+def study_tables(study: Study) -> Iterator[Table]:
+    """Yield every table of a study: its runs, generations and, of models, strategies."""
+    yield runs(study)
+    if not study.generations.empty:
+        yield generations(study)
+    if not study.agents["model"].str.startswith("scripted/").all():
+        yield strategies(study)
+
+
+def runs(study: Study) -> Table:
+    """One row a run: how far it is, what it asked, what could not be read, tokens."""
+    table = _table(f"Runs of {study.folder.name}", caption=_caption(study))
+    for name in ("run", "status", "gen", "mean", "replies", "again", "missing", "tokens in", "out"):
+        _add(table, name)
+    for row in study.runs.to_dict("records"):
+        table.add_row(
+            plain(row["run"]),
+            plain(row["status"] if _is_missing(row["problem"]) else f"{row['status']}: {row['problem']}"),
+            *(_number(row[key]) for key in ("generations", "mean_final_resources", "n_replies", "n_asked_again")),
+            _missing(row["n_missed"], row["n_replaced"]),
+            *(_number(row[key]) for key in ("input_tokens", "output_tokens")),
+        )
+    return table
+
+
+def generations(study: Study) -> Table:
+    """One row a generation and run: score, giving, and what is missing; the bar is on a logarithmic scale."""
+    data = study.generations
+    is_long = data["run"].nunique() > MAX_RUNS
+    caption = "mean: mean final resources (units); given: mean fraction given; missing: no decision could be read"
+    if is_long:
+        ends = data.groupby("run")["generation"]
+        data = data[(data["generation"] == ends.transform("min")) | (data["generation"] == ends.transform("max"))]
+        caption += "; first and last generations only, agentsim.load(...) has them all"
+    table = _table("Generations", caption=caption)
+    has_punished = bool((data["n_punished"] > 0).any())
+    for name in ("run", "gen", "mean", "bar", "given", *(["punished"] if has_punished else []), "missing", "again"):
+        _add(table, name, title="" if name == "bar" else name)
+    highest, shown = float(data["mean_final_resources"].max()), ""
+    for row in data.to_dict("records"):
+        table.add_row(
+            plain("" if row["run"] == shown else row["run"]),
+            str(row["generation"]),
+            _number(row["mean_final_resources"]),
+            "█" * _bar(row["mean_final_resources"], highest),
+            "-" if _is_missing(row["mean_fraction"]) else f"{row['mean_fraction']:.2f}",
+            *([f"{row['n_punished']}/{row['n_encounters']}"] if has_punished else []),
+            _missing(row["n_missed"], row["n_replaced"]),
+            str(row["n_asked_again"]),
+        )
+        shown = row["run"]
+    return table
+
+
+def strategies(study: Study) -> Table:
+    """The strategies of the first and of the last generation, in the agents' own words."""
+    agents = study.agents[~study.agents["model"].str.startswith("scripted/")]
+    listed = list(agents["run"].unique())
+    more = len(listed) - MAX_RUNS
+    table = _table(
+        "Strategies, first and last generation, best first",
+        caption=f"{more} more runs: agentsim.load(...).agents has them all" if more > 0 else None,
+    )
+    for name in ("gen", "agent", "score", "given", "strategy"):
+        _add(table, name)
+    for run in listed[:MAX_RUNS]:
+        own = agents[agents["run"] == run]
+        table.add_section()
+        if len(listed) > 1:
+            table.add_row("", "", "", "", plain(run))
+        for generation in sorted({own["generation"].min(), own["generation"].max()}):
+            living = own[own["generation"] == generation].sort_values("score", ascending=False)
+            for row in living.to_dict("records"):
+                table.add_row(
+                    str(generation),
+                    plain(row["agent"]),
+                    _number(row["score"]),
+                    "-" if _is_missing(row["mean_fraction"]) else f"{row['mean_fraction']:.2f}",
+                    Text("(none could be read)") if _is_missing(row["strategy"]) else plain(row["strategy"]),
+                )
+            table.add_section()
+    return table
+
+
+def _table(title: str, *, caption: str | None) -> Table:
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
+    table.title_style = "bold"
+    return table
+
+
+WIDTHS: Final = {"gen": 3, "mean": 8, "bar": BAR, "given": 5, "punished": 8, "missing": 7, "again": 5, "replies": 7}
+"""Columns that never shrink below this; what is long (names, strategies) wraps instead."""
+
+
+def _add(table: Table, name: str, *, title: str | None = None) -> None:
+    is_text = name in ("run", "status", "bar", "agent", "strategy")
+    table.add_column(
+        name if title is None else title,
+        justify="left" if is_text else "right",
+        no_wrap=name in WIDTHS,
+        min_width=WIDTHS.get(name),
+        overflow="fold",
+    )
+
+
+def _caption(study: Study) -> str | None:
+    unfinished = int((study.runs["status"] != "complete").sum())
+    torn = int(study.runs["n_torn_bytes"].fillna(0).sum())
+    notes = [f"{unfinished} of {len(study.runs)} runs are not complete"] if unfinished else []
+    answered = sorted(set(study.runs["models_answered"].dropna()))
+    notes += [f"answered by {', '.join(answered)}"] if answered else []
+    notes += [f"{torn} bytes of unfinished lines were passed over"] if torn else []
+    return plain("; ".join(notes)).plain or None
+
+
+def _bar(score: float, highest: float) -> int:
+    if score <= 0 or highest <= 1:
+        return 0
+    return max(1, round(BAR * math.log(max(score, 1.0)) / math.log(highest))) if score >= 1 else 0
+
+
+def _is_missing(value: Any) -> bool:
+    return bool(pd.isna(value))
+
+
+def _number(value: Any) -> str:
+    if _is_missing(value):
+        return "-"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _missing(n_missed: Any, n_replaced: Any) -> str:
+    """Encounters without a readable decision; where the scenario counts them as 0 it says so."""
+    if _is_missing(n_missed):
+        return "-"
+    return f"{n_missed}" if not n_replaced else f"{n_missed} + {n_replaced} as 0"

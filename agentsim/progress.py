@@ -1,0 +1,163 @@
+"""The live view of a study. Watches only: no result needs it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from agentsim.core.types import Encounter, Event, GenerationEnded, StrategyFormed
+from agentsim.runlog import Reply
+from agentsim.sitting import RunState
+
+__all__ = ["Progress"]
+
+MAX_SHOWN: Final = 12
+"""Running runs shown by a row of their own."""
+
+
+@dataclass
+class _Row:
+    generations: int
+    n_requests: int
+    n_answered: int = 0
+    """Questions answered, in this sitting or an earlier one."""
+    n_now: int = 0
+    """Questions answered in this sitting."""
+    generation: int = 0
+    """Generations that have ended."""
+    mean: float | None = None
+    n_again: int = 0
+    n_invalid: int = 0
+    tokens: int = 0
+    n_in_flight: int = 0
+    state: RunState | None = None
+
+
+class Progress:
+    """Shows a study while it runs: a table that renews itself on a terminal, plain lines elsewhere.
+
+    Use as a context manager around `run(..., observer=progress)`.
+    """
+
+    def __init__(self, console: Console, *, n_runs: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._n_runs = n_runs
+        self._clock = clock
+        self._began = clock()
+        self._rows: dict[str, _Row] = {}
+        self._note = ""
+        self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
+        self._is_live = console.is_terminal
+
+    def __enter__(self) -> Progress:
+        if self._is_live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_live:
+            self._live.stop()
+
+    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
+        """Begin a row."""
+        self._rows[run] = _Row(generations, n_requests)
+        self._say(f"{run}: begins, {n_requests} questions")
+
+    def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
+        """Count a fact."""
+        row = self._rows[run]
+        if isinstance(event, Encounter | StrategyFormed):
+            row.n_answered += 1
+            row.n_now += not is_replayed
+            row.n_again += event.attempts - 1
+            row.n_invalid += event.problem is not None
+        elif isinstance(event, GenerationEnded):
+            row.generation, row.mean = event.generation, event.mean_final_resources
+            if not is_replayed:
+                self._say(
+                    f"{run}: generation {event.generation} of {row.generations} ended,"
+                    f" mean final resources {event.mean_final_resources:.1f}; {self._left()}"
+                )
+
+    def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
+        """Count a reply's tokens."""
+        usage = reply.completion.usage
+        self._rows[run].tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+
+    def asked(self, run: str, n_in_flight: int) -> None:
+        """Show how many calls are under way."""
+        self._rows[run].n_in_flight = n_in_flight
+
+    def retry(self, message: str, wait_s: float) -> None:
+        """Show why a call is made again."""
+        self._note = f"asking again in {wait_s:.1f} s: {message}"
+        self._say(self._note)
+
+    def run_closed(self, run: str, state: RunState) -> None:
+        """End a row."""
+        self._rows.setdefault(run, _Row(0, 0)).state = state
+        self._say(f"{run}: {state.status}" + (f", {state.reason}" if state.reason else ""))
+
+    def render(self) -> RenderableType:
+        """Return the view as it is now."""
+        table = Table(box=None, pad_edge=False)
+        table.add_column("run", max_width=48, overflow="ellipsis", no_wrap=True)
+        for name in ("generation", "answers", "", "mean", "again", "unread", "waiting", "tokens"):
+            table.add_column(name, justify="right", no_wrap=True)
+        running = {run: row for run, row in self._rows.items() if row.state is None}
+        for run, row in list(running.items())[:MAX_SHOWN]:
+            table.add_row(
+                Text(run),
+                f"{min(row.generation + 1, row.generations)}/{row.generations}",
+                f"{row.n_answered}/{row.n_requests}",
+                ProgressBar(total=max(row.n_requests, 1), completed=row.n_answered, width=20),
+                "-" if row.mean is None else f"{row.mean:.1f}",
+                str(row.n_again),
+                str(row.n_invalid),
+                str(row.n_in_flight),
+                f"{row.tokens:,}",
+            )
+        lines: list[RenderableType] = [table]
+        if len(running) > MAX_SHOWN:
+            lines.append(Text(f"... and {len(running) - MAX_SHOWN} more runs side by side", style="dim"))
+        lines.append(Text(self._summary(), style="bold"))
+        if self._note:
+            lines.append(Text(self._note[:200], style="yellow"))
+        return Group(*lines)
+
+    def _summary(self) -> str:
+        rows = self._rows.values()
+        done = sum(row.state is not None for row in rows)
+        tokens = sum(row.tokens for row in rows)
+        elapsed = _duration(self._clock() - self._began)
+        return f"{done} of {self._n_runs} runs ended, {tokens:,} tokens, {elapsed} so far, {self._left()}"
+
+    def _left(self) -> str:
+        """Say how long it will still take, from this sitting's pace."""
+        rows = self._rows.values()
+        n_now = sum(row.n_now for row in rows)
+        if not n_now or not self._rows:
+            return "time left not known yet"
+        # Runs that have not begun are taken to be as long as those that have.
+        mean = sum(row.n_requests for row in rows) / len(self._rows)
+        n_left = sum(max(row.n_requests - row.n_answered, 0) for row in rows if row.state is None)
+        n_left += round(mean * (self._n_runs - len(self._rows)))
+        return f"about {_duration((self._clock() - self._began) * n_left / n_now)} left"
+
+    def _say(self, line: str) -> None:
+        if not self._is_live:
+            self._console.print(Text(line))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,0 +1,232 @@
+"""Accounts with providers: their settings as a scenario gives them, and the providers opened from them.
+
+A model is named `account/model`. All models of an account share its one provider and so its limits; a local account
+has one server process a model file, and so one provider a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from agentsim.errors import AuthError, BadRequest, ScenarioError
+from agentsim.providers import anthropic, local, openai
+from agentsim.providers.base import Provider, Sampling
+from agentsim.providers.wrappers import Limited, OnRetry, Retried
+
+__all__ = ["BUILT_IN", "Accounts", "ProviderSettings", "missing_key", "open_account", "resolve", "unsupported"]
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ProviderSettings(BaseModel):
+    """One account as a scenario's `providers:` gives it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dialect: Literal["openai", "anthropic", "local"] = "openai"
+    """The API's language; `local`: llama.cpp on this machine."""
+    base_url: str | None = None
+    """Where the server is, as http://localhost:11434/v1; none for a local account."""
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the key; `null` for servers that want none."""
+    concurrency: int = Field(default=32, ge=1, le=10_000)
+    """The most calls in flight; of a local account, the server's slots."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    timeout_s: Seconds = 120.0
+    """Seconds until the whole answer must be there."""
+    attempts: int = Field(default=10, ge=1, le=1000)
+    """How often one call is made as long as its failures may pass."""
+    max_wait_s: Seconds = 60.0
+    """The longest wait before a call is repeated, in seconds; a server that asks for more is not waited for."""
+    context: int | None = Field(default=None, ge=256)
+    """Tokens of prompt and answer together, of a local account; default: 4096."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of a local account's server; default: one a usable core."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_plain_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            raise ValueError("base_url is no address; write it as https://example.org/v1") from None
+        if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+            raise ValueError("base_url may hold no user or password; name an environment variable in api_key_env")
+        if not is_address or parts.query or parts.fragment or any(c.isspace() for c in url):
+            raise ValueError(f"base_url {url[:200]!r} is no address; write it as https://example.org/v1")
+        return url
+
+    @model_validator(mode="after")
+    def _fits_dialect(self) -> Self:
+        if self.dialect == "local":
+            if extra := [name for name in ("base_url", "api_key_env") if getattr(self, name) is not None]:
+                raise ValueError(f"a local account has no {' and no '.join(extra)}; leave it away")
+        elif self.base_url is None:
+            raise ValueError("base_url is missing; write where the server is, as http://localhost:11434/v1")
+        elif extra := [name for name in ("context", "threads") if getattr(self, name) is not None]:
+            raise ValueError(f"only local accounts have {' and '.join(extra)}; leave it away")
+        return self
+
+
+BUILT_IN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "openai": {"base_url": openai.OPENAI_BASE_URL, "api_key_env": "OPENAI_API_KEY"},
+    "anthropic": {
+        "dialect": "anthropic",
+        "base_url": anthropic.ANTHROPIC_BASE_URL,
+        "api_key_env": "ANTHROPIC_API_KEY",
+    },
+    "gemini": {
+        "base_url": "https://generativelanguage.googleapis.com/v1beta/openai/",
+        "api_key_env": "GEMINI_API_KEY",
+    },
+    "local": {"dialect": "local", "concurrency": local.DEFAULT_SLOTS, "timeout_s": 600.0, "attempts": 3},
+}
+"""The accounts that need no settings of the user's."""
+
+
+def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSettings:
+    """Return the settings of the account `name`: the built-in ones, the user's over them.
+
+    Raises:
+        ScenarioError: no such account is built in and the user's settings describe none.
+        pydantic.ValidationError: a setting is wrong; its `loc` begins at the account's own keys.
+    """
+    if overrides is None and name not in BUILT_IN:
+        raise ScenarioError(
+            f"no account is called {name!r}: built in are {', '.join(BUILT_IN)};"
+            f" describe it in the scenario, as providers: {{{name}: {{base_url: http://localhost:11434/v1}}}}"
+        )
+    return ProviderSettings.model_validate({**BUILT_IN.get(name, {}), **(overrides or {})}, strict=True)
+
+
+def missing_key(settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:
+    """Return the name of the environment variable that should hold the key and does not, if so."""
+    name = settings.api_key_env
+    return name if name is not None and not environ.get(name, "").strip() else None
+
+
+def unsupported(settings: ProviderSettings, sampling: Sampling) -> list[str]:
+    """Return the names of the sampling parameters that the account's dialect cannot send."""
+    return anthropic.unsupported(sampling) if settings.dialect == "anthropic" else openai.unsupported(sampling)
+
+
+def open_account(
+    name: str,
+    settings: ProviderSettings,
+    *,
+    environ: Mapping[str, str],
+    model: str | None = None,
+    on_retry: OnRetry | None = None,
+) -> Provider:
+    """Return the account's provider, with its limits and retries around it; nothing is asked yet.
+
+    `model` is needed for a local account: an embedded model's name or the path of a .gguf file.
+
+    Raises:
+        AuthError: the key is missing or cannot be one.
+        ModelFileError: a local model's weights are not there.
+    """
+    if variable := missing_key(settings, environ):
+        raise AuthError(f"the account {name!r} needs an API key: set the environment variable {variable}")
+    adapter: Provider
+    if settings.dialect == "local":
+        if model is None:
+            raise BadRequest(f"the account {name!r} is local and needs a model's name")
+        adapter = local.open_model(
+            model,
+            slots=settings.concurrency,
+            context=settings.context or local.DEFAULT_CONTEXT,
+            threads=settings.threads,
+            timeout_s=settings.timeout_s,
+        )
+    else:
+        dialect = anthropic.AnthropicProvider if settings.dialect == "anthropic" else openai.OpenAIProvider
+        key = None if settings.api_key_env is None else environ[settings.api_key_env]
+        adapter = dialect(api_key=key, base_url=settings.base_url, timeout_s=settings.timeout_s, name=name)
+    limited = Limited(adapter, concurrency=settings.concurrency, requests_per_minute=settings.requests_per_minute)
+    return Retried(limited, attempts=settings.attempts, max_wait_s=settings.max_wait_s, on_retry=on_retry)
+
+
+class Accounts:
+    """The accounts of one study; each is opened when first asked for, and once.
+
+    Models are named in full, as `openai/gpt-4o-2024-08-06`.
+    """
+
+    def __init__(
+        self,
+        overrides: Mapping[str, Mapping[str, Any]],
+        *,
+        environ: Mapping[str, str],
+        on_retry: OnRetry | None = None,
+    ) -> None:
+        """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
+        self._overrides = overrides
+        self._environ = environ
+        self._on_retry = on_retry
+        self._open: dict[tuple[str, str | None], Provider] = {}
+
+    def settings(self, model: str) -> ProviderSettings:
+        """Return the settings of the model's account.
+
+        Raises:
+            ScenarioError: there is no such account, or a setting is wrong.
+        """
+        name = model.partition("/")[0]
+        try:
+            return resolve(name, self._overrides.get(name))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(["providers", name, *map(str, first["loc"])])
+            raise ScenarioError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+    def check(self, model: str, sampling: Sampling | None = None) -> None:
+        """Find out, without asking anyone, whether the model can be asked with these sampling parameters.
+
+        Raises:
+            AuthError: the key is missing.
+            ModelFileError: the weights are missing, or llama.cpp is.
+            ScenarioError: there is no such account, or its dialect does not know a sampling parameter.
+        """
+        name, _, model_name = model.partition("/")
+        settings = self.settings(model)
+        if variable := missing_key(settings, self._environ):
+            raise AuthError(f"{model} needs an API key: set the environment variable {variable}")
+        if settings.dialect == "local":
+            local.check_model(model_name)
+        if sampling is not None and (names := unsupported(settings, sampling)):
+            raise ScenarioError(
+                f"the account {name!r} cannot be sent players.{', players.'.join(names)}: leave it away"
+            )
+
+    def describe(self, model: str) -> dict[str, Any]:
+        """Return the settings of the model's account as JSON-able data; a key is never in them."""
+        return self.settings(model).model_dump(mode="json")
+
+    def open(self, model: str) -> Provider:
+        """Return the provider that answers for the model, the same for all models that share its limits.
+
+        Raises:
+            AuthError, ModelFileError, ScenarioError: as `check`.
+        """
+        name, _, model_name = model.partition("/")
+        settings = self.settings(model)
+        own = model_name if settings.dialect == "local" else None
+        if (name, own) not in self._open:
+            self._open[name, own] = open_account(
+                name, settings, environ=self._environ, model=own, on_retry=self._on_retry
+            )
+        return self._open[name, own]
+
+    async def aclose(self) -> None:
+        """Close every account opened."""
+        while self._open:
+            _, provider = self._open.popitem()
+            await provider.aclose()

@@ -1,0 +1,170 @@
+"""Anthropic's messages dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agentsim.errors import BadRequest
+from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
+from agentsim.providers.wire import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    RESERVED_EXTRA,
+    Exchange,
+    Peer,
+    check_key,
+    client_options,
+    exchange,
+    read_count,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from anthropic.types import MessageParam
+
+__all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "AnthropicProvider", "unsupported"]
+
+ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"
+
+DEFAULT_MAX_TOKENS: Final = 1024
+"""Sent where the sampling gives none, because this API demands the parameter; an answer it cuts ends with "length"."""
+
+NO_KEY: Final = "none"
+"""Sent to a server that needs no key; left out, the client would look for one in the environment."""
+
+FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "refusal": "refused",
+}
+
+
+def unsupported(sampling: Sampling) -> list[str]:
+    """Return the names of the parameters that this dialect does not know."""
+    missing = [name for name in ("seed", "reasoning_effort") if getattr(sampling, name) is not None]
+    return missing + [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
+
+
+class AnthropicProvider:
+    """Completes prompts by the official client against one server.
+
+    `base_url` is without the `/v1`, which the client adds. Temperature and top_p go as they are, though the newest
+    models refuse them and the client no longer names them.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout_s: float,
+        name: str = "anthropic",
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+    ) -> None:
+        import anthropic
+
+        check_key(api_key, name=name)
+        url = base_url or ANTHROPIC_BASE_URL
+        self._peer = Peer(name=name, base_url=url, secret=api_key)
+        self._timeout_s = timeout_s
+        self._sdk_error = anthropic.AnthropicError
+        options = client_options(base_url=url, timeout_s=timeout_s, max_response_bytes=max_response_bytes)
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key or NO_KEY,
+            base_url=url,
+            timeout=timeout_s,
+            max_retries=0,
+            open_telemetry=False,
+            http_client=anthropic.DefaultAioHttpClient(**options),
+        )
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the model's completion of `prompt`; one request, never repeated.
+
+        Raises:
+            TransientError: asking again may help.
+            FatalProviderError: asking again cannot help.
+        """
+        if refused := unsupported(prompt.sampling):
+            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
+        from anthropic import omit
+
+        system, turns = _split(prompt, name=self._peer.name)
+        sent = _parameters(prompt.sampling)
+        call = self._client.messages.with_raw_response.create(
+            model=prompt.model,
+            messages=turns,
+            max_tokens=DEFAULT_MAX_TOKENS if prompt.sampling.max_tokens is None else prompt.sampling.max_tokens,
+            system=system or omit,
+            extra_body=sent | prompt.sampling.extra,
+        )
+        answer = await exchange(call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent)
+        return read_completion(answer, peer=self._peer)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def _split(prompt: Prompt, *, name: str) -> tuple[str, list[MessageParam]]:
+    """Return the system text and the turns; this API knows a system text only before the conversation."""
+    first = next((i for i, message in enumerate(prompt.messages) if message.role != "system"), len(prompt.messages))
+    turns = prompt.messages[first:]
+    if any(message.role == "system" for message in turns):
+        raise BadRequest(
+            f"{name} takes system messages only before the conversation: move them to the front of the prompt"
+        )
+    system = "\n\n".join(message.content for message in prompt.messages[:first])
+    return system, cast("list[MessageParam]", [message.model_dump() for message in turns])
+
+
+def _parameters(sampling: Sampling) -> dict[str, Any]:
+    parameters = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
+    """Return the completion in a messages body.
+
+    Raises:
+        ProviderError: it holds an error or no well-formed message.
+    """
+    body = answer.body
+    if error := body.get("error"):
+        raise peer.refusal(status=None, error=error, headers=answer.headers)
+    blocks, reason = body.get("content"), body.get("stop_reason")
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise peer.unreadable("there is no list of content blocks in it", body)
+    if not isinstance(reason, str | None):
+        raise peer.unreadable("stop_reason is no text", body)
+    texts = [block.get("text") for block in blocks if block.get("type") == "text"]
+    if not all(isinstance(text, str) for text in texts) or (reason is None and not texts):
+        raise peer.unreadable("it has no text", body)
+    finish, detail = FINISH_REASONS.get(reason or "", "other"), reason
+    if finish == "stop" and not texts:
+        finish, detail = "other", f"{reason}, but without content"
+    model, request_id = body.get("model"), answer.headers.get("request-id") or body.get("id")
+    return Completion(
+        text=text_of("".join(str(text) for text in texts)),
+        model=text_of(model) if isinstance(model, str) else None,
+        finish_reason=finish,
+        finish_detail=None if detail is None else text_of(detail),
+        usage=_read_usage(body.get("usage")),
+        latency_s=answer.latency_s,
+        request_id=text_of(request_id) if isinstance(request_id, str) else None,
+    )
+
+
+def _read_usage(usage: object) -> Usage:
+    """Return the counts that are counts; this API counts cached input beside `input_tokens`, we count it within."""
+    if not isinstance(usage, dict):
+        return Usage()
+    fresh, cached, created = (
+        read_count(usage.get(key)) for key in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    )
+    return Usage(
+        input_tokens=None if fresh is None else fresh + (cached or 0) + (created or 0),
+        cached_tokens=cached,
+        output_tokens=read_count(usage.get("output_tokens")),
+    )

@@ -1,0 +1,176 @@
+"""OpenAI's chat-completions dialect: OpenAI itself, vLLM, Ollama, Gemini's endpoint, llama.cpp and all others alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from agentsim.errors import BadRequest
+from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
+from agentsim.providers.wire import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    RESERVED_EXTRA,
+    Exchange,
+    Peer,
+    check_key,
+    client_options,
+    exchange,
+    read_count,
+    text_of,
+)
+
+__all__ = ["OPENAI_BASE_URL", "OpenAIProvider", "unsupported"]
+
+OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+
+NO_KEY: Final = "none"
+"""Sent to a server that needs no key; left out, the client would look for one in the environment."""
+
+FINISH_REASONS: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
+
+
+def unsupported(sampling: Sampling) -> list[str]:
+    """Return the names of the parameters that this dialect cannot send; what a model refuses, only its server knows."""
+    return [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
+
+
+class OpenAIProvider:
+    """Completes prompts by the official client against one server.
+
+    A limit of tokens goes as `max_completion_tokens` to OpenAI itself, whose reasoning models know no other name, and
+    as `max_tokens` to every other server, most of which know only that. A server that wants it otherwise: leave
+    `sampling.max_tokens` away and put its name into `sampling.extra`.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout_s: float,
+        name: str = "openai",
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+    ) -> None:
+        import openai
+
+        check_key(api_key, name=name)
+        url = base_url or OPENAI_BASE_URL
+        self._peer = Peer(name=name, base_url=url, secret=api_key)
+        self._timeout_s = timeout_s
+        self._sdk_error = openai.OpenAIError
+        options = client_options(base_url=url, timeout_s=timeout_s, max_response_bytes=max_response_bytes)
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or NO_KEY,
+            base_url=url,
+            timeout=timeout_s,
+            max_retries=0,
+            http_client=openai.DefaultAioHttpClient(**options),
+        )
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the model's completion of `prompt`; one request, never repeated.
+
+        Raises:
+            TransientError: asking again may help.
+            FatalProviderError: asking again cannot help.
+        """
+        if refused := unsupported(prompt.sampling):
+            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
+        sent = self._parameters(prompt.sampling)
+        call = self._client.chat.completions.with_raw_response.create(
+            model=prompt.model,
+            messages=[{"role": message.role, "content": message.content} for message in prompt.messages],  # type: ignore[misc]  # a union of TypedDicts
+            extra_body=prompt.sampling.extra or None,
+            **sent,
+        )
+        answer = await exchange(call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent)
+        return read_completion(answer, peer=self._peer)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _parameters(self, sampling: Sampling) -> dict[str, Any]:
+        is_openai = urlsplit(self._peer.base_url).hostname == urlsplit(OPENAI_BASE_URL).hostname
+        parameters = {
+            "temperature": sampling.temperature,
+            "max_completion_tokens" if is_openai else "max_tokens": sampling.max_tokens,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "reasoning_effort": sampling.reasoning_effort,
+        }
+        return {name: value for name, value in parameters.items() if value is not None}
+
+
+def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
+    """Return the completion in a chat-completions body.
+
+    Raises:
+        ProviderError: it holds an error or no well-formed choice.
+    """
+    body = answer.body
+    choice = _read_choice(body, peer=peer)
+    if error := body.get("error") or choice.get("error"):
+        raise peer.refusal(status=None, error=error, headers=answer.headers)
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise peer.unreadable("the choice has no message", body)
+    content, refusal, reason = message.get("content"), message.get("refusal"), choice.get("finish_reason")
+    if not isinstance(content, str | None) or not isinstance(refusal, str | None) or not isinstance(reason, str | None):
+        raise peer.unreadable("content, refusal or finish_reason is no text", body)
+    if content is None and not refusal and reason is None:
+        raise peer.unreadable("the choice has neither content nor finish_reason", body)
+    finish, detail = _read_finish(reason, content=content, refusal=refusal)
+    model, request_id = body.get("model"), answer.headers.get("x-request-id") or body.get("id")
+    return Completion(
+        text=text_of(content or ""),
+        model=text_of(model) if isinstance(model, str) else None,
+        finish_reason=finish,
+        finish_detail=None if detail is None else text_of(detail),
+        usage=_read_usage(body.get("usage")),
+        latency_s=answer.latency_s,
+        request_id=text_of(request_id) if isinstance(request_id, str) else None,
+    )
+
+
+def _read_choice(body: Mapping[str, Any], *, peer: Peer) -> Mapping[str, Any]:
+    """Return the first choice, or an empty one if the body holds an error instead."""
+    choices = body.get("choices")
+    if body.get("error") and not choices:
+        return {}
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise peer.unreadable("there is no choice in it", body)
+    return choices[0]
+
+
+def _read_finish(reason: str | None, *, content: str | None, refusal: str | None) -> tuple[FinishReason, str | None]:
+    """Return why the model stopped; "stop" without any content is not taken for an answer."""
+    if refusal:
+        return "refused", refusal
+    if reason == "stop" and content is None:
+        return "other", "stop, but without content"
+    return FINISH_REASONS.get(reason or "", "other"), reason
+
+
+def _read_usage(usage: object) -> Usage:
+    """Return the counts that are counts; what is missing or none stays `None`."""
+    if not isinstance(usage, dict):
+        return Usage()
+    inputs, outputs, total = (
+        read_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if inputs is not None and outputs is not None and total is not None:
+        outputs = max(
+            outputs, total - inputs
+        )  # Gemini leaves hidden reasoning out of completion_tokens but not out of the total
+    return Usage(
+        input_tokens=inputs,
+        cached_tokens=_read_detail(usage.get("prompt_tokens_details"), "cached_tokens"),
+        output_tokens=outputs,
+        reasoning_tokens=_read_detail(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _read_detail(details: object, key: str) -> int | None:
+    return read_count(details.get(key)) if isinstance(details, dict) else None

@@ -1,0 +1,134 @@
+"""Layers around a provider, each of the same one method: limits of an account, and retries.
+
+Retries belong outermost, so that a call that waits to be repeated holds no place in the account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable
+from typing import Final
+
+import stamina
+from asyncio_throttle.throttler import Throttler
+from stamina.instrumentation import set_on_retry_hooks
+
+from agentsim.errors import TransientError
+from agentsim.providers.base import Completion, Prompt, Provider
+
+__all__ = ["Limited", "OnRetry", "Retried"]
+
+OnRetry = Callable[[str, float], None]
+"""Called before each repeated call with what happened and the seconds until it is asked again."""
+
+FIRST_WAIT_S: Final = 0.5
+JITTER: Final = 0.25
+"""Waits asked for by a server are lengthened by up to this fraction, and by up to as many seconds."""
+POLL_S: Final = 0.005
+
+
+class Limited:
+    """Keeps one account's limits: calls in flight and requests a minute; shared by every society that uses the account.
+
+    Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute. Who came
+    first goes first. A cancelled call gives its place back.
+    """
+
+    def __init__(self, provider: Provider, *, concurrency: int, requests_per_minute: int | None) -> None:
+        if concurrency < 1 or (requests_per_minute is not None and requests_per_minute < 1):
+            raise ValueError("concurrency and requests_per_minute must be at least 1")
+        self._provider = provider
+        self._places = asyncio.Semaphore(concurrency)
+        self._turn = asyncio.Lock()  # each waiter of the throttles polls, so only one waits at them
+        self._throttles: tuple[Throttler, ...] = ()
+        if requests_per_minute is not None:
+            per_beat = math.ceil(requests_per_minute / 60)
+            beat = Throttler(per_beat, period=60 * per_beat / requests_per_minute, retry_interval=POLL_S)
+            self._throttles = (beat, Throttler(requests_per_minute, period=60, retry_interval=POLL_S))
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the provider's completion once the limits allow the request."""
+        async with self._places:
+            if self._throttles:
+                async with self._turn:
+                    for throttle in self._throttles:
+                        await throttle.acquire()  # type: ignore[no-untyped-call]
+            return await self._provider.complete(prompt)
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._provider.aclose()
+
+
+class Retried:
+    """Asks again after a `TransientError`, as long as the server wished or ever longer, and never after another error.
+
+    A server that asks for more than `max_wait_s` seconds is not waited for.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        attempts: int,
+        max_wait_s: float,
+        on_retry: OnRetry | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """`attempts` counts the first call; `draw` gives the jitter, in [0, 1)."""
+        set_on_retry_hooks(())  # stamina's own would write each retry to the terminal
+        self._provider = provider
+        self._attempts = attempts
+        self._max_wait_s = max_wait_s
+        self._on_retry = on_retry
+        self._draw = draw
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the provider's completion.
+
+        Raises:
+            TransientError: the last attempt's, or one whose wait would be too long.
+            FatalProviderError: at once.
+        """
+        n_failed = 0
+
+        def wait(error: Exception) -> float | bool:
+            nonlocal n_failed
+            n_failed += 1
+            if not isinstance(error, TransientError) or n_failed >= self._attempts or self._is_too_long(error):
+                return False
+            wait_s = self._wait_s(n_failed, asked_s=error.retry_after_s)
+            if self._on_retry is not None:
+                self._on_retry(str(error), wait_s)
+            return wait_s
+
+        try:
+            async for attempt in stamina.retry_context(on=wait, attempts=self._attempts, timeout=None):
+                with attempt:
+                    return await self._provider.complete(prompt)
+        except TransientError as error:
+            raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
+        raise AssertionError("unreachable")
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._provider.aclose()
+
+    def _is_too_long(self, error: TransientError) -> bool:
+        return error.retry_after_s is not None and error.retry_after_s > self._max_wait_s
+
+    def _wait_s(self, n_failed: int, *, asked_s: float | None) -> float:
+        backoff_s = min(self._max_wait_s, FIRST_WAIT_S * 2.0 ** min(n_failed - 1, 60))
+        if asked_s is None:
+            return backoff_s * (0.5 + 0.5 * self._draw())
+        return asked_s + JITTER * self._draw() * (1 + asked_s)
+
+    def _why_given_up(self, error: TransientError) -> str:
+        if self._is_too_long(error):
+            return (
+                f" (the server asks to wait {error.retry_after_s:.0f} s, longer than max_wait_s = {self._max_wait_s:g}:"
+                " run again later, or raise it in the scenario's providers)"
+            )
+        return f" (given up after {self._attempts} attempts; run again to go on)"

@@ -1,0 +1,288 @@
+"""A fake API server on loopback that speaks both dialects over real sockets and fails as told.
+
+    async with FaultServer([Status(429, headers={"retry-after": "1"}), Answer("4")]) as server:
+        provider = OpenAIProvider(api_key="key", base_url=server.openai_url, timeout_s=5)
+
+Each request meets one behaviour: the next of a list, whose last one stays, or what a function of the request returns.
+Every request is kept as it came: `server.requests` is the ground truth of what was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+__all__ = [
+    "Answer",
+    "Behaviour",
+    "Drip",
+    "EchoKey",
+    "FaultServer",
+    "Hang",
+    "Raw",
+    "Request",
+    "Reset",
+    "Script",
+    "Status",
+]
+
+Phase = Literal["request", "headers", "body"]
+"""Where a connection breaks or hangs: before the answer, within its headers, within its body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request as it came."""
+
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    raw: bytes
+    """The body."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body's JSON object."""
+        value: dict[str, Any] = json.loads(self.raw)
+        return value
+
+    @property
+    def is_anthropic(self) -> bool:
+        """Whether the request is in Anthropic's dialect; else it is in OpenAI's."""
+        return self.path.split("?")[0].endswith("/messages")
+
+    @property
+    def key(self) -> str | None:
+        """The API key it carried."""
+        bearer = self.headers.get("authorization", "").removeprefix("Bearer ")
+        return bearer or self.headers.get("x-api-key")
+
+    @property
+    def prompt(self) -> str:
+        """The text of all messages, the system's first, joined by blank lines."""
+        system = [self.body["system"]] if "system" in self.body else []
+        return "\n\n".join(system + [message["content"] for message in self.body["messages"]])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A well-formed answer; `finish` and `usage` are in the dialect's own words, by default what a good server says."""
+
+    text: str | Callable[[str], str] = "ok"
+    """The text, or a function from the prompt's text to it."""
+    finish: str | None = None
+    model: str | None = None
+    """The model that claims to answer; default: the one asked for."""
+    usage: Mapping[str, Any] | None = field(default_factory=dict)
+    """Merged into a usage of 7 tokens in and 3 out; `None`: no usage at all."""
+    refusal: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def render(self, request: Request) -> bytes:
+        """Return the body of the answer to `request`."""
+        text = self.text(request.prompt) if callable(self.text) else self.text
+        model = self.model or request.body["model"]
+        body: dict[str, Any]
+        if request.is_anthropic:
+            body = {
+                "id": "msg_1",
+                "type": "message",
+                "role": "assistant",
+                "model": model,
+                "content": [{"type": "text", "text": text}],
+            }
+            body |= {"stop_reason": self.finish or "end_turn", "stop_sequence": None}
+            usage = {"input_tokens": 7, "output_tokens": 3}
+        else:
+            message = {"role": "assistant", "content": None if self.refusal else text, "refusal": self.refusal}
+            choice = {"index": 0, "message": message, "finish_reason": self.finish or "stop"}
+            body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}
+            usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        if self.usage is not None:
+            body["usage"] = usage | dict(self.usage)
+        return json.dumps(body).encode()
+
+
+@dataclass(frozen=True)
+class Status:
+    """A refusal with an HTTP status and an error body in the dialect's form."""
+
+    status: int
+    message: str = "no"
+    kind: str = "error"
+    """The error's type."""
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def render(self, request: Request) -> bytes:
+        """Return the error body."""
+        error = {"message": self.message, "type": self.kind, "code": self.code}
+        return json.dumps({"type": "error", "error": error} if request.is_anthropic else {"error": error}).encode()
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Any bytes as the body."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EchoKey:
+    """A refusal whose message, type and headers repeat the request's API key."""
+
+    status: int = 401
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The connection is reset."""
+
+    phase: Phase = "request"
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Nothing comes any more until the server is closed."""
+
+    phase: Phase = "request"
+
+
+@dataclass(frozen=True)
+class Drip:
+    """A good answer's headers, then blanks before its body, one each interval, without an end."""
+
+    interval_s: float = 0.01
+
+
+Behaviour = Answer | Status | Raw | EchoKey | Reset | Hang | Drip
+Script = Sequence[Behaviour] | Callable[[Request], Behaviour]
+
+LINGER_OFF: Final = struct.pack("ii", 1, 0)
+"""Closing a socket with this set sends a reset."""
+
+
+class FaultServer:
+    """Serves on a free port of 127.0.0.1 while its context is open."""
+
+    def __init__(self, script: Script = (Answer(),)) -> None:
+        self._script = script
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.requests: list[Request] = []
+        """Every request received, in the order in which they had come whole."""
+        self.url = ""
+        """The server's root: `AnthropicProvider`'s base_url."""
+        self._arrived = asyncio.Condition()
+
+    @property
+    def openai_url(self) -> str:
+        """The base_url for `OpenAIProvider`."""
+        return f"{self.url}/v1"
+
+    async def received(self, n_requests: int) -> None:
+        """Wait until so many requests have come in all."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self.requests) >= n_requests)
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while True:
+                    request = await _read(reader)
+                    async with self._arrived:
+                        self.requests.append(request)
+                        self._arrived.notify_all()
+                    await _answer(writer, request, behaviour=self._choose(request))
+        finally:
+            writer.transport.abort()
+            self._connections.discard(task)
+
+    def _choose(self, request: Request) -> Behaviour:
+        if callable(self._script):
+            return self._script(request)
+        return self._script[min(len(self.requests), len(self._script)) - 1]
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in head[1:] if line)}
+    raw = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Request(path=head[0].split()[1], headers=headers, raw=raw)
+
+
+async def _answer(writer: asyncio.StreamWriter, request: Request, *, behaviour: Behaviour) -> None:
+    match behaviour:
+        case Answer(headers=headers) as answer:
+            writer.write(_message(200, answer.render(request), headers=headers))
+        case Status(status=status, headers=headers) as refusal:
+            writer.write(_message(status, refusal.render(request), headers=headers))
+        case Raw(body=body, status=status, headers=headers):
+            writer.write(_message(status, body, headers=headers))
+        case EchoKey(status=status):
+            body = json.dumps(
+                {"error": {"message": f"Incorrect API key: {request.key}", "type": f"{request.key}"}}
+            ).encode()
+            writer.write(
+                _message(
+                    status,
+                    body,
+                    headers={"www-authenticate": f"{request.key}", "location": f"http://127.0.0.1/{request.key}"},
+                )
+            )
+        case Reset(phase=phase):
+            writer.write(_first_part(request, phase=phase))
+            await writer.drain()
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
+            raise ConnectionResetError
+        case Hang(phase=phase):
+            writer.write(_first_part(request, phase=phase))
+            await writer.drain()
+            await asyncio.Event().wait()
+        case Drip(interval_s=interval_s):
+            writer.write(_message(200, b"", headers={"content-length": "1000000"}))
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(interval_s)
+    await writer.drain()
+
+
+def _message(status: int, body: bytes, *, headers: Mapping[str, str]) -> bytes:
+    fields = {"content-type": "application/json", "content-length": str(len(body))} | dict(headers)
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode("latin-1") + body
+
+
+def _first_part(request: Request, *, phase: Phase) -> bytes:
+    """Return an answer's bytes up to the middle of the given phase."""
+    whole = _message(200, Answer("half a text").render(request), headers={})
+    end_of_head = whole.index(b"\r\n\r\n") + 4
+    return whole[: {"request": 0, "headers": end_of_head // 2, "body": (end_of_head + len(whole)) // 2}[phase]]
