@@ -116,7 +116,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "text": Column("string", "the model's words"),
     },
 }
-"""Every column of every dataframe; `runs` also has a column for each setting that the study varies, named by its path."""
+"""Every column of every dataframe; `runs` also has one for each setting that the study varies, by its path."""
 
 TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 

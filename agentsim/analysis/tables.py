@@ -41,13 +41,13 @@ def study_tables(study: Study) -> Iterator[Table]:
 def runs(study: Study) -> Table:
     """One row a run: how far it is, what it asked, what could not be read, tokens."""
     table = _table(f"Runs of {study.folder.name}", caption=_caption(study))
-    for name in ("run", "status", "gen", "mean", "replies", "again", "missing", "tokens in", "out"):
+    for name in ("run", "status", "gen", "mean", "replies", "missing", "tokens in", "out"):
         _add(table, name)
     for row in study.runs.to_dict("records"):
         table.add_row(
             plain(row["run"]),
             plain(row["status"] if _is_missing(row["problem"]) else f"{row['status']}: {row['problem']}"),
-            *(_number(row[key]) for key in ("generations", "mean_final_resources", "n_replies", "n_asked_again")),
+            *(_number(row[key]) for key in ("generations", "mean_final_resources", "n_replies")),
             _missing(row["n_missed"], row["n_replaced"]),
             *(_number(row[key]) for key in ("input_tokens", "output_tokens")),
         )
@@ -119,7 +119,18 @@ def _table(title: str, *, caption: str | None) -> Table:
     return table
 
 
-WIDTHS: Final = {"gen": 3, "mean": 8, "bar": BAR, "given": 5, "punished": 8, "missing": 7, "again": 5, "replies": 7}
+WIDTHS: Final = {
+    "gen": 3,
+    "mean": 8,
+    "bar": BAR,
+    "given": 5,
+    "punished": 8,
+    "missing": 7,
+    "again": 5,
+    "replies": 7,
+    "tokens in": 9,
+    "out": 7,
+}
 """Columns that never shrink below this; what is long (names, strategies) wraps instead."""
 
 
