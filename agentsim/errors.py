@@ -7,9 +7,10 @@
     │   ├── TransientError      asking again may help
     │   │   ├── RateLimited     the account was told to slow down
     │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
-    │   └── FatalProviderError  asking again cannot help
-    │       ├── AuthError       the key is missing or refused
-    │       └── BadRequest      the model or a parameter is refused
+    │   ├── FatalProviderError  asking again cannot help
+    │   │   ├── AuthError       the key is missing or refused
+    │   │   └── BadRequest      the model or a parameter is refused
+    │   └── NotSent             the study is stopping; the call was never made
     ├── AnswerError             a readable answer never came and the scenario says `then: stop`
     └── LogError                a run's log cannot be used
         ├── LogLocked           another process is writing it
@@ -31,6 +32,7 @@ __all__ = [
     "LogError",
     "LogLocked",
     "ModelFileError",
+    "NotSent",
     "ProviderError",
     "RateLimited",
     "ReplayMismatch",
@@ -84,6 +86,10 @@ class AuthError(FatalProviderError):
 
 class BadRequest(FatalProviderError):
     """The model name or a parameter is refused (400, 404, 422 and other 4xx)."""
+
+
+class NotSent(ProviderError):
+    """The study is stopping and the call still waited for a limit: it was never made and has cost nothing."""
 
 
 class AnswerError(AgentsimError):

@@ -123,6 +123,7 @@ async def _play_study(
                 accounts.check(spec.condition.players.model)
     folder = _study_folder(Path(results), scenario.name, new=new)
     _write_study(folder, scenario, specs)
+    stop.on_stop = accounts.drain
     versions = _versions()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentsim.core.types import Encounter, Event, StrategyFormed
-from agentsim.errors import AgentsimError, FatalProviderError, LogError
+from agentsim.errors import AgentsimError, FatalProviderError, LogError, NotSent
 from agentsim.history import catch_up
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
@@ -93,6 +95,8 @@ class Stop:
     def __init__(self) -> None:
         self.reason: str | None = None
         self.is_interrupt = False
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called to hold back calls that have not been made yet."""
         self.event = asyncio.Event()
         self.now = asyncio.Event()
         """Set where not even the calls in flight are waited for."""
@@ -108,6 +112,7 @@ class Stop:
         """Ask nothing more."""
         self.reason = self.reason or reason
         self.event.set()
+        self.on_stop()
 
 
 @dataclass
@@ -167,15 +172,15 @@ class Sitting:
         self._began = time.monotonic()
 
     async def play(self) -> RunState:
-        """Play until the society's history is complete or something stops it; never raises an `AgentsimError`."""
+        """Play until the society's history is complete or something stops it; a failure is in the state, not raised."""
         try:
             with RunLog(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
         except AgentsimError as error:
-            if isinstance(error, FatalProviderError):
-                self._stop.stop(str(error))
             return self._state("stopped", str(error))
+        except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
+            return self._state("stopped", _bug(error))
         if self._course.is_finished:
             return self._state("complete", None)
         if self._stop.is_interrupt:
@@ -217,9 +222,17 @@ class Sitting:
                 await arrived.put((question, error))
 
         async with asyncio.TaskGroup() as group:
-            in_flight = {group.create_task(ask(question)) for question in self._course.open.values()}
+            in_flight: set[asyncio.Task[None]] = set()
+
+            def ask_each(questions: Iterable[Question]) -> int:
+                tasks = [group.create_task(ask(question)) for question in questions]
+                in_flight.update(tasks)
+                for task in tasks:
+                    task.add_done_callback(in_flight.discard)
+                return len(tasks)
+
             stopping = group.create_task(self._stop.event.wait())
-            n_waiting = len(in_flight)
+            n_waiting = ask_each(self._course.open.values())
             self._observer.asked(self._spec.name, n_waiting)
             while n_waiting:
                 is_stopping = failure is not None or self._stop.event.is_set()
@@ -227,8 +240,7 @@ class Sitting:
                 if item is None and is_stopping:
                     break
                 if item is None:
-                    # Calls that still wait for a limit have cost nothing; only the answers on their way are waited for.
-                    continue
+                    continue  # only what is on its way is waited for now
                 n_waiting -= 1
                 question, outcome = item
                 if isinstance(outcome, Completion):
@@ -240,10 +252,11 @@ class Sitting:
                             break  # what still comes could not be stored either
                     else:
                         if failure is None and not self._stop.event.is_set():
-                            in_flight.update(group.create_task(ask(question)) for question in turn.questions)
-                            n_waiting += len(turn.questions)
-                else:
+                            n_waiting += ask_each(turn.questions)
+                elif not isinstance(outcome, NotSent):
                     failure = failure or outcome
+                    if isinstance(outcome, FatalProviderError):
+                        self._stop.stop(str(outcome))
                 self._observer.asked(self._spec.name, n_waiting)
             for task in (*in_flight, stopping):
                 task.cancel()
@@ -331,6 +344,14 @@ def _run_started(
         versions=versions,
         time=_now(),
     )
+
+
+def _bug(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    places = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
+    return f"a bug in agentsim, or in a rule of your own: {type(error).__name__}: {error}{place}; every answer that came in is stored"
 
 
 def _now() -> str:

@@ -93,7 +93,7 @@ def test_a_run_ends_complete_with_every_decision_and_score_in_its_log(tmp_path: 
     first, last = records[0], records[-1]
     assert isinstance(first, RunStarted) and isinstance(last, RunFinished)
     assert first.condition["players"]["model"] == "fake/model" and first.versions["agentsim"]
-    # Twelve... the longest chain: in each generation a strategy and four rounds, each of at least one second.
+    # The longest chain: in each generation a strategy and four rounds, each of at least one second.
     assert last.critical_path_s >= 3 * (1 + 4)
     assert json.loads((result.folder / "study.json").read_text())["runs"][result.runs[0].run]["seed"] == 0
 
@@ -151,6 +151,18 @@ def test_a_fatal_error_stops_the_whole_study(tmp_path: Path) -> None:
     assert {state.status for state in result.runs} == {"stopped"}
     assert {state.reason for state in result.runs} == {"no such model 'model'"}
     assert play(tmp_path, Fake(), seeds=[0, 1, 2]).is_complete
+
+
+def test_a_bug_in_one_society_does_not_cost_the_answers_of_the_others(tmp_path: Path) -> None:
+    fake = Fake(fail_at=2)
+    fake.error = KeyError("nobody thought of this")
+    result = play(tmp_path, fake, seeds=[0, 1])
+    assert sorted(state.status for state in result.runs) == ["complete", "stopped"]
+    [reason] = [state.reason for state in result.runs if state.reason]
+    assert reason.startswith(
+        "a bug, in agentsim or a rule of your own: KeyError: 'nobody thought of this' at test_runner"
+    )
+    assert play(tmp_path, Fake(), seeds=[0, 1]).is_complete
 
 
 def test_replay_recomputes_every_run_without_a_call(tmp_path: Path) -> None:

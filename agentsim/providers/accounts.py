@@ -124,7 +124,7 @@ def open_account(
     environ: Mapping[str, str],
     model: str | None = None,
     on_retry: OnRetry | None = None,
-) -> Provider:
+) -> Retried:
     """Return the account's provider, with its limits and retries around it; nothing is asked yet.
 
     `model` is needed for a local account: an embedded model's name or the path of a .gguf file.
@@ -171,7 +171,7 @@ class Accounts:
         self._overrides = overrides
         self._environ = environ
         self._on_retry = on_retry
-        self._open: dict[tuple[str, str | None], Provider] = {}
+        self._open: dict[tuple[str, str | None], Retried] = {}
 
     def settings(self, model: str) -> ProviderSettings:
         """Return the settings of the model's account.
@@ -224,6 +224,11 @@ class Accounts:
                 name, settings, environ=self._environ, model=own, on_retry=self._on_retry
             )
         return self._open[name, own]
+
+    def drain(self) -> None:
+        """Send nothing more from any account; calls already made still come in."""
+        for provider in self._open.values():
+            provider.drain()
 
     async def aclose(self) -> None:
         """Close every account opened."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
+from agentsim.providers.peer import Peer
 from agentsim.providers.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
     RESERVED_EXTRA,
     Exchange,
-    Peer,
     check_key,
     client_options,
     exchange,

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
+from agentsim.providers.peer import Peer
 from agentsim.providers.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
     RESERVED_EXTRA,
     Exchange,
-    Peer,
     check_key,
     client_options,
     exchange,

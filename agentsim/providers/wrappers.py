@@ -15,7 +15,7 @@ import stamina
 from asyncio_throttle.throttler import Throttler
 from stamina.instrumentation import set_on_retry_hooks
 
-from agentsim.errors import TransientError
+from agentsim.errors import NotSent, TransientError
 from agentsim.providers.base import Completion, Prompt, Provider
 
 __all__ = ["Limited", "OnRetry", "Retried"]
@@ -40,6 +40,7 @@ class Limited:
         if concurrency < 1 or (requests_per_minute is not None and requests_per_minute < 1):
             raise ValueError("concurrency and requests_per_minute must be at least 1")
         self._provider = provider
+        self._is_draining = False
         self._places = asyncio.Semaphore(concurrency)
         self._turn = asyncio.Lock()  # each waiter of the throttles polls, so only one waits at them
         self._throttles: tuple[Throttler, ...] = ()
@@ -49,13 +50,23 @@ class Limited:
             self._throttles = (beat, Throttler(requests_per_minute, period=60, retry_interval=POLL_S))
 
     async def complete(self, prompt: Prompt) -> Completion:
-        """Return the provider's completion once the limits allow the request."""
+        """Return the provider's completion once the limits allow the request.
+
+        Raises:
+            NotSent: `drain` was called before they did.
+        """
         async with self._places:
             if self._throttles:
                 async with self._turn:
                     for throttle in self._throttles:
                         await throttle.acquire()  # type: ignore[no-untyped-call]
+            if self._is_draining:
+                raise NotSent("the study is stopping; the question was not asked")
             return await self._provider.complete(prompt)
+
+    def drain(self) -> None:
+        """Send nothing more: calls that still wait for the limits end in `NotSent`."""
+        self._is_draining = True
 
     async def aclose(self) -> None:
         """Close the provider."""
@@ -111,6 +122,11 @@ class Retried:
         except TransientError as error:
             raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
         raise AssertionError("unreachable")
+
+    def drain(self) -> None:
+        """Send nothing more, where the layer below can hold calls back."""
+        if isinstance(self._provider, Limited):
+            self._provider.drain()
 
     async def aclose(self) -> None:
         """Close the provider."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -80,7 +81,7 @@ def test_survivors_are_the_best_and_keep_name_and_strategy(seed: int) -> None:
     ended = [event for event in events if isinstance(event, GenerationEnded)]
     formed = {event.agent.id: event for event in events if isinstance(event, StrategyFormed)}
     assert len(formed) == sum(isinstance(event, StrategyFormed) for event in events) == 6 + 2 * 3
-    for before, after in zip(ended, ended[1:], strict=False):
+    for before, after in pairwise(ended):
         worst_kept = min(before.scores[agent] for agent in before.survivors)
         culled = [score for agent, score in before.scores.items() if agent not in before.survivors]
         assert len(before.survivors) == 3 and worst_kept >= max(culled)

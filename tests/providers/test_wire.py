@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.providers.wire import Peer, read_count, retry_after_s, scrub, text_of
+from agentsim.providers.peer import Peer, retry_after_s, scrub
+from agentsim.providers.wire import read_count, text_of
 
 NOW = 1_700_000_000.0
 

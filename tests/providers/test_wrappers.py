@@ -12,7 +12,7 @@ import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.errors import BadRequest, ProviderError, RateLimited, Unavailable
+from agentsim.errors import BadRequest, NotSent, ProviderError, RateLimited, Unavailable
 from agentsim.providers.base import Completion, Message, Prompt
 from agentsim.providers.wrappers import Limited, Retried
 
@@ -101,6 +101,18 @@ async def test_no_more_calls_than_the_concurrency_are_in_flight() -> None:
             await asyncio.sleep(0)
         gated.gate.set()
     assert gated.most_in_flight == 3
+
+
+async def test_a_draining_account_sends_nothing_more_and_lets_what_is_sent_come_in() -> None:
+    gated = Gated()
+    retried = Retried(Limited(gated, concurrency=2, requests_per_minute=None), attempts=3, max_wait_s=1)
+    calls = [asyncio.create_task(retried.complete(PROMPT)) for _ in range(5)]
+    while gated.n_in_flight < 2:  # noqa: ASYNC110  # one turn of the loop, not a wait
+        await asyncio.sleep(0)
+    retried.drain()
+    gated.gate.set()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert outcomes[:2] == [COMPLETION] * 2 and [type(outcome) for outcome in outcomes[2:]] == [NotSent] * 3
 
 
 async def test_cancelled_calls_give_their_places_back() -> None:

@@ -1,0 +1,226 @@
+"""The command line as its users meet it: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import agentsim
+from agentsim.runlog import Reply, read_log
+from agentsim.testing.faultserver import Answer, FaultServer, Request, Status
+from tests.test_runner import facts, said
+
+KEY = "sk-sentinel-0123456789abcdef"
+SCENARIO = """\
+name: small
+agents: 4
+generations: 2
+game: {{kind: donor, rounds: 4}}
+players: {{model: fake/model}}
+providers:
+  fake: {{base_url: "{url}", api_key_env: FAKE_KEY, concurrency: {concurrency}}}
+seeds: [0]
+"""
+
+
+def words(prompt: str) -> str:
+    """A model whose words hang on the prompt alone; one in six is unreadable, all are hostile."""
+    draw = Random(hashlib.sha256(prompt.encode()).digest())
+    if draw.random() < 1 / 6:
+        return "\x1b[2J[red]no[/red]"
+    if "My strategy will be" in prompt[-200:]:
+        return f"My strategy will be \x1b[31m[bold]<b>to give {draw.randrange(100)}%."
+    return f"Answer: {draw.randrange(40)}%"
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "agentsim", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "FAKE_KEY": KEY, "COLUMNS": "100"}
+
+
+def cli(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), cwd=cwd, check=False)
+
+
+async def started(*arguments: str | Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command(*arguments), env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+def written_below(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+
+
+def scenario_file(tmp_path: Path, server: FaultServer, *, concurrency: int = 32) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SCENARIO.format(url=server.openai_url, concurrency=concurrency))
+    return path
+
+
+async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninterrupted_run(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words)]) as server:
+        path = scenario_file(tmp_path, server, concurrency=4)
+        assert (await ended(await started("run", path, "--quiet", "--results", tmp_path / "whole")))[0] == 0
+        whole = read_log(tmp_path / "whole" / "small" / "model--seed-0").records
+        n_whole = len(server.requests)
+        rng, n_kills = Random(0), 0
+        folder = tmp_path / "killed" / "small" / "model--seed-0"
+        stored: dict[tuple[str, int], str] = {}
+        while n_kills < 20:
+            before = len(server.requests)
+            process = await started("run", path, "--quiet", "--results", tmp_path / "killed")
+            finishing = asyncio.create_task(process.wait())
+            arriving = asyncio.create_task(server.received(before + rng.randrange(1, 4)))
+            await asyncio.wait({finishing, arriving}, return_when=asyncio.FIRST_COMPLETED)
+            if finishing.done():
+                break
+            process.kill()
+            n_kills += 1
+            await ended(process)
+            arriving.cancel()
+            now = said(read_log(folder).records)
+            assert stored.items() <= now.items()
+            stored = now
+        code, output = await ended(await started("run", path, "--results", tmp_path / "killed"))
+        assert code == 0, output
+    records = read_log(folder).records
+    assert n_kills >= 10
+    assert facts(records) == facts(whole) and said(records) == said(whole)
+    # Each kill may lose what was in flight, at most 4 calls, and nothing else is asked twice.
+    assert len(server.requests) - n_whole <= len(said(whole)) + 4 * n_kills
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
+    async with FaultServer([Answer(words)]) as server:
+        path = scenario_file(tmp_path, server, concurrency=2)
+        process = await started("run", path, "--results", tmp_path)
+        await server.received(10)
+        process.send_signal(number)
+        code, output = await ended(process)
+        assert code == 130, output
+        assert "Run the same command again to go on" in output
+        n_stored = len(said(read_log(tmp_path / "small" / "model--seed-0").records))
+        assert n_stored == len(server.requests)
+        code, output = await ended(await started("run", path, "--results", tmp_path))
+        assert code == 0 and len(server.requests) == len(
+            said(read_log(tmp_path / "small" / "model--seed-0").records)
+        ), output
+
+
+async def test_a_run_prints_tables_without_a_models_control_characters_and_no_key_anywhere(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words)]) as server:
+        path = scenario_file(tmp_path, server)
+        code, output = await ended(await started("run", path, "--results", tmp_path))
+    assert code == 0, output
+    assert "\x1b" not in output and "[bold]<b>to give" in output
+    for word in ("Generations", "Strategies", "final-resources.png", "agentsim replay", "complete"):
+        assert word in output
+    assert all(request.key == KEY for request in server.requests)
+    assert KEY not in output and not any(KEY.encode() in data for data in written_below(tmp_path))
+    again = cli("run", path, "--results", tmp_path)
+    assert again.returncode == 0 and "nobody was asked" in again.stdout
+    exact = cli("replay", tmp_path / "small")
+    assert exact.returncode == 0 and "exact" in exact.stdout
+    shown = cli("show", tmp_path / "small")
+    assert shown.returncode == 0 and "\x1b" not in shown.stdout and "Generations" in shown.stdout
+
+
+async def test_a_refused_key_stops_the_study_with_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    async with FaultServer([Status(401, f"bad key {KEY}")]) as server:
+        code, output = await ended(await started("run", scenario_file(tmp_path, server), "--results", tmp_path))
+    assert code == 1 and "not complete:" in output and "Traceback" not in output and KEY not in output
+
+
+async def test_server_errors_are_asked_again_and_never_a_decision(tmp_path: Path) -> None:
+    n_refused = 0
+
+    def flaky(request: Request) -> Answer | Status:
+        nonlocal n_refused
+        if n_refused < 3:
+            n_refused += 1
+            return Status(429, "slow down", headers={"retry-after": "0"})
+        return Answer(words)
+
+    async with FaultServer(flaky) as server:
+        code, output = await ended(await started("run", scenario_file(tmp_path, server), "--results", tmp_path))
+    records = read_log(tmp_path / "small" / "model--seed-0").records
+    assert code == 0, output
+    assert len(server.requests) == 3 + sum(isinstance(record, Reply) for record in records)
+
+
+MISTAKES = [
+    ("agnets: 4", ":1:1: agnets: ", "agents"),
+    ("agents: 7", ":1:9: agents: ", "even"),
+    ("agents: 4\nagents: 6", ":2:1: agents: ", "already"),
+    ("game: {kind: donor, rounds: -1}", ":1:29: game.rounds: ", "-1"),
+    ("players: {model: openia/gpt-4o}", ":1:18: players.model: ", "openai"),
+]
+
+
+@pytest.mark.parametrize(("line", "place", "word"), MISTAKES)
+def test_a_mistake_is_one_message_with_its_place_and_exit_code_2(
+    tmp_path: Path, line: str, place: str, word: str
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(line + "\nname: wrong\n" + ("" if "players" in line else "players: {model: scripted/all-give}\n"))
+    result = cli("run", path, cwd=tmp_path)
+    assert result.returncode == 2 and "Traceback" not in result.stderr and not result.stdout
+    assert place in result.stderr and word in result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("run", "nowhere.yaml"), "nowhere.yaml"),
+        (("show", "results/nowhere"), "holds no runs"),
+        (("replay", "results/nowhere"), "holds no runs"),
+        (("models", "pull", "local/nobody"), "nobody"),
+    ],
+)
+def test_what_is_not_there_is_said_and_exits_2(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    result = cli(*arguments, cwd=tmp_path)
+    assert result.returncode == 2 and sentence in result.stderr and "Traceback" not in result.stderr
+
+
+def test_check_says_what_a_scenario_comes_to(tmp_path: Path) -> None:
+    result = cli("check", Path(agentsim.__file__).parent.parent / "scenarios" / "donor-game.yaml", "--seeds", "0")
+    assert result.returncode == 0 and "1 runs, 1,506 questions" in result.stdout
+
+
+def test_schema_is_json_schema() -> None:
+    result = cli("schema")
+    assert result.returncode == 0 and "agents" in json.loads(result.stdout)["properties"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "scenarios/donor-game.yaml"]])
+def test_help_and_check_load_no_sdk_and_no_pandas(arguments: list[str]) -> None:
+    code = (
+        "import sys; from agentsim.cli import app\n"
+        f"try: app({arguments!r})\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'pandas', 'openai', 'anthropic', 'matplotlib', 'numpy'} & set(sys.modules)), file=sys.stderr)"
+    )
+    root = Path(agentsim.__file__).parent.parent
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert result.stderr.strip().endswith("[]")
