@@ -108,17 +108,17 @@ class Progress:
 
     def render(self) -> RenderableType:
         """Return the view as it is now."""
-        table = Table(box=None, pad_edge=False)
-        table.add_column("run", max_width=48, overflow="ellipsis", no_wrap=True)
-        for name in ("generation", "answers", "", "mean", "again", "unread", "waiting", "tokens"):
-            table.add_column(name, justify="right", no_wrap=True)
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("run", overflow="ellipsis", no_wrap=True)
+        for name in ("gen.", "answers", "", "mean", "again", "unread", "waiting", "tokens"):
+            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
         running = {run: row for run, row in self._rows.items() if row.state is None}
         for run, row in list(running.items())[:MAX_SHOWN]:
             table.add_row(
                 Text(run),
                 f"{min(row.generation + 1, row.generations)}/{row.generations}",
                 f"{row.n_answered}/{row.n_requests}",
-                ProgressBar(total=max(row.n_requests, 1), completed=row.n_answered, width=20),
+                ProgressBar(total=max(row.n_requests, 1), completed=row.n_answered, width=10),
                 "-" if row.mean is None else f"{row.mean:.1f}",
                 str(row.n_again),
                 str(row.n_invalid),

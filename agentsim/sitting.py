@@ -351,7 +351,7 @@ def _bug(error: Exception) -> str:
         error = error.exceptions[0]
     places = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
-    return f"a bug in agentsim, or in a rule of your own: {type(error).__name__}: {error}{place}; every answer that came in is stored"
+    return f"a bug, in agentsim or a rule of your own: {type(error).__name__}: {error}{place}; all answers are stored"
 
 
 def _now() -> str:
