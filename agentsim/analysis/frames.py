@@ -2,190 +2,173 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pandas as pd
+from pydantic import ValidationError
 
+from agentsim.analysis.columns import COLUMNS, Column
+from agentsim.analysis.maximum import highest_mean, highest_mean_of_first
+from agentsim.analysis.studies import find_studies
+from agentsim.core.society import SocietyRules
 from agentsim.core.types import (
     Agent,
     Donated,
     Encounter,
+    GameEnded,
     GenerationEnded,
     Missed,
     Punished,
     StrategyFormed,
 )
 from agentsim.errors import AgentsimError, LogError
-from agentsim.runlog import LogContent, Reply, RunFinished, RunStarted, read_log
+from agentsim.runlog import LOG_NAME, LogContent, Reply, RunFinished, RunStarted, read_log
 
 __all__ = ["COLUMNS", "Column", "Study", "load"]
 
-
-class Column(NamedTuple):
-    """One column of a dataframe."""
-
-    dtype: str
-    """pandas dtype; capital letters and `string` are dtypes that know missing values."""
-    meaning: str
-    """What it holds, with units."""
-
-
-COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
-    "runs": {
-        "run": Column("string", "name of the run, and of its folder"),
-        "model": Column("string", "the player asked for, as provider/model"),
-        "seed": Column("Int64", "seed of the run"),
-        "status": Column("string", "complete, unfinished, or unreadable (then see problem)"),
-        "problem": Column("string", "why the log could not be read"),
-        "generations": Column("Int64", "generations finished"),
-        "mean_final_resources": Column("Float64", "units: the last finished generation's reported score"),
-        "n_replies": Column("Int64", "replies in the log, every asking counted"),
-        "n_encounters": Column("Int64", "encounters that happened"),
-        "n_asked_again": Column("Int64", "askings beyond the first of a question"),
-        "n_missed": Column("Int64", "encounters without a readable decision: nothing moved"),
-        "n_replaced": Column("Int64", "encounters where the scenario counts an unreadable answer as a gift of 0"),
-        "input_tokens": Column("Int64", "tokens of all prompts; missing where a reply did not say"),
-        "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
-        "output_tokens": Column("Int64", "tokens of all answers, reasoning included"),
-        "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
-        "models_answered": Column("string", "the models that answered, in the servers' words, by comma"),
-        "n_torn_bytes": Column("Int64", "bytes of an unfinished last line, passed over"),
-    },
-    "agents": {
-        "run": Column("string", "name of the run"),
-        "generation": Column("Int64", "a generation the agent lives in, from 1"),
-        "agent": Column("string", "its name, <generation born>_<index>"),
-        "born": Column("Int64", "generation it joined in"),
-        "model": Column("string", "the player behind it"),
-        "strategy": Column("string", "its strategy; missing where none could be read"),
-        "parents": Column("string", "the survivors it was shown, by space"),
-        "score": Column("Float64", "units: what selection saw; missing until the generation has ended"),
-        "survived": Column("boolean", "whether it was kept; missing in the last generation"),
-        "mean_fraction": Column("Float64", "mean fraction given in its own donations of this generation"),
-        "n_decisions": Column("Int64", "encounters it was donor in"),
-        "n_missed": Column("Int64", "those of them without a readable decision"),
-    },
-    "generations": {
-        "run": Column("string", "name of the run"),
-        "generation": Column("Int64", "from 1; only generations that have ended"),
-        "mean_final_resources": Column("Float64", "units: mean over agents, averaged over the generation's games"),
-        "mean_fraction": Column("Float64", "mean fraction given over donations the donors decided themselves"),
-        "n_encounters": Column("Int64", "encounters"),
-        "n_punished": Column("Int64", "encounters in which the donor punished"),
-        "n_missed": Column("Int64", "encounters without a readable decision"),
-        "n_replaced": Column("Int64", "encounters counted as a gift of 0 for want of a readable answer"),
-        "n_asked_again": Column("Int64", "askings beyond the first, strategies included"),
-    },
-    "encounters": {
-        "run": Column("string", "name of the run"),
-        "key": Column("string", "the decision's key, as g3/game1/r04/2_4"),
-        "generation": Column("Int64", "from 1"),
-        "game": Column("Int64", "from 1"),
-        "round": Column("Int64", "from 1"),
-        "donor": Column("string", "agent"),
-        "recipient": Column("string", "agent"),
-        "act": Column("string", "give, punish or missing"),
-        "amount": Column("Float64", "units given, or spent on punishing; missing without a decision"),
-        "fraction": Column("Float64", "amount / donor_before; missing without a decision or with nothing to give"),
-        "removed": Column("Float64", "units taken from the recipient by punishment"),
-        "donor_before": Column("Float64", "units"),
-        "donor_after": Column("Float64", "units"),
-        "recipient_before": Column("Float64", "units"),
-        "recipient_after": Column("Float64", "units"),
-        "attempts": Column("Int64", "how often the donor was asked"),
-        "problem": Column("string", "why the last reply was not readable; missing for a valid answer"),
-        "replaced_by": Column("string", "zero where the scenario's fallback stands in for an answer"),
-        "reading": Column("string", "how the amount was written: plain units, or percent of own resources"),
-    },
-    "replies": {
-        "run": Column("string", "name of the run"),
-        "key": Column("string", "the question's key"),
-        "attempt": Column("Int64", "1 for the first asking"),
-        "model": Column("string", "the model asked for"),
-        "model_answered": Column("string", "the model that answered, in the server's words"),
-        "finish_reason": Column("string", "stop, length, filtered, refused or other"),
-        "input_tokens": Column("Int64", "tokens of the prompt"),
-        "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
-        "output_tokens": Column("Int64", "tokens of the answer"),
-        "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
-        "latency_s": Column("Float64", "seconds from sending to the whole answer"),
-        "time": Column("datetime64[us, UTC]", "when the answer had come"),
-        "text": Column("string", "the model's words"),
-    },
-}
-"""Every column of every dataframe; `runs` also has one for each setting that the study varies, by its path."""
 
 TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """A study's dataframes; `COLUMNS` says what their columns hold."""
+    """The dataframes of one study or several; `COLUMNS` says what their columns hold."""
 
-    folder: Path
+    folders: Mapping[str, Path]
+    """The folder of each study, by the study's name."""
     runs: pd.DataFrame
     """One row a run, unfinished and unreadable ones too."""
     agents: pd.DataFrame
     """One row an agent and generation it lives in."""
     generations: pd.DataFrame
     """One row a generation that has ended."""
+    resources: pd.DataFrame
+    """One row an agent and game that has ended."""
     encounters: pd.DataFrame
     """One row an encounter."""
     replies: pd.DataFrame
     """One row a reply; none for scripted players."""
-    started: Mapping[str, RunStarted]
-    """The first record of each readable log, by run: condition, seed, versions, account."""
+    started: Mapping[tuple[str, str], RunStarted]
+    """The first record of each readable log, by study and run: condition, seed, versions, account."""
+    notes: tuple[str, ...] = ()
+    """What is amiss with the folders themselves, in sentences for a person."""
+
+    @property
+    def name(self) -> str:
+        """The names of the studies, by comma."""
+        return ", ".join(self.folders)
 
 
-def load(folder: str | Path) -> Study:
-    """Read the study in `folder` (as `results/quickstart`) from its logs.
+def load(*paths: str | Path) -> Study:
+    """Read one study or several from their logs, into frames that know them apart by `study`.
+
+    Args:
+        paths: folders of studies (as `results/quickstart`), or patterns of such (as `results/*`, in which what is no
+            study is passed over).
 
     Raises:
-        LogError: there is no such study, or it holds no runs yet.
+        LogError: there is no such study, it holds no runs, or two different folders have the same name.
     """
-    folder = Path(folder)
-    paths = sorted(path.parent for path in folder.glob("*/log.jsonl"))
-    if not paths:
-        raise LogError(f"{folder}: holds no runs; name the folder of a study, such as results/quickstart")
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
-    started: dict[str, RunStarted] = {}
-    for path in paths:
-        run = path.name
-        try:
-            content = read_log(path)
-            first = content.records[0] if content.records else None
-            if not isinstance(first, RunStarted):
-                raise LogError(f"{path}: the log is empty or does not begin with run_started")
-        except AgentsimError as error:
-            rows["runs"].append({"run": run, "status": "unreadable", "problem": str(error)})
-            continue
-        started[run] = first
-        for name, own in _rows(run, first, content).items():
-            rows[name].extend({"run": run, **row} for row in own)
+    started: dict[tuple[str, str], RunStarted] = {}
+    studies = find_studies(paths)
+    for study in studies:
+        for run in study.runs:
+            key = {"study": study.name, "run": run, "condition": run.rpartition("--seed-")[0] or run}
+            try:
+                first, content = _read(study.folder / run)
+            except AgentsimError as error:
+                rows["runs"].append({**key, "status": "unreadable", "problem": str(error)})
+                continue
+            started[study.name, run] = first
+            for name, own in _rows(first, content).items():
+                rows[name].extend({**key, **row} for row in own)
     frames = {name: _frame(name, own) for name, own in rows.items()}
-    return Study(folder=folder, started=started, **frames)
+    return Study(
+        folders={study.name: study.folder for study in studies},
+        started=started,
+        notes=tuple(note for study in studies for note in study.notes),
+        runs=_with_settings(frames.pop("runs"), started),
+        **frames,
+    )
+
+
+def _read(folder: Path) -> tuple[RunStarted, LogContent]:
+    if not os.path.exists(folder / LOG_NAME):  # unlike Path.exists it takes any name, however long
+        raise LogError(f"{folder}: has no log; the run has not begun, or its log was deleted")
+    content = read_log(folder)
+    first = content.records[0] if content.records else None
+    if not isinstance(first, RunStarted):
+        raise LogError(f"{folder}: the log is empty or does not begin with run_started")
+    return first, content
+
+
+def _with_settings(runs: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
+    """Add a column for each setting that any of the studies varies, filled for all runs that have such a setting."""
+    paths = dict.fromkeys(path for run in started.values() for path in run.settings if path not in COLUMNS["runs"])
+    keys = list(zip(runs["study"], runs["run"], strict=True))
+    for path in paths:
+        values = [_setting(started[key], path) if key in started else _ABSENT for key in keys]
+        runs[path] = _settings_column(values)
+    return runs
+
+
+_ABSENT: Final = object()
+
+
+def _setting(run: RunStarted, path: str) -> Any:
+    """Return the condition's value at a dotted path, as `observation.depth`."""
+    if path in run.settings:
+        return run.settings[path]
+    value: Any = run.condition
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value
+
+
+def _settings_column(values: Sequence[Any]) -> pd.Series:
+    """Return numbers as numbers; anything else, and a `null` that was set, as text. Runs without it are missing."""
+    present = [value for value in values if value is not _ABSENT]
+    kinds = {type(value) for value in present}
+    for kind, dtype in ((bool, "boolean"), (int, "Int64"), (float, "Float64")):
+        if kinds <= ({kind, int} if kind is float else {kind}):
+            return pd.Series([None if value is _ABSENT else value for value in values], dtype=dtype)
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in present]
+    spoken = iter(texts)
+    return pd.Series([None if value is _ABSENT else next(spoken) for value in values], dtype="string")
 
 
 def _frame(name: str, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     columns = COLUMNS[name]
-    frame = pd.DataFrame(list(rows))
-    settings = [column for column in frame.columns if column not in columns]
-    return frame.reindex(columns=[*columns, *settings]).astype({key: column.dtype for key, column in columns.items()})
+    frame = pd.DataFrame(list(rows)).reindex(columns=list(columns))
+    return frame.astype({key: column.dtype for key, column in columns.items()})
 
 
-def _rows(run: str, started: RunStarted, content: LogContent) -> dict[str, list[dict[str, Any]]]:
+def _rows(started: RunStarted, content: LogContent) -> dict[str, list[dict[str, Any]]]:
     records = content.records
     encounters = [record for record in records if isinstance(record, Encounter)]
     replies = [record for record in records if isinstance(record, Reply)]
     strategies = [record for record in records if isinstance(record, StrategyFormed)]
     ended = [record for record in records if isinstance(record, GenerationEnded)]
+    generations = [_generation(started, end, encounters, strategies) for end in ended]
     return {
-        "runs": [_run(started, content, encounters=encounters, replies=replies, ended=ended)],
+        "runs": [_run(started, content, encounters=encounters, replies=replies, generations=generations)],
         "agents": _agents(encounters, strategies, ended),
-        "generations": [_generation(end, encounters, strategies) for end in ended],
+        "generations": generations,
+        "resources": [
+            {"generation": record.generation, "game": record.game, "agent": agent, "resources": units}
+            for record in records
+            if isinstance(record, GameEnded)
+            for agent, units in record.resources.items()
+        ],
         "encounters": [_encounter(record) for record in encounters],
         "replies": [_reply(record) for record in replies],
     }
@@ -197,16 +180,25 @@ def _run(
     *,
     encounters: Sequence[Encounter],
     replies: Sequence[Reply],
-    ended: Sequence[GenerationEnded],
+    generations: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
+    last = generations[-1] if generations else {"maximum": _maximum_of_rules(started)}
+    condition, game = started.condition, started.condition["game"]
     is_complete = any(isinstance(record, RunFinished) for record in content.records)
     answered = sorted({reply.completion.model for reply in replies if reply.completion.model})
     return {
-        "model": started.condition["players"]["model"],
+        "model": condition["players"]["model"],
         "seed": started.seed,
         "status": "complete" if is_complete else "unfinished",
-        "generations": len(ended),
-        "mean_final_resources": ended[-1].mean_final_resources if ended else None,
+        "n_agents": condition["agents"],
+        "n_generations": condition["generations"],
+        "n_games": game["games"],
+        "n_rounds": game["rounds"],
+        "endowment": game["endowment"],
+        "maximum": last["maximum"],
+        "rules_digest": _rules_digest(started),
+        "generations": len(generations),
+        "mean_final_resources": last.get("mean_final_resources"),
         "n_replies": len(replies),
         "n_encounters": len(encounters),
         "n_asked_again": sum(reply.attempt > 1 for reply in replies),
@@ -215,8 +207,23 @@ def _run(
         **{name: _total([getattr(reply.completion.usage, name) for reply in replies]) for name in TOKENS},
         "models_answered": ", ".join(answered) or None,
         "n_torn_bytes": content.n_torn_bytes,
-        **started.settings,
     }
+
+
+def _rules_digest(started: RunStarted) -> str:
+    """Return the SHA-256 of the condition without its players; of the prompt set only the content counts."""
+    rules = {key: value for key, value in started.condition.items() if key != "players"}
+    text = json.dumps({**rules, "prompts": started.prompts_digest}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _maximum_of_rules(started: RunStarted) -> float | None:
+    """Return the first generation's maximum by the rules; missing where this agentsim does not know the rules."""
+    own = {key: value for key, value in started.condition.items() if key in SocietyRules.model_fields}
+    try:
+        return highest_mean_of_first(SocietyRules.model_validate(own), seed=started.seed)
+    except ValidationError:
+        return None
 
 
 def _agents(
@@ -257,13 +264,19 @@ def _agents(
 
 
 def _generation(
-    end: GenerationEnded, encounters: Sequence[Encounter], strategies: Sequence[StrategyFormed]
+    started: RunStarted, end: GenerationEnded, encounters: Sequence[Encounter], strategies: Sequence[StrategyFormed]
 ) -> dict[str, Any]:
     own = [encounter for encounter in encounters if encounter.generation == end.generation]
     formed = [event for event in strategies if event.generation == end.generation]
     return {
         "generation": end.generation,
         "mean_final_resources": end.mean_final_resources,
+        "maximum": highest_mean(
+            ((event.game, event.round, event.donor, event.recipient) for event in own),
+            endowment=started.condition["game"]["endowment"],
+            multiplier=started.condition["game"]["multiplier"],
+            n_agents=len(end.scores),
+        ),
         "mean_fraction": _mean_fraction(own),
         "n_encounters": len(own),
         "n_punished": _count(own, Punished),

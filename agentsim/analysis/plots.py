@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.frames import Study
-from agentsim.core.society import Society, SocietyRules
-from agentsim.core.types import Answer, DecisionView, GenerationEnded
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["final_resources", "highest_mean", "save"]
+__all__ = ["final_resources", "save"]
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's palette, told apart with any colour vision."""
@@ -37,9 +35,11 @@ def final_resources(study: Study) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     if study.generations.empty:
-        raise LogError(f"{study.folder}: no generation has ended yet; there is nothing to draw")
-    condition = _conditions(study)
-    data = study.generations.assign(condition=study.generations["run"].map(condition))
+        raise LogError(f"{study.name}: no generation has ended yet; there is nothing to draw")
+    conditions = study.runs.set_index(["study", "run"])["condition"]
+    data = study.generations.join(conditions, on=["study", "run"])
+    if len(study.folders) > 1:
+        data["condition"] = data["study"] + ": " + data["condition"]
     figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
@@ -49,7 +49,7 @@ def final_resources(study: Study) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("generation")
     axes.set_ylabel("mean final resources (units)")
-    axes.set_title(f"{study.folder.name}: mean final resources by generation", fontsize=11)
+    axes.set_title(f"{study.name}: mean final resources by generation", fontsize=11)
     axes.grid(visible=True, which="major", alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
     return figure
@@ -62,25 +62,6 @@ def save(figure: Figure, path: Path) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "agentsim", "svg.fonttype": "path"}):
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
     figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
-
-
-def highest_mean(rules: SocietyRules, *, seed: int) -> float:
-    """Return the mean final resources (units) of one generation in which everyone gives all it has."""
-    society = Society(rules.model_copy(update={"generations": 1}), model="scripted/all-give", seed=seed)
-    waiting = society.start()
-    while waiting:
-        request = waiting.pop()
-        view = request.view
-        all_ = Answer(act="give", amount=view.resources) if isinstance(view, DecisionView) else Answer(text="give all")
-        step = society.answer(request, all_)
-        waiting.extend(step.requests)
-    [ended] = [event for event in step.events if isinstance(event, GenerationEnded)]
-    return ended.mean_final_resources
-
-
-def _conditions(study: Study) -> dict[str, str]:
-    """Name each run's condition: what its name says before the seed."""
-    return {run: run.rpartition("--seed-")[0] or run for run in study.started}
 
 
 def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) -> None:
@@ -104,13 +85,7 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) ->
 
 
 def _draw_references(axes: Axes, study: Study) -> None:
-    names = set(SocietyRules.model_fields)
-    rules = {
-        SocietyRules.model_validate({key: value for key, value in run.condition.items() if key in names}): run.seed
-        for run in study.started.values()
-    }
-    for endowment in sorted({rule.game.endowment for rule in rules}):
+    for endowment in sorted(study.runs["endowment"].dropna().unique()):
         axes.axhline(endowment, color="0.4", linestyle=":", linewidth=1, label=f"endowment ({endowment:g})")
-    highest = sorted({round(highest_mean(rule, seed=seed), 2) for rule, seed in rules.items()})
-    for mean in highest[:3]:
+    for mean in sorted(study.runs["maximum"].dropna().round(2).unique())[:3]:
         axes.axhline(mean, color="0.4", linestyle=(0, (1, 3)), linewidth=1, label=f"all give all ({mean:,.0f})")

@@ -40,10 +40,10 @@ def study_tables(study: Study) -> Iterator[Table]:
 
 def runs(study: Study) -> Table:
     """One row a run: how far it is, what it asked, what could not be read, tokens."""
-    table = _table(f"Runs of {study.folder.name}", caption=_caption(study))
+    table = _table(plain(f"Runs of {study.name}").plain, caption=_caption(study))
     for name in ("run", "status", "gen", "mean", "replies", "missing", "tokens in", "out"):
         _add(table, name)
-    for row in study.runs.to_dict("records"):
+    for row in _named(study.runs, study).to_dict("records"):
         table.add_row(
             plain(row["run"]),
             plain(row["status"] if _is_missing(row["problem"]) else f"{row['status']}: {row['problem']}"),
@@ -56,7 +56,7 @@ def runs(study: Study) -> Table:
 
 def generations(study: Study) -> Table:
     """One row a generation and run: score, giving, and what is missing; the bar is on a logarithmic scale."""
-    data = study.generations
+    data = _named(study.generations, study)
     is_long = data["run"].nunique() > MAX_RUNS
     caption = "mean: mean final resources (units); given: mean fraction given; missing: no decision could be read"
     if is_long:
@@ -85,7 +85,7 @@ def generations(study: Study) -> Table:
 
 def strategies(study: Study) -> Table:
     """The strategies of the first and of the last generation, in the agents' own words."""
-    agents = study.agents[~study.agents["model"].str.startswith("scripted/")]
+    agents = _named(study.agents[~study.agents["model"].str.startswith("scripted/")], study)
     listed = list(agents["run"].unique())
     more = len(listed) - MAX_RUNS
     table = _table(
@@ -111,6 +111,11 @@ def strategies(study: Study) -> Table:
                 )
             table.add_section()
     return table
+
+
+def _named(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Let runs of several studies carry their study's name."""
+    return frame if len(study.folders) == 1 else frame.assign(run=frame["study"] + "/" + frame["run"])
 
 
 def _table(title: str, *, caption: str | None) -> Table:
@@ -152,7 +157,8 @@ def _caption(study: Study) -> str | None:
     answered = sorted(set(study.runs["models_answered"].dropna()))
     notes += [f"answered by {', '.join(answered)}"] if answered else []
     notes += [f"{torn} bytes of unfinished lines were passed over"] if torn else []
-    return plain("; ".join(notes)).plain or None
+    notes += study.notes
+    return plain("; ".join(notes), max_chars=MAX_TEXT * 4).plain or None
 
 
 def _bar(score: float, highest: float) -> int:

@@ -1,0 +1,131 @@
+"""What every column of every dataframe holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+__all__ = ["COLUMNS", "Column"]
+
+
+class Column(NamedTuple):
+    """One column of a dataframe."""
+
+    dtype: str
+    """pandas dtype; capital letters, `boolean` and `string` are dtypes that know missing values."""
+    meaning: str
+    """What it holds, with units."""
+
+
+KEY: Final = {
+    "study": Column("string", "name of the study, and of its folder"),
+    "run": Column("string", "name of the run, and of its folder in the study's; with study the key of a run"),
+}
+"""The columns that every frame begins with."""
+
+COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
+    "runs": {
+        **KEY,
+        "condition": Column("string", "the run's name without its seed: equal for all seeds of one condition"),
+        "model": Column("string", "the player asked for, as provider/model"),
+        "seed": Column("Int64", "seed of the run"),
+        "status": Column("string", "complete, unfinished, or unreadable (then see problem)"),
+        "problem": Column("string", "why the log could not be read"),
+        "n_agents": Column("Int64", "agents of a generation"),
+        "n_generations": Column("Int64", "generations to be played"),
+        "n_games": Column("Int64", "games of a generation"),
+        "n_rounds": Column("Int64", "rounds of a game"),
+        "endowment": Column("Float64", "units each agent holds at the start of a game"),
+        "maximum": Column(
+            "Float64",
+            "units: highest mean final resources that the schedule of the last finished generation allows (of the"
+            " first generation where none has finished); everyone giving all, wherever roles alternate",
+        ),
+        "rules_digest": Column(
+            "string", "SHA-256 of all that decides a run but its players and seed; equal for comparable runs"
+        ),
+        "generations": Column("Int64", "generations finished"),
+        "mean_final_resources": Column("Float64", "units: the last finished generation's reported score"),
+        "n_replies": Column("Int64", "replies in the log, every asking counted"),
+        "n_encounters": Column("Int64", "encounters that happened"),
+        "n_asked_again": Column("Int64", "askings beyond the first of a question"),
+        "n_missed": Column("Int64", "encounters without a readable decision: nothing moved"),
+        "n_replaced": Column("Int64", "encounters where the scenario counts an unreadable answer as a gift of 0"),
+        "input_tokens": Column("Int64", "tokens of all prompts; missing where a reply did not say"),
+        "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
+        "output_tokens": Column("Int64", "tokens of all answers, reasoning included"),
+        "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
+        "models_answered": Column("string", "the models that answered, in the servers' words, by comma"),
+        "n_torn_bytes": Column("Int64", "bytes of an unfinished last line, passed over"),
+    },
+    "agents": {
+        **KEY,
+        "generation": Column("Int64", "a generation the agent lives in, from 1"),
+        "agent": Column("string", "its name, <generation born>_<index>"),
+        "born": Column("Int64", "generation it joined in"),
+        "model": Column("string", "the player behind it"),
+        "strategy": Column("string", "its strategy; missing where none could be read"),
+        "parents": Column("string", "the survivors it was shown, by space"),
+        "score": Column("Float64", "units: what selection saw; missing until the generation has ended"),
+        "survived": Column("boolean", "whether it was kept; missing in the last generation"),
+        "mean_fraction": Column("Float64", "mean fraction given in its own donations of this generation"),
+        "n_decisions": Column("Int64", "encounters it was donor in"),
+        "n_missed": Column("Int64", "those of them without a readable decision"),
+    },
+    "generations": {
+        **KEY,
+        "generation": Column("Int64", "from 1; only generations that have ended"),
+        "mean_final_resources": Column("Float64", "units: mean over agents, averaged over the generation's games"),
+        "maximum": Column("Float64", "units: highest mean_final_resources that this generation's schedule allows"),
+        "mean_fraction": Column("Float64", "mean fraction given over donations the donors decided themselves"),
+        "n_encounters": Column("Int64", "encounters"),
+        "n_punished": Column("Int64", "encounters in which the donor punished"),
+        "n_missed": Column("Int64", "encounters without a readable decision"),
+        "n_replaced": Column("Int64", "encounters counted as a gift of 0 for want of a readable answer"),
+        "n_asked_again": Column("Int64", "askings beyond the first, strategies included"),
+    },
+    "resources": {
+        **KEY,
+        "generation": Column("Int64", "from 1"),
+        "game": Column("Int64", "from 1; only games that have ended"),
+        "agent": Column("string", "its name"),
+        "resources": Column("Float64", "units it held at the end of the game"),
+    },
+    "encounters": {
+        **KEY,
+        "key": Column("string", "the decision's key, as g3/game1/r04/2_4"),
+        "generation": Column("Int64", "from 1"),
+        "game": Column("Int64", "from 1"),
+        "round": Column("Int64", "from 1"),
+        "donor": Column("string", "agent"),
+        "recipient": Column("string", "agent"),
+        "act": Column("string", "give, punish or missing"),
+        "amount": Column("Float64", "units given, or spent on punishing; missing without a decision"),
+        "fraction": Column("Float64", "amount / donor_before; missing without a decision or with nothing to give"),
+        "removed": Column("Float64", "units taken from the recipient by punishment"),
+        "donor_before": Column("Float64", "units"),
+        "donor_after": Column("Float64", "units"),
+        "recipient_before": Column("Float64", "units"),
+        "recipient_after": Column("Float64", "units"),
+        "attempts": Column("Int64", "how often the donor was asked"),
+        "problem": Column("string", "why the last reply was not readable; missing for a valid answer"),
+        "replaced_by": Column("string", "zero where the scenario's fallback stands in for an answer"),
+        "reading": Column("string", "how the amount was written: plain units, or percent of own resources"),
+    },
+    "replies": {
+        **KEY,
+        "key": Column("string", "the question's key"),
+        "attempt": Column("Int64", "1 for the first asking"),
+        "model": Column("string", "the model asked for"),
+        "model_answered": Column("string", "the model that answered, in the server's words"),
+        "finish_reason": Column("string", "stop, length, filtered, refused or other"),
+        "input_tokens": Column("Int64", "tokens of the prompt"),
+        "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
+        "output_tokens": Column("Int64", "tokens of the answer"),
+        "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
+        "latency_s": Column("Float64", "seconds from sending to the whole answer"),
+        "time": Column("datetime64[us, UTC]", "when the answer had come"),
+        "text": Column("string", "the model's words"),
+    },
+}
+"""Every column of every dataframe; `runs` also has one for each setting that a study varies, by its path."""
