@@ -112,17 +112,18 @@ def test_the_notebook_lines_work(
 
 def test_the_rule_shown_becomes_a_rule_by_one_class_and_one_name(checkout: Path) -> None:
     [block] = [block for block in blocks("python") if "class Neighbours" in block.text]
-    shutil.copytree(ROOT / "agentsim", checkout / "agentsim", ignore=shutil.ignore_patterns("__pycache__"))
-    module = checkout / "agentsim" / "core" / "pairing.py"
+    changed = checkout / "changed"
+    shutil.copytree(ROOT / "agentsim", changed / "agentsim", ignore=shutil.ignore_patterns("__pycache__"))
+    module = changed / "agentsim" / "core" / "pairing.py"
     before, union, after = module.read_text().partition("PairingRule = Annotated[")
     rule = block.text[block.text.index("class Neighbours") :]
     module.write_text(f"{before}{rule}\n\n{union}Neighbours | {after}")
     chosen = ("scenarios/donor-game.yaml", "--set", "pairing={kind: neighbours}")
-    checked = agentsim_command("check", *chosen, cwd=checkout, path=checkout)
+    checked = agentsim_command("check", *chosen, cwd=checkout, path=changed)
     assert checked.returncode == 0 and "neighbours" in checked.stdout, checked.stderr
-    assert '"neighbours"' in agentsim_command("schema", cwd=checkout, path=checkout).stdout
+    assert '"neighbours"' in agentsim_command("schema", cwd=checkout, path=changed).stdout
     played = ("--model", "scripted/constant-share", "--seeds", "0", "--set", "generations=2", "--quiet")
-    assert agentsim_command("run", *chosen, *played, cwd=checkout, path=checkout).returncode == 0
+    assert agentsim_command("run", *chosen, *played, cwd=checkout, path=changed).returncode == 0
     assert agentsim_command("check", *chosen, cwd=checkout).returncode == 2  # without the rule there is no such kind
 
 

@@ -300,3 +300,8 @@ def test_a_mistake_in_a_users_prompt_set_costs_no_call(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"later-strategy\.md:1: 'nobody' is undefined"):
         play(tmp_path, fake := Fake(), prompts=str(folder))
     assert fake.n_calls == 0
+
+
+def test_what_the_package_promises_by_name_is_there() -> None:
+    assert all(getattr(agentsim, name) is not None for name in agentsim.__all__)
+    assert set(agentsim.__all__) <= set(dir(agentsim))

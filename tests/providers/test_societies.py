@@ -29,7 +29,8 @@ def checked(study: Study) -> Study:
     decided = study.encounters[study.encounters["act"] == "give"]
     assert (decided["amount"] <= decided["donor_before"]).all()
     assert study.encounters[study.encounters["act"] == "missing"]["amount"].isna().all()
-    assert agentsim.replay(study.folder)[0].is_exact
+    [folder] = study.folders.values()
+    assert agentsim.replay(folder)[0].is_exact
     return study
 
 
