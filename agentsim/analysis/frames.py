@@ -11,6 +11,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.cache import Cached, fingerprints
+from agentsim.analysis.cache import read as read_cache
+from agentsim.analysis.cache import write as write_cache
 from agentsim.analysis.columns import COLUMNS, Column
 from agentsim.analysis.logs import RunColumns, read_run
 from agentsim.analysis.studies import StudyFolder, find_studies
@@ -50,20 +53,23 @@ class Study:
         return ", ".join(self.folders)
 
 
-def load(*paths: str | Path) -> Study:
+def load(*paths: str | Path, cache: bool = True) -> Study:
     """Read one study or several from their logs, into frames that know them apart by `study`.
 
     Args:
         paths: folders of studies (as `results/quickstart`), or patterns of such (as `results/*`, in which what is no
             study is passed over).
+        cache: whether frames of large studies are kept in `.cache` of their folder, to load quickly the next time.
 
     Raises:
         LogError: there is no such study, it holds no runs, or two different folders have the same name.
     """
     studies = find_studies(paths)
-    parts = [_load_study(study) for study in studies]
+    parts = [_load_study(study, cache=cache) for study in studies]
     started = {
-        (study.name, run): first for study, part in zip(studies, parts, strict=True) for run, first in part.started
+        (study.name, run): first
+        for study, part in zip(studies, parts, strict=True)
+        for run, first in part.started.items()
     }
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in COLUMNS}
     return Study(
@@ -78,23 +84,41 @@ def load(*paths: str | Path) -> Study:
 class _Part(NamedTuple):
     frames: dict[str, pd.DataFrame]
     """Of one study, without its name; unreadable runs are only in `runs`."""
-    started: list[tuple[str, RunStarted]]
+    started: dict[str, RunStarted]
 
 
-def _load_study(study: StudyFolder) -> _Part:
+def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
+    known = fingerprints(study.folder, study.runs) if cache else {}
+    cached = read_cache(study.folder, known)
     read: dict[str, RunColumns] = {}
     unreadable = []
     for run in study.runs:
+        if cached and run in cached.started:
+            continue
         try:
             read[run] = read_run(study.folder / run)
         except AgentsimError as error:
             key = {"run": run, "condition": condition_name(run)}
             unreadable.append({**key, "status": "unreadable", "problem": str(error)})
-    frames = frames_of(read)
+    started = {run: columns.started for run, columns in read.items()}
+    parts = [frames_of(read)] if read or not cached else []
+    if cached:
+        started |= cached.started
+        parts.append(cached.frames)
+    frames = {name: _in_order([part[name] for part in parts]) for name in COLUMNS}
+    if any(run in known for run in read):
+        write_cache(study.folder, Cached(started, frames), known)
     if unreadable:
-        runs = pd.concat([frames["runs"], shaped("runs", unreadable)]) if read else shaped("runs", unreadable)
-        frames["runs"] = runs.sort_values("run", ignore_index=True)
-    return _Part(frames, [(run, columns.started) for run, columns in read.items()])
+        frames["runs"] = _in_order([frames["runs"], shaped("runs", unreadable)])
+    return _Part(frames, started)
+
+
+def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames under each other, run by run in the order of their names; within a run as they are."""
+    filled = [part for part in parts if not part.empty] or parts[:1]
+    if len(filled) == 1:
+        return filled[0]
+    return pd.concat(filled).sort_values("run", kind="stable", ignore_index=True)
 
 
 def _stacked(frames: Sequence[pd.DataFrame], studies: Sequence[StudyFolder]) -> pd.DataFrame:
