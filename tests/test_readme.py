@@ -64,7 +64,9 @@ def test_the_make_commands_are_there_and_play_the_scenario_they_say(checkout: Pa
     made = [command[1:] for command in commands() if command[0] == "make"]
     assert made == [["run"], ["test"]]
     for arguments in (*made, ["run", "MODEL=local/smollm2-135m"], ["run", "SCENARIO=scenarios/donor-game.yaml"]):
-        dry = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        make = ["make", "-n", "--no-print-directory", *arguments]
+        dry = subprocess.run(make, cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
         last = shlex.split(dry.stdout.splitlines()[-1])
         if arguments[0] == "test":
             assert last == [".venv/bin/pytest"]

@@ -145,7 +145,7 @@ def _add(table: Table, name: str, *, title: str | None = None) -> None:
         name if title is None else title,
         justify="left" if is_text else "right",
         no_wrap=name in WIDTHS,
-        min_width=WIDTHS.get(name),
+        min_width=10 if name == "status" else WIDTHS.get(name),
         overflow="fold",
     )
 
