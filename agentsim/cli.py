@@ -33,6 +33,10 @@ app.add_typer(models, name="models")
 
 File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(help="The folder of a study, as results/quickstart.", show_default=False)]
+Studies = Annotated[
+    list[str],
+    typer.Argument(help="The folder of a study, as results/quickstart; or several, or results/*.", show_default=False),
+]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it
     typer.Option("--set", help="Change one setting, as game.rounds=6; may be repeated.", metavar="PATH=VALUE"),
@@ -134,14 +138,36 @@ def schema(
 
 
 @app.command()
-def show(folder: Folder) -> None:
-    """Print a study's runs, generations and strategies."""
+def show(folders: Studies) -> None:
+    """Print the runs, generations and strategies of a study or several."""
     from agentsim.analysis import load
     from agentsim.analysis.tables import study_tables
 
     console = Console()
-    for table in study_tables(load(folder)):
+    for table in study_tables(load(*folders)):
         console.print(table)
+
+
+@app.command()
+def export(
+    folders: Studies,
+    format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("-o", "--output", help="Write into this folder; else into `export` in the study's own."),
+    ] = None,
+) -> None:
+    """Write a study's dataframes as files, with a description of their columns."""
+    from agentsim.analysis import load
+    from agentsim.analysis.export import export as write
+
+    study = load(*folders)
+    if output is None and len(study.folders) > 1:
+        raise AgentsimError(f"{len(study.folders)} studies have no folder in common: name one with -o")
+    place = output if output is not None else next(iter(study.folders.values())) / "export"
+    console = Console()
+    for path in write(study, place, format=format):  # type: ignore[arg-type] # checked there
+        console.print(Text(str(path)), soft_wrap=True)
 
 
 @app.command()

@@ -24,6 +24,10 @@ from agentsim.runlog import RunStarted
 __all__ = ["COLUMNS", "Column", "Study", "load"]
 
 
+BROKEN: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What tabulating raises over records that contradict each other."""
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """The dataframes of one study or several; `COLUMNS` says what their columns hold."""
@@ -98,10 +102,11 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
         try:
             read[run] = read_run(study.folder / run)
         except AgentsimError as error:
-            key = {"run": run, "condition": condition_name(run)}
-            unreadable.append({**key, "status": "unreadable", "problem": str(error)})
+            unreadable.append(_unreadable(run, str(error)))
+    made, failed = _tabulated(study.folder, read)
+    unreadable += failed
     started = {run: columns.started for run, columns in read.items()}
-    parts = [frames_of(read)] if read or not cached else []
+    parts = [made] if read or not cached else []
     if cached:
         started |= cached.started
         parts.append(cached.frames)
@@ -111,6 +116,31 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     if unreadable:
         frames["runs"] = _in_order([frames["runs"], shaped("runs", unreadable)])
     return _Part(frames, started)
+
+
+def _tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
+    """Return the frames of the runs, and a row for each whose records are sound but do not fit together.
+
+    The latter (logs edited by hand, or of foreign rules) are taken out of `runs`.
+    """
+    failed: list[dict[str, Any]] = []
+    try:
+        return frames_of(runs), failed
+    except BROKEN:
+        for run in list(runs):
+            try:
+                frames_of({run: runs[run]})
+            except BROKEN as error:
+                del runs[run]
+                what = f"{folder / run}: its records do not fit together ({error!r}); restore its log"
+                failed.append(_unreadable(run, what))
+        if not failed:
+            raise
+        return frames_of(runs), failed
+
+
+def _unreadable(run: str, problem: str) -> dict[str, Any]:
+    return {"run": run, "condition": condition_name(run), "status": "unreadable", "problem": problem}
 
 
 def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -81,7 +81,12 @@ class _Content(NamedTuple):
 
 def _strictly(folder: Path) -> _Content:
     """Read line by line, every field checked."""
-    content = read_log(folder)
+    try:
+        content = read_log(folder)
+    except RecursionError as error:
+        raise LogError(
+            f"{folder / LOG_NAME}: holds JSON nested too deep to be a log record; restore the file"
+        ) from error
     rows = [record.model_dump() for record in content.records if isinstance(record, Encounter)]
     records: list[Record] = [record for record in content.records if not isinstance(record, Encounter)]
     return _Content(records, pa.Table.from_pylist(rows, schema=ROW), content.n_torn_bytes)

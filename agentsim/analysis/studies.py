@@ -79,7 +79,10 @@ def _complaint(folder: Path) -> str:
         return f"{folder}: holds no runs, it is one; name the folder of its study, {study}"
     if not folder.is_dir():
         return f"{folder}: holds no runs, it is a file; name the folder of a study, such as results/quickstart"
-    inner = sorted(child for child in folder.iterdir() if _is_study(child))
+    try:
+        inner = sorted(child for child in folder.iterdir() if _is_study(child))
+    except OSError as error:
+        return f"{folder}: holds no runs that can be seen ({error.strerror})"
     if inner:
         return f"{folder}: holds no runs but studies; name one, such as {inner[0]}, or all of them, as '{folder}/*'"
     return f"{folder}: holds no runs; name the folder of a study, such as results/quickstart"

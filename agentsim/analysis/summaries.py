@@ -48,7 +48,10 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
 def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
     """Return rows as a frame with the columns of `COLUMNS[name]` but `study`; what a row lacks is missing."""
     columns = {key: column.dtype for key, column in COLUMNS[name].items() if key != "study"}
-    return pd.DataFrame(list(rows)).reindex(columns=list(columns)).astype(columns)
+    frame = pd.DataFrame(list(rows)).reindex(columns=list(columns))
+    if "time" in columns:
+        frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
+    return frame.astype(columns)
 
 
 def condition_name(run: str) -> str:

@@ -1,0 +1,155 @@
+"""A study's frames as files for other programs: Parquet with its dtypes, or CSV that spreadsheets open safely."""
+
+from __future__ import annotations
+
+import json
+import os
+import unicodedata
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from agentsim.analysis.columns import COLUMNS
+from agentsim.analysis.frames import Study
+from agentsim.errors import AgentsimError
+
+__all__ = ["Format", "cell_text", "export"]
+
+Format = Literal["parquet", "csv"]
+DESCRIPTION: Final = "columns.json"
+
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Spreadsheets take a cell that begins with one of these for a formula; the last four are full-width."""
+MARK: Final = "'"
+"""Put before such a cell, and before one that begins with it itself, so that the text can be had back."""
+
+CSV_NOTE: Final = (
+    "UTF-8, comma, RFC 4180 quotes. A missing value is an empty cell without quotes, an empty text one with quotes."
+    " Text cells that begin with = + - @ (also full-width), a tab, a line break or ' have a ' put before them, so that"
+    " no spreadsheet runs a model's words as a formula: take one leading ' away to have the text."
+    " Control and direction characters other than tab and line breaks are written as U+FFFD. Times are UTC."
+)
+PARQUET_NOTE: Final = "pandas.read_parquet gives the same dtypes; texts are as they were logged, nothing is escaped."
+
+
+def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
+    """Write one file a frame (as `runs.parquet`) and `columns.json`, which says what each column holds.
+
+    Files of an earlier export in the folder are replaced; anything else in it is left alone.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AgentsimError: the format is unknown, the folder cannot be written, or a file of another origin is in the way.
+    """
+    if format not in get_args(Format):
+        raise AgentsimError(f"--format {format}: unknown format; use {' or '.join(get_args(Format))}")
+    folder = Path(folder)
+    frames: dict[str, pd.DataFrame] = {name: getattr(study, name) for name in COLUMNS}
+    files = {name: f"{name}.{format}" for name in frames}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        own = _own_files(folder)
+        for file in (*files.values(), DESCRIPTION):
+            if os.path.lexists(folder / file) and file not in own:
+                raise AgentsimError(
+                    f"{folder / file}: is there already and no export of agentsim's; move it, or name another folder"
+                    " with -o"
+                )
+        description = _description(study, frames, files=files, format=format, own=own)
+        # Before the frames: should writing break off, what is there is known to be ours.
+        _replace(folder / DESCRIPTION, lambda path: path.write_text(description, encoding="utf-8"))
+        write = _write_csv if format == "csv" else _write_parquet
+        for name, frame in frames.items():
+            _replace(folder / files[name], lambda path, frame=frame: write(frame, path))  # type: ignore[misc]
+    except OSError as error:
+        raise AgentsimError(
+            f"{folder}: cannot be written ({error.strerror or error}); name another folder with -o"
+        ) from error
+    return [folder / file for file in (*files.values(), DESCRIPTION)]
+
+
+def cell_text(text: str | None) -> str | None:
+    """Return text for a CSV cell: nothing that steers a terminal, nothing that a spreadsheet takes for a formula."""
+    if text is None:
+        return None
+    plain = "".join("\ufffd" if _is_control(character) else character for character in text)
+    return MARK + plain if plain.startswith((*FORMULA_STARTS, MARK)) else plain
+
+
+def _is_control(character: str) -> bool:
+    """Whether it is a control, direction or line-separating character; tab, line breaks and joiners are none."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\t\r\n\u200c\u200d"
+
+
+def _cells(texts: pd.Series[str]) -> pa.Array:
+    """Apply `cell_text`, to each text once."""
+    coded = pc.dictionary_encode(pa.array(texts, from_pandas=True))
+    array = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    words = pa.array([cell_text(text) for text in array.dictionary.to_pylist()], type=pa.large_string())
+    return pc.take(words, array.indices)
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path, engine="pyarrow", index=False)
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    for index, column in enumerate(frame.columns):
+        if str(frame[column].dtype) == "string":
+            table = table.set_column(index, str(column), _cells(frame[column]))
+    # Not pandas: its CSV writes a missing value and an empty text alike.
+    csv.write_csv(table.rename_columns([cell_text(name) for name in table.column_names]), path)
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the file and put it in its place whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Return the files that an export left in the folder, by its description."""
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if description["written_by"].startswith("agentsim "):
+            return {DESCRIPTION, *(str(file) for file in description["files"])}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return set()
+
+
+def _description(
+    study: Study, frames: Mapping[str, pd.DataFrame], *, files: Mapping[str, str], format: Format, own: set[str]
+) -> str:
+    columns: dict[str, Any] = {}
+    for name, frame in frames.items():
+        known = COLUMNS[name]
+        columns[name] = {
+            str(column): {
+                "dtype": str(frame[column].dtype),
+                "meaning": known[column].meaning if column in known else "the setting of this path, which varies",
+            }
+            for column in frame.columns
+        }
+    description = {
+        "written_by": f"agentsim {metadata.version('agentsim')}",
+        "studies": list(study.folders),
+        "notes": [PARQUET_NOTE if format == "parquet" else CSV_NOTE, *study.notes],
+        "files": sorted({*files.values(), *(own - {DESCRIPTION})}),
+        "rows": {name: len(frame) for name, frame in frames.items()},
+        "columns": columns,
+    }
+    return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
