@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsim.core.types import Encounter, Event, GenerationEnded, StrategyFormed
+from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import Reply
 from agentsim.sitting import RunState
 
@@ -36,7 +37,10 @@ class _Row:
     mean: float | None = None
     n_again: int = 0
     n_invalid: int = 0
+    price: Price | None = None
     tokens: int = 0
+    cost_usd: float | None = 0.0
+    """Of all replies, earlier sittings' too; `None` where a price or a number of tokens is not known."""
     n_in_flight: int = 0
     state: RunState | None = None
 
@@ -66,9 +70,9 @@ class Progress:
         if self._is_live:
             self._live.stop()
 
-    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
+    def run_opened(self, run: str, *, n_requests: int, generations: int, price: Price | None) -> None:
         """Begin a row."""
-        self._rows[run] = _Row(generations, n_requests)
+        self._rows[run] = _Row(generations, n_requests, price=price)
         self._say(f"{run}: begins, {n_requests} questions")
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
@@ -88,9 +92,11 @@ class Progress:
                 )
 
     def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
-        """Count a reply's tokens."""
-        usage = reply.completion.usage
-        self._rows[run].tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        """Count a reply's tokens and money."""
+        row, usage = self._rows[run], reply.completion.usage
+        row.tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        cost = None if row.price is None else cost_usd(row.price, usage)
+        row.cost_usd = None if row.cost_usd is None or cost is None else row.cost_usd + cost
 
     def asked(self, run: str, n_in_flight: int) -> None:
         """Show how many calls are under way."""
@@ -138,7 +144,16 @@ class Progress:
         done = sum(row.state is not None for row in rows)
         tokens = sum(row.tokens for row in rows)
         elapsed = _duration(self._clock() - self._began)
-        return f"{done} of {self._n_runs} runs ended, {tokens:,} tokens, {elapsed} so far, {self._left()}"
+        spent = f"{tokens:,} tokens, {self._spent()}"
+        return f"{done} of {self._n_runs} runs ended, {spent}, {elapsed} so far, {self._left()}"
+
+    def _spent(self) -> str:
+        """Say what the replies cost; where some have no known price, at least how much the others did."""
+        known = sum(row.cost_usd for row in self._rows.values() if row.cost_usd is not None)
+        unpriced = any(row.cost_usd is None for row in self._rows.values())
+        if not unpriced:
+            return f"${known:.2f}"
+        return f"${known:.2f} and what is unpriced" if known else "unpriced"
 
     def _left(self) -> str:
         """Say how long it will still take, from this sitting's pace."""

@@ -17,6 +17,7 @@ from agentsim.history import catch_up
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
+from agentsim.providers.prices import Price
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted
 from agentsim.scenario import RunSpec, digest, identity
 
@@ -48,7 +49,7 @@ class RunState:
 class Observer(Protocol):
     """Watches a study; no result needs it. Called on the event loop: be quick."""
 
-    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
+    def run_opened(self, run: str, *, n_requests: int, generations: int, price: Price | None) -> None:
         """A run begins or goes on; it asks `n_requests` questions if all answers are readable at once."""
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
@@ -70,7 +71,7 @@ class Observer(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
+    def run_opened(self, run: str, *, n_requests: int, generations: int, price: Price | None) -> None:
         """Do nothing."""
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
@@ -189,7 +190,13 @@ class Sitting:
 
     async def _play(self, log: RunLog) -> None:
         condition = self._spec.condition
-        self._observer.run_opened(self._spec.name, n_requests=condition.n_requests, generations=condition.generations)
+        price = self._started.account.get("price")
+        self._observer.run_opened(
+            self._spec.name,
+            n_requests=condition.n_requests,
+            generations=condition.generations,
+            price=None if price is None else Price.model_validate(price),
+        )
         n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
         log.records.clear()  # they are told; a million of them need not be kept
         self._n_logged = n_replies

@@ -145,6 +145,21 @@ async def test_a_run_prints_tables_without_a_models_control_characters_and_no_ke
     assert shown.returncode == 0 and "\x1b" not in shown.stdout and "Generations" in shown.stdout
 
 
+async def test_what_was_spent_is_shown_and_what_is_unpriced_is_said(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words)]) as server:
+        path = scenario_file(tmp_path, server)
+        _, output = await ended(await started("run", path, "--results", tmp_path / "unpriced"))
+        assert "the cost of 1 runs is not known" in output and "US$" not in output
+        prices = "providers.fake.prices={model: {input: 1000, output: 5000}}"
+        code, output = await ended(await started("run", path, "--results", tmp_path / "priced", "--set", prices))
+    assert code == 0 and "US$" in output
+    study = agentsim.load(tmp_path / "priced" / "small")
+    [run] = study.runs.to_dict("records")
+    assert run["cost_usd"] == pytest.approx(run["input_tokens"] * 1e-3 + run["output_tokens"] * 5e-3)
+    assert run["cost_usd"] > 0 and study.replies["cost_usd"].sum() == pytest.approx(run["cost_usd"])
+    assert f"{run['cost_usd']:.2f}" in output
+
+
 async def test_a_refused_key_stops_the_study_with_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
     async with FaultServer([Status(401, f"bad key {KEY}")]) as server:
         code, output = await ended(await started("run", scenario_file(tmp_path, server), "--results", tmp_path))

@@ -59,7 +59,9 @@ def test_the_view_counts_answers_time_and_what_was_not_readable(tmp_path: Path, 
     assert row.n_answered and row.n_again
     n_left = 56 - row.n_answered + 2 * 56
     minutes, seconds = divmod(round(60 * n_left / row.n_answered), 60)
-    assert summary.startswith("0 of 3 runs ended, 0 tokens, 1 min 00 s so far") and f"{minutes} min" in summary
+    assert (
+        summary.startswith("0 of 3 runs ended, 0 tokens, unpriced, 1 min 00 s so far") and f"{minutes} min" in summary
+    )
     assert f"{seconds:02} s left" in summary
 
 
@@ -75,7 +77,7 @@ def test_a_resumed_run_measures_its_pace_from_now_on(tmp_path: Path) -> None:
 def test_many_runs_are_shown_by_the_first_and_a_count(tmp_path: Path) -> None:
     progress = Progress(console(is_terminal=True), n_runs=40)
     for number in range(40):
-        progress.run_opened(f"run-{number}", n_requests=10, generations=1)
+        progress.run_opened(f"run-{number}", n_requests=10, generations=1, price=None)
     out = console(is_terminal=False)
     out.print(progress.render())
     assert "run-11 " in printed(out) and "run-12 " not in printed(out) and "and 28 more runs" in printed(out)

@@ -55,6 +55,9 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
         "output_tokens": Column("Int64", "tokens of all answers, reasoning included"),
         "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
+        "cost_usd": Column(
+            "Float64", "US dollars of all replies at the price logged with the run; missing where it is not known"
+        ),
         "models_answered": Column("string", "the models that answered, in the servers' words, by comma"),
         "n_torn_bytes": Column("Int64", "bytes of an unfinished last line, passed over"),
     },
@@ -123,6 +126,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
         "output_tokens": Column("Int64", "tokens of the answer"),
         "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
+        "cost_usd": Column("Float64", "US dollars at the price logged with the run; missing where it is not known"),
         "latency_s": Column("Float64", "seconds from sending to the whole answer"),
         "time": Column("datetime64[us, UTC]", "when the answer had come"),
         "text": Column("string", "the model's words"),

@@ -18,6 +18,7 @@ from agentsim.analysis.logs import RunColumns
 from agentsim.analysis.maximum import highest_mean_of_first, unit_worth
 from agentsim.core.society import SocietyRules
 from agentsim.core.types import Agent, GameEnded, GenerationEnded, StrategyFormed
+from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import Reply, RunFinished, RunStarted
 
 __all__ = ["TOKENS", "condition_name", "frames_of", "shaped"]
@@ -229,6 +230,7 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
         "n_replies": len(replies),
         "n_asked_again": sum(reply.attempt > 1 for reply in replies),
         **{token: _total([getattr(reply.completion.usage, token) for reply in replies]) for token in TOKENS},
+        "cost_usd": _total([_cost(started, reply) for reply in replies]) if replies else 0.0,
         "models_answered": ", ".join(answered) or None,
         "n_torn_bytes": run.n_torn_bytes,
     }
@@ -250,7 +252,13 @@ def _maximum_of_rules(started: RunStarted) -> float | None:
         return None
 
 
-def _total(values: Sequence[int | None]) -> int | None:
+def _cost(started: RunStarted, reply: Reply) -> float | None:
+    """Return a reply's cost in US dollars; missing where the run's log states no price, or the reply no tokens."""
+    price = started.account.get("price")
+    return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
+
+
+def _total(values: Sequence[float | None]) -> float | None:
     """Sum, or missing where a reply did not say."""
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
@@ -275,6 +283,7 @@ def _replies(name: str, run: RunColumns) -> Iterator[Row]:
                 "model_answered": completion.model,
                 "finish_reason": completion.finish_reason,
                 **{token: getattr(completion.usage, token) for token in TOKENS},
+                "cost_usd": _cost(run.started, reply),
                 "latency_s": completion.latency_s,
                 "time": reply.time,
                 "text": completion.text,

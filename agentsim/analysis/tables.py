@@ -41,7 +41,18 @@ def study_tables(study: Study) -> Iterator[Table]:
 def runs(study: Study) -> Table:
     """One row a run: how far it is, what it asked, what could not be read, tokens."""
     table = _table(plain(f"Runs of {study.name}").plain, caption=_caption(study))
-    for name in ("run", "status", "gen", "mean", "replies", "missing", "tokens in", "out"):
+    has_cost = bool((study.runs["cost_usd"] > 0).any())
+    for name in (
+        "run",
+        "status",
+        "gen",
+        "mean",
+        "replies",
+        "missing",
+        "tokens in",
+        "out",
+        *(["US$"] if has_cost else []),
+    ):
         _add(table, name)
     for row in _named(study.runs, study).to_dict("records"):
         table.add_row(
@@ -50,6 +61,7 @@ def runs(study: Study) -> Table:
             *(_number(row[key]) for key in ("generations", "mean_final_resources", "n_replies")),
             _missing(row["n_missed"], row["n_replaced"]),
             *(_number(row[key]) for key in ("input_tokens", "output_tokens")),
+            *(["-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:.2f}"] if has_cost else []),
         )
     return table
 
@@ -156,6 +168,8 @@ def _caption(study: Study) -> str | None:
     notes = [f"{unfinished} of {len(study.runs)} runs are not complete"] if unfinished else []
     answered = sorted(set(study.runs["models_answered"].dropna()))
     notes += [f"answered by {', '.join(answered)}"] if answered else []
+    unpriced = int(study.runs["cost_usd"].isna().sum())
+    notes += [f"the cost of {unpriced} runs is not known"] if unpriced else []
     notes += [f"{torn} bytes of unfinished lines were passed over"] if torn else []
     notes += study.notes
     return plain("; ".join(notes), max_chars=MAX_TEXT * 4).plain or None

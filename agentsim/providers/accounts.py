@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Provider, Sampling
+from agentsim.providers.prices import Price, StatedPrice, known_price
 from agentsim.providers.wrappers import Limited, OnRetry, Retried
 
 __all__ = ["BUILT_IN", "Accounts", "ProviderSettings", "missing_key", "open_account", "resolve", "unsupported"]
@@ -46,6 +47,8 @@ class ProviderSettings(BaseModel):
     """Tokens of prompt and answer together, of a local account; default: 4096."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of a local account's server; default: one a usable core."""
+    prices: dict[str, StatedPrice] = Field(default_factory=dict)
+    """Model -> US dollars a million tokens, for models whose price is not known or is another for you."""
 
     @field_validator("base_url")
     @classmethod
@@ -206,9 +209,21 @@ class Accounts:
                 f"the account {name!r} cannot be sent players.{', players.'.join(names)}: leave it away"
             )
 
+    def price(self, model: str) -> Price | None:
+        """Return what the model's tokens cost: as the scenario states it, else as known; `None` if nobody knows."""
+        name, _, model_name = model.partition("/")
+        settings = self.settings(model)
+        if stated := settings.prices.get(model_name):
+            return Price(**stated.model_dump(), source="stated in the scenario")
+        if settings.dialect == "local":
+            return Price(input=0, output=0, source="runs on this machine")
+        return known_price(name, model_name, settings.base_url)
+
     def describe(self, model: str) -> dict[str, Any]:
-        """Return the settings of the model's account as JSON-able data; a key is never in them."""
-        return self.settings(model).model_dump(mode="json")
+        """Return the settings of the model's account, and its price if known, as JSON-able data; never a key."""
+        settings = self.settings(model).model_dump(mode="json", exclude={"prices"})
+        price = self.price(model)
+        return {**settings, "price": None if price is None else price.model_dump(mode="json")}
 
     def open(self, model: str) -> Provider:
         """Return the provider that answers for the model, the same for all models that share its limits.
