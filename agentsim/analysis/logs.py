@@ -89,7 +89,11 @@ def _strictly(folder: Path) -> _Content:
         ) from error
     rows = [record.model_dump() for record in content.records if isinstance(record, Encounter)]
     records: list[Record] = [record for record in content.records if not isinstance(record, Encounter)]
-    return _Content(records, pa.Table.from_pylist(rows, schema=ROW), content.n_torn_bytes)
+    try:
+        table = pa.Table.from_pylist(rows, schema=ROW)
+    except OverflowError as error:
+        raise LogError(f"{folder / LOG_NAME}: holds a number beyond 64 bits; restore the file") from error
+    return _Content(records, table, content.n_torn_bytes)
 
 
 def _quickly(path: Path) -> _Content | None:
