@@ -274,11 +274,13 @@ def _running(command: list[str], *, output: IO[bytes], environ: Mapping[str, str
 def _landed(folder: Path) -> int:
     """Bytes of wheels anywhere under the folder; a wheel that pip has copied counts once."""
     sizes: dict[str, int] = {}
-    for path in folder.rglob("*.whl"):
-        try:
-            sizes[path.name] = max(path.stat().st_size, sizes.get(path.name, 0))
-        except FileNotFoundError:
-            continue  # pip has just moved it
+    for place, _, names in os.walk(folder):  # passes over folders that pip removes meanwhile, which rglob does not
+        for name in names:
+            if name.endswith(".whl"):
+                try:
+                    sizes[name] = max(os.stat(os.path.join(place, name)).st_size, sizes.get(name, 0))
+                except FileNotFoundError:
+                    continue  # pip has just moved it
     return sum(sizes.values())
 
 

