@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentsim.analysis import load as load
+    from agentsim.analysis.compare import compare as compare
     from agentsim.runner import replay as replay
     from agentsim.runner import run as run
     from agentsim.runner import run_async as run_async
     from agentsim.scenario import load_scenario as load_scenario
     from agentsim.scenario import scenario_from as scenario_from
 
-__all__ = ["load", "load_scenario", "replay", "run", "run_async", "scenario_from"]
+__all__ = ["compare", "load", "load_scenario", "replay", "run", "run_async", "scenario_from"]
 
 _HOMES = {
+    "compare": "agentsim.analysis.compare",
     "load": "agentsim.analysis",
     "load_scenario": "agentsim.scenario",
     "replay": "agentsim.runner",

@@ -17,6 +17,7 @@ from rich.text import Text
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
+    from agentsim.analysis import Study
     from agentsim.runner import StudyResult
     from agentsim.scenario import Scenario
 
@@ -48,6 +49,11 @@ Model = Annotated[
 Seeds = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
     typer.Option("--seeds", help="Play these seeds, as 0-4 or 0,3,7.", metavar="SEEDS"),
+]
+
+Output = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option("-o", "--output", help="Write into this folder; else into one in the study's own."),
 ]
 
 
@@ -152,21 +158,38 @@ def show(folders: Studies) -> None:
 def export(
     folders: Studies,
     format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
-    output: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option("-o", "--output", help="Write into this folder; else into `export` in the study's own."),
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Write a study's dataframes as files, with a description of their columns."""
     from agentsim.analysis import load
     from agentsim.analysis.export import export as write
 
     study = load(*folders)
-    if output is None and len(study.folders) > 1:
-        raise AgentsimError(f"{len(study.folders)} studies have no folder in common: name one with -o")
-    place = output if output is not None else next(iter(study.folders.values())) / "export"
     console = Console()
-    for path in write(study, place, format=format):  # type: ignore[arg-type] # checked there
+    for path in write(study, _place(study, output, "export"), format=format):  # type: ignore[arg-type] # checked there
+        console.print(Text(str(path)), soft_wrap=True)
+
+
+@app.command()
+def compare(
+    folders: Studies,
+    by: Annotated[str, typer.Option(help="model, condition, study, or a setting that varies.")] = "model",
+    output: Output = None,
+) -> None:
+    """Compare how societies ended: by how much, and how sure that is."""
+    from agentsim.analysis import load
+    from agentsim.analysis.compare import compare as compared
+    from agentsim.analysis.compare import write
+    from agentsim.analysis.tables import comparison_tables, plain
+
+    study = load(*folders)
+    found = compared(study, by=by)
+    console = Console()
+    for table in comparison_tables(found):
+        console.print(table)
+    for note in found.notes:
+        console.print(plain(note, max_chars=1000))
+    for path in write(found, _place(study, output, "comparison")):
         console.print(Text(str(path)), soft_wrap=True)
 
 
@@ -212,6 +235,13 @@ def pull_model(name: Annotated[str, typer.Argument(help="As local/qwen2.5-coder-
     _pull(name.removeprefix("local/"), Console())
 
 
+def _place(study: Study, output: Path | None, name: str) -> Path:
+    """Return the folder that a command writes into."""
+    if output is None and len(study.folders) > 1:
+        raise AgentsimError(f"{len(study.folders)} studies have no folder in common: name one with -o")
+    return output if output is not None else next(iter(study.folders.values())) / name
+
+
 def _embedded(scenario: Scenario) -> list[str]:
     """Return the embedded models that the scenario plays."""
     from agentsim.scenario import runs
@@ -249,7 +279,7 @@ def _pull(name: str, console: Console) -> None:
 def _tell(result: StudyResult, console: Console) -> None:
     """Say how the runs ended, what came out, and what to do next."""
     from agentsim.analysis import load
-    from agentsim.analysis.plots import final_resources, save
+    from agentsim.analysis.figures import final_resources, save
     from agentsim.analysis.tables import study_tables
 
     study = load(result.folder)

@@ -239,3 +239,17 @@ def test_help_and_check_load_no_sdk_and_no_pandas(arguments: list[str]) -> None:
     root = Path(agentsim.__file__).parent.parent
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert result.stderr.strip().endswith("[]")
+
+
+def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
+    baselines = Path(__file__).parent.parent / "scenarios" / "scripted-baselines.yaml"
+    small = ["--set", "generations=2", "--seeds", "0-1", "--quiet"]
+    assert cli("run", baselines, *small, "--results", tmp_path).returncode == 0
+    folder = tmp_path / "scripted-baselines"
+    found = cli("compare", folder, "--by", "condition")
+    assert found.returncode == 0, found.stderr
+    assert "cannot reach p < 0.05" in " ".join(found.stdout.split())
+    assert (folder / "comparison" / "pairs.csv").is_file()
+    refused = cli("compare", folder, "--by", "colour")
+    assert (refused.returncode, "no column 'colour'" in refused.stderr) == (2, True)
+    assert "Traceback" not in refused.stderr

@@ -19,7 +19,7 @@ from agentsim.analysis.columns import COLUMNS
 from agentsim.analysis.frames import Study
 from agentsim.errors import AgentsimError
 
-__all__ = ["Format", "cell_text", "export"]
+__all__ = ["Format", "cell_text", "export", "write_csv"]
 
 Format = Literal["parquet", "csv"]
 DESCRIPTION: Final = "columns.json"
@@ -66,7 +66,7 @@ def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
         description = _description(study, frames, files=files, format=format, own=own)
         # Before the frames: should writing break off, what is there is known to be ours.
         _replace(folder / DESCRIPTION, lambda path: path.write_text(description, encoding="utf-8"))
-        write = _write_csv if format == "csv" else _write_parquet
+        write = write_csv if format == "csv" else _write_parquet
         for name, frame in frames.items():
             _replace(folder / files[name], lambda path, frame=frame: write(frame, path))  # type: ignore[misc]
     except OSError as error:
@@ -101,7 +101,8 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     frame.to_parquet(path, engine="pyarrow", index=False)
 
 
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as CSV that a spreadsheet opens safely; missing values are empty cells without quotes."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     for index, column in enumerate(frame.columns):
         if str(frame[column].dtype) == "string":

@@ -12,9 +12,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
 
-__all__ = ["generations", "plain", "runs", "strategies", "study_tables"]
+__all__ = ["comparison_tables", "generations", "plain", "runs", "strategies", "study_tables"]
 
 BAR: Final = 12
 MAX_TEXT: Final = 300
@@ -123,6 +124,62 @@ def strategies(study: Study) -> Table:
                 )
             table.add_section()
     return table
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """Yield the groups of a comparison, and its pairs with effect, interval and test."""
+    groups = _table(
+        plain(f"Final resources by {comparison.by}").plain,
+        caption="geometric mean over runs of the last generation's mean final resources (units), 95 % BCa interval over"
+        " runs; took off: rose at least fourfold from the first generation, exact 95 % interval",
+    )
+    for name in ("group", "runs", "mean", "95 %", "took off", "rate, 95 %", "note"):
+        groups.add_column(name, justify="left" if name in ("group", "note") else "right", overflow="fold")
+    for row in comparison.groups.to_dict("records"):
+        rate = "-" if _is_missing(row["take_off_rate"]) else _range(row["take_off_low"], row["take_off_high"])
+        groups.add_row(
+            plain(row["group"]),
+            str(row["n_runs"]),
+            _short(row["geometric_mean"]),
+            _range(row["low"], row["high"]),
+            f"{row['n_took_off']} of {row['n_followed']}",
+            rate,
+            plain("" if _is_missing(row["problem"]) else row["problem"]),
+        )
+    yield groups
+    pairs = _table(
+        "Pairs",
+        caption="ratio of geometric means, first to second; p after Holm over all pairs; least p: the least that so"
+        " many runs can give, before Holm",
+    )
+    for name in ("pair", "design", "ratio", "95 %", "p", "least p", "verdict", "test"):
+        is_text = name in ("pair", "design", "verdict", "test")
+        pairs.add_column(name, justify="left" if is_text else "right", overflow="fold")
+    for row in comparison.table.to_dict("records"):
+        n = f"{row['n_first']} pairs" if row["design"] == "paired" else f"{row['n_first']} + {row['n_second']} runs"
+        test = row["test"] if _is_missing(row["problem"]) else f"{row['test']}; {row['problem']}"
+        pairs.add_row(
+            plain(f"{row['first']} / {row['second']}"),
+            n,
+            _short(row["ratio"]),
+            _range(row["low"], row["high"]),
+            _short(row["p_holm"]),
+            _short(row["least_p"]),
+            plain(row["verdict"]),
+            plain(test),
+        )
+    yield pairs
+
+
+def _short(value: Any) -> str:
+    """Return three digits of a number: what a mean of a few runs can bear."""
+    if _is_missing(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _range(low: Any, high: Any) -> str:
+    return "-" if _is_missing(low) or _is_missing(high) else f"{_short(low)} to {_short(high)}"
 
 
 def _named(frame: pd.DataFrame, study: Study) -> pd.DataFrame:

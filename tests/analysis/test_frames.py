@@ -14,8 +14,8 @@ from rich.console import Console
 
 import agentsim
 from agentsim.analysis import COLUMNS, Study
+from agentsim.analysis.figures import final_resources, save
 from agentsim.analysis.maximum import highest_mean_of_first
-from agentsim.analysis.plots import final_resources, save
 from agentsim.analysis.tables import plain, study_tables
 from agentsim.core.society import Society, SocietyRules
 from agentsim.core.types import Answer, DecisionView, Encounter, GenerationEnded

@@ -1,13 +1,13 @@
-"""Figures for papers: the same data give the same bytes."""
+"""Mean final resources by generation: what the experiment is about, in one picture."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
 from agentsim.analysis.frames import Study
 from agentsim.errors import LogError
 
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["final_resources", "save"]
-
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe & Ito's palette, told apart with any colour vision."""
-MARKERS: Final = "osD^vPX"
+__all__ = ["final_resources"]
 
 
 def final_resources(study: Study) -> Figure:
@@ -31,7 +27,6 @@ def final_resources(study: Study) -> Figure:
     Raises:
         LogError: no generation has ended yet.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     if study.generations.empty:
@@ -40,7 +35,7 @@ def final_resources(study: Study) -> Figure:
     data = study.generations.join(conditions, on=["study", "run"])
     if len(study.folders) > 1:
         data["condition"] = data["study"] + ": " + data["condition"]
-    figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+    figure = blank()
     axes = figure.add_subplot()
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, index=index)
@@ -49,19 +44,10 @@ def final_resources(study: Study) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("generation")
     axes.set_ylabel("mean final resources (units)")
-    axes.set_title(f"{study.name}: mean final resources by generation", fontsize=11)
+    axes.set_title(f"{shown(study.name)}: mean final resources by generation", fontsize=11)
     axes.grid(visible=True, which="major", alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
     return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as `path` with the endings .svg and .png, in the same bytes each time."""
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.hashsalt": "agentsim", "svg.fonttype": "path"}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
-    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
 
 
 def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) -> None:
@@ -75,7 +61,7 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) ->
     has_any = n_runs > 0
     generations, logs, n_runs = table.index.astype(int).to_numpy()[has_any], logs[has_any], n_runs[has_any]
     mean = np.nanmean(logs, axis=1)
-    label = name.replace("--", ", ") + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
+    label = shown(name.replace("--", ", ")) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
     axes.plot(generations, np.exp(mean), color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
     is_repeated = n_runs > 1
     if is_repeated.any():

@@ -1,0 +1,76 @@
+"""The comparison as a forest plot: each pair's ratio with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from agentsim.analysis.compare import Comparison
+from agentsim.analysis.figures.style import COLOURS, blank, shown
+from agentsim.errors import LogError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["forest"]
+
+
+def forest(comparison: Comparison) -> Figure:
+    """Draw the ratio of geometric means of every pair with its 95 % interval, and beside it what the test says.
+
+    A filled mark is a pair that differs after Holm; an open one does not, or cannot be told.
+
+    Raises:
+        LogError: no pair has a ratio, since every one has a score of 0.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    table = comparison.table
+    if table["ratio"].isna().all():
+        raise LogError("no pair of groups has a ratio to draw: scores of 0 have no logarithm")
+    figure = blank(9.0, 1.7 + 0.45 * len(table))
+    axes = figure.add_subplot()
+    for place, row in enumerate(table.to_dict("records")):
+        if pd.isna(row["ratio"]):
+            axes.annotate(
+                str(row["problem"]), (0.02, place), xycoords=("axes fraction", "data"), fontsize=8, va="center"
+            )
+            continue
+        colour = COLOURS[0]
+        if not pd.isna(row["low"]):
+            axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.8)
+        is_found = row["verdict"] == "differ"
+        axes.plot(row["ratio"], place, "s", color=colour, markerfacecolor=colour if is_found else "white", markersize=7)
+    axes.axvline(1, color="0.4", linestyle=":", linewidth=1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _widen(axes)
+    axes.set_yticks(
+        range(len(table)), [f"{shown(a)} / {shown(b)}" for a, b in zip(table["first"], table["second"], strict=True)]
+    )
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(range(len(table)), [_beside(row) for row in rows])
+    right.tick_params(length=0, labelsize=8)
+    axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.set_xlabel("ratio of geometric means of final resources, with 95 % interval over runs (no unit)")
+    axes.set_title(f"Comparison by {shown(comparison.by)}", fontsize=11)
+    axes.grid(visible=True, axis="x", which="major", alpha=0.25)
+    return figure
+
+
+def _widen(axes: Axes) -> None:
+    """Show at least from half to double: a narrow axis makes every difference look large."""
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.5), max(high, 2))
+
+
+def _beside(row: Mapping[Hashable, Any]) -> str:
+    p, n_first, n_second = row["p_holm"], row["n_first"], row["n_second"]
+    n = f"{n_first} pairs" if row["design"] == "paired" else f"{n_first} + {n_second} runs"
+    return f"{n}, p = {p:.3g} (Holm): {row['verdict']}"

@@ -1,0 +1,128 @@
+"""The statistics against closed forms, published values and scipy's own tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from agentsim.analysis.statistics import (
+    bca_interval,
+    clopper_pearson,
+    fisher,
+    holm,
+    least_p,
+    permutation_test,
+    permutation_tests,
+    pooled_ranks,
+)
+
+values = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=6)
+
+
+def test_five_pairs_that_all_differ_one_way_give_a_sixteenth() -> None:
+    found = permutation_test([1, 2, 3, 4, 5])
+    assert (found.p, found.least_p, found.is_exact, found.n_arrangements) == (0.0625, 0.0625, True, 32)
+    assert least_p(5) == 0.0625
+
+
+def test_the_sign_flip_test_counts_by_hand() -> None:
+    # sums of ±1 ±2 ±3 that are at least |1 + 2 - 3| = 0 in size: all of them; at least |3 + 2 - 1| = 4: 4 of 8
+    assert permutation_test([1, 2, -3]).p == 1
+    assert permutation_test([3, 2, -1]).p == 0.5
+
+
+@given(values, values)
+def test_the_permutation_test_is_that_of_scipy(first: list[float], second: list[float]) -> None:
+    def difference(x: np.ndarray, y: np.ndarray, axis: int) -> Any:
+        return np.round(np.abs(np.mean(x, axis=axis) - np.mean(y, axis=axis)), 9)
+
+    known = stats.permutation_test(
+        (first, second), difference, alternative="greater", n_resamples=1_000_000, vectorized=True
+    )
+    assert permutation_test(first, second).p == pytest.approx(float(known.pvalue))
+
+
+def test_many_data_sets_at_once_are_the_single_ones() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(size=(20, 4)), rng.normal(size=(20, 5))
+    many = permutation_tests(first, second)
+    assert list(many.p) == [permutation_test(a, b).p for a, b in zip(first, second, strict=True)]
+
+
+def test_many_runs_are_tested_over_random_arrangements_and_never_give_zero() -> None:
+    found = permutation_test(np.linspace(1, 2, 40))
+    assert not found.is_exact
+    assert found.p == 1 / 10_000
+
+
+def test_a_test_of_the_same_distribution_rejects_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    p = permutation_tests(rng.lognormal(size=(4_000, 8))[:, :] - rng.lognormal(size=(4_000, 8))).p
+    assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.012)
+
+
+@pytest.mark.parametrize(("n", "second", "p"), [(6, None, 0.03125), (5, 5, 2 / 252), (3, 4, 1 / 35), (1, 1, 1)])
+def test_the_least_p_of_few_runs(n: int, second: int | None, p: float) -> None:
+    assert least_p(n, second) == pytest.approx(p)
+
+
+def test_equal_values_cannot_differ() -> None:
+    assert permutation_test([0, 0, 0]).p == permutation_test([0, 0, 0]).least_p == 1
+
+
+def test_what_cannot_be_tested_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one value"):
+        permutation_test([])
+    with pytest.raises(ValueError, match="finite"):
+        permutation_test([1, float("nan")])
+
+
+def test_ranks_give_the_wilcoxon_mann_whitney_test() -> None:
+    first, second = np.array([0.0, 3.0, 4.0, 9.0]), np.array([1.0, 2.0, 8.0, 11.0, 12.0])
+    known = stats.mannwhitneyu(first, second, method="exact").pvalue
+    assert permutation_test(*pooled_ranks(first, second)).p == pytest.approx(float(known))
+
+
+def test_the_bootstrap_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    samples = rng.exponential(size=(150, 25))
+    found = [bca_interval(sample) for sample in samples]
+    hits = [one.low is not None and one.high is not None and one.low <= 1 <= one.high for one in found]
+    assert 0.86 <= np.mean(hits) <= 0.99
+
+
+def test_an_interval_moves_with_its_values_and_is_the_same_each_time() -> None:
+    values = np.array([1.0, 2.0, 4.0, 8.0, 9.0])
+    one, moved = bca_interval(values), bca_interval(values + 10)
+    assert one == bca_interval(values)
+    assert (moved.low, moved.high) == (pytest.approx(one.low + 10), pytest.approx(one.high + 10))  # type: ignore[operator]
+
+
+def test_where_there_is_no_interval_it_says_why() -> None:
+    assert bca_interval([1, 2]).problem == "fewer than 3 pairs"
+    assert bca_interval([1, 2, 3], [1]).problem == "fewer than 3 runs in a group"
+    assert bca_interval([2, 2, 2]).problem == "all differences are equal"
+    assert bca_interval([2, 2, 2], [1, 1, 1]).low is None
+
+
+def test_the_exact_interval_of_a_rate_has_its_closed_form_at_the_ends() -> None:
+    none, every = clopper_pearson(0, 5), clopper_pearson(5, 5)
+    assert none.low == 0
+    assert none.high == pytest.approx(1 - 0.025**0.2)
+    assert every.low == pytest.approx(0.025**0.2)
+    assert every.high == 1
+    assert clopper_pearson(0, 0).problem == "no runs"
+
+
+def test_fishers_tea() -> None:
+    assert fisher((3, 4), (1, 4)) == pytest.approx(34 / 70)
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
