@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentsim.analysis import load as load
     from agentsim.analysis.compare import compare as compare
+    from agentsim.analysis.measures import summary as summary
     from agentsim.runner import replay as replay
     from agentsim.runner import run as run
     from agentsim.runner import run_async as run_async
     from agentsim.scenario import load_scenario as load_scenario
     from agentsim.scenario import scenario_from as scenario_from
 
-__all__ = ["compare", "load", "load_scenario", "replay", "run", "run_async", "scenario_from"]
+__all__ = ["compare", "load", "load_scenario", "replay", "run", "run_async", "scenario_from", "summary"]
 
 _HOMES = {
     "compare": "agentsim.analysis.compare",
@@ -33,6 +34,7 @@ _HOMES = {
     "run": "agentsim.runner",
     "run_async": "agentsim.runner",
     "scenario_from": "agentsim.scenario",
+    "summary": "agentsim.analysis.measures",
 }
 
 

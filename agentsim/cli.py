@@ -184,12 +184,13 @@ def compare(
 
     study = load(*folders)
     found = compared(study, by=by)
+    paths = write(found, _place(study, output, "comparison"))
     console = Console()
     for table in comparison_tables(found):
         console.print(table)
     for note in found.notes:
         console.print(plain(note, max_chars=1000))
-    for path in write(found, _place(study, output, "comparison")):
+    for path in paths:
         console.print(Text(str(path)), soft_wrap=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.frames import Study
+from agentsim.analysis.measures import take_off
 from agentsim.analysis.statistics import (
     MIN_INTERVAL_RUNS,
     bca_interval,
@@ -24,12 +25,10 @@ from agentsim.analysis.statistics import (
 )
 from agentsim.errors import AgentsimError, LogError
 
-__all__ = ["ALPHA", "TAKE_OFF", "Comparison", "compare", "take_off", "write"]
+__all__ = ["ALPHA", "Comparison", "compare", "write"]
 
 ALPHA: Final = 0.05
 """Below this adjusted p, two groups are said to differ."""
-TAKE_OFF: Final = 4.0
-"""A run took off if its last generation's mean final resources are at least this many times its first's."""
 KEY: Final = ["study", "run"]
 MAX_NAMED: Final = 8
 """Runs or settings that a sentence names; it counts the rest."""
@@ -76,7 +75,7 @@ def compare(study: Study, *, by: str = "model") -> Comparison:
     groups = {str(name): own for name, own in runs.groupby(by, sort=True)}
     for name, own in groups.items():
         _refuse_repeated_seeds(name, own)
-    risen = take_off(study)
+    risen = take_off(study.generations.merge(runs[KEY], on=KEY))
     rows = [_group(name, own, risen) for name, own in groups.items()]
     pairs = [_pair(a, groups[a], b, groups[b], notes) for a, b in combinations(groups, 2)]
     _adjust(pairs)
@@ -91,22 +90,6 @@ def compare(study: Study, *, by: str = "model") -> Comparison:
         table=_frame(pairs, PAIRS),
         notes=(*notes, *_cannot(pairs, rows)),
     )
-
-
-def take_off(study: Study, *, factor: float = TAKE_OFF) -> pd.DataFrame:
-    """Return, for each complete run, whether it took off.
-
-    Columns: study, run; `first` and `last`, the mean final resources (units) of its first and last generation;
-    `took_off`, whether last ≥ factor × first; missing for one generation only, or where the first is 0. The default
-    counts three of the five published runs of Claude 3.5 Sonnet (4.6, 9.6 and 18 times; the others 2.5 and 3.1), four
-    of the five with punishment, and none of the other models' (at most 2.3; Vallinder & Hughes 2024).
-    """
-    ended = study.generations.merge(study.runs.loc[study.runs["status"] == "complete", KEY], on=KEY)
-    ordered = ended.sort_values("generation").groupby(KEY, sort=True)["mean_final_resources"]
-    frame = ordered.agg(first="first", last="last", n="size").reset_index()
-    is_known = (frame["n"] > 1) & (frame["first"] > 0)
-    frame["took_off"] = (frame["last"] >= factor * frame["first"]).astype("boolean").where(is_known)
-    return frame.drop(columns="n")
 
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:

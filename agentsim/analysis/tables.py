@@ -130,11 +130,16 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """Yield the groups of a comparison, and its pairs with effect, interval and test."""
     groups = _table(
         plain(f"Final resources by {comparison.by}").plain,
-        caption="geometric mean over runs of the last generation's mean final resources (units), 95 % BCa interval over"
-        " runs; took off: rose at least fourfold from the first generation, exact 95 % interval",
+        caption="; ".join(
+            [
+                "mean: geometric mean over runs of the last generation's mean final resources (units), with its 95 %"
+                " interval; took off: ended at four times the first generation or more, with the exact 95 % interval",
+                *_problems(comparison.groups, ["group"]),
+            ]
+        ),
     )
-    for name in ("group", "runs", "mean", "95 %", "took off", "rate, 95 %", "note"):
-        groups.add_column(name, justify="left" if name in ("group", "note") else "right", overflow="fold")
+    for name in ("group", "runs", "mean", "95 %", "took off", "rate, 95 %"):
+        groups.add_column(name, justify="left" if name == "group" else "right", overflow="fold", no_wrap=name == "mean")
     for row in comparison.groups.to_dict("records"):
         rate = "-" if _is_missing(row["take_off_rate"]) else _range(row["take_off_low"], row["take_off_high"])
         groups.add_row(
@@ -144,31 +149,40 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
             _range(row["low"], row["high"]),
             f"{row['n_took_off']} of {row['n_followed']}",
             rate,
-            plain("" if _is_missing(row["problem"]) else row["problem"]),
         )
     yield groups
+    table = comparison.table
+    tests = "; ".join(sorted({str(test) for test in table["test"]}))
     pairs = _table(
         "Pairs",
-        caption="ratio of geometric means, first to second; p after Holm over all pairs; least p: the least that so"
-        " many runs can give, before Holm",
+        caption="; ".join(
+            [
+                f"ratio of geometric means, with its 95 % interval; p after Holm over all pairs; test: {tests}",
+                *_problems(table, ["first", "second"]),
+            ]
+        ),
     )
-    for name in ("pair", "design", "ratio", "95 %", "p", "least p", "verdict", "test"):
-        is_text = name in ("pair", "design", "verdict", "test")
-        pairs.add_column(name, justify="left" if is_text else "right", overflow="fold")
-    for row in comparison.table.to_dict("records"):
-        n = f"{row['n_first']} pairs" if row["design"] == "paired" else f"{row['n_first']} + {row['n_second']} runs"
-        test = row["test"] if _is_missing(row["problem"]) else f"{row['test']}; {row['problem']}"
+    for name in ("pair", "runs", "ratio", "95 %", "p", "verdict"):
+        is_text = name in ("pair", "verdict")
+        pairs.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=name in ("ratio", "p"))
+    for row in table.to_dict("records"):
         pairs.add_row(
             plain(f"{row['first']} / {row['second']}"),
-            n,
+            f"{row['n_first']} pairs" if row["design"] == "paired" else f"{row['n_first']} + {row['n_second']}",
             _short(row["ratio"]),
             _range(row["low"], row["high"]),
             _short(row["p_holm"]),
-            _short(row["least_p"]),
             plain(row["verdict"]),
-            plain(test),
         )
     yield pairs
+
+
+def _problems(frame: pd.DataFrame, names: list[str]) -> Iterator[str]:
+    """Yield what is missing from a table of a comparison and why, each reason once."""
+    for problem, own in frame.dropna(subset=["problem"]).groupby("problem", sort=True):
+        who = [plain(" / ".join(row), max_chars=60).plain for row in own[names].itertuples(index=False, name=None)]
+        more = f" and {len(who) - 4} more" if len(who) > 4 else ""
+        yield f"{', '.join(who[:4])}{more}: {problem}"
 
 
 def _short(value: Any) -> str:

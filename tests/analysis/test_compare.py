@@ -15,8 +15,9 @@ from rich.console import Console
 import agentsim
 from agentsim.analysis import Study
 from agentsim.analysis.columns import COLUMNS
-from agentsim.analysis.compare import compare, take_off, write
+from agentsim.analysis.compare import compare, write
 from agentsim.analysis.figures import forest
+from agentsim.analysis.measures import take_off
 from agentsim.analysis.summaries import shaped
 from agentsim.analysis.tables import comparison_tables
 from agentsim.errors import AgentsimError, LogError
@@ -120,7 +121,7 @@ def test_take_off_rates_have_exact_intervals() -> None:
     assert list(found["take_off_rate"]) == [1, 0]
     assert found.loc["b", "take_off_high"] == pytest.approx(1 - 0.025 ** (1 / 6))
     assert compare(runs).table["p_take_off"].iloc[0] == pytest.approx(2 / 924)
-    assert take_off(runs, factor=20)["took_off"].sum() == 4
+    assert take_off(runs.generations, factor=20)["took_off"].sum() == 4
 
 
 def test_where_a_run_began_at_zero_nobody_knows_whether_it_took_off() -> None:

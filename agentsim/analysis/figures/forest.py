@@ -50,9 +50,8 @@ def forest(comparison: Comparison) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _widen(axes)
-    axes.set_yticks(
-        range(len(table)), [f"{shown(a)} / {shown(b)}" for a, b in zip(table["first"], table["second"], strict=True)]
-    )
+    rows = table.to_dict("records")
+    axes.set_yticks(range(len(rows)), [f"{shown(row['first'])} / {shown(row['second'])}" for row in rows])
     axes.set_ylim(len(table) - 0.4, -0.6)
     right = axes.secondary_yaxis("right")
     right.set_yticks(range(len(table)), [_beside(row) for row in rows])

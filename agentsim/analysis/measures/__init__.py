@@ -1,0 +1,49 @@
+"""What is measured, each a function from dataframes to a dataframe, with its formula and source.
+
+A row is always one run (`study`, `run`), or one of its generations. What cannot be computed is missing, never 0.
+"""
+
+from agentsim.analysis.measures.cooperation import (
+    conditional_slope,
+    discrimination,
+    giving_by_record,
+    mean_fraction,
+    with_records,
+)
+from agentsim.analysis.measures.evolution import (
+    price_equation,
+    strategy_length,
+    survival_differential,
+    variances,
+)
+from agentsim.analysis.measures.outcomes import (
+    collapse,
+    efficiency,
+    gini,
+    implied_share,
+    mean_final_resources,
+    take_off,
+)
+from agentsim.analysis.measures.punishment import punishment, punishment_targets
+from agentsim.analysis.measures.summary import summary
+
+__all__ = [
+    "collapse",
+    "conditional_slope",
+    "discrimination",
+    "efficiency",
+    "gini",
+    "giving_by_record",
+    "implied_share",
+    "mean_final_resources",
+    "mean_fraction",
+    "price_equation",
+    "punishment",
+    "punishment_targets",
+    "strategy_length",
+    "summary",
+    "survival_differential",
+    "take_off",
+    "variances",
+    "with_records",
+]

@@ -1,0 +1,135 @@
+"""Giving: how much, and to whom."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["conditional_slope", "discrimination", "giving_by_record", "mean_fraction", "with_records"]
+
+GAME: Final = ["study", "run", "generation", "game"]
+GENERATION: Final = ["study", "run", "generation"]
+MIN_ENCOUNTERS: Final = 8
+"""Encounters with a known record from which a slope is computed."""
+
+
+def mean_fraction(encounters: pd.DataFrame, *, by: tuple[str, ...] = ("study", "run", "generation")) -> pd.DataFrame:
+    """Return the mean fraction of its own resources that a donor gave: Σ amount/donor_before / n.
+
+    Over gifts the donor decided itself: punishing, deciding nothing readable, an answer replaced by the scenario's
+    fallback, and having nothing to give are no gifts of 0 and are left out. Columns: those of `by`; `mean_fraction`
+    (0 to 1); `n_gifts` it is the mean of; `n_encounters`. Source: Vallinder & Hughes 2024.
+    """
+    keys = list(by)
+    given = encounters.assign(own=_own_fraction(encounters))
+    groups = given.groupby(keys, sort=True)["own"]
+    frame = groups.agg(mean_fraction="mean", n_gifts="count", n_encounters="size").reset_index()
+    return frame.astype({"mean_fraction": "Float64", "n_gifts": "Int64", "n_encounters": "Int64"})
+
+
+def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
+    """Add to each encounter what a trace would show of its recipient.
+
+    `recipient_record`: the fraction given by the recipient when it was last donor in this game; `partner_record`: the
+    record, at that moment, of whom it then gave to. Missing where there is none yet, and where the act was none (it
+    punished, could not be read, was replaced, or it had nothing). Rows keep their order.
+    """
+    frame = encounters.reset_index(drop=True)
+    own = _own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
+    games = frame.groupby(GAME, sort=False).ngroup().to_numpy()
+    acts = pd.DataFrame({"game": games, "agent": frame["donor"].astype(str), "round": frame["round"].astype("int64")})
+    acts["row"] = np.arange(len(frame))
+    asks = acts.assign(agent=frame["recipient"].astype(str)).rename(columns={"row": "asked"})
+    last = pd.merge_asof(
+        asks.sort_values("round", kind="stable"),
+        acts.sort_values("round", kind="stable"),
+        on="round",
+        by=["game", "agent"],
+        allow_exact_matches=False,
+    ).sort_values("asked")
+    is_known = last["row"].notna().to_numpy()
+    rows = last["row"].fillna(0).to_numpy(dtype=np.int64)
+    record = np.where(is_known, own[rows] if len(own) else np.nan, np.nan)
+    partner = np.where(is_known, record[rows] if len(own) else np.nan, np.nan)
+    return frame.assign(
+        own_fraction=pd.array(own, dtype="Float64"),
+        recipient_record=pd.array(record, dtype="Float64"),
+        partner_record=pd.array(partner, dtype="Float64"),
+    )
+
+
+def giving_by_record(encounters: pd.DataFrame, *, n_bins: int = 5) -> pd.DataFrame:
+    """Return the mean fraction given to recipients by what these gave last, in bins of equal width from 0 to 1.
+
+    Columns: study, run; `record_low`, `record_high` of the bin, which holds its upper end (the first also 0);
+    `mean_fraction`; `n_gifts`. Bins without gifts are absent.
+    """
+    known = with_records(encounters).dropna(subset=["own_fraction", "recipient_record"])
+    edges = np.linspace(0, 1, n_bins + 1)
+    place = np.clip(np.ceil(known["recipient_record"].to_numpy(dtype=float) * n_bins - 1e-9) - 1, 0, n_bins - 1)
+    known = known.assign(place=place.astype(int))
+    frame = (
+        known.groupby(["study", "run", "place"], sort=True)["own_fraction"]
+        .agg(mean_fraction="mean", n_gifts="count")
+        .reset_index()
+    )
+    frame.insert(2, "record_low", edges[frame["place"]])
+    frame.insert(3, "record_high", edges[frame["place"] + 1])
+    return frame.drop(columns="place").astype({"mean_fraction": "Float64", "n_gifts": "Int64"})
+
+
+def conditional_slope(encounters: pd.DataFrame) -> pd.DataFrame:
+    """Return by run and generation the conditional-cooperation slope: fraction given = a + b · recipient's record.
+
+    b by least squares over the encounters whose recipient has a record; 1 is reciprocating in kind, 0 is not looking.
+    Columns: study, run, generation; `slope`; `n` encounters. Missing for fewer than 8, or where all records are equal.
+    Source: Fischbacher, Gächter & Fehr 2001, with the recipient's record in place of the others' contribution.
+    """
+    return _by_generation(encounters, ["recipient_record"], lambda columns, y: {"slope": _fit(columns, y, 1)})
+
+
+def discrimination(encounters: pd.DataFrame) -> pd.DataFrame:
+    """Return by run and generation how giving hangs on the recipient's record, and on whom it had faced.
+
+    fraction given = a + b₁·r + b₂·p + b₁₂·r·p, by least squares, with r the recipient's record and p that of its
+    partner then, each minus its mean. `first_order` = b₁: givers are given more. `second_order` = b₁₂: it matters more
+    what the recipient gave when its partner was a giver, so that refusing a miser is not held against it. Columns:
+    study, run, generation, first_order, second_order, n. Missing for fewer than 8 encounters or where these do not tell.
+    Source: the orders of assessment of Ohtsuki & Iwasa 2006, here for continuous amounts.
+    """
+
+    def fit(columns: Any, y: Any) -> dict[str, float]:
+        r, p = columns[0] - columns[0].mean(), columns[1] - columns[1].mean()
+        terms = [r, p, r * p]
+        return {"first_order": _fit(terms, y, 1), "second_order": _fit(terms, y, 3)}
+
+    return _by_generation(encounters, ["recipient_record", "partner_record"], fit)
+
+
+def _own_fraction(encounters: pd.DataFrame) -> pd.Series[Any]:
+    is_gift = (encounters["act"] == "give") & encounters["replaced_by"].isna()
+    return encounters["fraction"].where(is_gift.fillna(False).astype(bool))
+
+
+def _by_generation(encounters: pd.DataFrame, records: list[str], fit: Any) -> pd.DataFrame:
+    rows = []
+    for key, own in with_records(encounters).groupby(GENERATION, sort=True):
+        known = own.dropna(subset=["own_fraction", *records])
+        y = known["own_fraction"].to_numpy(dtype=float)
+        columns = [known[name].to_numpy(dtype=float) for name in records]
+        row = dict(zip(GENERATION, key, strict=True)) | {"n": len(y)}
+        rows.append(row | (fit(columns, y) if len(y) >= MIN_ENCOUNTERS else {}))
+    names = {"recipient_record": ["slope"]}.get("".join(records), ["first_order", "second_order"])
+    frame = pd.DataFrame(rows, columns=[*GENERATION, *names, "n"])
+    return frame.astype({"generation": "Int64", "n": "Int64"} | dict.fromkeys(names, "Float64"))
+
+
+def _fit(columns: list[Any], y: Any, which: int) -> float:
+    """Return the coefficient of a column (from 1); NaN where the columns do not determine it."""
+    matrix = np.column_stack([np.ones(len(y)), *columns])
+    scale = np.abs(matrix).max(axis=0)
+    if (scale == 0).any() or np.linalg.matrix_rank(matrix / scale, tol=1e-6 * len(y) ** 0.5) < matrix.shape[1]:
+        return float("nan")
+    return float(np.linalg.lstsq(matrix, y, rcond=None)[0][which])

@@ -1,0 +1,122 @@
+"""From one generation to the next: who survives, what is handed on, how strategies grow."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["price_equation", "strategy_length", "survival_differential", "variances"]
+
+KEY: Final = ["study", "run"]
+GENERATION: Final = [*KEY, "generation"]
+
+
+def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
+    """Return by run and generation the mean of a trait among survivors minus that among the culled.
+
+    Below 0 for `mean_fraction`: selection is against givers. Columns: study, run, generation, `survivors`, `culled`
+    (means), `differential`, `n_survivors`, `n_culled` (agents whose trait is known). Missing in the last generation,
+    which nobody survives, and where one side has no known trait.
+    """
+    known = agents.dropna(subset=["survived", trait])
+    sides = known.groupby([*GENERATION, "survived"], sort=True)[trait].agg(["mean", "count"]).unstack("survived")
+    every = agents[GENERATION].drop_duplicates().sort_values(GENERATION).set_index(GENERATION).index
+    sides = sides.reindex(every)
+
+    def column(name: str, side: bool) -> Any:
+        return sides[name, side].to_numpy() if (name, side) in sides.columns else pd.NA
+
+    frame = every.to_frame(index=False)
+    frame["survivors"] = pd.array(column("mean", side=True), dtype="Float64") if len(sides.columns) else pd.NA
+    frame["culled"] = column("mean", side=False)
+    frame["n_survivors"], frame["n_culled"] = column("count", side=True), column("count", side=False)
+    frame = frame.astype({"survivors": "Float64", "culled": "Float64"})
+    frame["differential"] = frame["survivors"] - frame["culled"]
+    counts = {name: frame[name].astype("Int64").fillna(0) for name in ("n_survivors", "n_culled")}
+    return frame.assign(**counts)[[*GENERATION, "survivors", "culled", "differential", "n_survivors", "n_culled"]]
+
+
+def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
+    """Split the change of a trait's mean from each generation to the next into selection and transmission.
+
+    Δz̄ = Cov(wᵢ, zᵢ)/w̄ + E(wᵢ Δzᵢ)/w̄ (Price 1970). An agent's fitness wᵢ is its place in the next generation: 1 if it
+    survives itself, and of each newborn 1/k if it is one of the k survivors whose advice that was given. Δzᵢ is the
+    mean trait of these minus its own. The second term is given in two parts: `survivors_change`, the same agents acting
+    otherwise than before, and `newborns_change`, newborns unlike their parents.
+
+    Columns: study, run, generation (the earlier one), `change`, `selection`, `transmission`, `survivors_change`,
+    `newborns_change`, `problem`. The parts sum to the change. Missing, with the reason, where an agent's trait is not
+    known or a newborn has no recorded parents.
+    """
+    rows = []
+    for key, run in agents.groupby(KEY, sort=True):
+        living = {int(number): run[run["generation"] == number] for number in run["generation"].unique()}
+        for number in sorted(living)[:-1]:
+            if number + 1 in living:
+                row = dict(zip(KEY, key, strict=True)) | {"generation": number}
+                rows.append(row | _price(living[number], living[number + 1], trait))
+    names = ["change", "selection", "transmission", "survivors_change", "newborns_change"]
+    frame = pd.DataFrame(rows, columns=[*GENERATION, *names, "problem"])
+    return frame.astype({"generation": "Int64", "problem": "string"} | dict.fromkeys(names, "Float64"))
+
+
+def _price(now: pd.DataFrame, later: pd.DataFrame, trait: str) -> dict[str, Any]:
+    unknown = int(now[trait].isna().sum() + later[trait].isna().sum())
+    if unknown:
+        return {"problem": f"{trait} is not known of {unknown} agents"}
+    z = dict(zip(now["agent"], now[trait].astype(float), strict=True))
+    fitness, survivors_change, newborns_change = dict.fromkeys(z, 0.0), 0.0, 0.0
+    for row in later.to_dict("records"):
+        value = float(row[trait])
+        if row["agent"] in z:
+            fitness[row["agent"]] += 1
+            survivors_change += value - z[row["agent"]]
+            continue
+        parents = [] if pd.isna(row["parents"]) else [name for name in str(row["parents"]).split() if name in z]
+        if not parents:
+            return {"problem": f"{row['agent']} has no recorded parents"}
+        for parent in parents:
+            fitness[parent] += 1 / len(parents)
+        newborns_change += value - sum(z[parent] for parent in parents) / len(parents)
+    n_now, n_later = len(z), len(later)
+    mean = sum(z.values()) / n_now
+    selection = sum(fitness[name] * z[name] for name in z) / n_later - mean
+    parts = {"survivors_change": survivors_change / n_later, "newborns_change": newborns_change / n_later}
+    change = float(later[trait].astype(float).mean()) - mean
+    return {"change": change, "selection": selection, "transmission": sum(parts.values()), **parts}
+
+
+def strategy_length(agents: pd.DataFrame) -> pd.DataFrame:
+    """Return by run and generation how long the strategies of its newborns are.
+
+    Columns: study, run, generation, `mean_words` (split at white space), `mean_characters`, `n` strategies. Strategies
+    that could not be read, and scripted players, have none.
+    """
+    has_words = agents["strategy"].notna() & ~agents["model"].str.startswith("scripted/").fillna(False).astype(bool)
+    born = agents[(agents["born"] == agents["generation"]) & has_words]
+    texts = [str(text) for text in born["strategy"]]
+    frame = born.assign(words=[len(text.split()) for text in texts], characters=[len(text) for text in texts])
+    groups = frame.groupby(GENERATION, sort=True)
+    return groups.agg(
+        mean_words=("words", "mean"), mean_characters=("characters", "mean"), n=("words", "size")
+    ).reset_index()
+
+
+def variances(agents: pd.DataFrame, runs: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
+    """Return by condition and generation the variance of a trait within runs and between them.
+
+    `within`: mean over runs of the variance among a run's agents; `between`: variance of the runs' means (both with
+    n - 1); `share_between` = between / (between + within). Columns: study, condition, generation, these, `n_runs`.
+    `between` is missing for a single run. A large share between runs means that societies, not agents, differ: then a
+    run is one observation, however many agents it has.
+    """
+    own = agents.merge(runs[[*KEY, "condition"]], on=KEY)
+    by_run = own.groupby(["study", "condition", "generation", "run"], sort=True)[trait].agg(["mean", "var"])
+    groups = by_run.reset_index().groupby(["study", "condition", "generation"], sort=True)
+    frame = groups.agg(within=("var", "mean"), between=("mean", "var"), n_runs=("mean", "count")).reset_index()
+    frame = frame.astype({"within": "Float64", "between": "Float64", "n_runs": "Int64"})
+    total = frame["within"] + frame["between"]
+    frame["share_between"] = (frame["between"] / total.where(total > 0)).replace([np.inf, -np.inf], pd.NA)
+    return frame

@@ -1,0 +1,53 @@
+"""The measures of a study in one table: a row a run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.cooperation import conditional_slope, discrimination
+from agentsim.analysis.measures.evolution import price_equation, strategy_length, survival_differential
+from agentsim.analysis.measures.outcomes import collapse, efficiency, gini, implied_share, take_off
+from agentsim.analysis.measures.punishment import punishment
+
+__all__ = ["summary"]
+
+KEY: Final = ["study", "run"]
+GENERATION: Final = [*KEY, "generation"]
+
+
+def summary(study: Study) -> pd.DataFrame:
+    """Return one row a run that has finished a generation: the measures of its last one, and of its course.
+
+    Of the last finished generation: `mean_final_resources` (units), `efficiency`, `implied_share`, `mean_fraction`,
+    `slope`, `first_order`, `second_order`, `punishment_rate`, `gini`, `mean_words` of strategies formed in it. Of the
+    course: `took_off`, `took_off_at`, `collapsed`, `collapsed_at` (generations); `differential`, `selection` and
+    `transmission`, means over its generations. Each is described at the function of its name.
+    """
+    ends = study.generations.groupby(KEY, sort=True)["generation"].max().reset_index()
+    last = study.encounters.merge(ends, on=GENERATION)
+    frame = ends.merge(study.runs[[*KEY, "condition", "model", "seed", "status"]], on=KEY)
+    parts = [
+        study.generations[[*GENERATION, "mean_final_resources", "mean_fraction"]],
+        efficiency(study.generations, study.runs),
+        implied_share(study.generations, last, study.started),
+        conditional_slope(last).drop(columns="n"),
+        discrimination(last).drop(columns="n"),
+        punishment(last)[[*GENERATION, "rate"]].rename(columns={"rate": "punishment_rate"}),
+        gini(study.resources),
+        strategy_length(study.agents)[[*GENERATION, "mean_words"]],
+    ]
+    for part in parts:
+        frame = frame.merge(part, on=GENERATION, how="left")
+    risen = take_off(study.generations)[[*KEY, "took_off", "generation"]]
+    fallen = collapse(study.generations)[[*KEY, "collapsed", "generation"]]
+    frame = frame.merge(risen.rename(columns={"generation": "took_off_at"}), on=KEY, how="left")
+    frame = frame.merge(fallen.rename(columns={"generation": "collapsed_at"}), on=KEY, how="left")
+    for part, names in (
+        (survival_differential(study.agents), ["differential"]),
+        (price_equation(study.agents), ["selection", "transmission"]),
+    ):
+        frame = frame.merge(part.groupby(KEY)[names].mean().reset_index(), on=KEY, how="left")
+    return frame

@@ -1,0 +1,278 @@
+"""Measures against societies whose answer is known, and against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import agentsim
+from agentsim.analysis import Study, measures
+from agentsim.analysis.measures.outcomes import constant_share_means
+
+SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
+
+
+@pytest.fixture(scope="module")
+def baselines(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    scenario = agentsim.load_scenario(SCENARIOS / "scripted-baselines.yaml", sets=["generations=3"], seeds="0-1")
+    return agentsim.load(agentsim.run(scenario, results=tmp_path_factory.mktemp("results")).folder)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The schedule of the published notebook, in which roles do not alternate."""
+    sets = ["generations=1", "pairing.kind=released", "players={model: scripted/constant-share, share: 0.4}"]
+    scenario = agentsim.load_scenario(SCENARIOS / "donor-game.yaml", sets=sets, seeds="0-2")
+    return agentsim.load(agentsim.run(scenario, results=tmp_path_factory.mktemp("results")).folder)
+
+
+def of(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
+    return frame[frame["run"].str.startswith(condition)]
+
+
+def test_efficiency_of_the_extremes(baselines: Study) -> None:
+    found = measures.efficiency(baselines.generations, baselines.runs)
+    assert (of(found, "all-give")["efficiency"] == 1).all()
+    assert (of(found, "all-keep")["efficiency"] == 0).all()
+    # closed form: 393.90625 of at most 30,720 units from 10
+    half = of(found, "constant-share--share-0.5")["efficiency"]
+    assert half.tolist() == pytest.approx([np.log(39.390625) / np.log(3072)] * len(half))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_the_implied_share_of_a_constant_share_is_that_share(baselines: Study, share: float) -> None:
+    found = measures.implied_share(baselines.generations, baselines.encounters, baselines.started)
+    own = of(found, f"constant-share--share-{share}")["implied_share"]
+    assert len(own) == 6 and own.tolist() == pytest.approx([share] * 6, abs=2e-6)
+
+
+def test_the_implied_share_holds_for_any_schedule(released: Study) -> None:
+    found = measures.implied_share(released.generations, released.encounters, released.started)
+    assert found["implied_share"].tolist() == pytest.approx([0.4] * 3, abs=2e-6)
+
+
+def test_a_constant_share_played_again_is_what_was_played(baselines: Study) -> None:
+    own = of(baselines.encounters, "all-give--seed-0")
+    last = own[own["generation"] == 3]
+    means = constant_share_means(last, [0, 0.5, 1], endowment=10, multiplier=2)
+    assert means.tolist() == pytest.approx([10, 393.90625, 30720])
+
+
+def test_no_share_gives_a_score_below_the_endowment(baselines: Study) -> None:
+    generations = baselines.generations.assign(mean_final_resources=5.0)
+    found = measures.implied_share(generations, baselines.encounters, baselines.started)
+    assert found["implied_share"].isna().all()
+
+
+def test_mean_fraction_is_that_of_the_frames(baselines: Study) -> None:
+    found = measures.mean_fraction(baselines.encounters)
+    assert found["mean_fraction"].tolist() == pytest.approx(baselines.generations["mean_fraction"].tolist())
+
+
+def encounters(rows: list[tuple[int, str, str, str, float | None]]) -> pd.DataFrame:
+    """Rounds of one game: round, donor, recipient, act, fraction."""
+    frame = pd.DataFrame(rows, columns=["round", "donor", "recipient", "act", "fraction"])
+    frame = frame.astype({"donor": "string", "recipient": "string", "act": "string", "fraction": "Float64"})
+    frame["replaced_by"] = pd.Series([pd.NA] * len(frame), dtype="string")
+    return frame.assign(study="s", run="r", generation=1, game=1)
+
+
+def test_records_are_what_a_trace_would_show() -> None:
+    found = measures.with_records(
+        encounters(
+            [
+                (1, "a", "b", "give", 0.1),
+                (1, "c", "d", "give", 0.9),
+                (2, "b", "c", "give", 0.4),  # c gave 0.9 to d, who had no record
+                (2, "d", "a", "punish", 0.5),
+                (3, "a", "b", "give", 0.2),  # b gave 0.4 to c, whose record was 0.9
+                (3, "c", "d", "missing", None),  # d punished: no gift
+                (4, "b", "c", "give", 0.3),  # c's last decision could not be read
+            ]
+        )
+    )
+    assert found["recipient_record"].fillna(-1).tolist() == [-1, -1, 0.9, 0.1, 0.4, -1, -1]
+    assert found["partner_record"].fillna(-1).tolist() == [-1, -1, -1, -1, 0.9, 0.1, -1]
+    assert found["own_fraction"].fillna(-1).tolist() == [0.1, 0.9, 0.4, -1, 0.2, -1, 0.3]
+
+
+def reciprocators(rule: str, *, n_rounds: int = 60) -> pd.DataFrame:
+    """Six agents who give by a rule of their recipient's record, in random pairs, with random first gifts."""
+    rng = np.random.default_rng(3)
+    last: dict[str, tuple[float, float | None]] = {}
+    rows: list[tuple[int, str, str, str, float | None]] = []
+    for round_ in range(1, n_rounds + 1):
+        names = [f"a{index}" for index in rng.permutation(6)]
+        met = []
+        for donor, recipient in zip(names[::2], names[1::2], strict=True):
+            record, partner = last.get(recipient, (None, None))
+            fraction = float(rng.random())
+            if rule == "reciprocal" and record is not None and rng.random() < 0.7:
+                fraction = 0.2 + 0.5 * record
+            if rule == "reciprocal" and record is not None:
+                fraction = 0.2 + 0.5 * record + 0.2 * (float(rng.random()) - 0.5)
+            if rule == "standing" and record is not None and partner is not None:
+                fraction = 0.5 + 0.4 * (record - 0.5) * partner + 0.3 * (float(rng.random()) - 0.5)
+            met.append((donor, (fraction, record)))
+            rows.append((round_, donor, recipient, "give", fraction))
+        last.update(met)
+    return encounters(rows)
+
+
+def test_the_slope_of_reciprocators_is_theirs() -> None:
+    found = measures.conditional_slope(reciprocators("reciprocal"))
+    assert found["slope"].iloc[0] == pytest.approx(0.5, abs=0.15)
+    assert abs(measures.conditional_slope(reciprocators("none"))["slope"].iloc[0]) < 0.2
+
+
+def test_second_order_discrimination_needs_the_partner() -> None:
+    standing = measures.discrimination(reciprocators("standing", n_rounds=400)).iloc[0]
+    first = measures.discrimination(reciprocators("reciprocal", n_rounds=400)).iloc[0]
+    assert standing["second_order"] == pytest.approx(0.4, abs=0.15)
+    assert first["first_order"] == pytest.approx(0.5, abs=0.1)
+    assert abs(first["second_order"]) < 0.15
+
+
+def test_what_cannot_be_told_is_missing(baselines: Study) -> None:
+    few = encounters([(1, "a", "b", "give", 0.1), (2, "b", "a", "give", 0.2)])
+    assert measures.conditional_slope(few)["slope"].isna().all()
+    assert of(measures.conditional_slope(baselines.encounters), "all-give")["slope"].isna().all()  # all records alike
+
+
+def test_giving_by_record_in_bins() -> None:
+    rows: list[tuple[int, str, str, str, float | None]] = [
+        (1, "a", "b", "give", 1.0),
+        (2, "b", "a", "give", 0.0),
+        (3, "a", "b", "give", 0.6),
+        (4, "b", "a", "give", 0.2),
+    ]
+    found = measures.giving_by_record(encounters(rows))
+    assert found[["record_low", "mean_fraction", "n_gifts"]].round(9).values.tolist() == [
+        [0.0, 0.6, 1],
+        [0.4, 0.2, 1],
+        [0.8, 0.0, 1],
+    ]
+
+
+def test_punishment_and_its_targets() -> None:
+    frame = encounters(
+        [
+            (1, "a", "b", "give", 0.1),
+            (1, "c", "d", "give", 0.9),
+            (2, "b", "a", "punish", 0.5),
+            (2, "d", "c", "give", 0.5),
+        ]
+    ).assign(amount=[1.0, 9.0, 2.0, 4.0], removed=[0.0, 0.0, 4.0, 0.0])
+    row = measures.punishment(frame).iloc[0]
+    assert (row["n_punished"], row["rate"], row["spent"], row["removed"]) == (1, 0.25, 2.0, 4.0)
+    targets = measures.punishment_targets(frame).set_index("target")
+    assert targets["n_punished"].to_dict() == {"giver": 0, "miser": 1, "no record": 0}
+    assert targets["rate"].to_dict() == {"giver": 0.0, "miser": 1.0, "no record": 0.0}
+
+
+def test_gini_at_its_ends() -> None:
+    rows = [("a", 1, 5.0), ("b", 1, 5.0), ("a", 2, 0.0), ("b", 2, 10.0)]
+    frame = pd.DataFrame(rows, columns=["agent", "generation", "resources"]).assign(study="s", run="r", game=1)
+    assert measures.gini(frame)["gini"].tolist() == [0.0, 0.5]
+    assert measures.gini(frame.assign(resources=0.0))["gini"].isna().all()
+
+
+def generations(scores: list[float], fractions: list[float]) -> pd.DataFrame:
+    frame = pd.DataFrame({"mean_final_resources": scores, "mean_fraction": fractions}, dtype="Float64")
+    return frame.assign(study="s", run="r", generation=range(1, len(scores) + 1))
+
+
+def test_take_off_says_when_and_from_where() -> None:
+    row = measures.take_off(generations([10, 20, 50, 45], [0.4, 0.5, 0.6, 0.6])).iloc[0]
+    assert (row["took_off"], row["generation"], row["first_fraction"], row["followed"]) == (True, 3, 0.4, 4)
+    fell = measures.take_off(generations([10, 50, 30], [0.4, 0.5, 0.6])).iloc[0]
+    assert (fell["took_off"], fell["generation"]) == (False, pd.NA) or pd.isna(fell["generation"])
+    assert measures.take_off(generations([10], [0.4]))["took_off"].isna().all()
+    assert measures.take_off(generations([0, 5], [0, 0.1]))["took_off"].isna().all()
+
+
+def test_collapse_is_when_giving_stays_away() -> None:
+    row = measures.collapse(generations([9, 9, 9, 9], [0.05, 0.3, 0.1, 0.0])).iloc[0]
+    assert (row["collapsed"], row["generation"]) == (True, 3)
+    alive = measures.collapse(generations([9, 9], [0.0, 0.2])).iloc[0]
+    assert alive["collapsed"] == False and pd.isna(alive["generation"])  # noqa: E712 - numpy's
+
+
+AGENTS = pd.DataFrame(
+    [
+        ("1_1", 1, 1, 0.8, True, None),
+        ("1_2", 1, 1, 0.6, True, None),
+        ("1_3", 1, 1, 0.2, False, None),
+        ("1_4", 1, 1, 0.0, False, None),
+        ("1_1", 2, 1, 0.9, None, None),
+        ("1_2", 2, 1, 0.5, None, None),
+        ("2_1", 2, 2, 0.7, None, "1_1 1_2"),
+        ("2_2", 2, 2, 0.3, None, "1_1"),
+    ],
+    columns=["agent", "generation", "born", "mean_fraction", "survived", "parents"],
+).assign(study="s", run="r", model="m/x", strategy="give  two words")
+AGENTS = AGENTS.astype({"survived": "boolean", "mean_fraction": "Float64"})
+
+
+def test_the_price_equation_by_hand() -> None:
+    row = measures.price_equation(AGENTS).iloc[0]
+    # fitness: 1_1: 1 + 1/2 + 1, 1_2: 1 + 1/2; means 0.4 -> 0.6
+    assert row["selection"] == pytest.approx((2.5 * 0.8 + 1.5 * 0.6) / 4 - 0.4)
+    assert row["survivors_change"] == pytest.approx((0.1 - 0.1) / 4)
+    assert row["newborns_change"] == pytest.approx(((0.7 - 0.7) + (0.3 - 0.8)) / 4)
+    assert row["change"] == pytest.approx(0.2)
+    assert row["selection"] + row["transmission"] == pytest.approx(row["change"])
+
+
+def test_the_parts_of_the_price_equation_sum_to_the_change(baselines: Study) -> None:
+    found = measures.price_equation(baselines.agents)
+    assert (found["selection"] + found["transmission"]).tolist() == pytest.approx(found["change"].tolist())
+    assert of(found, "random")["change"].abs().max() > 0
+
+
+def test_the_price_equation_says_why_it_is_missing() -> None:
+    unknown = AGENTS.assign(mean_fraction=AGENTS["mean_fraction"].where(AGENTS["agent"] != "1_3"))
+    assert measures.price_equation(unknown)["problem"].tolist() == ["mean_fraction is not known of 1 agents"]
+    orphans = AGENTS.assign(parents=None)
+    assert measures.price_equation(orphans)["problem"].tolist() == ["2_1 has no recorded parents"]
+
+
+def test_the_survival_differential_and_strategy_length() -> None:
+    found = measures.survival_differential(AGENTS)
+    assert found["differential"].iloc[0] == pytest.approx(0.7 - 0.1)
+    assert pd.isna(found["differential"].iloc[1]) and found["n_survivors"].tolist() == [2, 0]
+    lengths = measures.strategy_length(AGENTS)
+    assert lengths[["mean_words", "mean_characters", "n"]].values.tolist() == [[3, 15, 4], [3, 15, 2]]
+    assert measures.survival_differential(AGENTS[AGENTS["generation"] == 2])["differential"].isna().all()
+
+
+def test_variances_within_and_between_runs() -> None:
+    two = pd.concat([AGENTS, AGENTS.assign(run="q", mean_fraction=AGENTS["mean_fraction"] + 0.1)])
+    runs = pd.DataFrame({"study": ["s", "s"], "run": ["r", "q"], "condition": ["c", "c"]})
+    row = measures.variances(two, runs).iloc[0]
+    assert row["within"] == pytest.approx(np.var([0.8, 0.6, 0.2, 0.0], ddof=1))
+    assert row["between"] == pytest.approx(np.var([0.4, 0.5], ddof=1))
+    assert pd.isna(measures.variances(AGENTS, runs)["between"]).all()
+
+
+def test_the_summary_has_a_row_for_each_run(baselines: Study) -> None:
+    found = agentsim.summary(baselines)
+    assert found["run"].tolist() == baselines.runs["run"].tolist()
+    keep = found[found["run"] == "all-keep--seed-0"].iloc[0]
+    assert (keep["collapsed"], keep["collapsed_at"], keep["efficiency"], keep["gini"]) == (True, 1, 0, 0)
+
+
+def test_measures_of_nothing_are_empty() -> None:
+    from agentsim.analysis.columns import COLUMNS
+    from agentsim.analysis.summaries import shaped
+
+    frames = {name: shaped(name, []) for name in COLUMNS}
+    for frame in frames.values():
+        frame.insert(0, "study", pd.Series([], dtype="string"))
+    empty = Study(folders={"s": Path("s")}, started={}, notes=(), **frames)
+    assert agentsim.summary(empty).empty
+    assert measures.giving_by_record(empty.encounters).empty and measures.punishment_targets(empty.encounters).empty
+    assert measures.variances(empty.agents, empty.runs).empty and measures.mean_final_resources(empty.generations).empty
