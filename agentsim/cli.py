@@ -195,6 +195,61 @@ def compare(
 
 
 @app.command()
+def power(
+    pilot: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--from", help="The folder of a pilot study; may be repeated.", metavar="STUDY"),
+    ] = None,
+    effect: Annotated[
+        Optional[list[float]],  # noqa: UP045 - typer reads it
+        typer.Option("--effect", help="The ratio of final resources to find, as 2; may be repeated."),
+    ] = None,
+    spread: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option(help="Instead of a pilot: by which factor two runs at one seed differ, as 3."),
+    ] = None,
+    target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
+    by: Annotated[str, typer.Option(help="What makes the pilot's groups: model, condition, ...")] = "model",
+) -> None:
+    """Say how many seeds, calls and how much money tell two models apart."""
+    from math import log
+
+    from agentsim.analysis import load
+    from agentsim.analysis.power import pilot_of
+    from agentsim.analysis.power import power as seeds_for
+    from agentsim.analysis.tables import power_table
+
+    if bool(pilot) == (spread is not None):
+        raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
+    if spread is not None and spread <= 1:
+        raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: two runs at one seed differ threefold")
+    source = pilot_of(load(*pilot), by=by) if pilot else log(spread or 1)
+    console = Console()
+    for ratio in effect or [2.0]:
+        found = seeds_for(source, effect=ratio, target=target)
+        console.print(power_table(found))
+        answer = f"{found.seeds} seeds" if found.seeds else "More seeds than are worth it"
+        console.print(Text(f"{answer} for a power of {target:g}."))
+    for note in found.notes:
+        console.print(Text(note))
+
+
+@app.command()
+def figures(folders: Studies, output: Output = None) -> None:
+    """Draw a study's figures as SVG and PNG."""
+    from agentsim.analysis import load
+    from agentsim.analysis.figures import write_figures
+
+    study = load(*folders)
+    paths, undrawn = write_figures(study, _place(study, output, "figures"))
+    console = Console()
+    for path in paths:
+        console.print(Text(str(path)), soft_wrap=True)
+    for reason in undrawn:
+        console.print(Text(reason), soft_wrap=True)
+
+
+@app.command()
 def replay(folder: Folder) -> None:
     """Compute every run again from its log, asking nobody, and say whether it is exact."""
     from agentsim.history import replay as recompute

@@ -253,3 +253,12 @@ def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
     refused = cli("compare", folder, "--by", "colour")
     assert (refused.returncode, "no column 'colour'" in refused.stderr) == (2, True)
     assert "Traceback" not in refused.stderr
+
+
+def test_power_from_a_stated_spread_and_its_mistakes() -> None:
+    found = cli("power", "--spread", "1.5", "--effect", "3")
+    assert found.returncode == 0, found.stderr
+    assert "6 seeds for a power of 0.8" in found.stdout
+    for wrong in (["power"], ["power", "--spread", "0.5"], ["power", "--from", "nowhere"]):
+        refused = cli(*wrong)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
+from agentsim.analysis.power import Power
 
-__all__ = ["comparison_tables", "generations", "plain", "runs", "strategies", "study_tables"]
+__all__ = ["comparison_tables", "generations", "plain", "power_table", "runs", "strategies", "study_tables"]
 
 BAR: Final = 12
 MAX_TEXT: Final = 300
@@ -267,3 +268,22 @@ def _missing(n_missed: Any, n_replaced: Any) -> str:
     if _is_missing(n_missed):
         return "-"
     return f"{n_missed}" if not n_replaced else f"{n_missed} + {n_replaced} as 0"
+
+
+def power_table(found: Power) -> Table:
+    """One row a number of seeds: the power, and what that many runs of two models ask and cost."""
+    table = _table(
+        f"Telling apart two models that differ {found.effect:g}-fold",
+        caption="power at p < 0.05, with the exact 95 % interval of the simulation; calls and US$ of both models' runs",
+    )
+    for name in ("seeds", "power", "95 %", "calls", "US$"):
+        table.add_column(name, justify="right")
+    for row in found.table.to_dict("records"):
+        table.add_row(
+            str(row["seeds"]),
+            f"{row['power']:.2f}",
+            f"{row['low']:.2f} to {row['high']:.2f}",
+            "-" if _is_missing(row["calls"]) else f"{row['calls']:,.0f}",
+            "-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:,.2f}",
+        )
+    return table

@@ -1,7 +1,23 @@
 """Figures for papers: the same data give the same bytes. One file a figure."""
 
+from agentsim.analysis.figures.drawn import Drawing, drawings, write_figures
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.forest import forest
+from agentsim.analysis.figures.giving import giving
+from agentsim.analysis.figures.ledger import ledger
+from agentsim.analysis.figures.lineage import lineage
+from agentsim.analysis.figures.society import society
 from agentsim.analysis.figures.style import save
 
-__all__ = ["final_resources", "forest", "save"]
+__all__ = [
+    "Drawing",
+    "drawings",
+    "final_resources",
+    "forest",
+    "giving",
+    "ledger",
+    "lineage",
+    "save",
+    "society",
+    "write_figures",
+]

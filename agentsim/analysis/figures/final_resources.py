@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
 from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.outcomes import constant_share_means
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
@@ -17,17 +18,23 @@ if TYPE_CHECKING:
 
 __all__ = ["final_resources"]
 
+MAX_RULES: Final = 3
+"""Sets of rules whose reference lines are drawn."""
+LINE_GAP: Final = 0.04
+"""Names of reference lines nearer than this part of the axis are left out, lower ones first."""
 
-def final_resources(study: Study) -> Figure:
-    """Draw mean final resources by generation, on a logarithmic axis.
+
+def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") -> Figure:
+    """Draw mean final resources by generation, on a logarithmic or a linear axis.
 
     Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
-    the logarithm (from 2 runs on). Dotted lines: the endowment, and what the schedule allows if everyone gives all.
+    the logarithm (from 2 runs on). Dotted lines are scripted societies in the schedule really played: all give nothing
+    (the endowment), all give half, and the most that the schedule allows.
 
     Raises:
         LogError: no generation has ended yet.
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if study.generations.empty:
         raise LogError(f"{study.name}: no generation has ended yet; there is nothing to draw")
@@ -39,14 +46,17 @@ def final_resources(study: Study) -> Figure:
     axes = figure.add_subplot()
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, index=index)
+    if scale == "log":
+        has_zero = bool((data["mean_final_resources"] <= 0).any())
+        axes.set_yscale("symlog", linthresh=1) if has_zero else axes.set_yscale("log")
     _draw_references(axes, study)
-    axes.set_yscale("symlog", linthresh=1) if (data["mean_final_resources"] <= 0).any() else axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_xlabel("generation")
     axes.set_ylabel("mean final resources (units)")
     axes.set_title(f"{shown(study.name)}: mean final resources by generation", fontsize=11)
     axes.grid(visible=True, which="major", alpha=0.25)
-    axes.legend(fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2)
     return figure
 
 
@@ -71,7 +81,31 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) ->
 
 
 def _draw_references(axes: Axes, study: Study) -> None:
-    for endowment in sorted(study.runs["endowment"].dropna().unique()):
-        axes.axhline(endowment, color="0.4", linestyle=":", linewidth=1, label=f"endowment ({endowment:g})")
-    for mean in sorted(study.runs["maximum"].dropna().round(2).unique())[:3]:
-        axes.axhline(mean, color="0.4", linestyle=(0, (1, 3)), linewidth=1, label=f"all give all ({mean:,.0f})")
+    runs = study.runs.dropna(subset=["endowment", "maximum"]).drop_duplicates(["endowment", "maximum"])
+    lines = {float(endowment): f"all give nothing ({endowment:g})" for endowment in runs["endowment"]}
+    one_each = runs.sort_values("maximum").drop_duplicates("rules_digest").head(MAX_RULES)
+    for name, run in one_each[["study", "run"]].itertuples(index=False):
+        half = _half(study, str(name), str(run))
+        lines |= {} if half is None else {round(half, 2): f"all give half ({half:,.0f})"}
+    lines |= {float(mean): f"all give all ({mean:,.0f})" for mean in one_each["maximum"].round(2)}
+    for value in lines:
+        axes.axhline(value, color="0.4", linestyle=(0, (1, 3)), linewidth=1)
+    highest = None  # on a linear axis the lower lines lie on each other: only what can be read is named
+    for value in sorted(lines, reverse=True):
+        place = float(axes.transAxes.inverted().transform(axes.transData.transform((0, value)))[1])
+        if highest is None or highest - place > LINE_GAP:
+            axes.annotate(
+                lines[value], (0.01, value), xycoords=("axes fraction", "data"), fontsize=7, color="0.35", va="bottom"
+            )
+            highest = place
+
+
+def _half(study: Study, name: str, run: str) -> float | None:
+    """Return what a society that always gives half earns in the schedule of the run's last finished generation."""
+    own = study.encounters[(study.encounters["study"] == name) & (study.encounters["run"] == run)]
+    ended = study.generations[(study.generations["study"] == name) & (study.generations["run"] == run)]
+    game = study.started[name, run].condition.get("game", {}) if (name, run) in study.started else {}
+    if ended.empty or "multiplier" not in game:
+        return None
+    last = own[own["generation"] == ended["generation"].max()]
+    return float(constant_share_means(last, 0.5, endowment=game["endowment"], multiplier=game["multiplier"])[0])

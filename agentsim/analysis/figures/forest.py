@@ -31,7 +31,7 @@ def forest(comparison: Comparison) -> Figure:
     table = comparison.table
     if table["ratio"].isna().all():
         raise LogError("no pair of groups has a ratio to draw: scores of 0 have no logarithm")
-    figure = blank(9.0, 1.7 + 0.45 * len(table))
+    figure = blank(9.0, 1.7 + 0.5 * len(table))
     axes = figure.add_subplot()
     for place, row in enumerate(table.to_dict("records")):
         if pd.isna(row["ratio"]):
@@ -46,12 +46,13 @@ def forest(comparison: Comparison) -> Figure:
         axes.plot(row["ratio"], place, "s", color=colour, markerfacecolor=colour if is_found else "white", markersize=7)
     axes.axvline(1, color="0.4", linestyle=":", linewidth=1)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    _widen(axes)
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if high / low < 200 else (1,), numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    _widen(axes)
     rows = table.to_dict("records")
-    axes.set_yticks(range(len(rows)), [f"{shown(row['first'])} / {shown(row['second'])}" for row in rows])
+    axes.set_yticks(range(len(rows)), [_pair(row) for row in rows])
     axes.set_ylim(len(table) - 0.4, -0.6)
     right = axes.secondary_yaxis("right")
     right.set_yticks(range(len(table)), [_beside(row) for row in rows])
@@ -63,6 +64,11 @@ def forest(comparison: Comparison) -> Figure:
     return figure
 
 
+def _pair(row: Mapping[Hashable, Any]) -> str:
+    first, second = shown(row["first"], max_chars=32), shown(row["second"], max_chars=32)
+    return f"{first} / {second}" if len(first) + len(second) <= 32 else f"{first} /\n{second}"
+
+
 def _widen(axes: Axes) -> None:
     """Show at least from half to double: a narrow axis makes every difference look large."""
     low, high = axes.get_xlim()
@@ -72,4 +78,4 @@ def _widen(axes: Axes) -> None:
 def _beside(row: Mapping[Hashable, Any]) -> str:
     p, n_first, n_second = row["p_holm"], row["n_first"], row["n_second"]
     n = f"{n_first} pairs" if row["design"] == "paired" else f"{n_first} + {n_second} runs"
-    return f"{n}, p = {p:.3g} (Holm): {row['verdict']}"
+    return f"{n}, p = {p:.3g} (Holm):\n{row['verdict']}"

@@ -3,6 +3,7 @@
 A row is always one run (`study`, `run`), or one of its generations. What cannot be computed is missing, never 0.
 """
 
+from agentsim.analysis.measures.answers import answers
 from agentsim.analysis.measures.cooperation import (
     conditional_slope,
     discrimination,
@@ -28,6 +29,7 @@ from agentsim.analysis.measures.punishment import punishment, punishment_targets
 from agentsim.analysis.measures.summary import summary
 
 __all__ = [
+    "answers",
     "collapse",
     "conditional_slope",
     "discrimination",

@@ -96,7 +96,7 @@ def discrimination(encounters: pd.DataFrame) -> pd.DataFrame:
     fraction given = a + b₁·r + b₂·p + b₁₂·r·p, by least squares, with r the recipient's record and p that of its
     partner then, each minus its mean. `first_order` = b₁: givers are given more. `second_order` = b₁₂: it matters more
     what the recipient gave when its partner was a giver, so that refusing a miser is not held against it. Columns:
-    study, run, generation, first_order, second_order, n. Missing for fewer than 8 encounters or where these do not tell.
+    study, run, generation, first_order, second_order, n. Missing for fewer than 8 encounters, or if these do not tell.
     Source: the orders of assessment of Ohtsuki & Iwasa 2006, here for continuous amounts.
     """
 

@@ -1,0 +1,58 @@
+"""Giving against what the recipient gave before: is cooperation conditional?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures import giving_by_record
+from agentsim.errors import LogError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["giving"]
+
+
+def giving(study: Study) -> Figure:
+    """Draw the mean fraction given by what the recipient gave last, in five bins.
+
+    Thin lines are single runs; a thick line is the mean of a condition's runs, its bars one standard error over runs
+    (from 2 runs on). Dotted: giving as the recipient gave.
+
+    Raises:
+        LogError: nobody has met a recipient with a record yet.
+    """
+    found = giving_by_record(study.encounters)
+    if found.empty:
+        raise LogError(f"{study.name}: nobody has given to a recipient with a record yet; there is nothing to draw")
+    conditions = study.runs.set_index(["study", "run"])["condition"]
+    found = found.join(conditions, on=["study", "run"])
+    found["middle"] = (found["record_low"] + found["record_high"]) / 2
+    if len(study.folders) > 1:
+        found["condition"] = found["study"] + ": " + found["condition"]
+    figure = blank(5.6, 4.8)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
+    for index, (condition, own) in enumerate(found.groupby("condition", sort=True)):
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        runs = list(own.groupby(["study", "run"], sort=True))
+        for _, run in runs:
+            axes.plot(run["middle"], run["mean_fraction"].astype(float), color=colour, alpha=0.3, linewidth=0.8)
+        bins = own.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
+        error = (bins["std"] / np.sqrt(bins["count"])).fillna(0)
+        label = shown(str(condition).replace("--", ", ")) + (f" ({len(runs)} runs)" if len(runs) > 1 else "")
+        axes.errorbar(
+            bins.index, bins["mean"], yerr=error, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label
+        )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("fraction that the recipient gave last (bins of 0.2)")
+    axes.set_ylabel("mean fraction given to it")
+    axes.set_title(f"{shown(study.name)}: giving by the recipient's record", fontsize=11)
+    axes.grid(visible=True, alpha=0.25)
+    axes.legend(fontsize=8, frameon=False)
+    return figure

@@ -1,0 +1,73 @@
+"""The ledger of invalid answers: what could not be read at once, by model and generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from agentsim.analysis.figures.style import COLOURS, blank, shown
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures import answers
+from agentsim.errors import LogError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["ledger"]
+
+HATCHES: Final = ("", "///", "...", "\\\\\\", "xxx", "++", "oo", "**", "--")
+
+
+def ledger(study: Study) -> Figure:
+    """Draw for each model the share of decisions by generation that were not readable at once, and what became of them.
+
+    Raises:
+        LogError: there is no encounter yet.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    found = answers(study.encounters, study.agents)
+    if found.empty:
+        raise LogError(f"{study.name}: there is no encounter yet; there is nothing to draw")
+    models = sorted(found["model"].unique())
+    odd = found[found["outcome"] != "read at once"]
+    order = {"asked again": 0, "replaced": 1}
+    outcomes = sorted(odd["outcome"].unique(), key=lambda outcome: (order.get(outcome, 2), outcome))
+    figure = blank(7.2, 1.4 + 1.7 * len(models))
+    panels = figure.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, model in zip(panels, models, strict=True):
+        own = found[found["model"] == model]
+        counts = own.pivot_table(index="generation", columns="outcome", values="n", aggfunc="sum", fill_value=0)
+        totals = counts.sum(axis=1).to_numpy(dtype=float)
+        numbers, floor = counts.index.astype(int).to_numpy(), np.zeros(len(counts))
+        for index, outcome in enumerate(outcomes):
+            share = counts[outcome].to_numpy(dtype=float) / totals if outcome in counts else np.zeros(len(counts))
+            colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
+            axes.bar(
+                numbers,
+                share,
+                bottom=floor,
+                width=0.7,
+                color=colour,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0.4,
+                label=outcome.replace("_", " "),
+            )
+            floor = floor + share
+        axes.set_title(f"{shown(model)} ({int(totals.sum()):,} decisions)", fontsize=9, loc="left")
+        if not floor.any():
+            axes.annotate(
+                "every answer was readable at once", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=9
+            )
+        axes.set_ylim(0, min(1.0, max(0.05, float(floor.max()) * 1.15)))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(visible=True, axis="y", alpha=0.25)
+    panels[-1].set_xlabel("generation")
+    figure.supylabel("share of decisions", fontsize=10)
+    figure.suptitle(f"{shown(study.name)}: answers not readable at once", fontsize=11)
+    if outcomes:
+        panels[0].legend(fontsize=8, frameon=False, ncols=3)
+    return figure

@@ -1,0 +1,78 @@
+"""One society: who gave how much, generation by generation, and whom selection kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from agentsim.analysis.figures.slots import living
+from agentsim.analysis.figures.style import COLOURS, blank, shown
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures import survival_differential
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["society"]
+
+
+def society(study: Study, run: str, *, name: str | None = None) -> Figure:
+    """Draw agents by generations, coloured by the mean fraction given, with the selection differential below.
+
+    A row is a place in the society: survivors keep theirs, newborns (white dot) take those of the culled. Hatched: no
+    decision of the agent could be read. Below: survivors' mean fraction minus that of the culled.
+
+    Raises:
+        LogError: there is no such run, or none of its generations has begun.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    agents = living(study, run, name=name)
+    n_slots, generations = (
+        int(agents["slot"].max()) + 1,
+        sorted(int(number) for number in agents["generation"].unique()),
+    )
+    grid = np.full((n_slots, len(generations)), np.nan)
+    columns = {number: place for place, number in enumerate(generations)}
+    figure = blank(1.8 + 0.62 * max(len(generations), 6), 2.6 + 0.22 * n_slots)
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[max(2, n_slots / 3), 1])
+    for row in agents.to_dict("records"):
+        place, slot = columns[int(row["generation"])], int(row["slot"])
+        is_known = not pd.isna(row["mean_fraction"])
+        grid[slot, place] = row["mean_fraction"] if is_known else np.nan
+        if not is_known:
+            middle = generations[place]
+            ends = [middle - 0.5, middle + 0.5]
+            top.fill_between(ends, slot - 0.5, slot + 0.5, hatch="////", facecolor="0.9", edgecolor="0.6", linewidth=0)
+        if row["born"] == row["generation"] and int(row["generation"]) > generations[0]:
+            top.plot(generations[place], slot, "o", color="white", markeredgecolor="0.2", markersize=4)
+    image = top.imshow(
+        np.ma.masked_invalid(grid),
+        aspect="auto",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        extent=(generations[0] - 0.5, generations[-1] + 0.5, n_slots - 0.5, -0.5),
+        interpolation="nearest",
+    )
+    figure.colorbar(image, ax=top, label="mean fraction given")
+    top.set_yticks(range(n_slots), [str(slot + 1) for slot in range(n_slots)], fontsize=7)
+    top.set_ylabel("place in the society")
+    top.set_title(shown(run.replace("--", ", ")), fontsize=11)
+    found = survival_differential(agents).dropna(subset=["differential"])
+    values = found["differential"].astype(float).to_numpy()
+    below.bar(
+        found["generation"].astype(int).to_numpy(),
+        values,
+        color=[COLOURS[2] if value >= 0 else COLOURS[1] for value in values],
+        width=0.6,
+    )
+    below.axhline(0, color="0.3", linewidth=0.8)
+    reach = max(0.1, float(np.abs(values).max(initial=0)) * 1.15)
+    below.set_ylim(-reach, reach)
+    below.set_ylabel("survivors\nminus culled", fontsize=8)
+    below.set_xlabel("generation (white dot: newborn; bars: difference in mean fraction given)", fontsize=9)
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure

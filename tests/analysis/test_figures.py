@@ -1,0 +1,95 @@
+"""Figures: every one is drawn, in the same bytes each time, and foreign text in them is text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import agentsim
+from agentsim.analysis import Study, figures, measures
+from agentsim.errors import AgentsimError, LogError
+
+SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    sets = ["generations=3", "vary.players=[{model: scripted/random}, {model: scripted/discriminator}]"]
+    scenario = agentsim.load_scenario(SCENARIOS / "scripted-baselines.yaml", sets=sets, seeds="0-1")
+    return agentsim.load(agentsim.run(scenario, results=tmp_path_factory.mktemp("results")).folder)
+
+
+def test_all_figures_are_drawn_the_same_twice(study: Study, tmp_path: Path) -> None:
+    first, undrawn = figures.write_figures(study, tmp_path / "one")
+    second, _ = figures.write_figures(study, tmp_path / "two")
+    assert undrawn == []
+    names = {path.name for path in first}
+    assert {"final-resources.svg", "final-resources-linear.png", "giving.svg", "ledger.svg"} < names
+    assert len([name for name in names if name.startswith("society-")]) == 8  # 4 runs, SVG and PNG
+    assert {path.name: path.read_bytes() for path in first} == {path.name: path.read_bytes() for path in second}
+
+
+def test_reference_lines_are_scripted_societies_of_this_schedule(study: Study) -> None:
+    [axes] = figures.final_resources(study).axes
+    labels = [text.get_text() for text in axes.texts]
+    assert labels == ["all give all (30,720)", "all give half (394)", "all give nothing (10)"]
+
+
+def test_a_society_keeps_survivors_in_their_places(study: Study) -> None:
+    run = study.runs["run"].iloc[0]
+    from agentsim.analysis.figures.slots import living
+
+    agents = living(study, run)
+    assert (agents.groupby("agent")["slot"].nunique() == 1).all()
+    assert (agents.groupby("generation")["slot"].nunique() == 12).all() and agents["slot"].max() == 11
+    heat = figures.society(study, run).axes[0]
+    newborns = int(((agents["born"] == agents["generation"]) & (agents["generation"] > 1)).sum())
+    assert len(heat.lines) == newborns == 12
+
+
+def test_foreign_names_are_text_in_figures(study: Study, tmp_path: Path) -> None:
+    name = r"$\frac{evil}$ <script>\x1b[2J"
+    renamed = {
+        frame: getattr(study, frame).assign(study=name)
+        for frame in ("runs", "agents", "generations", "encounters", "resources", "replies")
+    }
+    hostile = replace(
+        study, folders={name: Path("s")}, started={(name, k[1]): v for k, v in study.started.items()}, **renamed
+    )
+    figure = figures.final_resources(hostile)
+    [svg, _] = figures.save(figure, tmp_path / "figure")
+    assert not re.search("<script", svg.read_text())
+    assert r"\$\frac{evil}\$" in figure.axes[0].get_title()
+
+
+def test_a_run_that_is_not_there(study: Study) -> None:
+    with pytest.raises(LogError, match="'nobody' has no agents"):
+        figures.society(study, "nobody")
+
+
+def test_nothing_to_draw_is_a_sentence(study: Study, tmp_path: Path) -> None:
+    nothing = replace(
+        study, generations=study.generations.head(0), encounters=study.encounters.head(0), agents=study.agents.head(0)
+    )
+    with pytest.raises(AgentsimError, match="there is nothing to draw yet"):
+        figures.write_figures(nothing, tmp_path)
+
+
+def test_the_ledger_counts_what_became_of_every_decision(study: Study) -> None:
+    encounters = study.encounters.copy()
+    for row, column, value in (
+        (0, "act", "missing"), (0, "problem", "refused"), (0, "attempts", 3),
+        (1, "attempts", 2),
+        (2, "replaced_by", "zero"), (2, "problem", "unreadable"),
+    ):  # fmt: skip
+        encounters.loc[row, column] = value
+    found = measures.answers(encounters, study.agents)
+    assert found["n"].sum() == len(encounters)
+    odd = found[found["outcome"] != "read at once"]
+    assert odd.groupby("outcome")["n"].sum().to_dict() == {"asked again": 1, "refused": 1, "replaced": 1}
+    legend = figures.ledger(replace(study, encounters=encounters)).axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["asked again", "replaced", "refused"]
