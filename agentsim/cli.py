@@ -250,6 +250,22 @@ def figures(folders: Studies, output: Output = None) -> None:
 
 
 @app.command()
+def report(
+    folders: Studies,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("-o", "--output", help="Write this file; else report.html in the study's folder."),
+    ] = None,
+) -> None:
+    """Write one HTML file that shows a study, to read in a browser; it loads nothing from anywhere."""
+    from agentsim.analysis import load
+    from agentsim.report import write_report
+
+    path = write_report(load(*folders), output)
+    Console().print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser"), soft_wrap=True)
+
+
+@app.command()
 def replay(folder: Folder) -> None:
     """Compute every run again from its log, asking nobody, and say whether it is exact."""
     from agentsim.history import replay as recompute

@@ -177,7 +177,7 @@ def _notes(pilot: Pilot | float, spread: float, found: int | None) -> Iterator[s
         )
         if not pilot.is_paired:
             yield "No three seeds are shared by two groups, so that pairing by seed is taken to gain nothing."
-        yield "Societies that take off, and others, make two heaps of scores: a small pilot may have seen only one of them."
+        yield "Societies that take off, and others, make two heaps of scores: a small pilot may have seen but one."
     else:
         yield f"Scores are drawn as log-normal; runs differ {np.exp(spread):.3g}-fold (one standard deviation)."
     yield "Six paired seeds are the fewest that can reach p < 0.05 for one pair of models; more pairs need more (Holm)."

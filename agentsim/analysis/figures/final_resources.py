@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -46,10 +47,9 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     axes = figure.add_subplot()
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, index=index)
-    if scale == "log":
-        has_zero = bool((data["mean_final_resources"] <= 0).any())
-        axes.set_yscale("symlog", linthresh=1) if has_zero else axes.set_yscale("log")
-    _draw_references(axes, study)
+    lines = _references(study)
+    _fit(axes, [float(score) for score in data["mean_final_resources"]] + list(lines), scale)
+    _draw_references(axes, lines)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_xlabel("generation")
@@ -80,14 +80,31 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) ->
         axes.fill_between(generations[is_repeated], low, high, color=colour, alpha=0.15, linewidth=0)
 
 
-def _draw_references(axes: Axes, study: Study) -> None:
+def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:
+    """Set scale and limits; a score of 0 has no logarithm, so the axis is linear near it."""
+    low, high = min(values), max(values)
+    if scale == "linear":
+        axes.set_ylim(min(0.0, low), max(high, 1) * 1.06)
+    elif low > 0:
+        axes.set_ylim(low / 1.25, high * 1.25)
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(low - 0.3, max(high, 1) * 1.4)
+        axes.set_yscale("symlog", linthresh=1)
+
+
+def _references(study: Study) -> dict[float, str]:
+    """Return the levels (units) of scripted societies, and what they are."""
     runs = study.runs.dropna(subset=["endowment", "maximum"]).drop_duplicates(["endowment", "maximum"])
     lines = {float(endowment): f"all give nothing ({endowment:g})" for endowment in runs["endowment"]}
     one_each = runs.sort_values("maximum").drop_duplicates("rules_digest").head(MAX_RULES)
     for name, run in one_each[["study", "run"]].itertuples(index=False):
         half = _half(study, str(name), str(run))
         lines |= {} if half is None else {round(half, 2): f"all give half ({half:,.0f})"}
-    lines |= {float(mean): f"all give all ({mean:,.0f})" for mean in one_each["maximum"].round(2)}
+    return lines | {float(mean): f"all give all ({mean:,.0f})" for mean in one_each["maximum"].round(2)}
+
+
+def _draw_references(axes: Axes, lines: Mapping[float, str]) -> None:
     for value in lines:
         axes.axhline(value, color="0.4", linestyle=(0, (1, 3)), linewidth=1)
     highest = None  # on a linear axis the lower lines lie on each other: only what can be read is named

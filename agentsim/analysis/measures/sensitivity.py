@@ -1,0 +1,123 @@
+"""How much could the decisions that nobody read have changed? Exact bounds, whatever they would have been.
+
+A decision is *lost* where no valid answer came: the encounter is missing, or the scenario's fallback counted it as a
+gift of 0. The bounds hold everything else as it happened: who met whom, and the fraction of each decision that was
+read. They are not a confidence interval and know nothing of how agents would have reacted to another past.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, cast
+
+import pandas as pd
+
+from agentsim.analysis.frames import Study
+from agentsim.runlog import RunStarted
+
+__all__ = ["Band", "final_resources_band", "fraction_band", "lost", "sensitivity"]
+
+KEYS: Final = ["study", "run", "generation"]
+
+
+class Band(NamedTuple):
+    """A number, and the least and the most it could have been; None where it is not defined."""
+
+    observed: float | None
+    low: float | None
+    high: float | None
+
+
+def lost(encounters: pd.DataFrame) -> pd.Series:
+    """Return whether each encounter's decision is not the donor's own: missing, or replaced by a gift of 0."""
+    return (encounters["act"] == "missing") | encounters["replaced_by"].notna()
+
+
+def fraction_band(encounters: pd.DataFrame) -> Band:
+    """Return the mean fraction given, and its exact bounds over everything the lost decisions could have been.
+
+    With S the sum of the n fractions that donors gave by decisions of their own, and k lost decisions of donors that
+    had something to give: observed S/n, low S/(n + k) (each gives nothing), high (S + k)/(n + k) (each gives all).
+    Had some of them punished instead, they would count in no mean, and the result would lie between the same bounds.
+    """
+    is_lost = lost(encounters)
+    own = encounters.loc[(encounters["act"] == "give") & ~is_lost, "fraction"].dropna().astype(float)
+    total, n = float(own.sum()), len(own)
+    k = int((is_lost & (encounters["donor_before"] > 0)).sum())
+    if n + k == 0:
+        return Band(None, None, None)
+    return Band(total / n if n else None, total / (n + k), (total + k) / (n + k))
+
+
+def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_agents: int) -> Band | None:
+    """Return the mean final resources (units) of one generation, and exact bounds given all fractions that were read.
+
+    What a unit is worth at the end is computed backwards through each game: a donor that gave the fraction f keeps
+    (1 - f) of a unit's worth and passes on f × multiplier of the recipient's. Where the decision is lost, f is chosen,
+    between 0 and 1, to be worst or best; worths are >= 0, so choosing so at each step is worst or best of all. A donor
+    that had nothing to give is free as well: it might have had something after another past.
+
+    None where punishment is allowed: what it removes is not proportional to what agents hold.
+    """
+    game = started.condition["game"]
+    if game.get("punishment") is not None:
+        return None
+    worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}, "low": {}, "high": {}}
+    choose = {"low": min, "high": max}
+    ordered = encounters.assign(is_lost=lost(encounters)).sort_values(["game", "round"], ascending=False)
+    columns = ["game", "donor", "recipient", "fraction", "is_lost", "donor_before"]
+    for number, donor, recipient, fraction, is_lost, before in ordered[columns].itertuples(index=False):
+        given = 0.0 if is_lost or pd.isna(fraction) else float(fraction)
+        for name, values in worth.items():
+            kept = values.get((number, donor), 1.0)
+            passed = game["multiplier"] * values.get((number, recipient), 1.0)
+            if name != "observed" and (is_lost or before == 0):
+                values[number, donor] = choose[name](kept, passed)
+            else:
+                values[number, donor] = (1 - given) * kept + given * passed
+    n_holders = encounters["game"].nunique() * n_agents
+    mean = {
+        name: game["endowment"] * (sum(values.values()) + n_holders - len(values)) / n_holders
+        for name, values in worth.items()
+    }
+    return Band(mean["observed"], mean["low"], mean["high"])
+
+
+def sensitivity(study: Study) -> pd.DataFrame:
+    """Return the bounds of each generation that has ended.
+
+    Columns: study, run, generation; `n_lost` and `n_encounters`; `fraction`, `fraction_low`, `fraction_high`;
+    `resources`, `resources_low`, `resources_high` (units). Missing where a number is not defined.
+    """
+    ended = study.generations.set_index(KEYS)["mean_final_resources"]
+    agents = study.agents.groupby(KEYS)["agent"].nunique()
+    rows = []
+    for key, own in study.encounters.groupby(KEYS, sort=False):
+        name, run, generation = cast(tuple[str, str, int], key)
+        if (name, run, generation) not in ended.index:
+            continue
+        given = fraction_band(own)
+        started = study.started[name, run]
+        ends = final_resources_band(own, started=started, n_agents=int(agents[name, run, generation]))
+        rows.append(
+            {
+                "study": name,
+                "run": run,
+                "generation": generation,
+                "n_lost": int(lost(own).sum()),
+                "n_encounters": len(own),
+                "fraction": given.observed,
+                "fraction_low": given.low,
+                "fraction_high": given.high,
+                "resources": float(ended[name, run, generation]),
+                "resources_low": ends.low if ends else None,
+                "resources_high": ends.high if ends else None,
+            }
+        )
+    text, count, number = "string", "Int64", "Float64"
+    dtypes = {
+        **dict.fromkeys(("study", "run"), text),
+        **dict.fromkeys(("generation", "n_lost", "n_encounters"), count),
+        **dict.fromkeys(("fraction", "fraction_low", "fraction_high"), number),
+        **dict.fromkeys(("resources", "resources_low", "resources_high"), number),
+    }
+    return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)

@@ -1,0 +1,156 @@
+"""The study as columns for the browser: strings once, numbers to six digits, models' words cut to a stated length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, Final
+
+import pandas as pd
+
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.sensitivity import sensitivity
+from agentsim.report.tables import line
+
+__all__ = ["DIGITS", "MAX_STRATEGY", "browser_data", "embedded", "labels"]
+
+DIGITS: Final = 6
+"""Significant digits of numbers in the page; the dataframes have them all."""
+MAX_STRATEGY: Final = 20_000
+"""Characters of a strategy that the page holds; the log has it whole."""
+MAX_WORDS: Final = 3_000_000
+"""Characters of replies that the page holds altogether."""
+CUTS: Final = (8_000, 4_000, 2_000, 1_000, 500, 250, 120, 60, 0)
+"""Characters of one reply that the page may hold: the first of these that keeps to MAX_WORDS."""
+
+KEY: Final = ["study", "run"]
+
+
+def labels(study: Study) -> dict[tuple[str, str], str]:
+    """Return the name of each run as the page shows it; of several studies, with its study's name."""
+    is_one = len(study.folders) == 1
+    keys = study.runs[KEY].itertuples(index=False, name=None)
+    return {(name, run): run if is_one else f"{name}/{run}" for name, run in keys}
+
+
+def embedded(data: Mapping[str, Any]) -> str:
+    """Return JSON that cannot end the script element it stands in, whatever it holds."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":  # outside of strings JSON has none of these
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def browser_data(study: Study) -> dict[str, Any]:
+    """Return all that the page's script shows, ready for JSON.
+
+    `texts` holds each different string once; columns of strings hold places in it. Frames are columns of equal length,
+    with `run` as the place in `runs`. `cut` is the most characters of a reply that are kept.
+    """
+    texts = _Texts()
+    names = labels(study)
+    places = {key: place for place, key in enumerate(names)}
+    words, cut = _words(study, texts)
+    bands = sensitivity(study)
+    generations = study.generations.merge(bands, on=[*KEY, "generation"], how="left", suffixes=("", "_known"))
+    own = _places(study.agents, places)
+    met = study.encounters.sort_values([*KEY, "generation", "game", "round"], kind="stable")
+    acts = _places(met, places)
+    return {
+        "cut": cut,
+        "runs": [
+            {
+                "label": line(names[row["study"], row["run"]]),
+                "condition": line(_condition(study, row["study"], row["condition"])),
+                "model": None if pd.isna(row["model"]) else line(row["model"]),
+                "status": row["status"],
+            }
+            for row in study.runs.to_dict("records")
+        ],
+        "generations": {
+            "run": _places(study.generations, places),
+            **_numbers(generations, "generation", "mean_final_resources", "mean_fraction", "n_lost", "n_encounters"),
+            **_numbers(generations, "fraction_low", "fraction_high", "resources_low", "resources_high"),
+        },
+        "agents": {
+            "run": own,
+            **_strings(study.agents, texts, "agent", "parents"),
+            "strategy": [texts.place(_cut(text, MAX_STRATEGY)) for text in study.agents["strategy"]],
+            "words": [
+                words.get((run, f"g{born}/strategy/{agent}"), [])
+                for run, born, agent in zip(own, study.agents["born"], study.agents["agent"], strict=True)
+            ],
+            **_numbers(study.agents, "generation", "born", "score", "survived", "mean_fraction"),
+            **_numbers(study.agents, "n_decisions", "n_missed"),
+        },
+        "encounters": {
+            "run": acts,
+            **_strings(met, texts, "donor", "recipient", "act", "problem", "replaced_by"),
+            "words": [words.get(key, 0) for key in zip(acts, met["key"], strict=True)],
+            **_numbers(met, "generation", "game", "round", "attempts", "amount", "fraction", "removed"),
+            **_numbers(met, "donor_before", "recipient_before"),
+        },
+        "texts": texts.all,
+    }
+
+
+class _Texts:
+    """Strings by place; place 0 is for a string that is missing."""
+
+    def __init__(self) -> None:
+        self.all: list[str | None] = [None]
+        self._places: dict[str, int] = {}
+
+    def place(self, text: Any) -> int:
+        if text is None or text is pd.NA:
+            return 0
+        if text not in self._places:
+            self._places[text] = len(self.all)
+            self.all.append(text)
+        return self._places[text]
+
+
+def _words(study: Study, texts: _Texts) -> tuple[dict[tuple[int, str], list[int]], int]:
+    """Return the replies to each question, first asking first, and how many characters of each are kept."""
+    places = {key: place for place, key in enumerate(labels(study))}
+    lengths = study.replies["text"].str.len()
+    cut = next(cut for cut in CUTS if lengths.clip(upper=cut).sum() <= MAX_WORDS)
+    found: dict[tuple[int, str], list[int]] = {}
+    ordered = study.replies.sort_values("attempt", kind="stable")
+    for name, run, key, text in ordered[[*KEY, "key", "text"]].itertuples(index=False, name=None):
+        found.setdefault((places[name, run], key), []).append(texts.place(_cut(text, cut)))
+    return found, cut
+
+
+def _cut(text: Any, max_chars: int) -> Any:
+    """Shorten foreign text and say by how much."""
+    if not isinstance(text, str) or len(text) <= max_chars:
+        return text
+    return f"{text[:max_chars]} […{len(text) - max_chars:,} more characters]"
+
+
+def _condition(study: Study, name: str, condition: str) -> str:
+    return condition if len(study.folders) == 1 else f"{name}: {condition}"
+
+
+def _places(frame: pd.DataFrame, places: Mapping[tuple[str, str], int]) -> list[int]:
+    return [places[key] for key in frame[KEY].itertuples(index=False, name=None)]
+
+
+def _strings(frame: pd.DataFrame, texts: _Texts, *columns: str) -> dict[str, list[int]]:
+    return {column: [texts.place(value) for value in frame[column]] for column in columns}
+
+
+def _numbers(frame: pd.DataFrame, *columns: str) -> dict[Hashable, list[Any]]:
+    return {column: list(_rounded(frame[column])) for column in columns}
+
+
+def _rounded(values: Iterable[Any]) -> Iterable[Any]:
+    for value in values:
+        if pd.isna(value):
+            yield None
+        elif isinstance(value, float):
+            short = float(f"{value:.{DIGITS}g}")
+            yield int(short) if short.is_integer() and abs(short) < 1e15 else short
+        else:
+            yield bool(value) if isinstance(value, bool) else int(value)

@@ -1,0 +1,335 @@
+"""Puts the page together: everything inline, a policy that lets nothing else run or load, one file.
+
+Its script may run because its hash stands in the page's policy (`Content-Security-Policy`), and nothing else may: text
+of models is data in a JSON block, drawn as text. Foreign text outside of it is escaped by the template.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from agentsim.analysis import Study
+from agentsim.analysis.compare import compare
+from agentsim.analysis.figures import drawings, forest
+from agentsim.analysis.measures import summary
+from agentsim.analysis.measures.sensitivity import Band, fraction_band, sensitivity
+from agentsim.errors import AgentsimError
+from agentsim.report import content
+from agentsim.report.charts import bundle, specifications
+from agentsim.report.data import browser_data, embedded, labels
+from agentsim.report.figures import Image, image
+from agentsim.report.provenance import conditions
+from agentsim.report.tables import Table, from_frame, line, number
+
+__all__ = ["render", "write_report"]
+
+KEYS: Final = ["study", "run", "generation"]
+MAX_LINEAGES: Final = 3
+"""Runs whose lineage the page draws."""
+
+
+def write_report(study: Study, path: Path | None = None) -> Path:
+    """Write the report to `path`, or as report.html into the study's folder, and return where it is.
+
+    Raises:
+        AgentsimError: the file cannot be written, or there are several studies and no path.
+    """
+    if path is None:
+        if len(study.folders) > 1:
+            raise AgentsimError("a report of several studies belongs to no one folder; name its file with -o")
+        [folder] = study.folders.values()
+        path = folder / "report.html"
+    if path.is_dir():
+        raise AgentsimError(f"{path}: is a folder; name a file, such as {path / 'report.html'}")
+    text = render(study).encode("utf-8", "replace")
+    try:
+        _write_whole(path, text)
+    except OSError as error:
+        raise AgentsimError(f"{path}: cannot be written ({error.strerror}); name another file with -o") from error
+    return path
+
+
+def render(study: Study) -> str:
+    """Return the report as HTML that needs nothing but itself; the same study gives the same text."""
+    scripts = [_own("script.js")]
+    has_generations, has_agents = not study.generations.empty, not study.agents.empty
+    if has_generations or has_agents:
+        scripts.insert(0, bundle())
+    style = _own("style.css")
+    bands = sensitivity(study)
+    data = browser_data(study)
+    outcomes = content.outcomes(study)
+    data["conditions"] = _records(outcomes[outcomes["mean"].notna()])
+    data["references"] = _references(study)
+    data["charts"] = specifications(has_zero=bool((study.generations["mean_final_resources"] <= 0).any()))
+    can, cannot = content.conclusions(study)
+    figures, undrawn = _figures(study)
+    context: dict[str, Any] = {
+        "policy": _policy(style, scripts),
+        "style": Markup(style),  # ours, checked by _own
+        "scripts": [Markup(script) for script in scripts],
+        "data": Markup(embedded(data)),  # escaped there for the element it stands in
+        "title": line(study.name),
+        "version": metadata.version("agentsim"),
+        "folders": ", ".join(line(folder) for folder in study.folders.values()),
+        "said": content.said(study),
+        "can": can,
+        "cannot": cannot,
+        "missing": content.missing(study),
+        "runs": content.runs_table(study),
+        "has_generations": has_generations,
+        "has_agents": has_agents,
+        "has_encounters": not study.encounters.empty,
+        "generations": _generations_table(study),
+        "ledger": content.ledger(study),
+        "band": _band_table(study, bands),
+        "band_said": _band_said(study),
+        "words_note": _words_note(study, cut=data["cut"]),
+        "comparison": _comparison(study),
+        "measures": _measures(study),
+        "figures": figures,
+        "undrawn": undrawn,
+        "conditions": list(conditions(study)),
+    }
+    context["sections"] = _sections(context)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, auto_reload=False
+    )
+    return environment.from_string(_own("page.html.j2")).render(context)
+
+
+def _own(name: str) -> str:
+    """Return a file of this package; scripts and styles must not be able to end their own element."""
+    text = files("agentsim.report").joinpath(name).read_text(encoding="utf-8")
+    if not name.endswith(".j2") and "</s" in text.lower():
+        raise ValueError(f"{name}: would end its own element")
+    return text
+
+
+def _policy(style: str, scripts: Sequence[str]) -> str:
+    hashes = " ".join(_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src {_hash(style)}; img-src data:; base-uri 'none';"
+        " form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write beside the file and put it in its place: a reader never sees half of it."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
+    named = [
+        ("short", "In short", True),
+        ("missing", "What is missing", True),
+        ("results", "Results", True),
+        ("comparison", "Comparison", context["comparison"]),
+        ("societies", "Societies", context["has_agents"]),
+        ("encounters", "Encounters", context["has_encounters"]),
+        ("ledger", "Ledger", context["has_encounters"]),
+        ("measures", "Measures", context["measures"]),
+        ("figures", "Figures", context["figures"]),
+        ("run", "What was run", True),
+    ]
+    return [(name, text) for name, text, is_there in named if is_there]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _references(study: Study) -> list[dict[str, Any]]:
+    """Return the endowments, and what everyone giving all would come to; at most three of those."""
+    endowments = sorted({float(value) for value in study.runs["endowment"].dropna()})
+    maxima = sorted({round(float(value), 2) for value in study.runs["maximum"].dropna()})[:3]
+    return [{"name": f"endowment ({number(value)})", "value": value} for value in endowments] + [
+        {"name": f"the most the schedule allows ({number(value)})", "value": value} for value in maxima
+    ]
+
+
+def _generations_table(study: Study) -> Table:
+    names = labels(study)
+    columns = ["generation", "mean_final_resources", "maximum", "mean_fraction", "n_encounters", "n_punished"]
+    frame = study.generations[[*columns, "n_missed", "n_replaced", "n_asked_again"]].copy()
+    keys = study.generations[["study", "run"]].itertuples(index=False, name=None)
+    frame.insert(0, "run", [names[key] for key in keys])
+    titles = {
+        "mean_final_resources": "mean final resources (units)",
+        "maximum": "maximum (units)",
+        "mean_fraction": "mean fraction given",
+        "n_encounters": "encounters",
+        "n_punished": "punished",
+        "n_missed": "missing",
+        "n_replaced": "counted as 0",
+        "n_asked_again": "asked again",
+    }
+    return from_frame(frame, titles=titles)
+
+
+def _band_table(study: Study, bands: pd.DataFrame) -> Table | None:
+    """Return the bands of the generations in which decisions were lost; None if there are none."""
+    names = labels(study)
+    rows = tuple(
+        (
+            names[row["study"], row["run"]],
+            str(row["generation"]),
+            f"{row['n_lost']:,} of {row['n_encounters']:,}",
+            number(row["fraction"]),
+            _range(row["fraction_low"], row["fraction_high"]),
+            number(row["resources"]),
+            _range(row["resources_low"], row["resources_high"]),
+        )
+        for row in bands[bands["n_lost"] > 0].to_dict("records")
+    )
+    n_whole = int((bands["n_lost"] == 0).sum())
+    head = ("run", "generation", "lost", "mean fraction given", "could have been", "mean final resources (units)",
+            "could have been (units)")  # fmt: skip
+    if not rows:
+        return None
+    note = (
+        f"Of {len(bands)} generations that have ended, {n_whole} lost no decision and are left out: their numbers have"
+        " no band. A dash under final resources: where punishment is allowed they have no such exact bounds."
+    )
+    return Table(head, rows, (False, *[True] * 6), note)
+
+
+def _range(low: Any, high: Any) -> str:
+    return number(None) if pd.isna(low) or pd.isna(high) else f"{number(low)} to {number(high)}"
+
+
+def _band_said(study: Study) -> str:
+    """Return the band of all encounters together, in one sentence."""
+    band: Band = fraction_band(study.encounters)
+    if band.low is None or band.high is None:
+        return "No decision could be read and nobody who was asked had anything to give: there is no band."
+    if band.observed is None:
+        return "No decision could be read: the mean fraction given could have been anything from 0 to 1."
+    if band.low == band.high:
+        return (
+            f"Nothing was lost: the mean fraction given over all encounters is {number(band.observed)}, without a band."
+        )
+    return (
+        f"Over all encounters the mean fraction given is {number(band.observed)}; whatever the lost decisions were,"
+        f" it lies between {number(band.low)} and {number(band.high)}."
+    )
+
+
+def _words_note(study: Study, *, cut: int) -> str:
+    text = "Every encounter that is in the logs. A row on coloured ground is a decision that was lost."
+    if study.replies.empty:
+        return f"{text} There are no replies to read: scripted policies answer without words."
+    longest = int(study.replies["text"].str.len().max())
+    if longest <= cut:
+        return f"{text} Replies are whole."
+    return f"{text} Replies are cut after {cut:,} characters to keep this file small; the logs have them whole."
+
+
+def _figures(study: Study) -> tuple[list[Image], list[str]]:
+    """Return the figures that the study has data for, and why others are not drawn.
+
+    Of single runs only the first lineages: the map of each society stands above, to be clicked.
+    """
+    images, reasons, n_lineages = [], [], 0
+    for drawing in drawings(study):
+        if drawing.name.startswith("society-") or (drawing.name.startswith("lineage-") and n_lineages >= MAX_LINEAGES):
+            continue
+        n_lineages += drawing.name.startswith("lineage-")
+        try:
+            images.append(image(drawing.draw(), title=line(drawing.title)))
+        except AgentsimError as error:
+            reasons.append(f"{line(drawing.title)}: not drawn. {line(error)}")
+    return images, reasons
+
+
+class _Compared(NamedTuple):
+    tables: list[Table]
+    notes: list[str]
+    figure: Image | None
+    problem: str
+
+
+def _comparison(study: Study) -> _Compared | None:
+    """Compare models, or conditions if there is one model; None where there is but one of either."""
+    complete = study.runs[study.runs["status"] == "complete"]
+    by = next((column for column in ("model", "condition", "study") if complete[column].nunique() > 1), None)
+    if by is None:
+        return None
+    try:
+        found = compare(study, by=by)
+    except AgentsimError as error:
+        if by == "condition":
+            return _Compared([], [], None, line(error, max_chars=600))
+        try:
+            found = compare(study, by="condition")
+        except AgentsimError:
+            return _Compared([], [], None, line(error, max_chars=600))
+    drawn = image(forest(found), title="Ratios with their intervals") if found.table["ratio"].notna().any() else None
+    notes = [line(note, max_chars=600) for note in found.notes]
+    groups = from_frame(found.groups.drop(columns=["n_zero"]), titles=COMPARED)
+    pairs = from_frame(found.table.drop(columns=["n_first", "n_second"]), titles=COMPARED)
+    return _Compared([groups, pairs], notes, drawn, "")
+
+
+RESOURCES: Final = "mean final resources (units)"
+COMPARED: Final = {
+    "n_runs": "runs",
+    "geometric_mean": "geometric mean (units)",
+    "low": "95 % from",
+    "high": "to",
+    "n_took_off": "took off",
+    "n_followed": "of",
+    "take_off_rate": "rate",
+    "take_off_low": "95 % from",
+    "take_off_high": "to",
+    "share_lost": "share of decisions lost",
+    "p_holm": "p, Holm",
+    "least_p": "least p of so few",
+    "p_take_off": "p of take-off, Holm",
+}
+OUTCOMES: Final = ["mean_final_resources", "efficiency", "implied_share", "gini", "took_off_at", "collapsed_at"]
+GIVING: Final = ["mean_fraction", "slope", "first_order", "second_order", "punishment_rate", "differential"]
+EVOLUTION: Final = ["selection", "transmission", "mean_words"]
+
+
+def _measures(study: Study) -> list[Table]:
+    """Return the measures of every run, in two tables that a page is wide enough for."""
+    if study.generations.empty:
+        return []
+    frame = summary(study)
+    names = labels(study)
+    keys = frame[["study", "run"]].itertuples(index=False, name=None)
+    frame.insert(0, "label", [names[key] for key in keys])
+    note = "Of the last finished generation; differential, selection and transmission are means over generations."
+    wide = frame.rename(columns={"label": "name"})
+    return [
+        from_frame(
+            wide[["name", *OUTCOMES]], titles={"name": "run", "mean_final_resources": "mean final resources (units)"}
+        ),
+        from_frame(wide[["name", *GIVING, *EVOLUTION]], titles={"name": "run"}, note=note),
+    ]

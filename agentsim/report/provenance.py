@@ -1,0 +1,106 @@
+"""What was run: each condition as resolved, its versions, account, models, tokens and times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+import yaml
+
+from agentsim.analysis.frames import Study
+from agentsim.report.content import labelled
+from agentsim.report.tables import line, verbatim
+
+__all__ = ["Condition", "conditions"]
+
+KEY: Final = ["study", "run"]
+
+
+class Condition(NamedTuple):
+    """One condition of a study and everything that decided its runs but the seed."""
+
+    name: str
+    seeds: str
+    yaml: str
+    """The condition as resolved from the scenario."""
+    facts: tuple[tuple[str, str], ...]
+    """Versions, account, models, tokens and times: what, and what it was."""
+
+
+def conditions(study: Study) -> Iterator[Condition]:
+    """Yield every condition of which a log could be read, as it was run."""
+    runs = study.runs.assign(label=labelled(study, study.runs))
+    for name, own in runs.groupby("label", sort=False):
+        keys = [key for key in own[KEY].itertuples(index=False, name=None) if key in study.started]
+        variants: dict[str, list[tuple[str, str]]] = {}
+        for key in keys:
+            started = study.started[key]
+            text = yaml.safe_dump(started.condition, sort_keys=False, allow_unicode=True, width=100)
+            same = json.dumps([text, started.versions, started.account, started.prompts_digest], sort_keys=True)
+            variants.setdefault(same, []).append(key)
+        for group in variants.values():
+            yield _described(study, str(name), group)
+
+
+def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Condition:
+    first = study.started[keys[0]]
+    runs = study.runs.set_index(KEY).loc[list(keys)]
+    replies = study.replies.set_index(KEY)
+    own = replies.loc[replies.index.isin(keys)]
+    answered = own["model_answered"].dropna().value_counts()
+    times = own["time"].dropna()
+    n_silent = len(own) - int(answered.sum())
+    said_by = [f"{line(model)} ({count:,} replies)" for model, count in answered.items()]
+    said_by += [f"{n_silent:,} replies did not say"] if n_silent else []
+    is_scripted = first.condition["players"]["model"].startswith("scripted/")
+    facts = (
+        ("model asked for", line(first.condition["players"]["model"])),
+        ("models that answered", "none: a scripted policy" if is_scripted else "; ".join(said_by) or "none yet"),
+        ("tokens", "none: nobody was asked" if is_scripted else _tokens(runs)),
+        ("cost", "none: nobody was asked" if is_scripted else _cost(runs)),
+        (
+            "replies",
+            f"{len(own):,}, from {times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M} UTC"
+            if len(times)
+            else f"{len(own):,}",
+        ),
+        ("account, without its key", _pairs(first.account) or "none"),
+        ("versions", _pairs(first.versions)),
+        ("prompt set", f"SHA-256 {line(first.prompts_digest)}"),
+    )
+    text = yaml.safe_dump(first.condition, sort_keys=False, allow_unicode=True, width=100)
+    seeds = ", ".join(str(study.started[key].seed) for key in keys)
+    return Condition(line(name), seeds, verbatim(text), facts)
+
+
+TOKENS: Final = {
+    "input_tokens": "in",
+    "cached_tokens": "of these from a cache",
+    "output_tokens": "out",
+    "reasoning_tokens": "of these hidden reasoning",
+}
+
+
+def _tokens(runs: pd.DataFrame) -> str:
+    """Return the tokens of some runs, each kind only where every reply says it."""
+    known = {column: int(runs[column].sum()) for column in TOKENS if runs[column].notna().all()}
+    parts = [
+        f"{known[column]:,} {name}" if column in known else f"{name}: not known" for column, name in TOKENS.items()
+    ]
+    return ", ".join(parts) if known else "not known: the servers did not count them for every reply"
+
+
+def _cost(runs: pd.DataFrame) -> str:
+    """Return the dollars of some runs; of runs without a known price it says so."""
+    known = runs["cost_usd"].dropna()
+    if known.empty:
+        return "unpriced: no price is known of these models"
+    unpriced = len(runs) - len(known)
+    more = f", and {unpriced} runs of unknown cost" if unpriced else ""
+    return f"US$ {known.sum():,.2f} at the prices logged with the runs{more}"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{line(name)} {line(value)}" for name, value in values.items() if value is not None)

@@ -1,0 +1,265 @@
+// The page's own script. Text of models reaches the document by textContent alone.
+"use strict";
+(() => {
+  const PAGE = 25;
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const { texts, runs, agents, encounters, generations, charts } = data;
+  const byId = (id) => document.getElementById(id);
+
+  /** Make an element: properties are set as such, `children` are elements or text. */
+  function make(tag, properties = {}, ...children) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children.filter((child) => child !== null));
+    return element;
+  }
+  const row = (frame, index) =>
+    Object.fromEntries(Object.entries(frame).map(([name, column]) => [name, column[index]]));
+  const indices = (frame, keep) => frame.run.map((_, index) => index).filter((index) => keep(index));
+  function number(value) {
+    if (value === null || value === undefined) return "–";
+    return value.toLocaleString("en", { maximumSignificantDigits: 4 });
+  }
+  const text = (place) => texts[place] ?? "–";
+
+  // --- charts ------------------------------------------------------------------------------------------------------
+
+  const tip = byId("tip");
+  /** Show what is pointed at; Vega hands over names and values, which are never read as HTML. */
+  function showTip(_, event, __, value) {
+    tip.hidden = value === null || value === undefined || value === "";
+    if (tip.hidden) return;
+    tip.replaceChildren(
+      ...Object.entries(value).map(([name, shown]) => make("div", {}, make("b", { textContent: name }), ` ${shown}`)),
+    );
+    const box = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
+    tip.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - box.height - 8))}px`;
+  }
+
+  const views = {};
+  async function chart(id, name, datasets, onClick) {
+    const place = byId(id);
+    if (place === null) return;
+    views[id]?.finalize();
+    const specification = { ...structuredClone(charts[name]), datasets };
+    const options = { mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: showTip };
+    const result = await vegaEmbed(place, specification, options);
+    views[id] = result;
+    if (onClick) result.view.addEventListener("click", (_, item) => item?.datum && onClick(item.datum));
+  }
+
+  const points = generations.run.map((run, index) => ({
+    ...row(generations, index), run: runs[run].label, condition: runs[run].condition, place: run,
+  }));
+  const drawn = { generations: points, conditions: data.conditions, references: data.references };
+  const toSociety = (datum) => {
+    if (datum.place === undefined) return;
+    society(datum.place);
+    byId("societies").scrollIntoView();
+  };
+  const resources = (name) =>
+    chart("chart-resources", name, { ...drawn, generations: points.filter((p) => p.mean_final_resources !== null) }, toSociety);
+
+  // --- tables of encounters ----------------------------------------------------------------------------------------
+
+  function validity(index) {
+    if (encounters.replaced_by[index]) return "counted as 0";
+    if (texts[encounters.act[index]] === "missing") return "missing";
+    return encounters.attempts[index] > 1 ? "read when asked again" : "read at once";
+  }
+  const VALIDITIES = ["read at once", "read when asked again", "missing", "counted as 0"];
+  const isLost = (index) => VALIDITIES.indexOf(validity(index)) > 1;
+  const COLUMNS = [
+    ["run", (i) => runs[encounters.run[i]].label],
+    ["generation", (i) => number(encounters.generation[i]), "n"],
+    ["game", (i) => number(encounters.game[i]), "n"],
+    ["round", (i) => number(encounters.round[i]), "n"],
+    ["donor", (i) => follower(encounters.run[i], encounters.donor[i])],
+    ["recipient", (i) => follower(encounters.run[i], encounters.recipient[i])],
+    ["act", (i) => text(encounters.act[i])],
+    ["amount (units)", (i) => number(encounters.amount[i]), "n"],
+    ["fraction", (i) => number(encounters.fraction[i]), "n"],
+    ["donor held (units)", (i) => number(encounters.donor_before[i]), "n"],
+    ["recipient held (units)", (i) => number(encounters.recipient_before[i]), "n"],
+    ["validity", (i) => validity(i) + (encounters.problem[i] ? `: ${text(encounters.problem[i])}` : "")],
+    ["reply", (i) => reader(encounters.words[i])],
+  ];
+
+  function follower(run, name) {
+    return make("button", { className: "link", type: "button", onclick: () => {
+      society(run, text(name));
+      byId("societies").scrollIntoView();
+    } }, text(name));
+  }
+
+  /** A button that opens the replies to one question below its row. */
+  function reader(places) {
+    if (!places) return "–";
+    const label = places.length > 1 ? `read ${places.length}` : "read";
+    return make("button", { type: "button", className: "link", ariaExpanded: "false", onclick: (event) => {
+      const own = event.currentTarget.closest("tr");
+      const isOpen = event.currentTarget.ariaExpanded === "true";
+      event.currentTarget.ariaExpanded = String(!isOpen);
+      if (isOpen) return own.nextElementSibling.remove();
+      own.after(make("tr", {}, make("td", { colSpan: own.cells.length }, ...words(places))));
+    } }, label);
+  }
+
+  function words(places) {
+    return places.map((place) => make("div", { className: "words small", dir: "auto", textContent: text(place) }));
+  }
+
+  function table(head, rows, rowClass = () => "") {
+    const cells = (row, tag) => row.map(([value, kind]) => make(tag, { className: kind ?? "" }, value));
+    return make("div", { className: "scroll", tabIndex: 0 }, make("table", {},
+      make("thead", {}, make("tr", {}, ...cells(head, "th"))),
+      make("tbody", {}, ...rows.map((row, index) => make("tr", { className: rowClass(index) }, ...cells(row, "td")))),
+    ));
+  }
+
+  /** Draw the encounters at `found` into `place`, one page of them at a time. */
+  function paged(place, found, columns, page = 0) {
+    const n = Math.max(1, Math.ceil(found.length / PAGE));
+    const shown = found.slice(page * PAGE, (page + 1) * PAGE);
+    const turn = (to, label) =>
+      make("button", { type: "button", disabled: to < 0 || to >= n, onclick: () => paged(place, found, columns, to) }, label);
+    const count = `${found.length.toLocaleString("en")} of ${encounters.run.length.toLocaleString("en")} encounters`;
+    place.replaceChildren(
+      make("p", { className: "note", role: "status" }, count),
+      table(
+        columns.map(([name, , kind]) => [name, kind]),
+        shown.map((index) => columns.map(([, value, kind]) => [value(index), kind])),
+        (index) => (isLost(shown[index]) ? "lost" : ""),
+      ),
+      make("div", { className: "pager" }, turn(page - 1, "earlier"), `page ${page + 1} of ${n}`, turn(page + 1, "later")),
+    );
+  }
+
+  // --- the filter --------------------------------------------------------------------------------------------------
+
+  function choice(label, options, onchange) {
+    const select = make("select", { onchange });
+    for (const [value, name] of options) select.append(make("option", { value, textContent: name }));
+    return [make("label", {}, label, select), select];
+  }
+  const different = (values) => [...new Set(values)];
+  const byNumber = (a, b) => String(a).localeCompare(String(b), "en", { numeric: true });
+
+  function filters() {
+    const place = byId("filters");
+    if (place === null) return;
+    const all = (values, name = String) => [["", "all"], ...values.map((value) => [String(value), name(value)])];
+    const names = different([...encounters.donor, ...encounters.recipient]).sort((a, b) => byNumber(text(a), text(b)));
+    const kinds = [
+      ["run", all(runs.map((_, index) => index), (index) => runs[index].label), (i, v) => encounters.run[i] === +v],
+      ["generation", all(different(encounters.generation).sort(byNumber)), (i, v) => encounters.generation[i] === +v],
+      ["game", all(different(encounters.game).sort(byNumber)), (i, v) => encounters.game[i] === +v],
+      ["agent", all(names, text), (i, v) => encounters.donor[i] === +v || encounters.recipient[i] === +v],
+      ["act", all(different(encounters.act), text), (i, v) => encounters.act[i] === +v],
+      ["validity", all(VALIDITIES), (i, v) => validity(i) === v],
+    ];
+    const chosen = kinds.map(([name, options, test]) => {
+      const [label, select] = choice(name, options, apply);
+      select.id = `filter-${name}`;
+      place.append(label);
+      return [select, test];
+    });
+    function apply() {
+      const active = chosen.filter(([select]) => select.value !== "");
+      const found = indices(encounters, (i) => active.every(([select, test]) => test(i, select.value)));
+      paged(byId("encounter-table"), found, runs.length > 1 ? COLUMNS : COLUMNS.slice(1));
+    }
+    place.append(make("button", { type: "button", onclick: () => {
+      for (const [select] of chosen) select.value = "";
+      apply();
+    } }, "show all"));
+    apply();
+  }
+
+  // --- one society, one agent --------------------------------------------------------------------------------------
+
+  const fate = (index) => {
+    const { survived } = row(agents, index);
+    return survived === null ? "last generation, or not ended" : survived ? "survived" : "replaced";
+  };
+
+  function society(run, agent) {
+    const own = indices(agents, (index) => agents.run[index] === run);
+    own.sort((a, b) => agents.born[a] - agents.born[b] || byNumber(text(agents.agent[a]), text(agents.agent[b])));
+    const names = different(own.map((index) => text(agents.agent[index])));
+    const pickRun = byId("society-run"), pickAgent = byId("society-agent");
+    if (pickRun === null) return;
+    pickRun.value = String(run);
+    pickAgent.replaceChildren(...names.map((name) => make("option", { value: name, textContent: name })));
+    const cells = own.map((index) => ({
+      ...row(agents, index), agent: text(agents.agent[index]), fate: fate(index),
+    }));
+    chart("chart-society", "society", { society: cells }, (datum) => datum.agent && follow(run, datum.agent));
+    const best = own.reduce((a, b) => ((agents.score[b] ?? -1) > (agents.score[a] ?? -1) ? b : a), own[0]);
+    if (own.length) follow(run, names.includes(agent) ? agent : text(agents.agent[best]));
+    else byId("agent").replaceChildren(make("p", {}, "No agent of this run is known."));
+  }
+
+  function follow(run, name) {
+    byId("society-agent").value = name;
+    const lives = indices(agents, (index) => agents.run[index] === run && text(agents.agent[index]) === name);
+    const first = row(agents, lives[0]);
+    const others = indices(agents, (i) => agents.run[i] === run && agents.generation[i] === agents.born[i]);
+    const children = others.filter((i) => text(agents.parents[i]).split(" ").includes(name));
+    const turns = indices(encounters, (i) => encounters.run[i] === run && text(encounters.donor[i]) === name);
+    turns.sort((a, b) => ["generation", "game", "round"].reduce((d, key) => d || encounters[key][a] - encounters[key][b], 0));
+    const link = (other) =>
+      make("button", { type: "button", className: "link", onclick: () => follow(run, other) }, other);
+    const linked = (list) => (list.length ? list.flatMap((other) => [link(other), " "]) : ["none"]);
+    const parents = first.parents ? text(first.parents).split(" ") : [];
+    const decisions = make("div", { className: "paged" });
+    byId("agent").replaceChildren(
+      make("h3", {}, `Agent ${name} of ${runs[run].label}`),
+      make("dl", {},
+        make("dt", {}, "model"), make("dd", {}, runs[run].model ?? "–"),
+        make("dt", {}, "born in generation"), make("dd", {}, number(first.born)),
+        make("dt", {}, "was shown the strategies of"), make("dd", {}, ...linked(parents)),
+        make("dt", {}, "its own was shown to"), make("dd", {}, ...linked(children.map((i) => text(agents.agent[i])))),
+      ),
+      table(
+        [["generation", "n"], ["score (units)", "n"], ["mean fraction given", "n"], ["decisions", "n"], ["missing", "n"], ["fate"]],
+        lives.map((i) => [
+          [number(agents.generation[i]), "n"], [number(agents.score[i]), "n"], [number(agents.mean_fraction[i]), "n"],
+          [number(agents.n_decisions[i]), "n"], [number(agents.n_missed[i]), "n"], [fate(i)],
+        ]),
+      ),
+      make("h3", {}, "Its strategy"),
+      make("div", { id: "strategy", className: "words", dir: "auto", tabIndex: 0,
+        textContent: first.strategy ? text(first.strategy) : "(none: a scripted policy, or none could be read)" }),
+      first.words.length ? make("details", {}, make("summary", {}, "The replies it comes from"), ...words(first.words)) : "",
+      make("h3", {}, "Its decisions"),
+      make("div", { id: "chart-life", className: "chart" }),
+      decisions,
+    );
+    const life = turns.map((i, turn) => ({
+      ...row(encounters, i), turn: turn + 1, recipient: text(encounters.recipient[i]), act: text(encounters.act[i]),
+      kind: isLost(i) ? "lost" : text(encounters.act[i]), shown: isLost(i) ? 0 : encounters.fraction[i],
+      where: `generation ${encounters.generation[i]}, game ${encounters.game[i]}, round ${encounters.round[i]}`,
+    }));
+    const borders = life.filter((t, i) => i && t.generation !== life[i - 1].generation).map((t) => ({ turn: t.turn - 0.5 }));
+    chart("chart-life", "life", { life, borders });
+    paged(decisions, turns, COLUMNS.filter(([column]) => column !== "run" && column !== "donor"));
+  }
+
+  function societies() {
+    const pickRun = byId("society-run");
+    if (pickRun === null) return;
+    runs.forEach((run, index) => pickRun.append(make("option", { value: String(index), textContent: run.label })));
+    pickRun.onchange = () => society(+pickRun.value);
+    byId("society-agent").onchange = () => follow(+pickRun.value, byId("society-agent").value);
+    society(agents.run[0] ?? 0);
+  }
+
+  filters();
+  societies();
+  if (byId("chart-resources") !== null) {
+    for (const button of document.getElementsByName("axis")) button.onchange = () => resources(button.value);
+    resources("resources_log");
+    chart("chart-fractions", "fractions", drawn, toSociety);
+  }
+})();

@@ -1,0 +1,72 @@
+"""Tables of the page: text and numbers as a person reads them. What is missing is said, never 0."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from agentsim.analysis.tables import plain
+
+__all__ = ["Table", "from_frame", "line", "number", "verbatim"]
+
+MISSING = "–"
+
+
+class Table(NamedTuple):
+    """A table, ready to be drawn: all cells are text, escaped where they are drawn."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    is_number: tuple[bool, ...]
+    """Whether each column holds numbers, which stand at the right."""
+    note: str = ""
+
+
+def from_frame(frame: pd.DataFrame, *, titles: Mapping[str, str] | None = None, note: str = "") -> Table:
+    """Return a dataframe's rows as they are, with its columns' names, or with other titles for them."""
+    titles = titles or {}
+    columns = list(frame.columns)
+    rows = tuple(tuple(number(value) for value in row) for row in frame.itertuples(index=False, name=None))
+    kinds = tuple(
+        pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype) for dtype in frame.dtypes
+    )
+    return Table(tuple(titles.get(name, str(name).replace("_", " ")) for name in columns), rows, kinds, note)
+
+
+def number(value: Any, *, digits: int = 4) -> str:
+    """Return a value as text: numbers to so many significant digits with thousands marked, foreign text in one line."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(number(item, digits=digits) for item in value)
+    if value is None or pd.isna(value):
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return _float(value, digits)
+    return line(value)
+
+
+def _float(value: float, digits: int) -> str:
+    if value == float("inf") or value == float("-inf"):
+        return "infinite"
+    rounded = float(f"{value:.{digits}g}")
+    if rounded != 0 and not 1e-4 <= abs(rounded) < 1e12:
+        return f"{rounded:.{digits - 1}e}"
+    n_whole = len(f"{abs(rounded):.0f}")
+    text = f"{rounded:,.{max(0, digits - n_whole)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def line(text: Any, *, max_chars: int = 300) -> str:
+    """Return foreign text in one line, without control or direction characters, cut."""
+    return plain(str(text), max_chars=max_chars).plain
+
+
+def verbatim(text: str) -> str:
+    """Return foreign text with its lines, without other control or direction characters."""
+    return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "\ufffd" for c in text)
