@@ -231,7 +231,7 @@ def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
 
 def holm(p: Sequence[float]) -> list[float]:
     """Return p values adjusted for being one family (Holm 1979), in the same order, at most 1."""
-    if not p:
+    if len(p) == 0:
         return []
     # statsmodels ships no types
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]

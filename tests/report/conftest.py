@@ -71,9 +71,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Study:
     return asyncio.run(play())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """Chromium, headless, as the system has it."""
+    """Chromium, headless, as the system has it; closed after each test, for Playwright keeps an event loop running."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         if os.environ.get("AGENTSIM_NEEDS_CHROMIUM"):
