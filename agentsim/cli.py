@@ -221,7 +221,7 @@ def power(
 
     if bool(pilot) == (spread is not None):
         raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
-    if spread is not None and spread <= 1:
+    if spread is not None and not 1 < spread < float("inf"):
         raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: two runs at one seed differ threefold")
     source = pilot_of(load(*pilot), by=by) if pilot else log(spread or 1)
     console = Console()

@@ -25,7 +25,7 @@ from agentsim.analysis.statistics import (
 )
 from agentsim.errors import AgentsimError, LogError
 
-__all__ = ["ALPHA", "Comparison", "compare", "write"]
+__all__ = ["ALPHA", "Comparison", "compare", "refuse_repeated_seeds", "write"]
 
 ALPHA: Final = 0.05
 """Below this adjusted p, two groups are said to differ."""
@@ -74,7 +74,7 @@ def compare(study: Study, *, by: str = "model") -> Comparison:
     notes = _left_out(study) + _rules(study, runs, by)
     groups = {str(name): own for name, own in runs.groupby(by, sort=True)}
     for name, own in groups.items():
-        _refuse_repeated_seeds(name, own)
+        refuse_repeated_seeds(name, own)
     risen = take_off(study.generations.merge(runs[KEY], on=KEY))
     rows = [_group(name, own, risen) for name, own in groups.items()]
     pairs = [_pair(a, groups[a], b, groups[b], notes) for a, b in combinations(groups, 2)]
@@ -213,7 +213,8 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _refuse_repeated_seeds(name: str, runs: pd.DataFrame) -> None:
+def refuse_repeated_seeds(name: str, runs: pd.DataFrame) -> None:
+    """Raise LogError where a group holds two runs of one seed: these share pairings and names."""
     twice = runs[runs["seed"].duplicated(keep=False)].sort_values("seed")
     if not twice.empty:
         same = twice[twice["seed"] == twice["seed"].iloc[0]]

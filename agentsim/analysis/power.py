@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agentsim.analysis.compare import ALPHA
+from agentsim.analysis.compare import ALPHA, refuse_repeated_seeds
 from agentsim.analysis.frames import Study
 from agentsim.analysis.statistics import clopper_pearson, least_p, permutation_tests
 from agentsim.errors import AgentsimError
@@ -67,15 +67,18 @@ def pilot_of(study: Study, *, by: str = "model") -> Pilot:
     one group, which supposes that a shared seed helps nothing. Widened by sqrt(n/(n - 1)), since the mean is estimated.
 
     Raises:
-        AgentsimError: fewer than three complete runs of any group, no such column, or a score of 0.
+        AgentsimError: fewer than three complete runs of any group, no such column, a seed twice in a group, or a score
+            of 0.
     """
     if by not in study.runs:
         raise AgentsimError(f"{study.name}: runs have no column {by!r}; model, condition or a setting that varies")
     runs = study.runs[study.runs["status"] == "complete"].dropna(subset=[by, "mean_final_resources"])
     if (runs["mean_final_resources"] <= 0).any():
         raise AgentsimError(f"{study.name}: a run ended at 0 units, which has no logarithm; state the spread instead")
+    for name, own in runs.groupby(by, sort=True):
+        refuse_repeated_seeds(str(name), own)
     table = runs.assign(score=np.log(runs["mean_final_resources"].astype(float))).pivot_table(
-        index="seed", columns=by, values="score", aggfunc="mean"
+        index="seed", columns=by, values="score"
     )
     singles = {name: column.dropna().to_numpy(dtype=float) for name, column in table.items()}
     pairs = [

@@ -78,3 +78,10 @@ def test_the_published_runs_are_whole() -> None:
     means = last.groupby("model")["mean_final_resources"].mean()
     order = [str(model) for model in means.sort_values().index]
     assert order[0].startswith("gpt-4o") and order[-1].startswith("claude-3-5-sonnet")
+
+
+def test_one_seed_twice_in_a_group_is_no_pilot() -> None:
+    twice = study({"a": A, "b": B})
+    twice.runs["model"] = "a"
+    with pytest.raises(AgentsimError, match="more than once"):
+        pilot_of(twice)

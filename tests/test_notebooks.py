@@ -1,0 +1,39 @@
+"""Every notebook runs from top to bottom, on what it makes itself or on what is shipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def test_the_notebooks_are_there() -> None:
+    assert {path.stem for path in NOTEBOOKS} >= {
+        "anatomy-of-a-society",
+        "compare-base-models",
+        "getting-started",
+        "published-results-revisited",
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_gives_what_it_shows(path: Path) -> None:
+    stored, fresh = (nbformat.read(path, as_version=4) for _ in range(2))  # type: ignore[no-untyped-call]
+    NotebookClient(fresh, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
+    outputs = [output for cell in fresh.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.get("name") == "stderr"]  # no warning in anyone's face
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert texts(stored) == texts(fresh)  # the numbers that stand there are those of today's code
+    assert "/home/" not in json.dumps(stored) and "/tmp/" not in json.dumps(stored)
+
+
+def texts(notebook: nbformat.NotebookNode) -> list[str]:
+    """What its cells show in words and numbers."""
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return [str(output.get("text") or output.get("data", {}).get("text/plain", "")) for output in outputs]
