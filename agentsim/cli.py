@@ -77,6 +77,10 @@ def run(
     seeds: Seeds = None,
     results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
     new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of going on with an old one.")] = False,
+    max_cost: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--max-cost", help="Never spend more than this on the study, in all sittings.", metavar="US$"),
+    ] = None,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
 ) -> None:
@@ -85,7 +89,8 @@ def run(
     from agentsim.runner import run as play
     from agentsim.scenario import load_scenario, runs
 
-    scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
+    sets = [*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])]
+    scenario = load_scenario(file, sets=sets, model=model, seeds=seeds)
     console = Console(quiet=quiet)
     if pull:
         for name in _embedded(scenario):
@@ -180,11 +185,15 @@ def compare(
     from agentsim.analysis import load
     from agentsim.analysis.compare import compare as compared
     from agentsim.analysis.compare import write
+    from agentsim.analysis.figures import final_resources, save
     from agentsim.analysis.tables import comparison_tables, plain
 
     study = load(*folders)
     found = compared(study, by=by)
-    paths = write(found, _place(study, output, "comparison"))
+    place = _place(study, output, "comparison")
+    paths = write(found, place)
+    if not study.generations.empty:
+        paths += save(final_resources(study), place / "final-resources")
     console = Console()
     for table in comparison_tables(found):
         console.print(table)

@@ -9,7 +9,8 @@
     │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
     │   ├── FatalProviderError  asking again cannot help
     │   │   ├── AuthError       the key is missing or refused
-    │   │   └── BadRequest      the model or a parameter is refused
+    │   │   ├── BadRequest      the model or a parameter is refused
+    │   │   └── BudgetReached   the next call could cost more than the study may
     │   └── NotSent             the study is stopping; the call was never made
     ├── AnswerError             a readable answer never came and the scenario says `then: stop`
     └── LogError                a run's log cannot be used
@@ -28,6 +29,7 @@ __all__ = [
     "AnswerError",
     "AuthError",
     "BadRequest",
+    "BudgetReached",
     "FatalProviderError",
     "LogError",
     "LogLocked",
@@ -75,6 +77,11 @@ class RateLimited(TransientError):
 class Unavailable(TransientError):
     """Time-out, lost connection, server fault (5xx, 529), or a body that cannot be read."""
 
+    def __init__(self, message: str, *, retry_after_s: float | None = None, may_be_billed: bool = True) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.may_be_billed = may_be_billed
+        """Whether the model may have answered all the same: not where the server itself said that it failed."""
+
 
 class FatalProviderError(ProviderError):
     """Asking again cannot help; the run stops and can be resumed once the cause is mended."""
@@ -86,6 +93,10 @@ class AuthError(FatalProviderError):
 
 class BadRequest(FatalProviderError):
     """The model name or a parameter is refused (400, 404, 422 and other 4xx)."""
+
+
+class BudgetReached(FatalProviderError):
+    """The next call could cost more than what is left of the study's budget; it was not sent."""
 
 
 class NotSent(ProviderError):

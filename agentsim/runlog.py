@@ -20,7 +20,7 @@ from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Pun
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
 
-__all__ = ["SCHEMA", "LogContent", "Record", "Reply", "RunFinished", "RunLog", "RunStarted", "read_log"]
+__all__ = ["LOG_NAME", "SCHEMA", "LogContent", "Record", "Reply", "RunFinished", "RunLog", "RunStarted", "read_log"]
 
 SCHEMA = 1
 """The version of the log format this code writes and reads."""

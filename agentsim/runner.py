@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import platform
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from agentsim.errors import LogError
+from agentsim.errors import LogError, ScenarioError
 from agentsim.history import ReplayState, replay
 from agentsim.players import rehearse
-from agentsim.prompts import load_prompt_set
+from agentsim.prompts import PromptSet, load_prompt_set
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
+from agentsim.providers.budget import LEDGER, Budget
+from agentsim.providers.prices import Price, cost_usd
+from agentsim.runlog import LOG_NAME, Reply, RunStarted, read_log
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
 
@@ -116,13 +120,33 @@ async def _play_study(
     prompts = {name: load_prompt_set(name) for name in {spec.condition.prompts for spec in specs}}
     for spec in specs:
         rehearse(spec.condition, prompts[spec.condition.prompts])
-    accounts = Accounts(scenario.providers, environ=os.environ, on_retry=watch.retry)
+    unspent = Accounts(scenario.providers, environ=os.environ)
     if provider is None:
         for spec in specs:
             if isinstance(spec.condition.players, ModelPlayer):
-                accounts.check(spec.condition.players.model)
+                unspent.check(spec.condition.players.model)
+                if scenario.budget is not None:
+                    players = spec.condition.players
+                    unspent.check_price(players.model, max_tokens=players.max_tokens)
     folder = _study_folder(Path(results), scenario.name, new=new)
     _write_study(folder, scenario, specs)
+    with _budget(scenario, folder) if provider is None else nullcontext() as budget:
+        accounts = Accounts(scenario.providers, environ=os.environ, on_retry=watch.retry, budget=budget)
+        return await _play_runs(
+            specs, folder, prompts=prompts, accounts=accounts, provider=provider, watch=watch, stop=stop
+        )
+
+
+async def _play_runs(
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    prompts: dict[str, PromptSet],
+    accounts: Accounts,
+    provider: Provider | None,
+    watch: Observer,
+    stop: Stop,
+) -> StudyResult:
     stop.on_stop = accounts.drain
     versions = _versions()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
@@ -152,6 +176,41 @@ async def _play_study(
     finally:
         await accounts.aclose()
     return StudyResult(folder, tuple(task.result() for task in tasks))
+
+
+@contextmanager
+def _budget(scenario: Scenario, folder: Path) -> Iterator[Budget | None]:
+    """Open the study's ledger where it has a budget, or had one: what is spent without a cap counts under the next."""
+    if scenario.budget is None and not (folder / LEDGER).exists():
+        yield None
+        return
+    with Budget(folder, limit_usd=math.inf if scenario.budget is None else scenario.budget) as budget:
+        if budget.is_new and (usd := _spent_before(folder)):
+            budget.carry(usd)
+        yield budget
+
+
+def _spent_before(folder: Path) -> float:
+    """Return what the replies in a study's logs have cost (US dollars).
+
+    Raises:
+        ScenarioError: that is not known, so that no budget can be kept.
+    """
+    total = 0.0
+    for path in sorted(folder.glob(f"*/{LOG_NAME}")):
+        records = read_log(path.parent).records
+        started = next((record for record in records if isinstance(record, RunStarted)), None)
+        known = started.account.get("price") if started else None
+        for record in records:
+            if isinstance(record, Reply):
+                usd = None if known is None else cost_usd(Price.model_validate(known), record.completion.usage)
+                if usd is None:
+                    raise ScenarioError(
+                        f"{path.parent}: what its replies cost is not known, so that no budget can be kept in this"
+                        " study; leave the budget away, or begin a new study with --new"
+                    )
+                total += usd
+    return total
 
 
 def _versions() -> dict[str, str]:

@@ -136,6 +136,9 @@ class Scenario(Condition):
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Account -> settings that differ from the built-in ones, or a whole account of the user's."""
 
+    budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """The most that all runs may cost together, in US dollars, over all sittings; `null`: no cap."""
+
     @field_validator("name")
     @classmethod
     def _is_folder_name(cls, name: str) -> str:

@@ -262,3 +262,30 @@ def test_power_from_a_stated_spread_and_its_mistakes() -> None:
     for wrong in (["power"], ["power", "--spread", "0.5"], ["power", "--from", "nowhere"]):
         refused = cli(*wrong)
         assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+
+
+def spent(folder: Path) -> float:
+    return float(agentsim.load(folder).runs["cost_usd"].sum())
+
+
+async def test_a_budget_is_kept_over_sittings_and_raised_to_go_on(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words, usage={"completion_tokens": 400})]) as server:
+        text = SCENARIO.format(url=server.openai_url, concurrency=4)
+        path = tmp_path / "s.yaml"
+        path.write_text(text.replace("api_key_env", "prices: {model: {input: 10, output: 10}}, api_key_env"))
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "0.08"))
+        assert code == 1 and "the budget of $0.08 is reached" in " ".join(output.split())
+        assert 0 < spent(tmp_path / "small") <= 0.08
+        n_before = len(server.requests)
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "0.08"))
+        assert code == 1 and len(server.requests) == n_before  # nothing more was sent
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "50"))
+        assert code == 0, output
+        assert len(server.requests) == len(said(read_log(tmp_path / "small" / "model--seed-0").records))
+
+
+async def test_a_budget_without_a_price_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words)]) as server:
+        path = scenario_file(tmp_path, server)
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "1"))
+        assert code == 2 and "needs the price of fake/model" in output and server.requests == []

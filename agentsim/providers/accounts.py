@@ -6,7 +6,7 @@ has one server process a model file, and so one provider a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Provider, Sampling
+from agentsim.providers.budget import Budget, Budgeted
 from agentsim.providers.prices import Price, StatedPrice, known_price
 from agentsim.providers.wrappers import Limited, OnRetry, Retried
 
@@ -127,10 +128,12 @@ def open_account(
     environ: Mapping[str, str],
     model: str | None = None,
     on_retry: OnRetry | None = None,
+    within: Callable[[Provider], Provider] = lambda provider: provider,
 ) -> Retried:
     """Return the account's provider, with its limits and retries around it; nothing is asked yet.
 
-    `model` is needed for a local account: an embedded model's name or the path of a .gguf file.
+    `model` is needed for a local account: an embedded model's name or the path of a .gguf file. `within` puts a layer
+    around the adapter, inside of the limits.
 
     Raises:
         AuthError: the key is missing or cannot be one.
@@ -153,7 +156,9 @@ def open_account(
         dialect = anthropic.AnthropicProvider if settings.dialect == "anthropic" else openai.OpenAIProvider
         key = None if settings.api_key_env is None else environ[settings.api_key_env]
         adapter = dialect(api_key=key, base_url=settings.base_url, timeout_s=settings.timeout_s, name=name)
-    limited = Limited(adapter, concurrency=settings.concurrency, requests_per_minute=settings.requests_per_minute)
+    limited = Limited(
+        within(adapter), concurrency=settings.concurrency, requests_per_minute=settings.requests_per_minute
+    )
     return Retried(limited, attempts=settings.attempts, max_wait_s=settings.max_wait_s, on_retry=on_retry)
 
 
@@ -169,8 +174,10 @@ class Accounts:
         *,
         environ: Mapping[str, str],
         on_retry: OnRetry | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
+        self._budget = budget
         self._overrides = overrides
         self._environ = environ
         self._on_retry = on_retry
@@ -236,9 +243,43 @@ class Accounts:
         own = model_name if settings.dialect == "local" else None
         if (name, own) not in self._open:
             self._open[name, own] = open_account(
-                name, settings, environ=self._environ, model=own, on_retry=self._on_retry
+                name,
+                settings,
+                environ=self._environ,
+                model=own,
+                on_retry=self._on_retry,
+                within=lambda adapter: self._budgeted(adapter, name),
             )
         return self._open[name, own]
+
+    def _budgeted(self, adapter: Provider, account: str) -> Provider:
+        if self._budget is None:
+            return adapter
+
+        def price(model: str) -> Price:
+            found = self.price(f"{account}/{model}")
+            if found is None:  # `check` has seen to it
+                raise BadRequest(f"{account}/{model} has no known price, so that no budget can be kept")
+            return found
+
+        return Budgeted(adapter, self._budget, price=price)
+
+    def check_price(self, model: str, *, max_tokens: int | None) -> None:
+        """Find out whether a budget can be kept with this model.
+
+        Raises:
+            ScenarioError: its price is not known, or nothing bounds the length of its answers.
+        """
+        name, _, model_name = model.partition("/")
+        if self.price(model) is None:
+            raise ScenarioError(
+                f"a budget needs the price of {model}, which is not known: state it in US dollars a million tokens, as"
+                f" providers: {{{name}: {{prices: {{{model_name}: {{input: 2.5, output: 10}}}}}}}}"
+            )
+        if max_tokens is None:
+            raise ScenarioError(
+                f"a budget needs players.max_tokens: nothing else bounds what an answer of {model} costs"
+            )
 
     def drain(self) -> None:
         """Send nothing more from any account; calls already made still come in."""

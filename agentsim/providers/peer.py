@@ -103,14 +103,14 @@ class Peer:
                 "; set base_url to the server's final address"
             )
         if status in (408, 409, 425) or (status is not None and status >= 500):
-            return Unavailable(said, retry_after_s=wait_s)
+            return Unavailable(said, retry_after_s=wait_s, may_be_billed=False)
         kind = (
             BadRequest
             if status is not None
             else next((FATAL_WORDS[word] for word in words if word in FATAL_WORDS), None)
         )
         if kind is None:
-            return Unavailable(said, retry_after_s=wait_s)
+            return Unavailable(said, retry_after_s=wait_s, may_be_billed=False)
         return kind(said + _remedy(message, words, status=status, sent=sent))
 
 
