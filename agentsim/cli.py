@@ -132,6 +132,27 @@ def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = Non
 
 
 @app.command()
+def plan(
+    file: File,
+    set_: Sets = None,
+    model: Model = None,
+    seeds: Seeds = None,
+    pilot: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--pilot", help="A study with runs of the same model, to learn from.", metavar="STUDY"),
+    ] = None,
+) -> None:
+    """Say what a scenario will ask, take and cost, before the first call."""
+    from agentsim.analysis import load
+    from agentsim.planning import plan as planned
+    from agentsim.planning import plan_table
+    from agentsim.scenario import load_scenario
+
+    scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
+    Console().print(plan_table(planned(scenario, pilot=load(*pilot) if pilot else None)))
+
+
+@app.command()
 def schema(
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="Write to this file.")] = None,  # noqa: UP045
 ) -> None:
@@ -157,6 +178,18 @@ def show(folders: Studies) -> None:
     console = Console()
     for table in study_tables(load(*folders)):
         console.print(table)
+
+
+@app.command()
+def status(folders: Studies) -> None:
+    """Say how far each run of a study is, what it took, and why it stopped."""
+    from agentsim.analysis import load
+    from agentsim.analysis.tables import status_table
+
+    study = load(*folders)
+    Console().print(status_table(study))
+    if (study.runs["status"] != "complete").any():
+        Console().print("Run the same command again to go on with what is not complete.")
 
 
 @app.command()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -20,13 +21,27 @@ from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Pun
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
 
-__all__ = ["LOG_NAME", "SCHEMA", "LogContent", "Record", "Reply", "RunFinished", "RunLog", "RunStarted", "read_log"]
+__all__ = [
+    "LOG_NAME",
+    "SCHEMA",
+    "LogContent",
+    "Record",
+    "Reply",
+    "RunFinished",
+    "RunLog",
+    "RunStarted",
+    "is_locked",
+    "note_sitting",
+    "read_log",
+    "stop_reasons",
+]
 
 SCHEMA = 1
 """The version of the log format this code writes and reads."""
 
 LOG_NAME = "log.jsonl"
 LOCK_NAME = "lock"
+STOPPED_NAME = "stopped.json"
 
 
 class RunStarted(Value):
@@ -222,6 +237,38 @@ def _lock(path: Path) -> int:
     os.ftruncate(file, 0)
     os.write(file, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
     return file
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process is writing this run."""
+    try:
+        file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
+
+
+def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
+    """Leave word in a study's folder of why runs stopped; a help for people, on which nothing hangs."""
+    text = json.dumps({run: reason for run, reason in reasons.items() if reason}, indent=2, ensure_ascii=False)
+    with suppress(OSError):
+        (study / STOPPED_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def stop_reasons(study: Path) -> dict[str, str]:
+    """Return why runs stopped in the last sitting, as far as anyone left word."""
+    try:
+        found = json.loads((study / STOPPED_NAME).read_text(encoding="utf-8"))
+        return {str(run): str(reason) for run, reason in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _sync_folder(folder: Path) -> None:

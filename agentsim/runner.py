@@ -24,7 +24,7 @@ from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.budget import LEDGER, Budget
 from agentsim.providers.prices import Price, cost_usd
-from agentsim.runlog import LOG_NAME, Reply, RunStarted, read_log
+from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
 
@@ -175,7 +175,9 @@ async def _play_runs(
             tasks = [group.create_task(play(spec)) for spec in specs]
     finally:
         await accounts.aclose()
-    return StudyResult(folder, tuple(task.result() for task in tasks))
+    states = tuple(task.result() for task in tasks)
+    note_sitting(folder, {state.run: state.reason for state in states if state.status != "complete"})
+    return StudyResult(folder, states)
 
 
 @contextmanager

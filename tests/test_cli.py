@@ -289,3 +289,15 @@ async def test_a_budget_without_a_price_is_refused_before_anything_is_asked(tmp_
         path = scenario_file(tmp_path, server)
         code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "1"))
         assert code == 2 and "needs the price of fake/model" in output and server.requests == []
+
+
+async def test_status_says_how_far_and_why_it_stopped(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words)] * 20 + [Status(401)]) as server:
+        path = scenario_file(tmp_path, server)
+        code, _ = await ended(await started("run", path, "--results", tmp_path, "--seeds", "0-1"))
+    assert code == 1
+    told = cli("status", tmp_path / "small")
+    text = " ".join(told.stdout.split())
+    assert told.returncode == 0 and "stopped:" in text and "/2" in text and KEY not in told.stdout
+    plan = cli("plan", path)
+    assert plan.returncode == 0 and "unpriced" in plan.stdout

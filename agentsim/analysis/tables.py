@@ -15,8 +15,19 @@ from rich.text import Text
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
 from agentsim.analysis.power import Power
+from agentsim.runlog import is_locked, stop_reasons
 
-__all__ = ["comparison_tables", "generations", "plain", "power_table", "runs", "strategies", "study_tables"]
+__all__ = [
+    "comparison_tables",
+    "generations",
+    "plain",
+    "power_table",
+    "runs",
+    "status_table",
+    "strategies",
+    "study_tables",
+    "titled",
+]
 
 BAR: Final = 12
 MAX_TEXT: Final = 300
@@ -42,7 +53,7 @@ def study_tables(study: Study) -> Iterator[Table]:
 
 def runs(study: Study) -> Table:
     """One row a run: how far it is, what it asked, what could not be read, tokens."""
-    table = _table(plain(f"Runs of {study.name}").plain, caption=_caption(study))
+    table = titled(plain(f"Runs of {study.name}").plain, caption=_caption(study))
     has_cost = bool((study.runs["cost_usd"] > 0).any())
     for name in (
         "run",
@@ -77,7 +88,7 @@ def generations(study: Study) -> Table:
         ends = data.groupby("run")["generation"]
         data = data[(data["generation"] == ends.transform("min")) | (data["generation"] == ends.transform("max"))]
         caption += "; first and last generations only, agentsim.load(...) has them all"
-    table = _table("Generations", caption=caption)
+    table = titled("Generations", caption=caption)
     has_punished = bool((data["n_punished"] > 0).any())
     for name in ("run", "gen", "mean", "bar", "given", *(["punished"] if has_punished else []), "missing", "again"):
         _add(table, name, title="" if name == "bar" else name)
@@ -102,7 +113,7 @@ def strategies(study: Study) -> Table:
     agents = _named(study.agents[~study.agents["model"].str.startswith("scripted/")], study)
     listed = list(agents["run"].unique())
     more = len(listed) - MAX_RUNS
-    table = _table(
+    table = titled(
         "Strategies, first and last generation, best first",
         caption=f"{more} more runs: agentsim.load(...).agents has them all" if more > 0 else None,
     )
@@ -129,7 +140,7 @@ def strategies(study: Study) -> Table:
 
 def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     """Yield the groups of a comparison, and its pairs with effect, interval and test."""
-    groups = _table(
+    groups = titled(
         plain(f"Final resources by {comparison.by}").plain,
         caption="; ".join(
             [
@@ -154,7 +165,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     yield groups
     table = comparison.table
     tests = "; ".join(sorted({str(test) for test in table["test"]}))
-    pairs = _table(
+    pairs = titled(
         "Pairs",
         caption="; ".join(
             [
@@ -202,7 +213,8 @@ def _named(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     return frame if len(study.folders) == 1 else frame.assign(run=frame["study"] + "/" + frame["run"])
 
 
-def _table(title: str, *, caption: str | None) -> Table:
+def titled(title: str, *, caption: str | None) -> Table:
+    """Return an empty table as all tables here look."""
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
     table.title_style = "bold"
     return table
@@ -272,7 +284,7 @@ def _missing(n_missed: Any, n_replaced: Any) -> str:
 
 def power_table(found: Power) -> Table:
     """One row a number of seeds: the power, and what that many runs of two models ask and cost."""
-    table = _table(
+    table = titled(
         f"Telling apart two models that differ {found.effect:g}-fold",
         caption="power at p < 0.05, with the exact 95 % interval of the simulation; calls and US$ of both models' runs",
     )
@@ -287,3 +299,48 @@ def power_table(found: Power) -> Table:
             "-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:,.2f}",
         )
     return table
+
+
+def status_table(study: Study) -> Table:
+    """One row a run: whether it is being played, how far it is, what it took, and why it stopped."""
+    spent = study.runs["cost_usd"].dropna().sum()
+    unpriced = int((study.runs["cost_usd"].isna() & study.runs["n_replies"].notna()).sum())
+    table = titled(
+        plain(f"Status of {study.name}").plain,
+        caption=f"US$ {spent:,.2f} for the replies in the logs"
+        + (f", and what {unpriced} runs of unknown price cost" if unpriced else "")
+        + "; invalid: decisions that could not be read",
+    )
+    for name in ("run", "status", "gen", "calls", "again", "invalid", "US$"):
+        _add(table, name)
+    stopped = {name: stop_reasons(folder) for name, folder in study.folders.items()}
+    for row, named in zip(study.runs.to_dict("records"), _named(study.runs, study)["run"], strict=True):
+        table.add_row(
+            plain(named),
+            plain(
+                _told(
+                    row,
+                    reason=stopped[row["study"]].get(row["run"]),
+                    is_running=is_locked(study.folders[row["study"]] / row["run"]),
+                )
+            ),
+            "-" if _is_missing(row["generations"]) else f"{row['generations']}/{_number(row['n_generations'])}",
+            _number(row["n_replies"]),
+            _number(row["n_asked_again"]),
+            _missing(row["n_missed"], row["n_replaced"]),
+            "-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:,.2f}",
+        )
+    return table
+
+
+def _told(row: Any, *, reason: str | None, is_running: bool) -> str:
+    """Say what a run's state is, in words."""
+    if row["status"] == "complete":
+        return "complete"
+    if row["status"] == "unreadable":
+        return f"unreadable: {row['problem']}"
+    if is_running:
+        return "being played now"
+    if reason is not None:
+        return "interrupted by the user" if reason == "interrupted" else f"stopped: {reason}"
+    return "not begun" if _is_missing(row["n_replies"]) else "broken off: its process ended without a word"
