@@ -9,6 +9,7 @@
     │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
     │   ├── FatalProviderError  asking again cannot help
     │   │   ├── AuthError       the key is missing or refused
+    │   │   ├── AccountDown     the account has answered nothing for too long
     │   │   ├── BadRequest      the model or a parameter is refused
     │   │   └── BudgetReached   the next call could cost more than the study may
     │   └── NotSent             the study is stopping; the call was never made
@@ -25,6 +26,7 @@ never hold a key.
 from __future__ import annotations
 
 __all__ = [
+    "AccountDown",
     "AgentsimError",
     "AnswerError",
     "AuthError",
@@ -93,6 +95,10 @@ class AuthError(FatalProviderError):
 
 class BadRequest(FatalProviderError):
     """The model name or a parameter is refused (400, 404, 422 and other 4xx)."""
+
+
+class AccountDown(FatalProviderError):
+    """The account has answered nothing for longer than the study may wait; asking on would only hammer it."""
 
 
 class BudgetReached(FatalProviderError):

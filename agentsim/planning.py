@@ -158,7 +158,13 @@ def _condition(
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         usd=None if price is None else _usd(price, tokens_in, tokens_out),
-        wall_s=_wall(condition, calls, latency or Interval(*LATENCY_S), accounts.settings(players.model)),
+        wall_s=_wall(
+            condition,
+            calls,
+            tokens_in.plus(tokens_out),
+            latency or Interval(*LATENCY_S),
+            accounts.settings(players.model),
+        ),
         is_piloted=bool(piloted),
     )
 
@@ -170,7 +176,9 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
     return Interval(low / MILLION, high / MILLION)
 
 
-def _wall(condition: Condition, calls: Interval, latency: Interval, settings: ProviderSettings) -> Interval:
+def _wall(
+    condition: Condition, calls: Interval, tokens: Interval, latency: Interval, settings: ProviderSettings
+) -> Interval:
     """Return the larger of the longest chain of calls and what the limits let through; retries come on top."""
     depth = condition.generations * (1 + condition.game.rounds)
     chain = latency.times(depth, depth * 1.35)  # the longest chain is of slow calls
@@ -178,6 +186,9 @@ def _wall(condition: Condition, calls: Interval, latency: Interval, settings: Pr
     paced = Interval(0, 0)
     if settings.requests_per_minute is not None:
         paced = calls.times(60 / settings.requests_per_minute, 60 / settings.requests_per_minute)
+    if settings.tokens_per_minute is not None:
+        by_tokens = tokens.times(60 / settings.tokens_per_minute, 60 / settings.tokens_per_minute)
+        paced = Interval(max(paced.low, by_tokens.low), max(paced.high, by_tokens.high))
     return Interval(max(chain.low, through.low, paced.low), max(chain.high, through.high, paced.high))
 
 

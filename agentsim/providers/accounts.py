@@ -16,11 +16,14 @@ from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Provider, Sampling
 from agentsim.providers.budget import Budget, Budgeted
+from agentsim.providers.outage import Outage
 from agentsim.providers.prices import Price, StatedPrice, known_price
 from agentsim.providers.wrappers import Limited, OnRetry, Retried
 
 __all__ = ["BUILT_IN", "Accounts", "ProviderSettings", "missing_key", "open_account", "resolve", "unsupported"]
 
+MIN_FAILURES = 12
+"""Failures in a row that are an outage, of an account with few calls under way."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -38,12 +41,16 @@ class ProviderSettings(BaseModel):
     concurrency: int = Field(default=32, ge=1, le=10_000)
     """The most calls in flight; of a local account, the server's slots."""
     requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Of prompts and answers together."""
     timeout_s: Seconds = 120.0
     """Seconds until the whole answer must be there."""
     attempts: int = Field(default=10, ge=1, le=1000)
     """How often one call is made as long as its failures may pass."""
     max_wait_s: Seconds = 60.0
     """The longest wait before a call is repeated, in seconds; a server that asks for more is not waited for."""
+    max_outage_s: Seconds = 900.0
+    """How long the account may answer nothing at all, asked every five seconds, before the study stops."""
     context: int | None = Field(default=None, ge=256)
     """Tokens of prompt and answer together, of a local account; default: 4096."""
     threads: int | None = Field(default=None, ge=1)
@@ -156,10 +163,18 @@ def open_account(
         dialect = anthropic.AnthropicProvider if settings.dialect == "anthropic" else openai.OpenAIProvider
         key = None if settings.api_key_env is None else environ[settings.api_key_env]
         adapter = dialect(api_key=key, base_url=settings.base_url, timeout_s=settings.timeout_s, name=name)
+    # As many failures in a row as calls are under way: nobody got an answer.
+    outage = Outage(name=name, threshold=max(MIN_FAILURES, settings.concurrency), max_s=settings.max_outage_s)
     limited = Limited(
-        within(adapter), concurrency=settings.concurrency, requests_per_minute=settings.requests_per_minute
+        within(adapter),
+        concurrency=settings.concurrency,
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
+        outage=outage,
     )
-    return Retried(limited, attempts=settings.attempts, max_wait_s=settings.max_wait_s, on_retry=on_retry)
+    return Retried(
+        limited, attempts=settings.attempts, max_wait_s=settings.max_wait_s, outage=outage, on_retry=on_retry
+    )
 
 
 class Accounts:

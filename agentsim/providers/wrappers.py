@@ -17,6 +17,8 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from agentsim.errors import NotSent, TransientError
 from agentsim.providers.base import Completion, Prompt, Provider
+from agentsim.providers.outage import PROBE_S, HeldBack, Outage
+from agentsim.providers.token_pace import TokenPace
 
 __all__ = ["Limited", "OnRetry", "Retried"]
 
@@ -30,16 +32,26 @@ POLL_S: Final = 0.005
 
 
 class Limited:
-    """Keeps one account's limits: calls in flight and requests a minute; shared by every society that uses the account.
+    """Keeps one account's limits: calls in flight, requests and tokens a minute; all societies that use it share them.
 
-    Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute. Who came
-    first goes first. A cancelled call gives its place back.
+    Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute; of tokens see
+    `TokenPace`. Who came first goes first. A cancelled call gives its place back.
     """
 
-    def __init__(self, provider: Provider, *, concurrency: int, requests_per_minute: int | None) -> None:
-        if concurrency < 1 or (requests_per_minute is not None and requests_per_minute < 1):
-            raise ValueError("concurrency and requests_per_minute must be at least 1")
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        concurrency: int,
+        requests_per_minute: int | None,
+        tokens_per_minute: int | None = None,
+        outage: Outage | None = None,
+    ) -> None:
+        if any(limit is not None and limit < 1 for limit in (concurrency, requests_per_minute, tokens_per_minute)):
+            raise ValueError("concurrency, requests_per_minute and tokens_per_minute must be at least 1")
+        self._tokens = None if tokens_per_minute is None else TokenPace(tokens_per_minute)
         self._provider = provider
+        self._outage = outage
         self._is_draining = False
         self._places = asyncio.Semaphore(concurrency)
         self._turn = asyncio.Lock()  # each waiter of the throttles polls, so only one waits at them
@@ -56,13 +68,25 @@ class Limited:
             NotSent: `drain` was called before they did.
         """
         async with self._places:
-            if self._throttles:
+            spent = None
+            if self._throttles or self._tokens is not None:
                 async with self._turn:
                     for throttle in self._throttles:
                         await throttle.acquire()  # type: ignore[no-untyped-call]
+                    if self._tokens is not None:
+                        spent = await self._tokens.acquire(prompt)
             if self._is_draining:
                 raise NotSent("the study is stopping; the question was not asked")
-            return await self._provider.complete(prompt)
+            if self._outage is not None:
+                self._outage.check()
+            if self._tokens is None or spent is None:
+                return await self._provider.complete(prompt)
+            completion = None
+            try:
+                completion = await self._provider.complete(prompt)
+            finally:
+                self._tokens.correct(spent, prompt, completion)
+            return completion
 
     def drain(self) -> None:
         """Send nothing more: calls that still wait for the limits end in `NotSent`."""
@@ -85,14 +109,16 @@ class Retried:
         *,
         attempts: int,
         max_wait_s: float,
+        outage: Outage | None = None,
         on_retry: OnRetry | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`attempts` counts the first call; `draw` gives the jitter, in [0, 1)."""
+        """`attempts` counts the first call, and none that failed in an outage; `draw` gives the jitter, in [0, 1)."""
         set_on_retry_hooks(())  # stamina's own would write each retry to the terminal
         self._provider = provider
         self._attempts = attempts
         self._max_wait_s = max_wait_s
+        self._outage = outage
         self._on_retry = on_retry
         self._draw = draw
 
@@ -107,8 +133,14 @@ class Retried:
 
         def wait(error: Exception) -> float | bool:
             nonlocal n_failed
+            if not isinstance(error, TransientError):
+                return False
+            if isinstance(error, HeldBack):
+                return 0.0
+            if self._outage is not None and self._is_held_back(self._outage, error):
+                return 0.0  # the outage says when
             n_failed += 1
-            if not isinstance(error, TransientError) or n_failed >= self._attempts or self._is_too_long(error):
+            if n_failed >= self._attempts or self._is_too_long(error):
                 return False
             wait_s = self._wait_s(n_failed, asked_s=error.retry_after_s)
             if self._on_retry is not None:
@@ -116,9 +148,14 @@ class Retried:
             return wait_s
 
         try:
-            async for attempt in stamina.retry_context(on=wait, attempts=self._attempts, timeout=None):
+            async for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
                 with attempt:
-                    return await self._provider.complete(prompt)
+                    if self._outage is not None:
+                        await self._outage.turn()
+                    completion = await self._provider.complete(prompt)
+                    if self._outage is not None:
+                        self._outage.answered()
+                    return completion
         except TransientError as error:
             raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
         raise AssertionError("unreachable")
@@ -127,10 +164,18 @@ class Retried:
         """Send nothing more, where the layer below can hold calls back."""
         if isinstance(self._provider, Limited):
             self._provider.drain()
+        if self._outage is not None:
+            self._outage.release()
 
     async def aclose(self) -> None:
         """Close the provider."""
         await self._provider.aclose()
+
+    def _is_held_back(self, outage: Outage, error: TransientError) -> bool:
+        """Count the failure, and return whether the account is in an outage now."""
+        if outage.failed(error) and self._on_retry is not None:
+            self._on_retry(f"nobody gets an answer; one call in {PROBE_S:.0f} s asks on: {error}", PROBE_S)
+        return outage.is_on
 
     def _is_too_long(self, error: TransientError) -> bool:
         return error.retry_after_s is not None and error.retry_after_s > self._max_wait_s

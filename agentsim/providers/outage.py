@@ -1,0 +1,101 @@
+"""One account's outages: when nobody gets an answer, one call in five seconds asks whether that is over.
+
+Failures that are scattered among answers pause nobody: a shared pause on each would make a study many times slower.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from agentsim.errors import AccountDown, TransientError
+
+__all__ = ["PROBE_S", "HeldBack", "Outage"]
+
+PROBE_S: Final = 5.0
+"""Seconds between two calls that ask whether an outage is over."""
+
+
+class HeldBack(TransientError):
+    """The call had its place, but an outage had begun meanwhile: it was not sent, and waits for its turn."""
+
+
+class Outage:
+    """Counts an account's failures in a row, and holds its calls back once there are as many as can be under way.
+
+    Times are the event loop's: they neither jump with the wall clock nor count while the machine sleeps.
+    """
+
+    def __init__(self, *, name: str, threshold: int, max_s: float) -> None:
+        """`threshold` failures without an answer between them are an outage; after `max_s` it is given up."""
+        self._name = name
+        self._threshold = threshold
+        self._max_s = max_s
+        self._in_a_row = 0
+        self._since: float | None = None
+        self._next_probe = 0.0
+        self._last = ""
+        self._over = asyncio.Event()
+        self._is_released = False
+        self._may_probe = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether calls are held back."""
+        return self._since is not None
+
+    async def turn(self) -> None:
+        """Wait until a call may be made: at once, or in an outage when it is this call's turn to try.
+
+        Raises:
+            AccountDown: the outage has lasted longer than the account's `max_outage_s`.
+        """
+        clock = asyncio.get_running_loop().time
+        while self._since is not None and not self._is_released:
+            now = clock()
+            if now - self._since > self._max_s:
+                raise AccountDown(
+                    f"{self._name} has answered nothing for {self._max_s / 60:.0f} min, the last time: {self._last};"
+                    " nothing more is sent. Run again when it is back"
+                )
+            if now >= self._next_probe:
+                self._next_probe = now + PROBE_S
+                self._may_probe = True
+                return
+            try:
+                async with asyncio.timeout(self._next_probe - now):
+                    await self._over.wait()
+            except TimeoutError:
+                continue
+
+    def check(self) -> None:
+        """Let a call be sent that waited for its place after its turn had come.
+
+        Raises:
+            HeldBack: an outage has begun since.
+        """
+        if self._since is not None and not self._is_released and not self._may_probe:
+            raise HeldBack("an outage has begun; the call was not sent")
+        self._may_probe = False
+
+    def failed(self, error: TransientError) -> bool:
+        """Count a failure; return whether an outage has begun with it."""
+        self._in_a_row += 1
+        self._last = str(error)
+        if self._since is not None or self._in_a_row < self._threshold:
+            return False
+        self._since = asyncio.get_running_loop().time()
+        self._next_probe = self._since + PROBE_S
+        self._over.clear()
+        return True
+
+    def answered(self) -> None:
+        """The account answers: no outage, or none any more."""
+        self._in_a_row = 0
+        self._since = None
+        self._over.set()
+
+    def release(self) -> None:
+        """Hold nobody back any more, because the study is stopping."""
+        self._is_released = True
+        self._over.set()

@@ -1,0 +1,149 @@
+"""Outages in virtual time: an account that answers nobody is not hammered, and scattered failures pause nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from itertools import pairwise
+from random import Random
+from typing import Any, TypeVar
+
+import pytest
+
+from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
+from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.outage import PROBE_S, Outage
+from agentsim.providers.wrappers import Limited, Retried
+from tests.providers.test_wrappers import COMPLETION, PROMPT
+
+T = TypeVar("T")
+CALL_S = 1.0
+
+
+class Jumping(selectors.DefaultSelector):
+    """Lets no time pass but that which someone waits for."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is that of its selector."""
+
+    def __init__(self) -> None:
+        self.jumping = Jumping()
+        super().__init__(self.jumping)
+
+    def time(self) -> float:
+        return self.jumping.now
+
+
+def virtually(main: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+class Server:
+    """Answers after a second, or fails as it is told to."""
+
+    def __init__(self, failure: Callable[[float], TransientError | BadRequest | None]) -> None:
+        self.failure = failure
+        self.begun: list[float] = []
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        now = asyncio.get_running_loop().time()
+        self.begun.append(now)
+        error = self.failure(now)
+        await asyncio.sleep(0.05 if error else CALL_S)
+        if error:
+            raise error
+        return COMPLETION
+
+    async def aclose(self) -> None: ...
+
+
+def account(server: Server, *, concurrency: int = 32, max_s: float = 900, attempts: int = 10) -> Retried:
+    outage = Outage(name="server", threshold=concurrency, max_s=max_s)
+    limited = Limited(server, concurrency=concurrency, requests_per_minute=None, outage=outage)
+    return Retried(limited, attempts=attempts, max_wait_s=60, outage=outage)
+
+
+def down(begin: float, end: float) -> Callable[[float], TransientError | None]:
+    return lambda now: Unavailable("503", may_be_billed=False) if begin <= now < end else None
+
+
+async def ask(provider: Retried, n: int) -> list[Completion | BaseException]:
+    return await asyncio.gather(*(provider.complete(PROMPT) for _ in range(n)), return_exceptions=True)
+
+
+def test_ten_minutes_down_are_survived_with_a_probe_in_five_seconds_and_a_quick_return() -> None:
+    server = Server(down(2, 602))
+
+    async def main() -> tuple[list[Completion | BaseException], float]:
+        outcomes = await ask(account(server), 320)
+        return outcomes, asyncio.get_running_loop().time()
+
+    outcomes, ended = virtually(main())
+    assert outcomes == [COMPLETION] * 320
+    during = [begun for begun in server.begun if 10 <= begun < 602]
+    assert len(during) <= (602 - 10) / PROBE_S + 1
+    assert all(later - earlier >= PROBE_S - 1e-6 for earlier, later in pairwise(during))
+    n_left = sum(begun >= 602 for begun in server.begun)
+    assert ended <= 602 + 10 + n_left / 32 * CALL_S + CALL_S
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_scattered_refusals_pause_nobody(share: float) -> None:
+    draw = Random(1)
+    server = Server(lambda now: RateLimited("429", retry_after_s=1.0) if draw.random() < share else None)
+    provider = account(server, attempts=50)
+
+    async def main() -> list[Completion | BaseException]:
+        return await ask(provider, 500)
+
+    assert virtually(main()) == [COMPLETION] * 500
+    assert len(server.begun) <= 500 * (1.15 if share == 0.1 else 2.2)
+
+
+def test_an_outage_without_end_stops_the_study_with_one_sentence() -> None:
+    server = Server(down(0, 1e9))
+
+    async def main() -> list[Completion | BaseException]:
+        return await ask(account(server, max_s=60), 100)
+
+    outcomes = virtually(main())
+    assert all(isinstance(outcome, AccountDown) for outcome in outcomes)
+    assert "server has answered nothing for 1 min, the last time: 503" in str(outcomes[0])
+    assert len(server.begun) <= 2 * 32 + 60 / PROBE_S + 1  # what was under way, then probes
+
+
+def test_a_study_that_stops_is_not_held_up_by_an_outage() -> None:
+    server = Server(down(0, 1e9))
+
+    async def main() -> float:
+        provider = account(server)
+        calls = asyncio.create_task(ask(provider, 64))
+        await asyncio.sleep(30)
+        provider.drain()
+        outcomes = await calls
+        assert all(isinstance(outcome, NotSent | TransientError) for outcome in outcomes)
+        return asyncio.get_running_loop().time()
+
+    assert virtually(main()) < 31
+
+
+def test_a_refusal_is_an_answer() -> None:
+    async def main() -> None:
+        outage = Outage(name="server", threshold=2, max_s=1)
+        assert not outage.failed(Unavailable("lost"))
+        outage.answered()
+        assert not outage.failed(Unavailable("lost")) and not outage.is_on
+        assert outage.failed(Unavailable("lost")) and outage.is_on
+        outage.answered()
+        assert not outage.is_on
+
+    virtually(main())
