@@ -11,7 +11,7 @@ run: $(VENV)/.run
 	$(BIN)/agentsim run $(SCENARIO) --pull $(if $(MODEL),--model $(MODEL))
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
