@@ -174,8 +174,13 @@ LINGER_OFF: Final = struct.pack("ii", 1, 0)
 class FaultServer:
     """Serves on a free port of 127.0.0.1 while its context is open."""
 
-    def __init__(self, script: Script = (Answer(),)) -> None:
+    def __init__(
+        self, script: Script = (Answer(),), *, latency: Callable[[], float] | None = None, port: int = 0
+    ) -> None:
+        """`latency` gives the seconds that each request waits for what it meets; `port` 0 is any free one."""
         self._script = script
+        self._latency = latency
+        self._port = port
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.requests: list[Request] = []
@@ -195,7 +200,7 @@ class FaultServer:
             await self._arrived.wait_for(lambda: len(self.requests) >= n_requests)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
@@ -220,7 +225,10 @@ class FaultServer:
                     async with self._arrived:
                         self.requests.append(request)
                         self._arrived.notify_all()
-                    await _answer(writer, request, behaviour=self._choose(request))
+                    behaviour = self._choose(request)
+                    if self._latency is not None:
+                        await asyncio.sleep(self._latency())
+                    await _answer(writer, request, behaviour=behaviour)
         finally:
             writer.transport.abort()
             self._connections.discard(task)

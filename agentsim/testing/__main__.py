@@ -1,0 +1,54 @@
+"""`python -m agentsim.testing`: a fake API server with everyday trouble, to try one's own set-up against."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Optional
+
+import typer
+
+from agentsim.testing.faultserver import FaultServer
+from agentsim.testing.weather import Weather, lognormal
+
+
+def main(
+    port: Annotated[int, typer.Option(help="0: any free port of 127.0.0.1.")] = 0,
+    latency: Annotated[float, typer.Option(help="Median seconds of an answer; the slowest 1 % take 8 times that.")] = 0,
+    stalled: Annotated[float, typer.Option(help="Share of answers that take a minute.", min=0, max=1)] = 0,
+    refused: Annotated[float, typer.Option(help="Share refused with 429 at random.", min=0, max=1)] = 0,
+    failed: Annotated[float, typer.Option(help="Share that meet a 5xx.", min=0, max=1)] = 0,
+    reset: Annotated[float, typer.Option(help="Share whose connection is reset.", min=0, max=1)] = 0,
+    malformed: Annotated[float, typer.Option(help="Share with an unusable body.", min=0, max=1)] = 0,
+    hung: Annotated[float, typer.Option(help="Share that get no answer.", min=0, max=1)] = 0,
+    requests_per_minute: Annotated[Optional[int], typer.Option(help="Enforced, with Retry-After.", min=1)] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+) -> None:
+    """Serve OpenAI's and Anthropic's dialects on loopback until Ctrl-C, then say what requests met."""
+    weather = Weather(
+        seed=seed,
+        refused=refused,
+        failed=failed,
+        reset=reset,
+        malformed=malformed,
+        hung=hung,
+        requests_per_minute=requests_per_minute,
+    )
+
+    async def serve() -> None:
+        delay = lognormal(latency, seed=seed, stalled=stalled)
+        async with FaultServer(weather, latency=delay, port=port) as server:
+            typer.echo(
+                f"in a scenario:  providers: {{fake: {{base_url: {server.openai_url}}}}}, players: {{model: fake/any}}"
+            )
+            typer.echo("Ctrl-C ends it")
+            await asyncio.Event().wait()
+
+    try:
+        asyncio.run(serve())
+    except KeyboardInterrupt:
+        for name, n in sorted(weather.counts.items()):
+            typer.echo(f"{name}: {n:,}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
