@@ -1,7 +1,7 @@
 """How near a study is to its bounds: `python benchmarks/orchestrator.py`. A fake server runs in a process of its own.
 
 One paper-size run (1,506 questions, 130 of them in a chain) against: the longest chain of its own calls; the CPU that
-the bare SDK needs for the same calls; the throughput of a limit that the server enforces; the same run without faults.
+the bare SDK needs for the same calls; the throughput of a limit that the server enforces.
 """
 
 from __future__ import annotations
@@ -102,13 +102,6 @@ def main() -> None:
     what = f"{per_minute:,} requests a minute {bound:.1f} s"
     refused = counts.get("over the limit", 0) / n
     table.add_row("wall, paced", f"{paced:.1f}", what, f"{paced / bound:.3f}; {refused:.1%} refused", "1.05; 1 %")
-    for share, goal in ((0.1, "1.15 requests a success"), (0.5, "2.1 requests a success")):
-        with server(*latency, "--refused", str(share)) as (url, counts):
-            faulty, _, _, n = play(url, attempts=50)
-        requests = sum(counts.values()) / n
-        what = f"the same without refusals {wall:.1f} s"
-        told = f"{faulty / wall:.2f}; {requests:.2f} requests a success"
-        table.add_row(f"wall, {share:.0%} refused (wait 1 s)", f"{faulty:.1f}", what, told, goal)
     Console(width=150).print(table)
 
 

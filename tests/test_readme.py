@@ -69,7 +69,7 @@ def test_the_make_commands_are_there_and_play_the_scenario_they_say(checkout: Pa
         dry = subprocess.run(make, cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
         last = shlex.split(dry.stdout.splitlines()[-1])
         if arguments[0] == "test":
-            assert last == [".venv/bin/pytest"]
+            assert last[0] == ".venv/bin/pytest" and not any(word.startswith(("-k", "-m", "tests")) for word in last)
             continue
         assert last[0] == ".venv/bin/agentsim"
         checked = agentsim_command("check", *[word for word in last[2:] if word != "--pull"], cwd=checkout)
