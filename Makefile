@@ -27,7 +27,7 @@ clean:
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "agentsim needs Python 3.11 or newer; name one with PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing agentsim and what it needs into $(VENV) (about 900 MB on the disk, once) ..."
+	@echo "Installing agentsim and what it needs into $(VENV) (about 1 GB on the disk, once) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
 	touch $@
 
