@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +17,7 @@ from agentsim.core.society import Society
 from agentsim.core.types import Answer, StrategyView
 from agentsim.prompts import PromptSet, load_prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
+from agentsim.providers.base import n_bytes
 from agentsim.providers.prices import MILLION, Price
 from agentsim.scenario import Condition, ModelPlayer, Scenario, runs
 
@@ -39,8 +40,8 @@ LATENCY_S: Final = (0.8, 4.0)
 """Seconds of a call, on average, where no pilot says."""
 STRATEGY_WORDS: Final = 60
 """Of the strategies that stand in while prompts are counted."""
-MARGIN: Final = 0.15
-"""A pilot's means hold for another study to about this part at best."""
+SLOWER_CHAIN: Final = 1.35
+"""The longest chain waits for the slowest of each round: by so much its calls are slower than others, at most."""
 
 
 class Interval(NamedTuple):
@@ -49,16 +50,23 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    def times(self, low: float, high: float) -> Interval:
-        """Return the product with another interval of positive numbers."""
+    def times(self, other: Interval | float) -> Interval:
+        """Return the product with another interval, or with a number; both positive."""
+        low, high = other if isinstance(other, Interval) else (other, other)
         return Interval(self.low * low, self.high * high)
 
     def plus(self, other: Interval) -> Interval:
         """Return the sum."""
         return Interval(self.low + other.low, self.high + other.high)
 
+    def beside(self, other: Interval) -> Interval:
+        """Return the larger of both: what two things take that happen at the same time."""
+        return Interval(max(self.low, other.low), max(self.high, other.high))
+
 
 NOTHING: Final = Interval(0, 0)
+AROUND: Final = Interval(0.85, 1.15)
+"""A pilot's means hold for another study to about this part at best."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +78,39 @@ class ConditionPlan:
     n_runs: int
     n_questions: int
     """If every answer is readable at once."""
-    calls: Interval
-    input_tokens: Interval
-    output_tokens: Interval
+    calls: Interval = NOTHING
+    input_tokens: Interval = NOTHING
+    output_tokens: Interval = NOTHING
     """Hidden reasoning included, as far as a pilot has seen it."""
-    usd: Interval | None
+    usd: Interval | None = NOTHING
     """None where the price is not known; of a scripted player 0."""
-    wall_s: Interval
+    wall_s: Interval = NOTHING
     """Under the account's limits, if it played alone: all its runs side by side."""
-    is_piloted: bool
+    is_piloted: bool = False
 
 
-class _Kind(NamedTuple):
-    """What the questions of one kind take; tokens of one reply."""
+class _Questions(NamedTuple):
+    """The questions of one kind that one run asks."""
 
     n: int
-    n_bytes: float
-    """Of all their prompts."""
+    mean_bytes: float
+    """Of their prompts."""
 
 
-class _Piloted(NamedTuple):
+class _Took(NamedTuple):
+    """What a pilot's questions of one kind took, on average."""
+
     askings: float
     tokens_a_byte: float
     output: float
+    """Tokens of a reply."""
+
+
+class _Pilot(NamedTuple):
+    """What a pilot's replies of one model took, by kind of question; nothing where it has none."""
+
+    took: dict[str, _Took]
+    latency_s: Interval
 
 
 def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPlan]:
@@ -106,66 +124,51 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
         ScenarioError: an account or a prompt set is wrong.
     """
     accounts = Accounts(scenario.providers, environ=os.environ)
-    by_name: dict[str, list[Condition]] = {}
-    for spec in runs(scenario):
-        by_name.setdefault(spec.name.rpartition("--seed-")[0], []).append(spec.condition)
-    return [_condition(name, own[0], len(own), accounts=accounts, pilot=pilot) for name, own in by_name.items()]
+    conditions = {spec.name.rpartition("--seed-")[0]: spec.condition for spec in runs(scenario)}
+    models = {condition.players.model for condition in conditions.values()}
+    pilots = {} if pilot is None else {model: _pilot(pilot, model) for model in models}
+    return [
+        _condition(name, condition, len(scenario.seeds), accounts=accounts, pilot=pilots.get(condition.players.model))
+        for name, condition in conditions.items()
+    ]
 
 
 def _condition(
-    name: str, condition: Condition, n_runs: int, *, accounts: Accounts, pilot: Study | None
+    name: str, condition: Condition, n_runs: int, *, accounts: Accounts, pilot: _Pilot | None
 ) -> ConditionPlan:
-    players = condition.players
+    players, n_questions = condition.players, n_runs * condition.n_requests
     if not isinstance(players, ModelPlayer):
-        return ConditionPlan(
-            name=name,
-            model=players.model,
-            n_runs=n_runs,
-            n_questions=n_runs * condition.n_requests,
-            calls=NOTHING,
-            input_tokens=NOTHING,
-            output_tokens=NOTHING,
-            usd=NOTHING,
-            wall_s=NOTHING,
-            is_piloted=False,
-        )
-    kinds = _prompt_sizes(condition, load_prompt_set(condition.prompts))
-    piloted, latency = _from_pilot(pilot, players.model) if pilot is not None else ({}, None)
-    calls = tokens_in = tokens_out = Interval(0, 0)
+        return ConditionPlan(name, players.model, n_runs, n_questions)
+    pilot = pilot or _Pilot({}, Interval(*LATENCY_S))
+    calls = tokens_in = tokens_out = NOTHING
     longest = LONG_ANSWER if players.max_tokens is None else players.max_tokens
-    for kind, size in kinds.items():
-        if known := piloted.get(kind):
-            around = Interval(1 - MARGIN, 1 + MARGIN)
-            asked = around.times(size.n * known.askings, size.n * known.askings)
-            asked = Interval(max(asked.low, size.n), asked.high)
-            mean_in = around.times(*[known.tokens_a_byte * size.n_bytes / size.n] * 2)
-            mean_out = around.times(known.output, known.output)
+    for kind, questions in _questions(condition, load_prompt_set(condition.prompts)).items():
+        if took := pilot.took.get(kind):
+            askings = AROUND.times(took.askings).beside(Interval(1, 1))
+            mean_in = AROUND.times(took.tokens_a_byte * questions.mean_bytes)
+            mean_out = AROUND.times(took.output)
         else:
-            asked = Interval(size.n, size.n * (1 + ASKED_AGAIN))
-            mean_in = Interval(size.n_bytes / size.n / BYTES_A_TOKEN[1], size.n_bytes / size.n / BYTES_A_TOKEN[0])
+            askings = Interval(1, 1 + ASKED_AGAIN)
+            mean_in = Interval(questions.mean_bytes / BYTES_A_TOKEN[1], questions.mean_bytes / BYTES_A_TOKEN[0])
             mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
-        asked = asked.times(n_runs, n_runs)
+        asked = askings.times(n_runs * questions.n)
         calls = calls.plus(asked)
-        tokens_in = tokens_in.plus(mean_in.times(*asked))
-        tokens_out = tokens_out.plus(mean_out.times(*asked))
-    price = accounts.price(players.model)
+        tokens_in = tokens_in.plus(mean_in.times(asked))
+        tokens_out = tokens_out.plus(mean_out.times(asked))
+    price, settings = accounts.price(players.model), accounts.settings(players.model)
     return ConditionPlan(
         name=name,
         model=players.model,
         n_runs=n_runs,
-        n_questions=n_runs * condition.n_requests,
+        n_questions=n_questions,
         calls=calls,
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         usd=None if price is None else _usd(price, tokens_in, tokens_out),
-        wall_s=_wall(
-            condition,
-            calls,
-            tokens_in.plus(tokens_out),
-            latency or Interval(*LATENCY_S),
-            accounts.settings(players.model),
+        wall_s=_chain(condition, pilot.latency_s).beside(
+            _through(settings, calls, tokens_in.plus(tokens_out), pilot.latency_s)
         ),
-        is_piloted=bool(piloted),
+        is_piloted=bool(pilot.took),
     )
 
 
@@ -176,73 +179,61 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
     return Interval(low / MILLION, high / MILLION)
 
 
-def _wall(
-    condition: Condition, calls: Interval, tokens: Interval, latency: Interval, settings: ProviderSettings
-) -> Interval:
-    """Return the larger of the longest chain of calls and what the limits let through; retries come on top."""
+def _chain(condition: Condition, latency_s: Interval) -> Interval:
+    """Return the seconds of the longest chain of calls that have to wait for each other; it is of slow calls."""
     depth = condition.generations * (1 + condition.game.rounds)
-    chain = latency.times(depth, depth * 1.35)  # the longest chain is of slow calls
-    through = calls.times(latency.low / settings.concurrency, latency.high / settings.concurrency)
-    paced = Interval(0, 0)
-    if settings.requests_per_minute is not None:
-        paced = calls.times(60 / settings.requests_per_minute, 60 / settings.requests_per_minute)
-    if settings.tokens_per_minute is not None:
-        by_tokens = tokens.times(60 / settings.tokens_per_minute, 60 / settings.tokens_per_minute)
-        paced = Interval(max(paced.low, by_tokens.low), max(paced.high, by_tokens.high))
-    return Interval(max(chain.low, through.low, paced.low), max(chain.high, through.high, paced.high))
+    return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
+
+
+def _through(settings: ProviderSettings, calls: Interval, tokens: Interval, latency_s: Interval) -> Interval:
+    """Return the seconds that the account's limits need to let all calls through; retries come on top."""
+    seconds = calls.times(latency_s).times(1 / settings.concurrency)
+    for limit, amount in ((settings.requests_per_minute, calls), (settings.tokens_per_minute, tokens)):
+        if limit is not None:
+            seconds = seconds.beside(amount.times(60 / limit))
+    return seconds
 
 
 def _kind(key: str) -> str:
     return "strategy" if "/strategy/" in key else "decision"
 
 
-def _prompt_sizes(condition: Condition, prompts: PromptSet) -> dict[str, _Kind]:
+def _questions(condition: Condition, prompts: PromptSet) -> dict[str, _Questions]:
     """Count the prompts of one society that gives half, whose strategies are of ordinary length."""
     society = Society(condition, model=condition.players.model, seed=0)
-    counts: dict[str, list[int]] = {}
+    sizes: dict[str, list[int]] = {}
     waiting = deque(society.start())
     words = " ".join(["reciprocate"] * STRATEGY_WORDS)
     while waiting:
         request = waiting.popleft()
-        counts.setdefault(_kind(request.key), []).append(
-            sum(len(message.content.encode()) for message in prompts.messages(request))
-        )
-        is_strategy = isinstance(request.view, StrategyView)
-        answer = Answer(text=words) if is_strategy else Answer(act="give", amount=request.view.resources / 2)  # type: ignore[union-attr]
+        sizes.setdefault(_kind(request.key), []).append(n_bytes(prompts.messages(request)))
+        if isinstance(request.view, StrategyView):
+            answer = Answer(text=words)
+        else:
+            answer = Answer(act="give", amount=request.view.resources / 2)
         waiting.extend(society.answer(request, answer).requests)
-    return {kind: _Kind(len(sizes), float(sum(sizes))) for kind, sizes in counts.items()}
+    return {kind: _Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
 
 
-def _from_pilot(pilot: Study, model: str) -> tuple[dict[str, _Piloted], Interval | None]:
-    """Return by kind of question what the pilot's replies of this model took; nothing where it has none."""
+def _pilot(pilot: Study, model: str) -> _Pilot:
+    """Read what the pilot's replies of a model took; their prompts are counted as those of the plan are."""
     keys = ["study", "run"]
     of_model = pilot.runs.loc[pilot.runs["model"] == model, keys]
     replies = pilot.replies.merge(of_model, on=keys)
-    replies = replies.assign(kind=[_kind(str(key)) for key in replies["key"]])
-    sizes = _pilot_sizes(pilot, of_model.itertuples(index=False, name=None))
-    found = {}
-    for kind, own in replies.groupby("kind"):
-        n_bytes = sizes.get(str(kind))
-        if n_bytes is None or own["input_tokens"].isna().all() or own["output_tokens"].isna().all():
-            continue
-        n_questions = len(own[[*keys, "key"]].drop_duplicates())
-        found[str(kind)] = _Piloted(
-            askings=len(own) / n_questions,
-            tokens_a_byte=float(own["input_tokens"].mean()) / n_bytes,
-            output=float(own["output_tokens"].mean()),
-        )
-    latency = float(replies["latency_s"].mean()) if len(replies) else None
-    return found, None if latency is None else Interval(latency * (1 - MARGIN), latency * (1 + MARGIN))
-
-
-def _pilot_sizes(pilot: Study, keys: Iterator[tuple[str, str]]) -> dict[str, float]:
-    """Return the mean bytes of the pilot's prompts by kind, counted as those of the plan are."""
-    for key in keys:
-        if key in pilot.started:
-            condition = Condition.model_validate(pilot.started[key].condition)
-            sizes = _prompt_sizes(condition, load_prompt_set(condition.prompts))
-            return {kind: size.n_bytes / size.n for kind, size in sizes.items()}
-    return {}
+    started = [pilot.started[key] for key in of_model.itertuples(index=False, name=None) if key in pilot.started]
+    if replies.empty or not started:
+        return _Pilot({}, Interval(*LATENCY_S))
+    condition = Condition.model_validate(started[0].condition)
+    questions = _questions(condition, load_prompt_set(condition.prompts))
+    took = {}
+    for kind, own in replies.groupby([_kind(str(key)) for key in replies["key"]]):
+        if own["input_tokens"].notna().any() and own["output_tokens"].notna().any():
+            took[str(kind)] = _Took(
+                askings=len(own) / len(own[[*keys, "key"]].drop_duplicates()),
+                tokens_a_byte=float(own["input_tokens"].mean()) / questions[str(kind)].mean_bytes,
+                output=float(own["output_tokens"].mean()),
+            )
+    return _Pilot(took, AROUND.times(float(replies["latency_s"].mean())))
 
 
 def plan_table(plans: Sequence[ConditionPlan]) -> Table:

@@ -120,18 +120,19 @@ async def _play_study(
     prompts = {name: load_prompt_set(name) for name in {spec.condition.prompts for spec in specs}}
     for spec in specs:
         rehearse(spec.condition, prompts[spec.condition.prompts])
-    unspent = Accounts(scenario.providers, environ=os.environ)
+    accounts = Accounts(scenario.providers, environ=os.environ, on_retry=watch.retry)
     if provider is None:
         for spec in specs:
             if isinstance(spec.condition.players, ModelPlayer):
-                unspent.check(spec.condition.players.model)
+                accounts.check(spec.condition.players.model)
                 if scenario.budget is not None:
                     players = spec.condition.players
-                    unspent.check_price(players.model, max_tokens=players.max_tokens)
+                    accounts.check_price(players.model, max_tokens=players.max_tokens)
     folder = _study_folder(Path(results), scenario.name, new=new)
     _write_study(folder, scenario, specs)
     with _budget(scenario, folder) if provider is None else nullcontext() as budget:
-        accounts = Accounts(scenario.providers, environ=os.environ, on_retry=watch.retry, budget=budget)
+        if budget is not None:
+            accounts.spend_from(budget)
         return await _play_runs(
             specs, folder, prompts=prompts, accounts=accounts, provider=provider, watch=watch, stop=stop
         )

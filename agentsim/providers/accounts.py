@@ -189,10 +189,9 @@ class Accounts:
         *,
         environ: Mapping[str, str],
         on_retry: OnRetry | None = None,
-        budget: Budget | None = None,
     ) -> None:
         """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
-        self._budget = budget
+        self._budget: Budget | None = None
         self._overrides = overrides
         self._environ = environ
         self._on_retry = on_retry
@@ -266,6 +265,10 @@ class Accounts:
                 within=lambda adapter: self._budgeted(adapter, name),
             )
         return self._open[name, own]
+
+    def spend_from(self, budget: Budget) -> None:
+        """Let every account that is opened from now on keep to the budget."""
+        self._budget = budget
 
     def _budgeted(self, adapter: Provider, account: str) -> Provider:
         if self._budget is None:

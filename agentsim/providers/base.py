@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Completion", "FinishReason", "Message", "Prompt", "Provider", "Sampling", "Usage"]
+__all__ = ["Completion", "FinishReason", "Message", "Prompt", "Provider", "Sampling", "Usage", "n_bytes"]
 
 FinishReason = Literal["stop", "length", "filtered", "refused", "other"]
 """Why the model stopped: of its own accord, at max_tokens, by a content filter, by refusing, or something else."""
@@ -48,6 +49,11 @@ class Prompt(Value):
     """The model's name as the provider knows it, without the provider's own name before it."""
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
+
+
+def n_bytes(messages: Iterable[Message]) -> int:
+    """Return the bytes of the messages' contents, as UTF-8: no tokenizer in use makes more tokens of them."""
+    return sum(len(message.content.encode()) for message in messages)
 
 
 class Usage(Value):

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from agentsim.errors import BudgetReached, LogError, LogLocked, ProviderError, Unavailable
-from agentsim.providers.base import Completion, Prompt, Provider
+from agentsim.providers.base import Completion, Prompt, Provider, n_bytes
 from agentsim.providers.prices import MILLION, Price, cost_usd
 
 __all__ = ["LEDGER", "Budget", "Budgeted", "most_usd"]
@@ -28,16 +28,14 @@ MESSAGE_TOKENS: Final = 64
 
 
 def most_usd(price: Price, prompt: Prompt) -> float:
-    """Return the most (US dollars) that one call can cost: its prompt, uncached, and an answer of `max_tokens`.
-
-    No tokenizer that works on bytes makes more tokens of a text than it has bytes.
+    """Return the most (US dollars) that one call can cost: a token a byte of its prompt, and `max_tokens` of answer.
 
     Raises:
         ValueError: the prompt has no `max_tokens`, so that nothing bounds its answer.
     """
     if prompt.sampling.max_tokens is None:
         raise ValueError("a call without max_tokens has no bound on its cost")
-    n_in = sum(len(message.content.encode()) + MESSAGE_TOKENS for message in prompt.messages) + MESSAGE_TOKENS
+    n_in = n_bytes(prompt.messages) + MESSAGE_TOKENS * (len(prompt.messages) + 1)
     dearest = max(price.input, price.cached or 0.0)
     return (dearest * n_in + price.output * prompt.sampling.max_tokens) / MILLION
 

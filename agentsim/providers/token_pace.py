@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import Completion, Prompt, n_bytes
 
 __all__ = ["TokenPace"]
 
@@ -59,16 +59,12 @@ class TokenPace:
         if usage.input_tokens is None or usage.output_tokens is None:
             return
         spent.tokens = float(usage.input_tokens + usage.output_tokens)
-        self._bytes += _bytes(prompt)
+        self._bytes += n_bytes(prompt.messages)
         self._tokens_in += usage.input_tokens
         self._n_out += 1
         self._tokens_out += usage.output_tokens
 
     def _estimate(self, prompt: Prompt) -> float:
-        if not self._n_out:
-            return _bytes(prompt) / BYTES_A_TOKEN + (prompt.sampling.max_tokens or 0)
-        return _bytes(prompt) * self._tokens_in / self._bytes + self._tokens_out / self._n_out
-
-
-def _bytes(prompt: Prompt) -> int:
-    return sum(len(message.content.encode()) for message in prompt.messages) or 1
+        if not self._bytes:  # no answer yet
+            return n_bytes(prompt.messages) / BYTES_A_TOKEN + (prompt.sampling.max_tokens or 0)
+        return n_bytes(prompt.messages) * self._tokens_in / self._bytes + self._tokens_out / self._n_out
