@@ -224,9 +224,7 @@ def compare(
     study = load(*folders)
     found = compared(study, by=by)
     place = _place(study, output, "comparison")
-    paths = write(found, place)
-    if not study.generations.empty:
-        paths += save(final_resources(study), place / "final-resources")
+    paths = [*write(found, place), *save(final_resources(study), place / "final-resources")]
     console = Console()
     for table in comparison_tables(found):
         console.print(table)
@@ -254,18 +252,21 @@ def power(
     by: Annotated[str, typer.Option(help="What makes the pilot's groups: model, condition, ...")] = "model",
 ) -> None:
     """Say how many seeds, calls and how much money tell two models apart."""
-    from math import log
+    from math import inf, log
 
     from agentsim.analysis import load
-    from agentsim.analysis.power import pilot_of
+    from agentsim.analysis.power import Pilot, pilot_of
     from agentsim.analysis.power import power as seeds_for
     from agentsim.analysis.tables import power_table
 
-    if bool(pilot) == (spread is not None):
-        raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
-    if spread is not None and not 1 < spread < float("inf"):
+    if spread is not None and not 1 < spread < inf:
         raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: two runs at one seed differ threefold")
-    source = pilot_of(load(*pilot), by=by) if pilot else log(spread or 1)
+    if pilot and spread is None:
+        source: Pilot | float = pilot_of(load(*pilot), by=by)
+    elif spread is not None and not pilot:
+        source = log(spread)
+    else:
+        raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
     console = Console()
     for ratio in effect or [2.0]:
         found = seeds_for(source, effect=ratio, target=target)

@@ -100,10 +100,11 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     """
     from agentsim.analysis.export import write_csv
     from agentsim.analysis.figures import forest, save
+    from agentsim.analysis.files import make_folder
 
     paths = [folder / "groups.csv", folder / "pairs.csv", folder / "notes.txt"]
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_csv(comparison.groups, paths[0])
         write_csv(comparison.table, paths[1])
         paths[2].write_text("".join(f"{note}\n" for note in comparison.notes), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from agentsim.analysis.columns import COLUMNS
+from agentsim.analysis.files import replace_whole
 from agentsim.analysis.frames import Study
 from agentsim.errors import AgentsimError
 
@@ -65,10 +66,10 @@ def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
                 )
         description = _description(study, frames, files=files, format=format, own=own)
         # Before the frames: should writing break off, what is there is known to be ours.
-        _replace(folder / DESCRIPTION, lambda path: path.write_text(description, encoding="utf-8"))
+        replace_whole(folder / DESCRIPTION, lambda path: path.write_text(description, encoding="utf-8"))
         write = write_csv if format == "csv" else _write_parquet
         for name, frame in frames.items():
-            _replace(folder / files[name], lambda path, frame=frame: write(frame, path))  # type: ignore[misc]
+            replace_whole(folder / files[name], lambda path, frame=frame: write(frame, path))  # type: ignore[misc]
     except OSError as error:
         raise AgentsimError(
             f"{folder}: cannot be written ({error.strerror or error}); name another folder with -o"
@@ -109,16 +110,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
             table = table.set_column(index, str(column), _cells(frame[column]))
     # Not pandas: its CSV writes a missing value and an empty text alike.
     csv.write_csv(table.rename_columns([cell_text(name) for name in table.column_names]), path)
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the file and put it in its place whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _own_files(folder: Path) -> set[str]:

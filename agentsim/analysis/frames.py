@@ -56,6 +56,12 @@ class Study:
         """The names of the studies, by comma."""
         return ", ".join(self.folders)
 
+    def conditions(self, frame: pd.DataFrame) -> pd.Series[str]:
+        """Return the condition of each row of a frame of this study, with its study's name where there are several."""
+        keys = ["study", "run"]
+        own = frame[keys].join(self.runs.set_index(keys)["condition"], on=keys)["condition"]
+        return own if len(self.folders) == 1 else frame["study"] + ": " + own
+
 
 def load(*paths: str | Path, cache: bool = True) -> Study:
     """Read one study or several from their logs, into frames that know them apart by `study`.

@@ -9,50 +9,16 @@ from typing import Any, Final
 import pandas as pd
 
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures.sensitivity import lost
+from agentsim.analysis.measures.decisions import lost
 from agentsim.report.data import labels
 from agentsim.report.tables import Table, line, number
 
-__all__ = ["conclusions", "labelled", "ledger", "missing", "outcomes", "runs_table", "said"]
+__all__ = ["conclusions", "ledger", "missing", "runs_table", "said"]
 
 KEY: Final = ["study", "run"]
 MANY_LOST: Final = 0.05
 """From this share of lost decisions on, the page warns of them in its summary."""
 PROBLEMS: Final = ("unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off")
-
-
-def labelled(study: Study, frame: pd.DataFrame) -> pd.Series:
-    """Return the condition of each row of a frame, with its study's name where there are several studies."""
-    names = study.runs.set_index(KEY)["condition"]
-    own = frame[KEY].join(names, on=KEY)["condition"] if "condition" not in frame else frame["condition"]
-    return own if len(study.folders) == 1 else frame["study"] + ": " + own
-
-
-def outcomes(study: Study) -> pd.DataFrame:
-    """Return, by condition and generation, the geometric mean of the runs' mean final resources (units).
-
-    Columns: condition, generation, n (runs with a score above 0), mean, and low and high, one standard error of the
-    logarithm around it; those are missing for a single run, the mean where all scores are 0.
-    """
-    data = study.generations.assign(condition=labelled(study, study.generations))
-    rows = []
-    for (condition, generation), own in data.groupby(["condition", "generation"], sort=False):
-        scores = own["mean_final_resources"].astype(float)
-        logs = [log(score) for score in scores if score > 0]
-        mean = sum(logs) / len(logs) if logs else None
-        error = (pd.Series(logs).std(ddof=1) / len(logs) ** 0.5) if len(logs) > 1 else None
-        is_known = mean is not None and error is not None
-        rows.append(
-            {
-                "condition": condition,
-                "generation": generation,
-                "n": len(logs),
-                "mean": None if mean is None else exp(mean),
-                "low": exp(mean - error) if is_known else None,  # type: ignore[operator]
-                "high": exp(mean + error) if is_known else None,  # type: ignore[operator]
-            }
-        )
-    return pd.DataFrame(rows, columns=["condition", "generation", "n", "mean", "low", "high"])
 
 
 def said(study: Study) -> list[str]:
@@ -67,7 +33,7 @@ def said(study: Study) -> list[str]:
     ]
     if study.generations.empty:
         return [*sentences, "No generation has ended yet, so there are no scores."]
-    for name, own in complete.groupby(labelled(study, complete), sort=False):
+    for name, own in complete.groupby(study.conditions(complete), sort=False):
         sentences.append(_outcome(study, str(name), own))
     sentences.append(
         "Final resources are what agents hold at the end of a game, in units; they began with "
@@ -100,7 +66,7 @@ def _outcome(study: Study, name: str, own: pd.DataFrame) -> str:
 def conclusions(study: Study) -> tuple[list[str], list[str]]:
     """Return what can and what cannot be concluded from the study, in plain sentences."""
     complete = study.runs[study.runs["status"] == "complete"]
-    by_condition = complete.groupby(labelled(study, complete))
+    by_condition = complete.groupby(study.conditions(complete))
     n_least = min(by_condition.size(), default=0)
     n_conditions = by_condition.ngroups
     can: list[str] = []
@@ -211,7 +177,7 @@ def ledger(study: Study) -> Table | None:
     """Return, by condition and generation, what was asked and what could not be read; None without encounters."""
     if study.encounters.empty:
         return None
-    data = study.encounters.assign(condition=labelled(study, study.encounters), is_lost=lost(study.encounters))
+    data = study.encounters.assign(condition=study.conditions(study.encounters), is_lost=lost(study.encounters))
     rows = []
     kinds = [kind for kind in PROBLEMS if (data["problem"] == kind).any()]
     for (condition, generation), own in data.groupby(["condition", "generation"], sort=False):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from importlib.resources import files
@@ -21,9 +19,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from agentsim.analysis import Study
-from agentsim.analysis.compare import compare
+from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.figures import drawings, forest
+from agentsim.analysis.figures.final_resources import references
+from agentsim.analysis.files import replace_whole
 from agentsim.analysis.measures import summary
+from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, sensitivity
 from agentsim.errors import AgentsimError
 from agentsim.report import content
@@ -35,7 +36,6 @@ from agentsim.report.tables import Table, from_frame, line, number
 
 __all__ = ["render", "write_report"]
 
-KEYS: Final = ["study", "run", "generation"]
 MAX_LINEAGES: Final = 3
 """Runs whose lineage the page draws."""
 
@@ -55,7 +55,7 @@ def write_report(study: Study, path: Path | None = None) -> Path:
         raise AgentsimError(f"{path}: is a folder; name a file, such as {path / 'report.html'}")
     text = render(study).encode("utf-8", "replace")
     try:
-        _write_whole(path, text)
+        replace_whole(path, lambda temporary: temporary.write_bytes(text))
     except OSError as error:
         raise AgentsimError(f"{path}: cannot be written ({error.strerror}); name another file with -o") from error
     return path
@@ -70,9 +70,9 @@ def render(study: Study) -> str:
     style = _own("style.css")
     bands = sensitivity(study)
     data = browser_data(study)
-    outcomes = content.outcomes(study)
-    data["conditions"] = _records(outcomes[outcomes["mean"].notna()])
-    data["references"] = _references(study)
+    means = geometric_means(study.generations.assign(condition=study.conditions(study.generations)))
+    data["conditions"] = _records(means[means["mean"].notna()])
+    data["references"] = [{"name": name, "value": value} for value, name in references(study).items()]
     data["charts"] = specifications(has_zero=bool((study.generations["mean_final_resources"] <= 0).any()))
     can, cannot = content.conclusions(study)
     figures, undrawn = _figures(study)
@@ -130,19 +130,6 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside the file and put it in its place: a reader never sees half of it."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
 def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
     named = [
         ("short", "In short", True),
@@ -162,15 +149,6 @@ def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     rows = frame.astype(object).where(frame.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
-
-
-def _references(study: Study) -> list[dict[str, Any]]:
-    """Return the endowments, and what everyone giving all would come to; at most three of those."""
-    endowments = sorted({float(value) for value in study.runs["endowment"].dropna()})
-    maxima = sorted({round(float(value), 2) for value in study.runs["maximum"].dropna()})[:3]
-    return [{"name": f"endowment ({number(value)})", "value": value} for value in endowments] + [
-        {"name": f"the most the schedule allows ({number(value)})", "value": value} for value in maxima
-    ]
 
 
 def _generations_table(study: Study) -> Table:
@@ -255,11 +233,10 @@ def _figures(study: Study) -> tuple[list[Image], list[str]]:
 
     Of single runs only the first lineages: the map of each society stands above, to be clicked.
     """
-    images, reasons, n_lineages = [], [], 0
-    for drawing in drawings(study):
-        if drawing.name.startswith("society-") or (drawing.name.startswith("lineage-") and n_lineages >= MAX_LINEAGES):
-            continue
-        n_lineages += drawing.name.startswith("lineage-")
+    images, reasons = [], []
+    every = list(drawings(study))
+    lineages = [drawing for drawing in every if drawing.kind == "lineage"]
+    for drawing in [*(drawing for drawing in every if drawing.kind == "study"), *lineages[:MAX_LINEAGES]]:
         try:
             images.append(image(drawing.draw(), title=line(drawing.title)))
         except AgentsimError as error:
@@ -275,20 +252,19 @@ class _Compared(NamedTuple):
 
 
 def _comparison(study: Study) -> _Compared | None:
-    """Compare models, or conditions if there is one model; None where there is but one of either."""
+    """Compare models, or what else differs where that makes no sense; None where all runs are of one kind."""
     complete = study.runs[study.runs["status"] == "complete"]
-    by = next((column for column in ("model", "condition", "study") if complete[column].nunique() > 1), None)
-    if by is None:
-        return None
-    try:
-        found = compare(study, by=by)
-    except AgentsimError as error:
-        if by == "condition":
-            return _Compared([], [], None, line(error, max_chars=600))
+    differing = [column for column in ("model", "condition", "study") if complete[column].nunique() > 1]
+    problems = []
+    for by in differing:
         try:
-            found = compare(study, by="condition")
-        except AgentsimError:
-            return _Compared([], [], None, line(error, max_chars=600))
+            return _compared(compare(study, by=by))
+        except AgentsimError as error:
+            problems.append(line(error, max_chars=600))
+    return _Compared([], [], None, problems[0]) if problems else None
+
+
+def _compared(found: Comparison) -> _Compared:
     drawn = image(forest(found), title="Ratios with their intervals") if found.table["ratio"].notna().any() else None
     notes = [line(note, max_chars=600) for note in found.notes]
     groups = from_frame(found.groups.drop(columns=["n_zero"]), titles=COMPARED)
@@ -296,7 +272,6 @@ def _comparison(study: Study) -> _Compared | None:
     return _Compared([groups, pairs], notes, drawn, "")
 
 
-RESOURCES: Final = "mean final resources (units)"
 COMPARED: Final = {
     "n_runs": "runs",
     "geometric_mean": "geometric mean (units)",

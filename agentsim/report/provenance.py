@@ -10,7 +10,6 @@ import pandas as pd
 import yaml
 
 from agentsim.analysis.frames import Study
-from agentsim.report.content import labelled
 from agentsim.report.tables import line, verbatim
 
 __all__ = ["Condition", "conditions"]
@@ -31,7 +30,7 @@ class Condition(NamedTuple):
 
 def conditions(study: Study) -> Iterator[Condition]:
     """Yield every condition of which a log could be read, as it was run."""
-    runs = study.runs.assign(label=labelled(study, study.runs))
+    runs = study.runs.assign(label=study.conditions(study.runs))
     for name, own in runs.groupby("label", sort=False):
         keys = [key for key in own[KEY].itertuples(index=False, name=None) if key in study.started]
         variants: dict[str, list[tuple[str, str]]] = {}

@@ -93,3 +93,12 @@ def test_the_ledger_counts_what_became_of_every_decision(study: Study) -> None:
     legend = figures.ledger(replace(study, encounters=encounters)).axes[0].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["asked again", "replaced", "refused"]
+
+
+def test_where_roles_do_not_alternate_the_highest_line_is_not_called_all_give_all(tmp_path: Path) -> None:
+    scenario = agentsim.load_scenario(
+        SCENARIOS / "donor-game.yaml", sets=["generations=1", "pairing.kind=random"], model="scripted/random", seeds="0"
+    )
+    played = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
+    [axes] = figures.final_resources(played).axes
+    assert axes.texts[0].get_text() == f"the most possible ({played.runs['maximum'].iloc[0]:,.0f})"

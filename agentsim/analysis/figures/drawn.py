@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.giving import giving
@@ -12,6 +13,7 @@ from agentsim.analysis.figures.ledger import ledger
 from agentsim.analysis.figures.lineage import lineage
 from agentsim.analysis.figures.society import society
 from agentsim.analysis.figures.style import save
+from agentsim.analysis.files import make_folder
 from agentsim.analysis.frames import Study
 from agentsim.errors import AgentsimError
 
@@ -31,6 +33,8 @@ class Drawing(NamedTuple):
     """Of its files, without ending."""
     title: str
     draw: Callable[[], Figure]
+    kind: Literal["study", "society", "lineage"] = "study"
+    """What it shows: the study, or a single run's society or lineage."""
 
 
 def drawings(study: Study) -> Iterator[Drawing]:
@@ -50,8 +54,9 @@ def drawings(study: Study) -> Iterator[Drawing]:
     for row in runs.assign(first=first).sort_values("first", kind="stable").head(MAX_SOCIETIES).to_dict("records"):
         name, run = str(row["study"]), str(row["run"])
         label = run if is_one else f"{name}--{run}"
-        yield Drawing(f"society-{label}", f"Society of {label}", lambda n=name, r=run: society(study, r, name=n))  # type: ignore[misc]
-        yield Drawing(f"lineage-{label}", f"Lineage of {label}", lambda n=name, r=run: lineage(study, r, name=n))  # type: ignore[misc]
+        for kind, draw in (("society", society), ("lineage", lineage)):
+            title = f"{kind.capitalize()} of {label}"
+            yield Drawing(f"{kind}-{label}", title, partial(draw, study, run, name=name), kind)  # type: ignore[arg-type]
 
 
 def write_figures(study: Study, folder: Path) -> tuple[list[Path], list[str]]:
@@ -60,10 +65,7 @@ def write_figures(study: Study, folder: Path) -> tuple[list[Path], list[str]]:
     Raises:
         AgentsimError: the folder cannot be written to, or there is nothing to draw at all.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
+    make_folder(folder)
     paths: list[Path] = []
     undrawn = []
     for drawing in drawings(study):

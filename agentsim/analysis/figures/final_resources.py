@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures.outcomes import constant_share_means
+from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["final_resources"]
+__all__ = ["final_resources", "references"]
 
 MAX_RULES: Final = 3
 """Sets of rules whose reference lines are drawn."""
@@ -30,7 +30,7 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
 
     Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
     the logarithm (from 2 runs on). Dotted lines are scripted societies in the schedule really played: all give nothing
-    (the endowment), all give half, and the most that the schedule allows.
+    (the endowment), all give half, all give all, or else the most that the schedule allows.
 
     Raises:
         LogError: no generation has ended yet.
@@ -39,15 +39,12 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
 
     if study.generations.empty:
         raise LogError(f"{study.name}: no generation has ended yet; there is nothing to draw")
-    conditions = study.runs.set_index(["study", "run"])["condition"]
-    data = study.generations.join(conditions, on=["study", "run"])
-    if len(study.folders) > 1:
-        data["condition"] = data["study"] + ": " + data["condition"]
+    data = study.generations.assign(condition=study.conditions(study.generations))
     figure = blank()
     axes = figure.add_subplot()
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, index=index)
-    lines = _references(study)
+    lines = references(study)
     _fit(axes, [float(score) for score in data["mean_final_resources"]] + list(lines), scale)
     _draw_references(axes, lines)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -65,19 +62,13 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) ->
     table = runs.pivot(index="generation", columns="run", values="mean_final_resources").astype(float)
     for run in table.columns:
         axes.plot(table.index.astype(int), table[run], color=colour, alpha=0.35, linewidth=0.8)
-    positive = table.where(table > 0)
-    logs = np.log(positive.to_numpy())
-    n_runs = (~np.isnan(logs)).sum(axis=1)
-    has_any = n_runs > 0
-    generations, logs, n_runs = table.index.astype(int).to_numpy()[has_any], logs[has_any], n_runs[has_any]
-    mean = np.nanmean(logs, axis=1)
+    means = geometric_means(runs).dropna(subset=["mean"]).astype({"generation": int, "mean": float})
     label = shown(name.replace("--", ", ")) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
-    axes.plot(generations, np.exp(mean), color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
-    is_repeated = n_runs > 1
-    if is_repeated.any():
-        error = np.nanstd(logs[is_repeated], axis=1, ddof=1) / np.sqrt(n_runs[is_repeated])
-        low, high = np.exp(mean[is_repeated] - error), np.exp(mean[is_repeated] + error)
-        axes.fill_between(generations[is_repeated], low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(means["generation"], means["mean"], color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
+    band = means.dropna(subset=["low"])
+    if not band.empty:
+        low, high = band["low"].astype(float), band["high"].astype(float)
+        axes.fill_between(band["generation"], low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:
@@ -93,15 +84,21 @@ def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> No
         axes.set_yscale("symlog", linthresh=1)
 
 
-def _references(study: Study) -> dict[float, str]:
-    """Return the levels (units) of scripted societies, and what they are."""
-    runs = study.runs.dropna(subset=["endowment", "maximum"]).drop_duplicates(["endowment", "maximum"])
-    lines = {float(endowment): f"all give nothing ({endowment:g})" for endowment in runs["endowment"]}
+def references(study: Study) -> dict[float, str]:
+    """Return the levels (units) of scripted societies in the schedules really played, and what they are.
+
+    Where roles do not alternate, giving all is not what brings most: then the line is of the most possible.
+    """
+    runs = study.runs.dropna(subset=["endowment", "maximum"])
+    lines = {float(endowment): f"all give nothing ({endowment:g})" for endowment in sorted(runs["endowment"].unique())}
     one_each = runs.sort_values("maximum").drop_duplicates("rules_digest").head(MAX_RULES)
-    for name, run in one_each[["study", "run"]].itertuples(index=False):
-        half = _half(study, str(name), str(run))
-        lines |= {} if half is None else {round(half, 2): f"all give half ({half:,.0f})"}
-    return lines | {float(mean): f"all give all ({mean:,.0f})" for mean in one_each["maximum"].round(2)}
+    for row in one_each.to_dict("records"):
+        half, every = _half_and_all(study, str(row["study"]), str(row["run"])) or (None, None)
+        most = float(row["maximum"])
+        is_all = every is not None and math.isclose(every, most, rel_tol=1e-9)
+        lines |= {} if half is None else {half: f"all give half ({half:,.0f})"}
+        lines[most] = f"{'all give all' if is_all else 'the most possible'} ({most:,.0f})"
+    return lines
 
 
 def _draw_references(axes: Axes, lines: Mapping[float, str]) -> None:
@@ -117,12 +114,15 @@ def _draw_references(axes: Axes, lines: Mapping[float, str]) -> None:
             highest = place
 
 
-def _half(study: Study, name: str, run: str) -> float | None:
-    """Return what a society that always gives half earns in the schedule of the run's last finished generation."""
+def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | None:
+    """Return what always giving half, and all, earns in the schedule of the run's last finished generation."""
     own = study.encounters[(study.encounters["study"] == name) & (study.encounters["run"] == run)]
     ended = study.generations[(study.generations["study"] == name) & (study.generations["run"] == run)]
     game = study.started[name, run].condition.get("game", {}) if (name, run) in study.started else {}
     if ended.empty or "multiplier" not in game:
         return None
     last = own[own["generation"] == ended["generation"].max()]
-    return float(constant_share_means(last, 0.5, endowment=game["endowment"], multiplier=game["multiplier"])[0])
+    half, every = constant_share_means(
+        last, [0.5, 1.0], endowment=game["endowment"], multiplier=game["multiplier"]
+    ).tolist()
+    return half, every

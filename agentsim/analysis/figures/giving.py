@@ -29,11 +29,8 @@ def giving(study: Study) -> Figure:
     found = giving_by_record(study.encounters)
     if found.empty:
         raise LogError(f"{study.name}: nobody has given to a recipient with a record yet; there is nothing to draw")
-    conditions = study.runs.set_index(["study", "run"])["condition"]
-    found = found.join(conditions, on=["study", "run"])
+    found["condition"] = study.conditions(found)
     found["middle"] = (found["record_low"] + found["record_high"]) / 2
-    if len(study.folders) > 1:
-        found["condition"] = found["study"] + ": " + found["condition"]
     figure = blank(5.6, 4.8)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
@@ -43,7 +40,7 @@ def giving(study: Study) -> Figure:
         for _, run in runs:
             axes.plot(run["middle"], run["mean_fraction"].astype(float), color=colour, alpha=0.3, linewidth=0.8)
         bins = own.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
-        error = (bins["std"] / np.sqrt(bins["count"])).fillna(0)
+        error = bins["std"] / np.sqrt(bins["count"])
         label = shown(str(condition).replace("--", ", ")) + (f" ({len(runs)} runs)" if len(runs) > 1 else "")
         axes.errorbar(
             bins.index, bins["mean"], yerr=error, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label

@@ -7,6 +7,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.measures.decisions import own_fraction
+
 __all__ = ["conditional_slope", "discrimination", "giving_by_record", "mean_fraction", "with_records"]
 
 GAME: Final = ["study", "run", "generation", "game"]
@@ -23,7 +25,7 @@ def mean_fraction(encounters: pd.DataFrame, *, by: tuple[str, ...] = ("study", "
     (0 to 1); `n_gifts` it is the mean of; `n_encounters`. Source: Vallinder & Hughes 2024.
     """
     keys = list(by)
-    given = encounters.assign(own=_own_fraction(encounters))
+    given = encounters.assign(own=own_fraction(encounters))
     groups = given.groupby(keys, sort=True)["own"]
     frame = groups.agg(mean_fraction="mean", n_gifts="count", n_encounters="size").reset_index()
     return frame.astype({"mean_fraction": "Float64", "n_gifts": "Int64", "n_encounters": "Int64"})
@@ -37,7 +39,7 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     punished, could not be read, was replaced, or it had nothing). Rows keep their order.
     """
     frame = encounters.reset_index(drop=True)
-    own = _own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
+    own = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
     games = frame.groupby(GAME, sort=False).ngroup().to_numpy()
     acts = pd.DataFrame({"game": games, "agent": frame["donor"].astype(str), "round": frame["round"].astype("int64")})
     acts["row"] = np.arange(len(frame))
@@ -106,11 +108,6 @@ def discrimination(encounters: pd.DataFrame) -> pd.DataFrame:
         return {"first_order": _fit(terms, y, 1), "second_order": _fit(terms, y, 3)}
 
     return _by_generation(encounters, ["recipient_record", "partner_record"], fit)
-
-
-def _own_fraction(encounters: pd.DataFrame) -> pd.Series[Any]:
-    is_gift = (encounters["act"] == "give") & encounters["replaced_by"].isna()
-    return encounters["fraction"].where(is_gift.fillna(False).astype(bool))
 
 
 def _by_generation(encounters: pd.DataFrame, records: list[str], fit: Any) -> pd.DataFrame:

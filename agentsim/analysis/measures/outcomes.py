@@ -16,6 +16,7 @@ __all__ = [
     "collapse",
     "constant_share_means",
     "efficiency",
+    "geometric_means",
     "gini",
     "implied_share",
     "mean_final_resources",
@@ -40,6 +41,22 @@ def mean_final_resources(generations: pd.DataFrame) -> pd.DataFrame:
     score = frame["mean_final_resources"]
     frame["log_mean_final_resources"] = _log(score.where(score > 0))
     return frame
+
+
+def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return, by condition and generation, the geometric mean of the runs' mean final resources (units).
+
+    `scores` has the columns condition, generation and mean_final_resources. Columns: condition, generation; `n`, runs
+    with a score above 0; `mean`; `low` and `high`, one standard error of the logarithm around it. These are missing for
+    a single run, and the mean where all scores are 0.
+    """
+    logs = _log(scores["mean_final_resources"].where(scores["mean_final_resources"] > 0))
+    groups = scores.assign(log=logs).groupby(["condition", "generation"], sort=True)["log"]
+    frame = groups.agg(n="count", centre="mean", spread="std").reset_index()
+    error: pd.Series[Any] = frame["spread"] / np.sqrt(frame["n"].where(frame["n"] > 1).astype("Float64"))
+    return frame[["condition", "generation", "n"]].assign(
+        mean=np.exp(frame["centre"]), low=np.exp(frame["centre"] - error), high=np.exp(frame["centre"] + error)
+    )
 
 
 def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

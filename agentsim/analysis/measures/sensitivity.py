@@ -12,9 +12,10 @@ from typing import Final, NamedTuple, cast
 import pandas as pd
 
 from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.decisions import lost, own_fraction
 from agentsim.runlog import RunStarted
 
-__all__ = ["Band", "final_resources_band", "fraction_band", "lost", "sensitivity"]
+__all__ = ["Band", "final_resources_band", "fraction_band", "sensitivity"]
 
 KEYS: Final = ["study", "run", "generation"]
 
@@ -27,11 +28,6 @@ class Band(NamedTuple):
     high: float | None
 
 
-def lost(encounters: pd.DataFrame) -> pd.Series:
-    """Return whether each encounter's decision is not the donor's own: missing, or replaced by a gift of 0."""
-    return (encounters["act"] == "missing") | encounters["replaced_by"].notna()
-
-
 def fraction_band(encounters: pd.DataFrame) -> Band:
     """Return the mean fraction given, and its exact bounds over everything the lost decisions could have been.
 
@@ -40,7 +36,7 @@ def fraction_band(encounters: pd.DataFrame) -> Band:
     Had some of them punished instead, they would count in no mean, and the result would lie between the same bounds.
     """
     is_lost = lost(encounters)
-    own = encounters.loc[(encounters["act"] == "give") & ~is_lost, "fraction"].dropna().astype(float)
+    own = own_fraction(encounters).dropna().astype(float)
     total, n = float(own.sum()), len(own)
     k = int((is_lost & (encounters["donor_before"] > 0)).sum())
     if n + k == 0:

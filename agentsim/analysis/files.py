@@ -1,0 +1,33 @@
+"""Writing beside results: folders made, files replaced whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from agentsim.errors import AgentsimError
+
+__all__ = ["make_folder", "replace_whole"]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write into, where it is not there yet.
+
+    Raises:
+        AgentsimError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
+
+
+def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, and put it in its place: a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
