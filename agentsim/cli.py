@@ -403,14 +403,11 @@ def _tell(result: StudyResult, console: Console) -> None:
     for state in result.runs:
         if state.n_torn_bytes:
             console.print(Text(f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"))
-        if state.n_new_replies and state.status == "complete" and state.critical_path_s:
-            ratio = state.wall_s / state.critical_path_s
-            console.print(
-                Text(
-                    f"{state.run}: {state.n_new_replies} replies in {state.wall_s:.0f} s,"
-                    f" {ratio:.2f} × the longest chain of calls that had to wait for each other"
-                )
-            )
+    n_new = sum(state.n_new_replies for state in result.runs)
+    if n_new and result.least_s:
+        ratio = result.wall_s / result.least_s
+        took = f"{n_new:,} replies in {result.wall_s:.0f} s, {ratio:.2f} × the least possible"
+        console.print(Text(f"{took}, which is due to {result.bound_by}"))
     if result.is_complete and not any(state.n_new_replies for state in result.runs):
         console.print("Every run is complete; nobody was asked.")
     if not study.generations.empty:

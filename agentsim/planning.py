@@ -20,6 +20,7 @@ from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
 from agentsim.providers.prices import MILLION, Price
 from agentsim.scenario import Condition, ModelPlayer, Scenario, runs
+from agentsim.user_settings import with_own
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -123,7 +124,7 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
     Raises:
         ScenarioError: an account or a prompt set is wrong.
     """
-    accounts = Accounts(scenario.providers, environ=os.environ)
+    accounts = Accounts(with_own(scenario.providers), environ=os.environ)
     conditions = {spec.name.rpartition("--seed-")[0]: spec.condition for spec in runs(scenario)}
     models = {condition.players.model for condition in conditions.values()}
     pilots = {} if pilot is None else {model: _pilot(pilot, model) for model in models}

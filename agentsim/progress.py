@@ -58,6 +58,7 @@ class Progress:
         self._began = clock()
         self._rows: dict[str, _Row] = {}
         self._note = ""
+        self._widths: dict[str, str] = {}
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
         self._is_live = console.is_terminal
 
@@ -107,6 +108,14 @@ class Progress:
         self._note = f"asking again in {wait_s:.1f} s: {message}"
         self._say(self._note)
 
+    def width(self, account: str, n_calls: int, most: int) -> None:
+        """Show how many calls an account takes side by side."""
+        if n_calls < most:
+            self._widths[account] = f"{account} refuses calls: {n_calls} of {most} side by side for now"
+        else:
+            self._widths.pop(account, None)
+        self._say(self._widths.get(account, f"{account}: {most} calls side by side again"))
+
     def run_closed(self, run: str, state: RunState) -> None:
         """End a row."""
         self._rows.setdefault(run, _Row(0, 0)).state = state
@@ -135,6 +144,7 @@ class Progress:
         if len(running) > MAX_SHOWN:
             lines.append(Text(f"... and {len(running) - MAX_SHOWN} more runs side by side", style="dim"))
         lines.append(Text(self._summary(), style="bold"))
+        lines.extend(Text(text, style="yellow") for text in self._widths.values())
         if self._note:
             lines.append(Text(self._note[:200], style="yellow"))
         return Group(*lines)

@@ -27,6 +27,7 @@ from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
+from agentsim.user_settings import with_own
 
 __all__ = ["Observer", "ReplayState", "RunState", "StudyResult", "replay", "run", "run_async"]
 
@@ -40,6 +41,12 @@ class StudyResult:
 
     folder: Path
     runs: tuple[RunState, ...]
+    wall_s: float = 0.0
+    """Seconds this sitting took."""
+    least_s: float = 0.0
+    """The least it could have taken with these answers under these limits."""
+    bound_by: str = ""
+    """What that least is due to: the longest chain of calls, or a limit of an account."""
 
     @property
     def is_complete(self) -> bool:
@@ -120,7 +127,7 @@ async def _play_study(
     prompts = {name: load_prompt_set(name) for name in {spec.condition.prompts for spec in specs}}
     for spec in specs:
         rehearse(spec.condition, prompts[spec.condition.prompts])
-    accounts = Accounts(scenario.providers, environ=os.environ, on_retry=watch.retry)
+    accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
     if provider is None:
         for spec in specs:
             if isinstance(spec.condition.players, ModelPlayer):
@@ -149,6 +156,8 @@ async def _play_runs(
     stop: Stop,
 ) -> StudyResult:
     stop.on_stop = accounts.drain
+    clock = asyncio.get_running_loop().time
+    began = clock()
     versions = _versions()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
@@ -175,10 +184,14 @@ async def _play_runs(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(play(spec)) for spec in specs]
     finally:
+        bounds = accounts.least_s()
         await accounts.aclose()
+    wall_s = clock() - began
     states = tuple(task.result() for task in tasks)
+    bounds["the longest chain of calls"] = max((state.critical_path_s for state in states), default=0.0)
+    bound_by = max(bounds, key=bounds.__getitem__)
     note_sitting(folder, {state.run: state.reason for state in states if state.status != "complete"})
-    return StudyResult(folder, states)
+    return StudyResult(folder, states, wall_s=wall_s, least_s=bounds[bound_by], bound_by=bound_by)
 
 
 @contextmanager

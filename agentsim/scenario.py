@@ -24,6 +24,7 @@ from agentsim.providers.base import Sampling
 from agentsim.run_names import run_names
 from agentsim.scenario_errors import did_you_mean, translated
 from agentsim.scenario_tree import Cell, cells, load_tree, placed_prompts, variations, with_model, with_setting
+from agentsim.user_settings import with_own
 from agentsim.yaml_source import Mark, Node, dump, node_from, quote
 
 __all__ = [
@@ -294,14 +295,16 @@ def _note(cell: Cell) -> str:
 
 def _accounts(tree: Node, scenario: Scenario) -> dict[str, ProviderSettings]:
     """Return the settings of every account a player may name."""
-    found = {name: resolve(name) for name in BUILT_IN}
-    for name, overrides in scenario.providers.items():
+    providers = with_own(scenario.providers)
+    others = [name for name in dict.fromkeys((*BUILT_IN, *providers)) if name not in scenario.providers]
+    found = {name: resolve(name, providers.get(name)) for name in others}
+    for name in scenario.providers:
         place = ("providers", name)
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == "scripted":
             what = "is taken by the scripted policies" if name == "scripted" else "cannot name an account"
             raise tree.error(place, f"{quote(name)} {what}; use a-z, 0-9, '_' and '-', as in vllm", at_key=True)
         try:
-            found[name] = resolve(name, overrides)
+            found[name] = resolve(name, providers[name])
         except ValidationError as error:
             raise translated(error, tree, model=ProviderSettings, below=place) from error
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,13 +17,14 @@ from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
 from agentsim.providers.prices import Price
+from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted
 from agentsim.scenario import RunSpec, digest, identity
 
 __all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
 
-DRAIN_S = 60.0
-"""How long answers already being paid for may still come in once a run has to stop."""
+DRAIN_S = 600.0
+"""How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,9 @@ class Observer(Protocol):
     def retry(self, message: str, wait_s: float) -> None:
         """A call failed and is made again after `wait_s` seconds."""
 
+    def width(self, account: str, n_calls: int, most: int) -> None:
+        """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
+
     def run_closed(self, run: str, state: RunState) -> None:
         """A run ended or stopped."""
 
@@ -84,6 +87,9 @@ class Silent:
         """Do nothing."""
 
     def retry(self, message: str, wait_s: float) -> None:
+        """Do nothing."""
+
+    def width(self, account: str, n_calls: int, most: int) -> None:
         """Do nothing."""
 
     def run_closed(self, run: str, state: RunState) -> None:
@@ -170,7 +176,8 @@ class Sitting:
         self._stop = stop
         self._path = _CriticalPath()
         self._n_logged = self._n_new = self._n_torn = 0
-        self._began = time.monotonic()
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
 
     async def play(self) -> RunState:
         """Play until the society's history is complete or something stops it; a failure is in the state, not raised."""
@@ -211,7 +218,7 @@ class Sitting:
         if self._course.is_finished:
             finished = RunFinished(
                 n_replies=self._n_logged,
-                wall_s=time.monotonic() - self._began,
+                wall_s=self._clock() - self._began,
                 critical_path_s=self._path.longest,
                 time=_now(),
             )
@@ -223,6 +230,7 @@ class Sitting:
         failure: AgentsimError | None = None
 
         async def ask(question: Question) -> None:
+            WANTED.set(lambda: failure is None)  # what waits for the limits when the run fails is not paid for
             try:
                 await arrived.put((question, await provider.complete(question.prompt)))
             except AgentsimError as error:
@@ -331,7 +339,7 @@ class Sitting:
             n_replies=self._n_logged,
             n_new_replies=self._n_new,
             n_torn_bytes=self._n_torn,
-            wall_s=time.monotonic() - self._began,
+            wall_s=self._clock() - self._began,
             critical_path_s=self._path.longest,
         )
 

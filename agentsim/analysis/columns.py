@@ -128,6 +128,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
         "cost_usd": Column("Float64", "US dollars at the price logged with the run; missing where it is not known"),
         "latency_s": Column("Float64", "seconds from sending to the whole answer"),
+        "hedged": Column("boolean", "a second copy was sent because the first was slow; both may be billed"),
         "time": Column("datetime64[us, UTC]", "when the answer had come"),
         "text": Column("string", "the model's words"),
     },

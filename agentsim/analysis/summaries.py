@@ -285,6 +285,7 @@ def _replies(name: str, run: RunColumns) -> Iterator[Row]:
                 **{token: getattr(completion.usage, token) for token in TOKENS},
                 "cost_usd": _cost(run.started, reply),
                 "latency_s": completion.latency_s,
+                "hedged": completion.hedge is not None,
                 "time": reply.time,
                 "text": completion.text,
             }

@@ -7,6 +7,7 @@ has one server process a model file, and so one provider a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -14,17 +15,43 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
-from agentsim.providers.base import Provider, Sampling
+from agentsim.providers.base import Completion, Prompt, Provider, Sampling
 from agentsim.providers.budget import Budget, Budgeted
+from agentsim.providers.hedged import Hedged, percentile_of
 from agentsim.providers.outage import Outage
+from agentsim.providers.places import OnWidth
 from agentsim.providers.prices import Price, StatedPrice, known_price
 from agentsim.providers.wrappers import Limited, OnRetry, Retried
 
-__all__ = ["BUILT_IN", "Accounts", "ProviderSettings", "missing_key", "open_account", "resolve", "unsupported"]
+__all__ = [
+    "BUILT_IN",
+    "Account",
+    "Accounts",
+    "ProviderSettings",
+    "missing_key",
+    "open_account",
+    "resolve",
+    "unsupported",
+]
 
 MIN_FAILURES = 12
 """Failures in a row that are an outage, of an account with few calls under way."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class HedgeSettings(BaseModel):
+    """When a second copy of a slow call is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after: str = "p95"
+    """The percentile of the model's latest latencies, p50 to p99."""
+
+    @field_validator("after")
+    @classmethod
+    def _is_percentile(cls, text: str) -> str:
+        percentile_of(text)
+        return text
 
 
 class ProviderSettings(BaseModel):
@@ -55,6 +82,8 @@ class ProviderSettings(BaseModel):
     """Tokens of prompt and answer together, of a local account; default: 4096."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of a local account's server; default: one a usable core."""
+    hedge: HedgeSettings | None = None
+    """`{after: p95}`: ask a second time what is slower than that percentile; favours short answers, and costs."""
     prices: dict[str, StatedPrice] = Field(default_factory=dict)
     """Model -> US dollars a million tokens, for models whose price is not known or is another for you."""
 
@@ -135,8 +164,9 @@ def open_account(
     environ: Mapping[str, str],
     model: str | None = None,
     on_retry: OnRetry | None = None,
+    on_width: OnWidth | None = None,
     within: Callable[[Provider], Provider] = lambda provider: provider,
-) -> Retried:
+) -> Account:
     """Return the account's provider, with its limits and retries around it; nothing is asked yet.
 
     `model` is needed for a local account: an embedded model's name or the path of a .gguf file. `within` puts a layer
@@ -163,18 +193,71 @@ def open_account(
         dialect = anthropic.AnthropicProvider if settings.dialect == "anthropic" else openai.OpenAIProvider
         key = None if settings.api_key_env is None else environ[settings.api_key_env]
         adapter = dialect(api_key=key, base_url=settings.base_url, timeout_s=settings.timeout_s, name=name)
-    # As many failures in a row as calls are under way: nobody got an answer.
-    outage = Outage(name=name, threshold=max(MIN_FAILURES, settings.concurrency), max_s=settings.max_outage_s)
-    limited = Limited(
-        within(adapter),
-        concurrency=settings.concurrency,
-        requests_per_minute=settings.requests_per_minute,
-        tokens_per_minute=settings.tokens_per_minute,
-        outage=outage,
-    )
-    return Retried(
-        limited, attempts=settings.attempts, max_wait_s=settings.max_wait_s, outage=outage, on_retry=on_retry
-    )
+    return Account(name, settings, within(adapter), on_retry=on_retry, on_width=on_width)
+
+
+class Account:
+    """A provider with its account's limits around it, then its hedging, then its retries."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        provider: Provider,
+        *,
+        on_retry: OnRetry | None = None,
+        on_width: OnWidth | None = None,
+    ) -> None:
+        """`on_retry` and `on_width` are told of repeated calls and of changes in how many may be under way."""
+        # As many failures in a row as calls are under way: nobody got an answer.
+        threshold = max(MIN_FAILURES, settings.concurrency)
+        self._outage = Outage(name=name, threshold=threshold, max_s=settings.max_outage_s)
+        self._limited = Limited(
+            provider,
+            concurrency=settings.concurrency,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+            outage=self._outage,
+            max_rest_s=settings.max_wait_s,
+            on_width=on_width,
+        )
+        self._settings = settings
+        hedge = settings.hedge
+        asked: Provider = self._limited if hedge is None else Hedged(self._limited, after=percentile_of(hedge.after))
+        self._retried = Retried(
+            asked,
+            attempts=settings.attempts,
+            max_wait_s=settings.max_wait_s,
+            outage=self._outage,
+            on_retry=on_retry,
+        )
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the model's completion of `prompt`, asked again as often as the settings say.
+
+        Raises:
+            ProviderError: there is none; the run can go on later unless it is fatal.
+        """
+        return await self._retried.complete(prompt)
+
+    def drain(self) -> None:
+        """Send nothing more; calls already made still come in."""
+        self._limited.drain()
+        self._outage.release()
+
+    def least_s(self) -> dict[str, float]:
+        """Return what each limit has cost: the least seconds in which this sitting's calls could be made under it."""
+        load, settings = self._limited.load, self._settings
+        found = {"calls in flight": load.busy_s / settings.concurrency}
+        if settings.requests_per_minute is not None:
+            found["requests a minute"] = 60 * max(0, load.n_sent - 1) / settings.requests_per_minute
+        if settings.tokens_per_minute is not None:  # the first minute's tokens need not be waited for
+            found["tokens a minute"] = 60 * max(0.0, load.tokens / settings.tokens_per_minute - 1)
+        return found
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._retried.aclose()
 
 
 class Accounts:
@@ -189,13 +272,18 @@ class Accounts:
         *,
         environ: Mapping[str, str],
         on_retry: OnRetry | None = None,
+        on_width: Callable[[str, int, int], None] | None = None,
     ) -> None:
-        """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
+        """`overrides` are a scenario's `providers`; `environ` is the process's environment.
+
+        `on_width` is told an account's name, how many calls may be under way there now, and how many at most.
+        """
+        self._on_width = on_width
         self._budget: Budget | None = None
         self._overrides = overrides
         self._environ = environ
         self._on_retry = on_retry
-        self._open: dict[tuple[str, str | None], Retried] = {}
+        self._open: dict[tuple[str, str | None], Account] = {}
 
     def settings(self, model: str) -> ProviderSettings:
         """Return the settings of the model's account.
@@ -262,9 +350,22 @@ class Accounts:
                 environ=self._environ,
                 model=own,
                 on_retry=self._on_retry,
+                on_width=None if self._on_width is None else partial(self._tell_width, name, settings.concurrency),
                 within=lambda adapter: self._budgeted(adapter, name),
             )
         return self._open[name, own]
+
+    def _tell_width(self, name: str, most: int, width: int) -> None:
+        if self._on_width is not None:
+            self._on_width(name, width, most)
+
+    def least_s(self) -> dict[str, float]:
+        """Return what each limit of each account has cost: the least seconds for this sitting's calls under it."""
+        return {
+            f"{what} of {name}" + (f"/{model}" if model else ""): seconds
+            for (name, model), account in self._open.items()
+            for what, seconds in account.least_s().items()
+        }
 
     def spend_from(self, budget: Budget) -> None:
         """Let every account that is opened from now on keep to the budget."""

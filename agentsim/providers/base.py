@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Completion", "FinishReason", "Message", "Prompt", "Provider", "Sampling", "Usage", "n_bytes"]
+__all__ = ["Completion", "FinishReason", "Hedge", "Message", "Prompt", "Provider", "Sampling", "Usage", "n_bytes"]
 
 FinishReason = Literal["stop", "length", "filtered", "refused", "other"]
 """Why the model stopped: of its own accord, at max_tokens, by a content filter, by refusing, or something else."""
@@ -74,6 +74,15 @@ def _scalar_values(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
+class Hedge(Value):
+    """A second copy of the call was sent because the first was slow; both may be billed."""
+
+    after_s: float
+    """Seconds the first copy had been under way."""
+    winner: Literal["first", "second"]
+    """The copy whose answer this is; the other was cancelled."""
+
+
 class Completion(Value):
     """What came back for one prompt."""
 
@@ -89,6 +98,8 @@ class Completion(Value):
     """Seconds from sending the request to having the whole answer, without waiting for a limit."""
     request_id: str | None = None
     """The server's id of the call, to ask its owner about."""
+    hedge: Hedge | None = Field(default=None, exclude_if=lambda hedge: hedge is None)
+    """That a second copy was sent, if so."""
 
 
 class Provider(Protocol):

@@ -8,14 +8,14 @@ from typing import Final
 
 from agentsim.providers.base import Completion, Prompt, n_bytes
 
-__all__ = ["TokenPace"]
+__all__ = ["Spent", "TokenPace"]
 
 WINDOW_S: Final = 60.0
 BYTES_A_TOKEN: Final = 3.0
 """Of a prompt, before any answer has told better; few tokenizers make more of English."""
 
 
-class _Spent:
+class Spent:
     """What one call takes of the minute it was sent in."""
 
     def __init__(self, begun: float, tokens: float) -> None:
@@ -32,11 +32,11 @@ class TokenPace:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._window: deque[_Spent] = deque()
+        self._window: deque[Spent] = deque()
         self._bytes = self._tokens_in = 0.0
         self._n_out = self._tokens_out = 0.0
 
-    async def acquire(self, prompt: Prompt) -> _Spent:
+    async def acquire(self, prompt: Prompt) -> Spent:
         """Wait until the call's estimated tokens fit into the minute, and set them aside."""
         clock = asyncio.get_running_loop().time
         estimate = min(self._estimate(prompt), self._limit)  # a call beyond the limit is sent alone
@@ -45,12 +45,12 @@ class TokenPace:
             while self._window and self._window[0].begun <= now - WINDOW_S:
                 self._window.popleft()
             if sum(spent.tokens for spent in self._window) + estimate <= self._limit:
-                spent = _Spent(now, estimate)
+                spent = Spent(now, estimate)
                 self._window.append(spent)
                 return spent
             await asyncio.sleep(self._window[0].begun + WINDOW_S - now)
 
-    def correct(self, spent: _Spent, prompt: Prompt, completion: Completion | None) -> None:
+    def correct(self, spent: Spent, prompt: Prompt, completion: Completion | None) -> None:
         """Replace the estimate by what the server counted; a call without an answer is taken to have cost nothing."""
         if completion is None:
             spent.tokens = 0.0

@@ -9,18 +9,22 @@ import asyncio
 import math
 import random
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final
 
 import stamina
 from asyncio_throttle.throttler import Throttler
 from stamina.instrumentation import set_on_retry_hooks
 
-from agentsim.errors import NotSent, TransientError
+from agentsim.errors import NotSent, RateLimited, TransientError
 from agentsim.providers.base import Completion, Prompt, Provider
+from agentsim.providers.learned_pace import LearnedPace
 from agentsim.providers.outage import PROBE_S, HeldBack, Outage
-from agentsim.providers.token_pace import TokenPace
+from agentsim.providers.places import OnWidth, Places
+from agentsim.providers.token_pace import Spent, TokenPace
 
-__all__ = ["Limited", "OnRetry", "Retried"]
+__all__ = ["WANTED", "Limited", "Load", "OnRetry", "Retried"]
 
 OnRetry = Callable[[str, float], None]
 """Called before each repeated call with what happened and the seconds until it is asked again."""
@@ -30,12 +34,27 @@ JITTER: Final = 0.25
 """Waits asked for by a server are lengthened by up to this fraction, and by up to as many seconds."""
 POLL_S: Final = 0.005
 
+WANTED: ContextVar[Callable[[], bool]] = ContextVar("WANTED", default=lambda: True)
+"""Says whether the caller still wants an answer that has not been asked for yet."""
+
+
+@dataclass
+class Load:
+    """What an account has taken in one sitting, from which the least time for it follows."""
+
+    n_sent: int = 0
+    busy_s: float = 0.0
+    """Seconds from sending to answer or failure, over all calls."""
+    tokens: int = 0
+    """Of prompts and answers, as far as the servers said."""
+
 
 class Limited:
     """Keeps one account's limits: calls in flight, requests and tokens a minute; all societies that use it share them.
 
-    Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute; of tokens see
-    `TokenPace`. Who came first goes first. A cancelled call gives its place back.
+    Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute; where nobody
+    stated them, see `LearnedPace`; of tokens see `TokenPace`. `concurrency` is the most calls in flight: refused ones
+    make it fewer for a time, see `places`. Who came first goes first. A cancelled call gives its place back.
     """
 
     def __init__(
@@ -46,14 +65,20 @@ class Limited:
         requests_per_minute: int | None,
         tokens_per_minute: int | None = None,
         outage: Outage | None = None,
+        max_rest_s: float = 60.0,
+        on_width: OnWidth | None = None,
     ) -> None:
+        """`max_rest_s` bounds how long a place rests after a refusal; `on_width` is told of every change of places."""
         if any(limit is not None and limit < 1 for limit in (concurrency, requests_per_minute, tokens_per_minute)):
             raise ValueError("concurrency, requests_per_minute and tokens_per_minute must be at least 1")
+        self.load = Load()
         self._tokens = None if tokens_per_minute is None else TokenPace(tokens_per_minute)
         self._provider = provider
         self._outage = outage
+        self._max_rest_s = max_rest_s
         self._is_draining = False
-        self._places = asyncio.Semaphore(concurrency)
+        self._places = Places(concurrency, on_width=on_width)
+        self._pace = LearnedPace() if requests_per_minute is None else None
         self._turn = asyncio.Lock()  # each waiter of the throttles polls, so only one waits at them
         self._throttles: tuple[Throttler, ...] = ()
         if requests_per_minute is not None:
@@ -61,36 +86,67 @@ class Limited:
             beat = Throttler(per_beat, period=60 * per_beat / requests_per_minute, retry_interval=POLL_S)
             self._throttles = (beat, Throttler(requests_per_minute, period=60, retry_interval=POLL_S))
 
-    async def complete(self, prompt: Prompt) -> Completion:
-        """Return the provider's completion once the limits allow the request.
+    async def complete(self, prompt: Prompt, *, on_sent: Callable[[], None] | None = None) -> Completion:
+        """Return the provider's completion once the limits allow the request; `on_sent` is called when they do.
 
         Raises:
-            NotSent: `drain` was called before they did.
+            NotSent: `drain` was called before they did, or nobody wants the answer any more.
         """
-        async with self._places:
+        await self._places.take()
+        rest_s = 0.0
+        try:
             spent = None
-            if self._throttles or self._tokens is not None:
+            if self._throttles or self._tokens is not None or self._pace is not None:
                 async with self._turn:
+                    if self._pace is not None:
+                        await self._pace.turn()
                     for throttle in self._throttles:
                         await throttle.acquire()  # type: ignore[no-untyped-call]
                     if self._tokens is not None:
                         spent = await self._tokens.acquire(prompt)
-            if self._is_draining:
-                raise NotSent("the study is stopping; the question was not asked")
+            if self._is_draining or not WANTED.get()():
+                raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:
                 self._outage.check()
-            if self._tokens is None or spent is None:
-                return await self._provider.complete(prompt)
-            completion = None
-            try:
-                completion = await self._provider.complete(prompt)
-            finally:
+            if on_sent is not None:
+                on_sent()
+            rest_s, outcome = await self._send(prompt, spent)
+        finally:
+            self._places.leave(rest_s=rest_s)
+        if isinstance(outcome, RateLimited):
+            raise outcome
+        return outcome
+
+    async def _send(self, prompt: Prompt, spent: Spent | None) -> tuple[float, Completion | RateLimited]:
+        """Return what came, or the refusal, and for how many seconds the place has to rest."""
+        clock = asyncio.get_running_loop().time
+        began, window, in_use = clock(), self._places.width.window, self._places.n_in_use
+        self.load.n_sent += 1
+        sent = None if self._pace is None else self._pace.sent()
+        completion = None
+        try:
+            completion = await self._provider.complete(prompt)
+        except RateLimited as error:
+            rest_s = FIRST_WAIT_S if error.retry_after_s is None else min(error.retry_after_s, self._max_rest_s)
+            if self._pace is not None and sent is not None:
+                self._pace.refused(sent, rest_s=rest_s)
+            seconds = clock() - began + rest_s
+            self._places.width.count(window, in_use=in_use, seconds=seconds, is_refused=True)
+            return rest_s, error
+        finally:
+            self.load.busy_s += clock() - began
+            if self._tokens is not None and spent is not None:
                 self._tokens.correct(spent, prompt, completion)
-            return completion
+        self._places.width.count(window, in_use=in_use, seconds=clock() - began, is_refused=False)
+        self.load.tokens += (completion.usage.input_tokens or 0) + (completion.usage.output_tokens or 0)
+        return 0.0, completion
 
     def drain(self) -> None:
         """Send nothing more: calls that still wait for the limits end in `NotSent`."""
         self._is_draining = True
+        self._places.close()
+        if self._pace is not None:
+            self._pace.release()
 
     async def aclose(self) -> None:
         """Close the provider."""
@@ -159,13 +215,6 @@ class Retried:
         except TransientError as error:
             raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
         raise AssertionError("unreachable")
-
-    def drain(self) -> None:
-        """Send nothing more, where the layer below can hold calls back."""
-        if isinstance(self._provider, Limited):
-            self._provider.drain()
-        if self._outage is not None:
-            self._outage.release()
 
     async def aclose(self) -> None:
         """Close the provider."""

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
-from typing import Any, TypeVar
 
 import pytest
 
 from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
+from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.outage import PROBE_S, Outage
-from agentsim.providers.wrappers import Limited, Retried
+from agentsim.testing.virtual import virtually
 from tests.providers.test_wrappers import COMPLETION, PROMPT
 
-T = TypeVar("T")
 CALL_S = 1.0
-
-
-class Jumping(selectors.DefaultSelector):
-    """Lets no time pass but that which someone waits for."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time is that of its selector."""
-
-    def __init__(self) -> None:
-        self.jumping = Jumping()
-        super().__init__(self.jumping)
-
-    def time(self) -> float:
-        return self.jumping.now
-
-
-def virtually(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
 
 
 class Server:
@@ -66,17 +38,18 @@ class Server:
     async def aclose(self) -> None: ...
 
 
-def account(server: Server, *, concurrency: int = 32, max_s: float = 900, attempts: int = 10) -> Retried:
-    outage = Outage(name="server", threshold=concurrency, max_s=max_s)
-    limited = Limited(server, concurrency=concurrency, requests_per_minute=None, outage=outage)
-    return Retried(limited, attempts=attempts, max_wait_s=60, outage=outage)
+def account(server: Server, *, concurrency: int = 32, max_s: float = 900, attempts: int = 10) -> Account:
+    settings = ProviderSettings(
+        base_url="http://127.0.0.1:9", concurrency=concurrency, max_outage_s=max_s, attempts=attempts
+    )
+    return Account("server", settings, server)
 
 
 def down(begin: float, end: float) -> Callable[[float], TransientError | None]:
     return lambda now: Unavailable("503", may_be_billed=False) if begin <= now < end else None
 
 
-async def ask(provider: Retried, n: int) -> list[Completion | BaseException]:
+async def ask(provider: Account, n: int) -> list[Completion | BaseException]:
     return await asyncio.gather(*(provider.complete(PROMPT) for _ in range(n)), return_exceptions=True)
 
 

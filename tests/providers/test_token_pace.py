@@ -10,7 +10,7 @@ import pytest
 from agentsim.errors import RateLimited
 from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
 from agentsim.providers.wrappers import Limited
-from tests.providers.test_outage import virtually
+from agentsim.testing.virtual import virtually
 
 
 class Counter:

@@ -105,11 +105,12 @@ async def test_no_more_calls_than_the_concurrency_are_in_flight() -> None:
 
 async def test_a_draining_account_sends_nothing_more_and_lets_what_is_sent_come_in() -> None:
     gated = Gated()
-    retried = Retried(Limited(gated, concurrency=2, requests_per_minute=None), attempts=3, max_wait_s=1)
+    limited = Limited(gated, concurrency=2, requests_per_minute=None)
+    retried = Retried(limited, attempts=3, max_wait_s=1)
     calls = [asyncio.create_task(retried.complete(PROMPT)) for _ in range(5)]
     while gated.n_in_flight < 2:  # noqa: ASYNC110  # one turn of the loop, not a wait
         await asyncio.sleep(0)
-    retried.drain()
+    limited.drain()
     gated.gate.set()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert outcomes[:2] == [COMPLETION] * 2 and [type(outcome) for outcome in outcomes[2:]] == [NotSent] * 3
