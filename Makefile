@@ -5,7 +5,7 @@ MODEL    ?=
 VENV     := .venv
 BIN      := $(VENV)/bin
 
-.PHONY: run test check clean
+.PHONY: run test check bench clean
 
 run: $(VENV)/.run
 	$(BIN)/agentsim run $(SCENARIO) --pull $(if $(MODEL),--model $(MODEL))
@@ -19,6 +19,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+bench: $(VENV)/.dev
+	for each in schedule orchestrator in_flight load report; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 clean:
 	rm -rf $(VENV)

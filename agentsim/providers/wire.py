@@ -41,6 +41,8 @@ RESERVED_EXTRA: Final = frozenset({"messages", "model", "n", "stream", "system"}
 
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
+MAX_CONNECTIONS: Final = 100_000
+"""The account says how many calls may be under way; `None` would be aiohttp's own 100, and calls beyond would age."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ def client_options(*, base_url: str, timeout_s: float, max_response_bytes: int) 
 
     return {
         "timeout": httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
-        "limits": httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=5.0),
+        "limits": httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=None, keepalive_expiry=5.0),
         "follow_redirects": False,
         "trust_env": not _is_loopback(base_url),
         "headers": {"Accept-Encoding": "identity"},

@@ -13,7 +13,8 @@ from agentsim.testing.weather import Weather, lognormal
 
 def main(
     port: Annotated[int, typer.Option(help="0: any free port of 127.0.0.1.")] = 0,
-    latency: Annotated[float, typer.Option(help="Median seconds of an answer; the slowest 1 % take 8 times that.")] = 0,
+    latency: Annotated[float, typer.Option(help="Median seconds of an answer.", min=0)] = 0,
+    tail: Annotated[float, typer.Option(help="The slowest 1 % take so many times the median.", min=1)] = 8,
     stalled: Annotated[float, typer.Option(help="Share of answers that take a minute.", min=0, max=1)] = 0,
     refused: Annotated[float, typer.Option(help="Share refused with 429 at random.", min=0, max=1)] = 0,
     failed: Annotated[float, typer.Option(help="Share that meet a 5xx.", min=0, max=1)] = 0,
@@ -35,7 +36,7 @@ def main(
     )
 
     async def serve() -> None:
-        delay = lognormal(latency, seed=seed, stalled=stalled)
+        delay = lognormal(latency, seed=seed, tail=tail, stalled=stalled)
         async with FaultServer(weather, latency=delay, port=port) as server:
             typer.echo(
                 f"in a scenario:  providers: {{fake: {{base_url: {server.openai_url}}}}}, players: {{model: fake/any}}"

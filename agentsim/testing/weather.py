@@ -15,8 +15,8 @@ from agentsim.testing.faultserver import Answer, Behaviour, Hang, Raw, Request, 
 
 __all__ = ["Weather", "lognormal", "plausible"]
 
-SIGMA: Final = math.log(8) / 2.326
-"""Of a lognormal whose 99th percentile is eight times its median."""
+Z_99: Final = 2.326
+"""The 99th percentile of a standard normal."""
 
 
 def plausible(prompt: str) -> str:
@@ -27,14 +27,17 @@ def plausible(prompt: str) -> str:
     return f"I weigh what it gave before.\nAnswer: {'give ' if 'punish NUMBER' in prompt else ''}{share}%"
 
 
-def lognormal(median_s: float, *, seed: int = 0, stalled: float = 0.0, stall_s: float = 60.0) -> Callable[[], float]:
-    """Return a source of latencies (seconds): lognormal, the slowest 1 % at 8 x the median; a share is stalled."""
+def lognormal(
+    median_s: float, *, seed: int = 0, tail: float = 8.0, stalled: float = 0.0, stall_s: float = 60.0
+) -> Callable[[], float]:
+    """Return a source of latencies (seconds): lognormal, the slowest 1 % at `tail` x the median; a share is stalled."""
     draw = Random(seed)
+    sigma = math.log(tail) / Z_99
 
     def latency() -> float:
         if draw.random() < stalled:
             return stall_s
-        return median_s * math.exp(SIGMA * draw.gauss(0, 1))
+        return median_s * math.exp(sigma * draw.gauss(0, 1))
 
     return latency
 

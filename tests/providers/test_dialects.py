@@ -556,3 +556,16 @@ async def test_a_function_can_script_the_server(dialect: str, prompt: Prompt) ->
     completion = await complete(dialect, script, prompt)
     assert completion.text == "4"
     assert completion.latency_s <= time.monotonic() - started
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_the_client_itself_holds_no_call_back(dialect: str) -> None:
+    n = 120  # aiohttp's own limit is 100
+    prompt = Prompt(model="m", messages=(Message(role="user", content="How much?"),), sampling=Sampling())
+    async with adapter_and_server(dialect, lambda request: Hang()) as (adapter, server):
+        calls = [asyncio.create_task(adapter.complete(prompt)) for _ in range(n)]
+        async with asyncio.timeout(10):
+            await server.received(n)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
