@@ -149,9 +149,12 @@ class RunLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / LOG_NAME
-        self._lock = _lock(folder / LOCK_NAME)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(folder / LOCK_NAME)
+        except OSError as error:
+            raise self._failed("opened", error) from error
         try:
             content = read_log(folder)
             self.records = content.records
@@ -162,6 +165,9 @@ class RunLog:
             os.ftruncate(self._file, content.n_bytes)
             os.lseek(self._file, 0, os.SEEK_END)
             _sync_folder(folder)
+        except OSError as error:
+            os.close(self._lock)
+            raise self._failed("opened", error) from error
         except BaseException:
             os.close(self._lock)
             raise
@@ -179,13 +185,24 @@ class RunLog:
             if sync:
                 os.fdatasync(self._file)
         except OSError as error:
-            raise LogError(f"{self.path}: cannot be written ({error.strerror}); mend that and run again") from error
+            raise self._failed("written", error) from error
 
     def close(self) -> None:
-        """Sync, close and unlock."""
-        os.fdatasync(self._file)
-        os.close(self._file)
-        os.close(self._lock)
+        """Sync, close and unlock.
+
+        Raises:
+            LogError: the disk is failing; it is closed and unlocked all the same.
+        """
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise self._failed("written", error) from error
+        finally:
+            os.close(self._file)
+            os.close(self._lock)
+
+    def _failed(self, what: str, error: OSError) -> LogError:
+        return LogError(f"{self.path}: cannot be {what} ({error.strerror}); mend that and run again")
 
     def __enter__(self) -> Self:
         return self
@@ -230,12 +247,16 @@ def _lock(path: Path) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         owner = os.read(file, 200).decode(errors="replace").strip() or "another process"
         os.close(file)
         raise LogLocked(f"{path.parent}: is being written by {owner}; wait for it or stop it") from error
-    os.ftruncate(file, 0)
-    os.write(file, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+    try:
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+    except OSError:
+        os.close(file)
+        raise
     return file
 
 
