@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
@@ -569,3 +570,64 @@ async def test_the_client_itself_holds_no_call_back(dialect: str) -> None:
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+def mutated(body: bytes, draw: Random) -> bytes:
+    """Change a sound body somewhere: bytes, or a value in its JSON."""
+    if draw.random() < 0.5:
+        tree = json.loads(body)
+        place: Any = tree
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            key = draw.choice(keys)
+            if not isinstance(place[key], dict | list) or not place[key] or draw.random() < 0.3:
+                break
+            place = place[key]
+        values: list[Any] = [
+            None,
+            True,
+            -1,
+            1e308,
+            float("nan"),
+            "",
+            "x" * 1000,
+            [],
+            {},
+            [[]],
+            {"text": None},
+            "\ud800",
+            10**400,
+        ]
+        place[key] = draw.choice(values)
+        return json.dumps(tree).encode()
+    data = bytearray(body)
+    for _ in range(draw.randrange(1, 6)):
+        at = draw.randrange(len(data))
+        change = draw.randrange(3)
+        if change == 0:
+            data[at] = draw.randrange(256)
+        elif change == 1:
+            del data[at : at + draw.randrange(1, 20)]
+        else:
+            data[at:at] = draw.randbytes(draw.randrange(1, 8))
+        if not data:
+            break
+    return bytes(data)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_mutated_body_is_an_answer_or_a_failure_with_a_name(dialect: str) -> None:
+    draw = Random(7)
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "input_tokens": 5, "output_tokens": 1}
+    body = (openai_body if dialect == "openai" else anthropic_body)(usage=usage)
+    prompt = Prompt(model="m", messages=(Message(role="user", content="How much?"),), sampling=Sampling())
+    n_answers = 0
+    async with adapter_and_server(dialect, lambda request: Raw(mutated(body, draw))) as (adapter, _):
+        for _ in range(5000):
+            try:
+                completion = await adapter.complete(prompt)
+            except ProviderError:
+                continue
+            completion.model_dump_json()
+            n_answers += 1
+    assert 500 < n_answers < 4500
