@@ -86,10 +86,10 @@ class LearnedPace:
         now = asyncio.get_running_loop().time()
         sent.is_refused = True
         self._n_refused += 1
-        n_taken = sum(not each.is_refused for each in self._taken if each.at > now - 60)
         is_trial = self._good is not None and self.limit != self._good
         if rest_s > LONG_REST_S and len(self._last) == IN_A_ROW and all(each.is_refused for each in self._last):
             self._rest_until = max(self._rest_until, now + rest_s)
+            n_taken = sum(not each.is_refused for each in self._taken if each.at > now - 60)
             if self.limit is None or n_taken < self.limit:
                 self._n_minutes = 1
                 self._keep(SHARE * n_taken, now)

@@ -96,14 +96,13 @@ class Limited:
         rest_s = 0.0
         try:
             spent = None
-            if self._throttles or self._tokens is not None or self._pace is not None:
-                async with self._turn:
-                    if self._pace is not None:
-                        await self._pace.turn()
-                    for throttle in self._throttles:
-                        await throttle.acquire()  # type: ignore[no-untyped-call]
-                    if self._tokens is not None:
-                        spent = await self._tokens.acquire(prompt)
+            async with self._turn:
+                if self._pace is not None:
+                    await self._pace.turn()
+                for throttle in self._throttles:
+                    await throttle.acquire()  # type: ignore[no-untyped-call]
+                if self._tokens is not None:
+                    spent = await self._tokens.acquire(prompt)
             if self._is_draining or not WANTED.get()():
                 raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:
