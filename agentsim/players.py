@@ -56,6 +56,12 @@ class Course:
         """Whether the society's history is complete."""
         return self._society.is_finished
 
+    def n_after(self, question: Question) -> int:
+        """Return how many questions, one after the other, must still follow this one to the society's end."""
+        view, rounds = question.request.view, self._condition.game.rounds
+        left = rounds if isinstance(view, StrategyView) else rounds - view.round
+        return (self._condition.generations - view.generation) * (rounds + 1) + left
+
     def start(self) -> Turn:
         """Return what can be asked first, and what scripted players do unasked."""
         return self._advance([], self._society.start())

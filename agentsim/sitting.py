@@ -16,6 +16,7 @@ from agentsim.history import catch_up
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
+from agentsim.providers.places import N_AFTER
 from agentsim.providers.prices import Price
 from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted
@@ -231,6 +232,7 @@ class Sitting:
 
         async def ask(question: Question) -> None:
             WANTED.set(lambda: failure is None)  # what waits for the limits when the run fails is not paid for
+            N_AFTER.set(self._course.n_after(question))
             try:
                 await arrived.put((question, await provider.complete(question.prompt)))
             except AgentsimError as error:

@@ -32,6 +32,7 @@ class Outage:
         self._threshold = threshold
         self._max_s = max_s
         self._in_a_row = 0
+        self._row_began = 0.0
         self._since: float | None = None
         self._next_probe = 0.0
         self._last = ""
@@ -80,17 +81,25 @@ class Outage:
 
     def failed(self, error: TransientError) -> bool:
         """Count a failure; return whether an outage has begun with it."""
+        now = asyncio.get_running_loop().time()
+        if self._in_a_row == 0:
+            self._row_began = now
         self._in_a_row += 1
         self._last = str(error)
         if self._since is not None or self._in_a_row < self._threshold:
             return False
-        self._since = asyncio.get_running_loop().time()
+        self._since = now
         self._next_probe = self._since + PROBE_S
         self._over.clear()
         return True
 
-    def answered(self) -> None:
-        """The account answers: no outage, or none any more."""
+    def answered(self, *, sent: float) -> None:
+        """A call was answered that was sent at that time: no outage, or none any more.
+
+        What was sent before the first of the failures in a row says nothing about them.
+        """
+        if self._in_a_row and sent < self._row_began:
+            return
         self._in_a_row = 0
         self._since = None
         self._over.set()

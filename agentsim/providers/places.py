@@ -7,14 +7,22 @@ Refusals that come whatever is done are no reason to be slow: where fewer places
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
+import itertools
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
 from agentsim.errors import NotSent
 
-__all__ = ["OnWidth", "Places", "Width"]
+__all__ = ["N_AFTER", "OnWidth", "Places", "Width"]
+
+N_AFTER: ContextVar[int] = ContextVar("N_AFTER", default=0)
+"""How many calls, one after the other, must still follow the caller's own: who has more before it goes first.
+
+So no society is left alone at a study's end with a chain of calls that nothing can shorten.
+"""
 
 OnWidth = Callable[[int], None]
 """Called with the number of places whenever it has changed."""
@@ -159,7 +167,9 @@ class Width:
 
 
 class Places:
-    """Hands out places, first come first served; a cancelled call gives its place back.
+    """Hands out places: the longest chain of calls first (`N_AFTER`), then who came first.
+
+    A cancelled call gives its place back.
 
     A place whose call was refused rests for as long as the server wished, so that a queue is not burnt up in refusals.
     """
@@ -168,7 +178,9 @@ class Places:
         self.width = Width(most, on_change=on_width)
         self.n_in_use = 0
         """Places taken or resting."""
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        """A heap of who waits: calls that must follow theirs (negative), when they came, and how they are told."""
+        self._arrivals = itertools.count()
         self._is_closed = False
 
     async def take(self) -> None:
@@ -183,7 +195,7 @@ class Places:
             self.n_in_use += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        heapq.heappush(self._waiting, (-N_AFTER.get(), next(self._arrivals), turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -201,8 +213,8 @@ class Places:
     def close(self) -> None:
         """Send everyone away who waits, or will."""
         self._is_closed = True
-        while self._waiting:
-            turn = self._waiting.popleft()
+        waiting, self._waiting = self._waiting, []
+        for _, _, turn in waiting:
             if not turn.done():
                 turn.set_exception(_not_sent())
 
@@ -217,7 +229,7 @@ class Places:
 
     def _wake(self) -> None:
         while self._waiting and self._is_free:
-            turn = self._waiting.popleft()
+            _, _, turn = heapq.heappop(self._waiting)
             if not turn.done():
                 self.n_in_use += 1
                 turn.set_result(None)

@@ -54,7 +54,7 @@ class Limited:
 
     Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute; where nobody
     stated them, see `LearnedPace`; of tokens see `TokenPace`. `concurrency` is the most calls in flight: refused ones
-    make it fewer for a time, see `places`. Who came first goes first. A cancelled call gives its place back.
+    make it fewer for a time, see `places`, which also says who goes first. A cancelled call gives its place back.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Limited:
         self._is_draining = False
         self._places = Places(concurrency, on_width=on_width)
         self._pace = LearnedPace() if requests_per_minute is None else None
-        self._turn = asyncio.Lock()  # each waiter of the throttles polls, so only one waits at them
+        self._turn = Places(1)  # each waiter of the throttles polls, so only one waits at them
         self._throttles: tuple[Throttler, ...] = ()
         if requests_per_minute is not None:
             per_beat = math.ceil(requests_per_minute / 60)
@@ -96,13 +96,16 @@ class Limited:
         rest_s = 0.0
         try:
             spent = None
-            async with self._turn:
+            await self._turn.take()
+            try:
                 if self._pace is not None:
                     await self._pace.turn()
                 for throttle in self._throttles:
                     await throttle.acquire()  # type: ignore[no-untyped-call]
                 if self._tokens is not None:
                     spent = await self._tokens.acquire(prompt)
+            finally:
+                self._turn.leave()
             if self._is_draining or not WANTED.get()():
                 raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:
@@ -136,6 +139,8 @@ class Limited:
             self.load.busy_s += clock() - began
             if self._tokens is not None and spent is not None:
                 self._tokens.correct(spent, prompt, completion)
+        if self._outage is not None:
+            self._outage.answered(sent=began)
         self._places.width.count(window, in_use=in_use, seconds=clock() - began, is_refused=False)
         self.load.tokens += (completion.usage.input_tokens or 0) + (completion.usage.output_tokens or 0)
         return 0.0, completion
@@ -144,6 +149,7 @@ class Limited:
         """Send nothing more: calls that still wait for the limits end in `NotSent`."""
         self._is_draining = True
         self._places.close()
+        self._turn.close()
         if self._pace is not None:
             self._pace.release()
 
@@ -207,10 +213,7 @@ class Retried:
                 with attempt:
                     if self._outage is not None:
                         await self._outage.turn()
-                    completion = await self._provider.complete(prompt)
-                    if self._outage is not None:
-                        self._outage.answered()
-                    return completion
+                    return await self._provider.complete(prompt)
         except TransientError as error:
             raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
         raise AssertionError("unreachable")

@@ -109,14 +109,40 @@ def test_a_study_that_stops_is_not_held_up_by_an_outage() -> None:
     assert virtually(main()) < 31
 
 
-def test_a_refusal_is_an_answer() -> None:
+def test_only_an_answer_to_a_call_that_was_sent_since_ends_a_row_of_failures() -> None:
     async def main() -> None:
         outage = Outage(name="server", threshold=2, max_s=1)
+        await asyncio.sleep(10)
         assert not outage.failed(Unavailable("lost"))
-        outage.answered()
+        outage.answered(sent=11)
         assert not outage.failed(Unavailable("lost")) and not outage.is_on
+        outage.answered(sent=9)
         assert outage.failed(Unavailable("lost")) and outage.is_on
-        outage.answered()
+        outage.answered(sent=9)
+        assert outage.is_on
+        outage.answered(sent=11)
         assert not outage.is_on
 
     virtually(main())
+
+
+def test_answers_to_calls_sent_before_an_outage_do_not_hide_it() -> None:
+    class Slow(Server):
+        async def complete(self, prompt: Prompt) -> Completion:
+            if asyncio.get_running_loop().time() < 10:
+                self.begun.append(0)
+                await asyncio.sleep(10 + 0.2 * len(self.begun))
+                return COMPLETION
+            return await super().complete(prompt)
+
+    server = Slow(down(10, 610))
+
+    async def main() -> None:
+        provider = account(server, concurrency=64)
+        early = asyncio.create_task(ask(provider, 60))
+        await asyncio.sleep(10)
+        assert await ask(provider, 20) == [COMPLETION] * 20
+        await early
+
+    virtually(main())
+    assert sum(10 <= begun < 610 for begun in server.begun) <= 64 + 120

@@ -11,7 +11,7 @@ import pytest
 from agentsim.errors import NotSent, RateLimited
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
-from agentsim.providers.places import Places, Width
+from agentsim.providers.places import N_AFTER, Places, Width
 from agentsim.testing.virtual import virtually
 from tests.providers.test_wrappers import COMPLETION, PROMPT
 
@@ -153,6 +153,30 @@ def test_a_place_that_was_refused_rests() -> None:
         return asyncio.get_running_loop().time()
 
     assert virtually(main()) == 7.0
+
+
+def test_the_longest_chain_of_calls_goes_first_then_who_came_first() -> None:
+    served: list[str] = []
+
+    async def call(places: Places, name: str, n_after: int) -> None:
+        N_AFTER.set(n_after)
+        await places.take()
+        served.append(name)
+        places.leave()
+
+    async def main() -> None:
+        places = Places(1)
+        await places.take()
+        calls = [
+            asyncio.create_task(call(places, name, n_after))
+            for name, n_after in (("a", 1), ("b", 7), ("c", 1), ("d", 7))
+        ]
+        await asyncio.sleep(0)
+        places.leave()
+        await asyncio.gather(*calls)
+
+    virtually(main())
+    assert served == ["b", "d", "a", "c"]
 
 
 def test_closing_sends_away_who_waits_even_for_a_resting_place() -> None:
