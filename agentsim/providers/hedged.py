@@ -53,7 +53,9 @@ class Hedged:
         """
         wait_s = self._wait_s(prompt.model)
         if wait_s is None:
-            return self._timed(prompt, await self._provider.complete(prompt))
+            completion = await self._provider.complete(prompt)
+            self._learn(prompt.model, completion.latency_s)
+            return completion
         sent = asyncio.Event()
         first = asyncio.ensure_future(self._provider.complete(prompt, on_sent=sent.set))
         sending = asyncio.ensure_future(sent.wait())
@@ -62,12 +64,16 @@ class Hedged:
             await asyncio.wait({first, sending}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({first}, timeout=wait_s)
             if first.done():
-                return self._timed(prompt, first.result())
+                self._learn(prompt.model, first.result().latency_s)
+                return first.result()
             copies.append(asyncio.ensure_future(self._provider.complete(prompt)))
             winner = await _first_answer(copies)
             completion = copies[winner].result()
+            # Of a first copy that lost it is only known that it took longer than this; were the second one's latency
+            # learned instead, the percentile would sink, and more and more calls would be asked twice.
+            self._learn(prompt.model, completion.latency_s + (wait_s if winner else 0.0))
             hedge = Hedge(after_s=wait_s, winner="second" if winner else "first")
-            return self._timed(prompt, completion).model_copy(update={"hedge": hedge})
+            return completion.model_copy(update={"hedge": hedge})
         finally:
             await _drop(sending, *copies)
 
@@ -81,9 +87,8 @@ class Hedged:
             return None
         return sorted(known)[min(len(known) - 1, int(self._after * len(known)))]
 
-    def _timed(self, prompt: Prompt, completion: Completion) -> Completion:
-        self._latencies.setdefault(prompt.model, deque(maxlen=WINDOW)).append(completion.latency_s)
-        return completion
+    def _learn(self, model: str, seconds: float) -> None:
+        self._latencies.setdefault(model, deque(maxlen=WINDOW)).append(seconds)
 
 
 async def _first_answer(copies: list[asyncio.Future[Completion]]) -> int:

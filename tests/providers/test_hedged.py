@@ -12,6 +12,7 @@ from agentsim.providers.accounts import Account, HedgeSettings, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.hedged import percentile_of
 from agentsim.testing.virtual import virtually
+from agentsim.testing.weather import lognormal
 from tests.providers.test_wrappers import PROMPT
 
 
@@ -67,6 +68,13 @@ def test_a_call_slower_than_the_percentile_is_asked_twice_and_the_first_answer_w
     assert seconds == pytest.approx(39 + 2)  # the slow one: a second until its copy is sent, one for the copy
     [hedged] = [answer.hedge for answer in answers if answer.hedge]
     assert hedged.winner == "second" and hedged.after_s == 1.0
+
+
+def test_of_all_calls_no_more_than_the_stated_share_is_asked_twice_however_long_it_goes_on() -> None:
+    latency = lognormal(1.5, seed=3)
+    server = Slow(lambda n: latency())
+    asked(server, 5000)
+    assert 1.04 <= server.n_calls / 5000 <= 1.06
 
 
 def test_off_unless_asked_for_and_silent_until_a_models_latencies_are_known() -> None:
