@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import platform
 import signal
@@ -16,13 +15,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from agentsim.errors import LogError, ScenarioError
+from agentsim.errors import LogError
 from agentsim.history import ReplayState, replay
 from agentsim.players import rehearse
 from agentsim.prompts import PromptSet, load_prompt_set
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
-from agentsim.providers.budget import LEDGER, Budget
+from agentsim.providers.ledger import Ledger
 from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
@@ -131,15 +130,17 @@ async def _play_study(
     if provider is None:
         for spec in specs:
             if isinstance(spec.condition.players, ModelPlayer):
-                accounts.check(spec.condition.players.model)
+                players = spec.condition.players
+                accounts.check(players.model)
                 if scenario.budget is not None:
-                    players = spec.condition.players
                     accounts.check_price(players.model, max_tokens=players.max_tokens)
     folder = _study_folder(Path(results), scenario.name, new=new)
     _write_study(folder, scenario, specs)
-    with _budget(scenario, folder) if provider is None else nullcontext() as budget:
-        if budget is not None:
-            accounts.spend_from(budget)
+    models = {spec.condition.players.model for spec in specs if isinstance(spec.condition.players, ModelPlayer)}
+    is_paid = provider is None and any(accounts.is_paid(model) for model in models)
+    with _ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
+        if ledger is not None:
+            accounts.book_in(ledger)
         return await _play_runs(
             specs, folder, prompts=prompts, accounts=accounts, provider=provider, watch=watch, stop=stop
         )
@@ -195,38 +196,32 @@ async def _play_runs(
 
 
 @contextmanager
-def _budget(scenario: Scenario, folder: Path) -> Iterator[Budget | None]:
-    """Open the study's ledger where it has a budget, or had one: what is spent without a cap counts under the next."""
-    if scenario.budget is None and not (folder / LEDGER).exists():
-        yield None
-        return
-    with Budget(folder, limit_usd=math.inf if scenario.budget is None else scenario.budget) as budget:
-        if budget.is_new and (usd := _spent_before(folder)):
-            budget.carry(usd)
-        yield budget
+def _ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
+    """Open the study's ledger; it begins with the calls of which the logs know."""
+    with Ledger(folder, limit_usd=limit_usd) as ledger:
+        if ledger.is_new:
+            n_calls, usd = _calls_before(folder)
+            if n_calls:
+                ledger.carry(usd, n_calls=n_calls)
+        yield ledger
 
 
-def _spent_before(folder: Path) -> float:
-    """Return what the replies in a study's logs have cost (US dollars).
+def _calls_before(folder: Path) -> tuple[int, float | None]:
+    """Return how many replies a study's logs hold, but of models on this machine, and what they have cost (US dollars).
 
-    Raises:
-        ScenarioError: that is not known, so that no budget can be kept.
+    The cost is `None` where that of any of them is not known.
     """
-    total = 0.0
+    costs: list[float | None] = []
     for path in sorted(folder.glob(f"*/{LOG_NAME}")):
         records = read_log(path.parent).records
         started = next((record for record in records if isinstance(record, RunStarted)), None)
-        known = started.account.get("price") if started else None
-        for record in records:
-            if isinstance(record, Reply):
-                usd = None if known is None else cost_usd(Price.model_validate(known), record.completion.usage)
-                if usd is None:
-                    raise ScenarioError(
-                        f"{path.parent}: what its replies cost is not known, so that no budget can be kept in this"
-                        " study; leave the budget away, or begin a new study with --new"
-                    )
-                total += usd
-    return total
+        if started is None or started.account.get("dialect") == "local":
+            continue
+        known = started.account.get("price")
+        price = None if known is None else Price.model_validate(known)
+        usages = [record.completion.usage for record in records if isinstance(record, Reply)]
+        costs += [None if price is None else cost_usd(price, usage) for usage in usages]
+    return len(costs), None if None in costs else sum(filter(None, costs))
 
 
 def _versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ from random import Random
 import pytest
 
 import agentsim
+from agentsim.providers.ledger import read_ledger
 from agentsim.runlog import Reply, read_log
 from agentsim.testing.faultserver import Answer, FaultServer, Request, Status
 from tests.test_runner import facts, said
@@ -106,7 +107,15 @@ async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninter
     assert n_kills >= 10
     assert facts(records) == facts(whole) and said(records) == said(whole)
     # Each kill may lose what was in flight, at most 4 calls, and nothing else is asked twice.
-    assert len(server.requests) - n_whole <= len(said(whole)) + 4 * n_kills
+    n_requests, n_replies = len(server.requests) - n_whole, len(said(whole))
+    assert n_requests <= n_replies + 4 * n_kills
+    # The ledger knows of every call that the server has billed, and of those whose answers were lost.
+    ledger = read_ledger(folder.parent)
+    assert ledger is not None and n_replies <= ledger.n_answered <= n_requests <= ledger.n_answered + len(ledger.open)
+    n_lost = ledger.n_answered + len(ledger.open) - n_replies
+    assert n_lost and f"{n_lost} calls may have been billed" in " ".join(cli("status", folder.parent).stdout.split())
+    whole_ledger = read_ledger(tmp_path / "whole" / "small")
+    assert whole_ledger is not None and (whole_ledger.n_answered, whole_ledger.open) == (n_whole, {})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

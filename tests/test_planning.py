@@ -6,7 +6,7 @@ from pathlib import Path
 
 import agentsim
 from agentsim.planning import Interval, plan
-from agentsim.providers.budget import most_usd
+from agentsim.providers.ledger import most_usd
 from agentsim.providers.prices import Price
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ def test_no_call_of_the_example_could_have_cost_more_than_would_have_been_reserv
                 usage = record.completion.usage
                 assert usage.input_tokens is not None and usage.output_tokens is not None
                 actual = (usage.input_tokens + usage.output_tokens) / 1e6
-                assert actual <= most_usd(price, record.prompt)
+                assert actual <= (most_usd(price, record.prompt) or 0)
 
 
 def test_intervals_add_multiply_and_take_the_larger() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,8 @@ from agentsim.analysis.columns import COLUMNS, Column
 from agentsim.analysis.logs import RunColumns, read_run
 from agentsim.analysis.studies import StudyFolder, find_studies
 from agentsim.analysis.summaries import condition_name, frames_of, shaped
-from agentsim.errors import AgentsimError
+from agentsim.errors import AgentsimError, LogError
+from agentsim.providers.ledger import read_ledger
 from agentsim.runlog import RunStarted
 
 __all__ = ["COLUMNS", "Column", "Study", "load"]
@@ -85,7 +86,9 @@ def load(*paths: str | Path, cache: bool = True) -> Study:
     return Study(
         folders={study.name: study.folder for study in studies},
         started=started,
-        notes=tuple(note for study in studies for note in study.notes),
+        notes=tuple(
+            note for study, part in zip(studies, parts, strict=True) for note in (*study.notes, *_unstored(study, part))
+        ),
         runs=_with_settings(frames.pop("runs"), started),
         **frames,
     )
@@ -147,6 +150,28 @@ def _tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.
 
 def _unreadable(run: str, problem: str) -> dict[str, Any]:
     return {"run": run, "condition": condition_name(run), "status": "unreadable", "problem": problem}
+
+
+def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
+    """Say of how many paid calls no log holds an answer, as the study's ledger knows."""
+    try:
+        ledger = read_ledger(study.folder)
+    except LogError as error:
+        yield f"{error}; calls that may have been billed without an answer are not known"
+        return
+    if ledger is None or (part.frames["runs"]["status"] == "unreadable").any():
+        return
+    paid = {run for run, started in part.started.items() if started.account.get("dialect", "local") != "local"}
+    runs = part.frames["runs"]
+    own = runs[runs["run"].isin(paid)]
+    n_lost = ledger.n_answered + len(ledger.open) - int(own["n_replies"].sum())
+    if n_lost > 0:
+        usd = max(0.0, ledger.spent_usd - float(own["cost_usd"].sum()))
+        worth = "of unknown price" if ledger.n_unknown else f"US$ {usd:,.4f} at most"
+        yield (
+            f"{study.folder}: {n_lost:,} calls may have been billed whose answers are in no log ({worth}): under way"
+            " now, or cut off by a kill, a deadline or a hedge"
+        )
 
 
 def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -309,7 +309,8 @@ def status_table(study: Study) -> Table:
         plain(f"Status of {study.name}").plain,
         caption=f"US$ {spent:,.2f} for the replies in the logs"
         + (f", and what {unpriced} runs of unknown price cost" if unpriced else "")
-        + "; invalid: decisions that could not be read",
+        + "; invalid: decisions that could not be read"
+        + "".join(f"; {plain(note, max_chars=MAX_TEXT * 2).plain}" for note in study.notes),
     )
     for name in ("run", "status", "gen", "calls", "again", "invalid", "US$"):
         _add(table, name)

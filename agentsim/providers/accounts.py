@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Completion, Prompt, Provider, Sampling
-from agentsim.providers.budget import Budget, Budgeted
 from agentsim.providers.hedged import Hedged, percentile_of
+from agentsim.providers.ledger import Booked, Ledger
 from agentsim.providers.outage import Outage
 from agentsim.providers.places import OnWidth
 from agentsim.providers.prices import Price, StatedPrice, known_price
@@ -279,7 +279,7 @@ class Accounts:
         `on_width` is told an account's name, how many calls may be under way there now, and how many at most.
         """
         self._on_width = on_width
-        self._budget: Budget | None = None
+        self._ledger: Ledger | None = None
         self._overrides = overrides
         self._environ = environ
         self._on_retry = on_retry
@@ -351,7 +351,7 @@ class Accounts:
                 model=own,
                 on_retry=self._on_retry,
                 on_width=None if self._on_width is None else partial(self._tell_width, name, settings.concurrency),
-                within=lambda adapter: self._budgeted(adapter, name),
+                within=partial(self._booked, name, settings),
             )
         return self._open[name, own]
 
@@ -367,21 +367,18 @@ class Accounts:
             for what, seconds in account.least_s().items()
         }
 
-    def spend_from(self, budget: Budget) -> None:
-        """Let every account that is opened from now on keep to the budget."""
-        self._budget = budget
+    def is_paid(self, model: str) -> bool:
+        """Whether calls of the model may be billed: all but those that run on this machine."""
+        return self.settings(model).dialect != "local"
 
-    def _budgeted(self, adapter: Provider, account: str) -> Provider:
-        if self._budget is None:
+    def book_in(self, ledger: Ledger) -> None:
+        """Let every call of accounts that are opened from now on be written down, and keep to the ledger's limit."""
+        self._ledger = ledger
+
+    def _booked(self, name: str, settings: ProviderSettings, adapter: Provider) -> Provider:
+        if self._ledger is None or settings.dialect == "local":
             return adapter
-
-        def price(model: str) -> Price:
-            found = self.price(f"{account}/{model}")
-            if found is None:  # `check` has seen to it
-                raise BadRequest(f"{account}/{model} has no known price, so that no budget can be kept")
-            return found
-
-        return Budgeted(adapter, self._budget, price=price)
+        return Booked(adapter, self._ledger, price=lambda model: self.price(f"{name}/{model}"))
 
     def check_price(self, model: str, *, max_tokens: int | None) -> None:
         """Find out whether a budget can be kept with this model.
