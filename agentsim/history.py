@@ -6,9 +6,11 @@ goes on, a run that is complete and `replay` all pass through here.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ from agentsim.prompts import load_prompt_set
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
 
-__all__ = ["ReplayState", "catch_up", "replay"]
+__all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "replay"]
+
+DECIDING = ("core/**/*.py", "prompts/*.py", "players.py")
+"""The code that facts hang on, beside the replies, the scenario and the templates."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,17 @@ def replay(folder: Path | str) -> list[ReplayState]:
     return [_replay_run(path) for path in folders]
 
 
+@cache
+def code_digest() -> str:
+    """Return the SHA-256 of the code that makes facts of replies, rules of the user's own among it."""
+    package = Path(__file__).parent
+    paths = sorted(path for pattern in DECIDING for path in package.glob(pattern))
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
+    return found.hexdigest()
+
+
 def catch_up(
     records: list[Record], course: Course, started: RunStarted, *, observe: Callable[[Reply | Event], None]
 ) -> tuple[int, list[RunStarted | Event], bool]:
@@ -63,7 +79,7 @@ def catch_up(
     first = records[0]
     if not isinstance(first, RunStarted):
         raise ReplayMismatch(f"line 1 is a {first.type!r} record, not 'run_started'; the log has been edited")
-    _compare_start(first, started)
+    compare_start(first, started)
     expected: deque[Event] = deque(course.start().events)
     n_replies = 0
     for number, record in enumerate(records[1:], start=2):
@@ -96,7 +112,12 @@ def catch_up(
     return n_replies, list(expected), False
 
 
-def _compare_start(logged: RunStarted, now: RunStarted) -> None:
+def compare_start(logged: RunStarted, now: RunStarted) -> None:
+    """Find out whether a log was begun under the scenario and the prompts of today.
+
+    Raises:
+        ReplayMismatch: naming what differs and what to do.
+    """
     if logged.digest != now.digest:
         difference = _first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
         raise ReplayMismatch(

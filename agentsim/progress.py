@@ -117,8 +117,9 @@ class Progress:
         self._say(self._widths.get(account, f"{account}: {most} calls side by side again"))
 
     def run_closed(self, run: str, state: RunState) -> None:
-        """End a row."""
-        self._rows.setdefault(run, _Row(0, 0)).state = state
+        """End a row; that of a run that was complete before begins with it."""
+        row = self._rows.setdefault(run, _Row(0, 0, tokens=state.tokens, cost_usd=state.cost_usd))
+        row.state = state
         self._say(f"{run}: {state.status}" + (f", {state.reason}" if state.reason else ""))
 
     def render(self) -> RenderableType:
@@ -172,7 +173,8 @@ class Progress:
         if not n_now or not self._rows:
             return "time left not known yet"
         # Runs that have not begun are taken to be as long as those that have.
-        mean = sum(row.n_requests for row in rows) / len(self._rows)
+        opened = [row.n_requests for row in rows if row.n_requests]
+        mean = sum(opened) / len(opened)
         n_left = sum(max(row.n_requests - row.n_answered, 0) for row in rows if row.state is None)
         n_left += round(mean * (self._n_runs - len(self._rows)))
         return f"about {_duration((self._clock() - self._began) * n_left / n_now)} left"

@@ -7,6 +7,7 @@ the replies whenever the log is opened. A line that a crash left unfinished is c
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -24,15 +25,18 @@ from agentsim.providers.base import Completion, Prompt
 __all__ = [
     "LOG_NAME",
     "SCHEMA",
+    "ClosedLog",
     "LogContent",
     "Record",
     "Reply",
     "RunFinished",
     "RunLog",
     "RunStarted",
+    "closed_log",
     "is_locked",
     "note_sitting",
     "read_log",
+    "seems_closed",
     "stop_reasons",
 ]
 
@@ -90,6 +94,14 @@ class RunFinished(Value):
     """Seconds this process worked on the run (less than the whole where the run was resumed)."""
     critical_path_s: float
     """Longest chain of calls that had to wait for each other, of this process's calls."""
+    tokens: int | None = None
+    """Of all prompts and answers, as far as the servers said."""
+    cost_usd: float | None = None
+    """Of all replies; `None` where a price or a number of tokens is not known."""
+    code_digest: str | None = None
+    """SHA-256 of the code that computed the facts (`history.code_digest`)."""
+    log_digest: str | None = None
+    """SHA-256 of the log up to this record: while it is right, the log has not been edited."""
     time: str
 
 
@@ -140,6 +152,45 @@ def read_log(folder: Path) -> LogContent:
     return LogContent(records, sound, len(data) - sound)
 
 
+class ClosedLog(NamedTuple):
+    """The first and the last record of a log that is as it was when its run was finished."""
+
+    started: RunStarted
+    finished: RunFinished
+
+
+def seems_closed(folder: Path) -> bool:
+    """Return whether a run's log ends as that of a finished run, from a look at its end."""
+    try:
+        with (folder / LOG_NAME).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+            return file.read().rpartition(b"\n{")[2].startswith(b'"type":"run_finished"')
+    except OSError:
+        return False
+
+
+def closed_log(folder: Path) -> ClosedLog | None:
+    """Return the ends of a finished run's log whose digest says that it is whole and unedited, without reading it all.
+
+    `None` where the run is not finished, or its log has to be looked at line by line.
+    """
+    try:
+        data = (folder / LOG_NAME).read_bytes()
+        start = data.rfind(b"\n", 0, -1) + 1
+        raw = json.loads(data[start:]) if data.endswith(b"\n") else {}
+        if raw.get("type") != "run_finished" or raw.get("log_digest") is None:
+            return None
+        if raw["log_digest"] != hashlib.sha256(memoryview(data)[:start]).hexdigest():
+            return None
+        first = data[: data.find(b"\n")]
+        started, finished = (_record(record, where=str(folder)) for record in (json.loads(first), raw))
+    except (OSError, ValueError, AttributeError, LogError):
+        return None
+    if not isinstance(started, RunStarted) or not isinstance(finished, RunFinished):
+        return None
+    return ClosedLog(started, finished)
+
+
 class RunLog:
     """A run's log, open for appending and locked against other processes.
 
@@ -157,6 +208,7 @@ class RunLog:
             raise self._failed("opened", error) from error
         try:
             content = read_log(folder)
+            self._digest = hashlib.sha256(_sound_part(self.path, content.n_bytes))
             self.records = content.records
             """What the log held when it was opened."""
             self.n_torn_bytes = content.n_torn_bytes
@@ -179,6 +231,7 @@ class RunLog:
             LogError: the disk is full or failing. What was written before stays; the run can be resumed.
         """
         data = b"".join(_line(record) for record in records)
+        self._digest.update(data)
         try:
             while data:
                 data = data[os.write(self._file, data) :]
@@ -186,6 +239,11 @@ class RunLog:
                 os.fdatasync(self._file)
         except OSError as error:
             raise self._failed("written", error) from error
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that is in the log."""
+        return self._digest.hexdigest()
 
     def close(self) -> None:
         """Sync, close and unlock.
@@ -211,6 +269,13 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _sound_part(path: Path, n_bytes: int) -> bytes:
+    if n_bytes == 0:
+        return b""
+    with path.open("rb") as file:
+        return file.read(n_bytes)
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

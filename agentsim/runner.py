@@ -23,7 +23,7 @@ from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
 from agentsim.providers.prices import Price, cost_usd
-from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log
+from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log, seems_closed
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
 from agentsim.user_settings import with_own
@@ -124,8 +124,8 @@ async def _play_study(
     specs = runs(scenario)
     watch = observer or Silent()
     prompts = {name: load_prompt_set(name) for name in {spec.condition.prompts for spec in specs}}
-    for spec in specs:
-        rehearse(spec.condition, prompts[spec.condition.prompts])
+    for condition in {digest(spec.condition, seed=0): spec.condition for spec in specs}.values():
+        rehearse(condition, prompts[condition.prompts])
     accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
     if provider is None:
         for spec in specs:
@@ -181,14 +181,16 @@ async def _play_runs(
             watch.run_closed(spec.name, state)
             return state
 
+    # What is not complete comes first: a first call does not wait until all that is complete has been looked at.
+    order = sorted(specs, key=lambda spec: seems_closed(folder / spec.name))
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(play(spec)) for spec in specs]
+            tasks = {spec.name: group.create_task(play(spec)) for spec in order}
     finally:
         bounds = accounts.least_s()
         await accounts.aclose()
     wall_s = clock() - began
-    states = tuple(task.result() for task in tasks)
+    states = tuple(tasks[spec.name].result() for spec in specs)
     bounds["the longest chain of calls"] = max((state.critical_path_s for state in states), default=0.0)
     bound_by = max(bounds, key=bounds.__getitem__)
     note_sitting(folder, {state.run: state.reason for state in states if state.status != "complete"})

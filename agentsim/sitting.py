@@ -12,14 +12,14 @@ from typing import Any, Literal, Protocol
 
 from agentsim.core.types import Encounter, Event, StrategyFormed
 from agentsim.errors import AgentsimError, FatalProviderError, LogError, NotSent
-from agentsim.history import catch_up
+from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
 from agentsim.providers.places import N_AFTER
-from agentsim.providers.prices import Price
+from agentsim.providers.prices import Price, cost_usd
 from agentsim.providers.wrappers import WANTED
-from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted
+from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 
 __all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
@@ -42,6 +42,10 @@ class RunState:
     """Those of them that this process asked for."""
     n_torn_bytes: int = 0
     """Bytes of an unfinished line, left by a crash, that were cut off the log."""
+    tokens: int = 0
+    """Of all replies in the log, as far as the servers said."""
+    cost_usd: float | None = 0.0
+    """Of all replies in the log; `None` where that of any is not known."""
     wall_s: float = 0.0
     critical_path_s: float = 0.0
     """The longest chain of this process's calls that had to wait for each other."""
@@ -176,13 +180,17 @@ class Sitting:
         self._observer = observer
         self._stop = stop
         self._path = _CriticalPath()
-        self._n_logged = self._n_new = self._n_torn = 0
+        self._price = None if account.get("price") is None else Price.model_validate(account["price"])
+        self._n_logged = self._n_new = self._n_torn = self._tokens = 0
+        self._cost_usd: float | None = 0.0
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
 
     async def play(self) -> RunState:
         """Play until the society's history is complete or something stops it; a failure is in the state, not raised."""
         try:
+            if await self._is_closed():
+                return self._state("complete", None)
             with RunLog(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
@@ -196,14 +204,29 @@ class Sitting:
             return self._state("interrupted", "interrupted")
         return self._state("stopped", self._stop.reason)
 
+    async def _is_closed(self) -> bool:
+        """Whether the run is finished, its log unedited, and the code the same that computed its facts.
+
+        Raises:
+            ReplayMismatch: it was begun under another scenario.
+        """
+        if not seems_closed(self._folder):
+            return False
+        closed = await asyncio.to_thread(closed_log, self._folder)
+        if closed is None or closed.finished.code_digest != code_digest():
+            return False
+        compare_start(closed.started, self._started)
+        self._n_logged, self._tokens = closed.finished.n_replies, closed.finished.tokens or 0
+        self._cost_usd = closed.finished.cost_usd
+        return True
+
     async def _play(self, log: RunLog) -> None:
         condition = self._spec.condition
-        price = self._started.account.get("price")
         self._observer.run_opened(
             self._spec.name,
             n_requests=condition.n_requests,
             generations=condition.generations,
-            price=None if price is None else Price.model_validate(price),
+            price=self._price,
         )
         n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
         log.records.clear()  # they are told; a million of them need not be kept
@@ -221,6 +244,10 @@ class Sitting:
                 n_replies=self._n_logged,
                 wall_s=self._clock() - self._began,
                 critical_path_s=self._path.longest,
+                tokens=self._tokens,
+                cost_usd=self._cost_usd,
+                code_digest=code_digest(),
+                log_digest=log.digest,
                 time=_now(),
             )
             log.append(finished, sync=True)
@@ -315,6 +342,7 @@ class Sitting:
         self._n_logged += 1
         self._n_new += 1
         self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + completion.latency_s
+        self._pay(reply)
         self._observer.reply(self._spec.name, reply, is_replayed=False)
         turn = self._course.receive(reply.key, completion)
         log.append(*turn.events, sync=False)
@@ -322,12 +350,19 @@ class Sitting:
             self._observe(event)
         return turn
 
+    def _pay(self, reply: Reply) -> None:
+        usage = reply.completion.usage
+        self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        cost = None if self._price is None else cost_usd(self._price, usage)
+        self._cost_usd = None if self._cost_usd is None or cost is None else self._cost_usd + cost
+
     def _observe(self, event: Event) -> None:
         self._path.follow(event)
         self._observer.event(self._spec.name, event, is_replayed=False)
 
     def _replayed(self, record: Reply | Event) -> None:
         if isinstance(record, Reply):
+            self._pay(record)
             self._observer.reply(self._spec.name, record, is_replayed=True)
         else:
             self._path.follow(record)
@@ -341,6 +376,8 @@ class Sitting:
             n_replies=self._n_logged,
             n_new_replies=self._n_new,
             n_torn_bytes=self._n_torn,
+            tokens=self._tokens,
+            cost_usd=self._cost_usd,
             wall_s=self._clock() - self._began,
             critical_path_s=self._path.longest,
         )

@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 import agentsim
+from agentsim import sitting
 from agentsim.core.types import Encounter, GenerationEnded
 from agentsim.errors import AuthError, BadRequest, ScenarioError, Unavailable
 from agentsim.providers.base import Completion, Prompt
@@ -105,6 +106,45 @@ def test_running_a_complete_study_again_asks_nobody(tmp_path: Path) -> None:
     again = play(tmp_path, fake)
     assert again.is_complete and fake.n_calls == 0
     assert (again.folder / again.runs[0].run / "log.jsonl").read_bytes() == before
+
+
+def test_a_complete_run_is_looked_at_line_by_line_only_if_its_log_or_the_code_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def must_not(*_: object, **__: object) -> None:
+        raise RuntimeError("looked at line by line")
+
+    result = play(tmp_path, Fake())
+    monkeypatch.setattr(sitting, "catch_up", must_not)
+    again = play(tmp_path, Fake())
+    assert again.is_complete and again.runs[0].n_replies == result.runs[0].n_replies
+    path = result.folder / result.runs[0].run / "log.jsonl"
+    text = path.read_text()
+    path.write_text(text.replace('"amount":', '"amount": ', 1))
+    assert "line by line" in str(play(tmp_path, Fake()).runs[0].reason)
+    path.write_text(text)
+    assert play(tmp_path, Fake()).is_complete
+    monkeypatch.setattr(sitting, "code_digest", lambda: "another")
+    assert "line by line" in str(play(tmp_path, Fake()).runs[0].reason)
+
+
+def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(tmp_path: Path) -> None:
+    play(tmp_path, Fake(), seeds=[0, 1, 2])
+    log = tmp_path / "small" / "model--seed-2" / "log.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-30]))
+    closed: list[str] = []
+
+    class Watch(sitting.Silent):
+        def run_closed(self, run: str, state: sitting.RunState) -> None:
+            closed.append(run)
+
+    class First(Fake):
+        async def complete(self, prompt: Prompt) -> Completion:
+            assert self.n_calls or not closed
+            return await super().complete(prompt)
+
+    result = agentsim.run(scenario(seeds=[0, 1, 2]), results=tmp_path, provider=First(), observer=Watch())
+    assert result.is_complete and [run.run[-1] for run in result.runs] == ["0", "1", "2"] and closed
 
 
 def test_a_log_cut_anywhere_goes_on_to_the_same_facts_and_pays_for_nothing_twice(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import unicodedata
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class PromptSet:
 
     def messages(self, request: Request) -> tuple[Message, ...]:
         """Return what the agent reads: the rules, which never change within a run, then the question."""
-        facts: dict[str, Any] = asdict(request.view)
+        facts = {field.name: getattr(request.view, field.name) for field in fields(request.view)}
         if isinstance(request.view, StrategyView):
             name = "later-strategy.md" if request.view.advice else "first-strategy.md"
         else:
