@@ -128,7 +128,10 @@ def test_a_complete_run_is_looked_at_line_by_line_only_if_its_log_or_the_code_ha
     assert "line by line" in str(play(tmp_path, Fake()).runs[0].reason)
 
 
-def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(tmp_path: Path) -> None:
+def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentsim.runner.MAX_OPEN_RUNS", 1)
     play(tmp_path, Fake(), seeds=[0, 1, 2])
     log = tmp_path / "small" / "model--seed-2" / "log.jsonl"
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-30]))

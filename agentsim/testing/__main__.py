@@ -20,8 +20,13 @@ def main(
     failed: Annotated[float, typer.Option(help="Share that meet a 5xx.", min=0, max=1)] = 0,
     reset: Annotated[float, typer.Option(help="Share whose connection is reset.", min=0, max=1)] = 0,
     malformed: Annotated[float, typer.Option(help="Share with an unusable body.", min=0, max=1)] = 0,
+    endless: Annotated[float, typer.Option(help="Share whose body has no end, or is huge.", min=0, max=1)] = 0,
+    empty: Annotated[float, typer.Option(help="Share that answers nothing readable.", min=0, max=1)] = 0,
+    odd: Annotated[float, typer.Option(help="Share of another model, without usage, ...", min=0, max=1)] = 0,
     hung: Annotated[float, typer.Option(help="Share that get no answer.", min=0, max=1)] = 0,
     requests_per_minute: Annotated[Optional[int], typer.Option(help="Enforced, with Retry-After.", min=1)] = None,  # noqa: UP045
+    tokens_per_minute: Annotated[Optional[int], typer.Option(help="Enforced; four bytes a token.", min=1)] = None,  # noqa: UP045
+    concurrency: Annotated[Optional[int], typer.Option(help="Requests at a time; enforced.", min=1)] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Serve OpenAI's and Anthropic's dialects on loopback until Ctrl-C, then say what requests met."""
@@ -31,8 +36,13 @@ def main(
         failed=failed,
         reset=reset,
         malformed=malformed,
+        endless=endless,
+        empty=empty,
+        odd=odd,
         hung=hung,
         requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrency=concurrency,
     )
 
     async def serve() -> None:

@@ -10,12 +10,13 @@ Every request is kept as it came: `server.requests` is the ground truth of what 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -24,6 +25,7 @@ __all__ = [
     "Behaviour",
     "Drip",
     "EchoKey",
+    "Endless",
     "FaultServer",
     "Hang",
     "Raw",
@@ -46,6 +48,8 @@ class Request:
     """Names in lower case."""
     raw: bytes
     """The body."""
+    n_in_flight: int = 1
+    """Requests that waited for their answers when it had come, itself among them."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -68,12 +72,15 @@ class Request:
     def prompt(self) -> str:
         """The text of all messages, the system's first, joined by blank lines."""
         system = [self.body["system"]] if "system" in self.body else []
-        return "\n\n".join(system + [message["content"] for message in self.body["messages"]])
+        return "\n\n".join(system + [message["content"] for message in self.body.get("messages", ())])
+
+
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A well-formed answer; `finish` and `usage` are in the dialect's own words, by default what a good server says."""
+    """A well-formed answer; `finish` is in the dialect's own words, by default what a good server says."""
 
     text: str | Callable[[str], str] = "ok"
     """The text, or a function from the prompt's text to it."""
@@ -81,7 +88,9 @@ class Answer:
     model: str | None = None
     """The model that claims to answer; default: the one asked for."""
     usage: Mapping[str, Any] | None = field(default_factory=dict)
-    """Merged into a usage of 7 tokens in and 3 out; `None`: no usage at all."""
+    """In the dialect's own words, merged into a usage of 7 tokens in and 3 out; `None`: no usage at all."""
+    id: str | None = None
+    """Default: one that no other answer has."""
     refusal: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,7 +101,7 @@ class Answer:
         body: dict[str, Any]
         if request.is_anthropic:
             body = {
-                "id": "msg_1",
+                "id": self.id or f"msg_{next(_NUMBERS)}",
                 "type": "message",
                 "role": "assistant",
                 "model": model,
@@ -103,7 +112,13 @@ class Answer:
         else:
             message = {"role": "assistant", "content": None if self.refusal else text, "refusal": self.refusal}
             choice = {"index": 0, "message": message, "finish_reason": self.finish or "stop"}
-            body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}
+            body = {
+                "id": self.id or f"chatcmpl-{next(_NUMBERS)}",
+                "object": "chat.completion",
+                "created": 0,
+                "model": model,
+                "choices": [choice],
+            }
             usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
         if self.usage is not None:
             body["usage"] = usage | dict(self.usage)
@@ -164,7 +179,12 @@ class Drip:
     interval_s: float = 0.01
 
 
-Behaviour = Answer | Status | Raw | EchoKey | Reset | Hang | Drip
+@dataclass(frozen=True)
+class Endless:
+    """A good answer's headers and beginning, then more and more text, as fast as it is read, without an end."""
+
+
+Behaviour = Answer | Status | Raw | EchoKey | Reset | Hang | Drip | Endless
 Script = Sequence[Behaviour] | Callable[[Request], Behaviour]
 
 LINGER_OFF: Final = struct.pack("ii", 1, 0)
@@ -187,6 +207,7 @@ class FaultServer:
         """Every request received, in the order in which they had come whole."""
         self.url = ""
         """The server's root: `AnthropicProvider`'s base_url."""
+        self._n_in_flight = 0
         self._arrived = asyncio.Condition()
 
     @property
@@ -222,16 +243,23 @@ class FaultServer:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while True:
                     request = await _read(reader)
-                    async with self._arrived:
-                        self.requests.append(request)
-                        self._arrived.notify_all()
-                    behaviour = self._choose(request)
-                    if self._latency is not None:
-                        await asyncio.sleep(self._latency())
-                    await _answer(writer, request, behaviour=behaviour)
+                    self._n_in_flight += 1
+                    try:
+                        await self._serve(replace(request, n_in_flight=self._n_in_flight), writer)
+                    finally:
+                        self._n_in_flight -= 1
         finally:
             writer.transport.abort()
             self._connections.discard(task)
+
+    async def _serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        async with self._arrived:
+            self.requests.append(request)
+            self._arrived.notify_all()
+        behaviour = self._choose(request)
+        if self._latency is not None:
+            await asyncio.sleep(self._latency())
+        await _answer(writer, request, behaviour=behaviour)
 
     def _choose(self, request: Request) -> Behaviour:
         if callable(self._script):
@@ -280,7 +308,17 @@ async def _answer(writer: asyncio.StreamWriter, request: Request, *, behaviour: 
                 writer.write(b" ")
                 await writer.drain()
                 await asyncio.sleep(interval_s)
+        case Endless():
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
+            writer.write(_chunk(b'{"id": "endless", "choices": [{"message": {"content": "'))
+            while True:
+                writer.write(_chunk(b"more " * 10_000))
+                await writer.drain()
     await writer.drain()
+
+
+def _chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
 def _message(status: int, body: bytes, *, headers: Mapping[str, str]) -> bytes:

@@ -7,11 +7,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
-from agentsim.testing.faultserver import Answer, Behaviour, Hang, Raw, Request, Reset, Status
+from agentsim.testing.faultserver import Answer, Behaviour, Drip, Endless, Hang, Raw, Request, Reset, Status
 
 __all__ = ["Weather", "lognormal", "plausible"]
 
@@ -46,21 +47,31 @@ def lognormal(
 class Weather:
     """A script for `FaultServer`: each request meets a fault with the given share, else an answer.
 
-    `requests_per_minute` is enforced over the last 60 s, with the headers that real servers send.
+    The limits are enforced, those a minute over the last 60 s, with the headers that real servers send.
     """
 
     seed: int = 0
     refused: float = 0.0
     """Share of requests that are refused with 429, at random."""
     failed: float = 0.0
-    """Share that meet a 500 or 503."""
+    """Share that meet a 500, 502, 503 or 529."""
     reset: float = 0.0
     """Share whose connection is reset, before the answer or inside of it."""
     malformed: float = 0.0
-    """Share whose body is no JSON, cut off, or no completion."""
+    """Share whose body is no JSON, cut off, no UTF-8, or no completion."""
+    endless: float = 0.0
+    """Share whose body does not end, comes a byte at a time, or has 50 MB."""
+    empty: float = 0.0
+    """Share without an answer in them: empty, refused by the model, or cut off by the length limit."""
+    odd: float = 0.0
+    """Share of good answers with something unusual: another model, no usage, an old id, a wrong content type."""
     hung: float = 0.0
     """Share that get no answer at all."""
     requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    """Of prompts and answers, four bytes a token."""
+    concurrency: int | None = None
+    """Requests that may wait for their answers at a time."""
     text: Callable[[str], str] = plausible
     clock: Callable[[], float] = time.monotonic
     counts: dict[str, int] = field(default_factory=dict)
@@ -68,35 +79,84 @@ class Weather:
 
     def __post_init__(self) -> None:
         self._draw = Random(self.seed)
-        self._begun: deque[float] = deque()
+        self._begun: deque[tuple[float, int]] = deque()
+        """When the requests of the last minute came, and their tokens."""
 
     def __call__(self, request: Request) -> Behaviour:
         """Return what the request meets."""
-        name, behaviour = self._drawn()
+        name, behaviour = self._drawn(request)
         self.counts[name] = self.counts.get(name, 0) + 1
         return behaviour
 
-    def _drawn(self) -> tuple[str, Behaviour]:
+    def _drawn(self, request: Request) -> tuple[str, Behaviour]:
         now = self.clock()
-        while self._begun and self._begun[0] <= now - 60:
+        while self._begun and self._begun[0][0] <= now - 60:
             self._begun.popleft()
-        if self.requests_per_minute is not None:
-            if len(self._begun) >= self.requests_per_minute:
-                wait_s = math.ceil(self._begun[0] + 60 - now)
-                return "over the limit", Status(429, message="rate limit", headers={"retry-after": str(wait_s)})
-            self._begun.append(now)
+        text = self.text(request.prompt)
+        n_in, n_out = len(request.raw) // 4, len(text) // 4
+        if wait_s := self._wait_s(now, n_in + n_out):
+            headers = {"retry-after": str(math.ceil(wait_s)), **self._headers(request, now)}
+            return "over the limit", Status(429, message="rate limit", headers=headers)
+        if self.concurrency is not None and request.n_in_flight > self.concurrency:
+            return "too many at a time", Status(
+                429, message="too many concurrent requests", headers={"retry-after": "1"}
+            )
+        self._begun.append((now, n_in + n_out))
         luck = self._draw.random()
         for name, share, behaviour in (
             ("refused", self.refused, self._refusal),
             ("failed", self.failed, self._failure),
             ("reset", self.reset, self._reset),
             ("malformed", self.malformed, self._malformed),
+            ("endless", self.endless, self._endless),
+            ("empty", self.empty, lambda: self._empty(request)),
             ("hung", self.hung, Hang),
         ):
             if luck < share:
                 return name, behaviour()
             luck -= share
-        return "answered", Answer(self.text)
+        usage = {"input_tokens": n_in, "output_tokens": n_out}
+        if not request.is_anthropic:
+            usage = {"prompt_tokens": n_in, "completion_tokens": n_out, "total_tokens": n_in + n_out}
+        answer = Answer(text, usage=usage, headers=self._headers(request, now))
+        if luck < self.odd:
+            return "odd", self._odd(answer)
+        return "answered", answer
+
+    def _wait_s(self, now: float, tokens: int) -> float:
+        """Return the seconds until a request of so many tokens is within the limits; 0 if it is."""
+        n_free = None if self.requests_per_minute is None else self.requests_per_minute - len(self._begun)
+        if n_free is not None and n_free <= 0:
+            return self._begun[0][0] + 60 - now
+        if self.tokens_per_minute is not None and self._begun:
+            left = self.tokens_per_minute - tokens - sum(n for _, n in self._begun)
+            for began, n in self._begun:
+                if left >= 0:
+                    break
+                left += n
+                wait_s = began + 60 - now
+                if left >= 0:
+                    return wait_s
+        return 0.0
+
+    def _headers(self, request: Request, now: float) -> dict[str, str]:
+        """Return what real servers say of their limits with every response."""
+        found: dict[str, str] = {}
+        reset_s = max(0.0, self._begun[0][0] + 60 - now) if self._begun else 0.0
+        used = {"requests": len(self._begun), "tokens": sum(n for _, n in self._begun)}
+        for what, limit in (("requests", self.requests_per_minute), ("tokens", self.tokens_per_minute)):
+            if limit is None:
+                continue
+            left = max(0, limit - used[what])
+            if request.is_anthropic:
+                at = datetime.now(UTC) + timedelta(seconds=reset_s)
+                names = (f"anthropic-ratelimit-{what}-{part}" for part in ("limit", "remaining", "reset"))
+                values = (str(limit), str(left), at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            else:
+                names = (f"x-ratelimit-{part}-{what}" for part in ("limit", "remaining", "reset"))
+                values = (str(limit), str(left), f"{reset_s:.3f}s")
+            found.update(zip(names, values, strict=True))
+        return found
 
     def _refusal(self) -> Behaviour:
         return Status(429, message="slow down", headers={"retry-after": "1"})
@@ -109,4 +169,23 @@ class Weather:
 
     def _malformed(self) -> Behaviour:
         bodies = [b"", b"[]", b"<html>busy</html>", b'{"choices": [', json.dumps({"choices": []}).encode(), b"\xff\xfe"]
-        return Raw(self._draw.choice(bodies))
+        body = self._draw.choice(bodies)
+        return Raw(body, headers={"content-type": "text/html"} if body.startswith(b"<") else {})
+
+    def _endless(self) -> Behaviour:
+        behaviours: list[Behaviour] = [Endless(), Drip(0.05), Raw(b" " * 50_000_000)]
+        return self._draw.choice(behaviours)
+
+    def _empty(self, request: Request) -> Behaviour:
+        cut, refused = ("max_tokens", "refusal") if request.is_anthropic else ("length", "content_filter")
+        return self._draw.choice([Answer(""), Answer("I weigh what", finish=cut), Answer("", finish=refused)])
+
+    def _odd(self, answer: Answer) -> Behaviour:
+        return self._draw.choice(
+            [
+                replace(answer, model="another-model"),
+                replace(answer, usage=None),
+                replace(answer, id="the-same"),
+                replace(answer, headers={**answer.headers, "content-type": "text/plain"}),
+            ]
+        )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import agentsim
-from agentsim.testing.faultserver import FaultServer, Request
+from agentsim.errors import RateLimited, Unavailable
+from agentsim.providers.anthropic import AnthropicProvider
+from agentsim.providers.openai import OpenAIProvider
+from agentsim.scenario import Scenario
+from agentsim.testing.faultserver import Answer, Endless, FaultServer, Request, Status
 from agentsim.testing.weather import Weather, lognormal
+from tests.providers.test_wrappers import PROMPT
 
 REQUEST = Request(path="/v1/chat/completions", headers={}, raw=b"{}")
 
@@ -37,27 +44,90 @@ def test_a_minute_holds_no_more_than_the_limit() -> None:
     assert weather.counts["answered"] == 11
 
 
+def test_tokens_and_requests_at_a_time_are_limited_too_and_the_headers_say_so() -> None:
+    now = 0.0
+    prompt = "x" * 360
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": prompt}]}).encode()
+    request = Request(path="/v1/chat/completions", headers={}, raw=body)
+    a_call = len(body) // 4 + 5 // 4
+    weather = Weather(
+        tokens_per_minute=3 * a_call, requests_per_minute=100, text=lambda prompt: "hello", clock=lambda: now
+    )
+    for _ in range(3):
+        answer = weather(request)
+    assert isinstance(answer, Answer) and answer.headers["x-ratelimit-remaining-tokens"] == "0"
+    assert answer.usage == {"prompt_tokens": len(body) // 4, "completion_tokens": 1, "total_tokens": a_call}
+    now = 20.0
+    refusal = weather(request)
+    assert isinstance(refusal, Status) and refusal.headers["retry-after"] == "40"
+    assert refusal.headers["x-ratelimit-reset-tokens"] == "40.000s"
+    now = 60.0
+    assert isinstance(weather(request), Answer)
+    strict = Weather(concurrency=2)
+    met = [strict(replace(request, n_in_flight=n)) for n in (1, 2, 3)]
+    assert [type(behaviour) for behaviour in met] == [Answer, Answer, Status]
+    anthropic = Weather(tokens_per_minute=1000)(replace(request, path="/v1/messages"))
+    assert isinstance(anthropic, Answer) and anthropic.headers["anthropic-ratelimit-tokens-limit"] == "1000"
+
+
+async def test_the_server_counts_requests_at_a_time() -> None:
+    async with FaultServer(Weather(concurrency=3), latency=lambda: 0.2) as server:
+        provider = OpenAIProvider(api_key="key", base_url=server.openai_url, timeout_s=5)
+        outcomes = await asyncio.gather(*(provider.complete(PROMPT) for _ in range(8)), return_exceptions=True)
+        await provider.aclose()
+    assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 5
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+async def test_an_endless_body_is_cut_off_and_ends_nobodys_memory(dialect: str) -> None:
+    async with FaultServer([Endless()]) as server:
+        adapter = OpenAIProvider if dialect == "openai" else AnthropicProvider
+        url = server.openai_url if dialect == "openai" else server.url
+        provider = adapter(api_key="key", base_url=url, timeout_s=30)
+        with pytest.raises(Unavailable, match="longer than"):
+            await provider.complete(PROMPT)
+        await provider.aclose()
+
+
+async def test_what_is_odd_or_empty_is_logged_as_such(tmp_path: Path) -> None:
+    weather = Weather(seed=2, odd=0.3, empty=0.15)
+    async with FaultServer(weather) as server:
+        result = await agentsim.run_async(society(server.openai_url), results=tmp_path)
+    assert result.is_complete
+    study = agentsim.load(result.folder)
+    replies = study.replies
+    assert weather.counts["odd"] and len(replies) == sum(weather.counts.values())
+    assert {"any", "another-model"} == set(replies["model_answered"])
+    assert replies["output_tokens"].isna().any()
+    unread = replies["finish_reason"].isin(["length", "content_filter"]) | (replies["text"] == "")
+    assert unread.sum() == weather.counts["empty"]
+    assert study.runs["n_asked_again"].iloc[0] >= weather.counts["empty"] - study.runs["n_missed"].iloc[0]
+
+
 def test_latencies_have_their_median_and_tail() -> None:
     draw = lognormal(1.5, seed=1)
     values = sorted(draw() for _ in range(20_000))
     assert values[10_000] == pytest.approx(1.5, rel=0.05) and values[19_800] == pytest.approx(12, rel=0.15)
 
 
+def society(url: str) -> Scenario:
+    return agentsim.scenario_from(
+        {
+            "name": "weather",
+            "agents": 4,
+            "generations": 2,
+            "game": {"kind": "donor", "rounds": 4, "punishment": {"cost": 1, "effect": 2}},
+            "players": {"model": "fake/any"},
+            "providers": {"fake": {"base_url": url, "api_key_env": None}},
+            "seeds": [0],
+        }
+    )
+
+
 async def test_a_society_gets_through_all_of_it(tmp_path: Path) -> None:
     weather = Weather(seed=1, refused=0.1, failed=0.05, reset=0.05, malformed=0.05)
     async with FaultServer(weather, latency=lognormal(0.002)) as server:
-        scenario = agentsim.scenario_from(
-            {
-                "name": "weather",
-                "agents": 4,
-                "generations": 2,
-                "game": {"kind": "donor", "rounds": 4, "punishment": {"cost": 1, "effect": 2}},
-                "players": {"model": "fake/any"},
-                "providers": {"fake": {"base_url": server.openai_url, "api_key_env": None}},
-                "seeds": [0],
-            }
-        )
-        result = await agentsim.run_async(scenario, results=tmp_path)
+        result = await agentsim.run_async(society(server.openai_url), results=tmp_path)
     assert result.is_complete
     study = agentsim.load(result.folder)
     assert study.runs["n_missed"].iloc[0] == 0  # no fault became a behaviour
