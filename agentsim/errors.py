@@ -110,7 +110,7 @@ class NotSent(ProviderError):
 
 
 class AnswerError(AgentsimError):
-    """No readable answer within the scenario's attempts, and the scenario says `on_invalid: {then: stop}`."""
+    """No readable answer within the scenario's attempts, and the scenario's `on_invalid` says to stop."""
 
 
 class LogError(AgentsimError):

@@ -112,6 +112,11 @@ class OnInvalid(Value):
     """How often an agent is asked one question."""
     then: Literal["pass", "zero", "stop"] = "pass"
     """After the last attempt: nothing moves and it counts as missing, a marked gift of 0, or the run stops."""
+    stop_after: int | None = Field(default=60, ge=1)
+    """So many questions in a row without a readable reply stop the run, which can go on for as many more; null: never.
+
+    No part of the experiment: a run may go on under another number.
+    """
 
 
 class Condition(SocietyRules):
@@ -365,7 +370,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
 
 def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
-    return condition.model_dump(mode="json")
+    return condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
 
 
 def digest(condition: Condition, *, seed: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentsim.core.types import Encounter, Event, StrategyFormed
-from agentsim.errors import AgentsimError, FatalProviderError, LogError, NotSent
+from agentsim.errors import AgentsimError, AnswerError, FatalProviderError, LogError, NotSent
 from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
@@ -183,6 +183,7 @@ class Sitting:
         self._price = None if account.get("price") is None else Price.model_validate(account["price"])
         self._n_logged = self._n_new = self._n_torn = self._tokens = 0
         self._cost_usd: float | None = 0.0
+        self._n_unread_in_a_row = 0
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
 
@@ -348,7 +349,25 @@ class Sitting:
         log.append(*turn.events, sync=False)
         for event in turn.events:
             self._observe(event)
+            self._check_readable(event, last=completion.text)
         return turn
+
+    def _check_readable(self, event: Event, *, last: str) -> None:
+        """Stop paying for a model none of whose replies can be read.
+
+        Raises:
+            AnswerError: so many questions in a row went without a readable reply as the scenario allows.
+        """
+        if not isinstance(event, StrategyFormed | Encounter):
+            return
+        self._n_unread_in_a_row = 0 if event.problem is None else self._n_unread_in_a_row + 1
+        most = self._spec.condition.on_invalid.stop_after
+        if most is not None and self._n_unread_in_a_row >= most:
+            raise AnswerError(
+                f"no reply of {self._spec.condition.players.model!r} to {most} questions in a row could be read, the"
+                f" last to {event.key!r}: {last[:200]!r}; look at its replies, mend the prompts or players' settings"
+                " in a new study, or run again to go on (on_invalid.stop_after says after how many to stop)"
+            )
 
     def _pay(self, reply: Reply) -> None:
         usage = reply.completion.usage

@@ -58,11 +58,13 @@ class Peer:
         return Unavailable(f"{self.name} answered with a body that cannot be used: {why}; it begins {self.quote(text)}")
 
     def decode(self, body: bytes) -> dict[str, Any]:
-        """Return the body's JSON object.
+        """Return the body's JSON object, in which `***` stands where the server repeats the key.
 
         Raises:
             Unavailable: it is none.
         """
+        if self.secret:
+            body = body.replace(self.secret.encode(), b"***")
         try:
             value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
         except UnicodeDecodeError:

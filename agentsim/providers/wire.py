@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
@@ -39,6 +40,8 @@ DEFAULT_MAX_RESPONSE_BYTES: Final = 8 * 1024 * 1024
 RESERVED_EXTRA: Final = frozenset({"messages", "model", "n", "stream", "system"})
 """Keys that `sampling.extra` may not set: they would change the question or the form of the answer."""
 
+CHATTY: Final = ("openai", "anthropic", "httpx2", "httpcore2", "aiohttp")
+"""Loggers whose debug records hold headers, in which a server may repeat the key: they are never let through."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
 MAX_CONNECTIONS: Final = 100_000
@@ -71,6 +74,10 @@ class _Unusable(Exception):
 def client_options(*, base_url: str, timeout_s: float, max_response_bytes: int) -> dict[str, Any]:
     """Return an SDK's `DefaultAioHttpClient` arguments: bounded bodies, no redirects, no proxy to loopback."""
     import httpx2
+
+    for name in CHATTY:
+        if logging.getLogger(name).level < logging.INFO:
+            logging.getLogger(name).setLevel(logging.INFO)
 
     async def check(response: httpx2.Response) -> None:
         headers = _lower(response.headers)

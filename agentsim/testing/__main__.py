@@ -47,7 +47,7 @@ def main(
 
     async def serve() -> None:
         delay = lognormal(latency, seed=seed, tail=tail, stalled=stalled)
-        async with FaultServer(weather, latency=delay, port=port) as server:
+        async with FaultServer(weather, latency=delay, port=port, keeps_requests=False) as server:
             typer.echo(
                 f"in a scenario:  providers: {{fake: {{base_url: {server.openai_url}}}}}, players: {{model: fake/any}}"
             )

@@ -195,9 +195,19 @@ class FaultServer:
     """Serves on a free port of 127.0.0.1 while its context is open."""
 
     def __init__(
-        self, script: Script = (Answer(),), *, latency: Callable[[], float] | None = None, port: int = 0
+        self,
+        script: Script = (Answer(),),
+        *,
+        latency: Callable[[], float] | None = None,
+        port: int = 0,
+        keeps_requests: bool = True,
     ) -> None:
-        """`latency` gives the seconds that each request waits for what it meets; `port` 0 is any free one."""
+        """`latency` gives the seconds that each request waits for what it meets; `port` 0 is any free one.
+
+        A server that answers millions had better not keep its requests.
+        """
+        self._keeps_requests = keeps_requests
+        self._n_requests = 0
         self._script = script
         self._latency = latency
         self._port = port
@@ -218,7 +228,7 @@ class FaultServer:
     async def received(self, n_requests: int) -> None:
         """Wait until so many requests have come in all."""
         async with self._arrived:
-            await self._arrived.wait_for(lambda: len(self.requests) >= n_requests)
+            await self._arrived.wait_for(lambda: self._n_requests >= n_requests)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
@@ -254,7 +264,9 @@ class FaultServer:
 
     async def _serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
         async with self._arrived:
-            self.requests.append(request)
+            self._n_requests += 1
+            if self._keeps_requests:
+                self.requests.append(request)
             self._arrived.notify_all()
         behaviour = self._choose(request)
         if self._latency is not None:
@@ -264,7 +276,7 @@ class FaultServer:
     def _choose(self, request: Request) -> Behaviour:
         if callable(self._script):
             return self._script(request)
-        return self._script[min(len(self.requests), len(self._script)) - 1]
+        return self._script[min(self._n_requests, len(self._script)) - 1]
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
