@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from agentsim.core.types import ActSpec, Problem, Request, StrategyView
+from agentsim.core.types import ActSpec, Problem, Request, Rules, StrategyView
 from agentsim.errors import ScenarioError
 from agentsim.prompts.parsing import ANSWER_MARKER, STRATEGY_MARKER, parse
 from agentsim.providers.base import Message
@@ -46,6 +46,8 @@ class PromptSet:
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
         """SHA-256 over the names and texts of all templates."""
         self._templates = {}
+        self._systems: dict[Rules, Message] = {}
+        """The system messages made so far: one for each set of rules."""
         for name, source in sources.items():
             try:
                 self._templates[name] = environment.from_string(source)
@@ -61,11 +63,16 @@ class PromptSet:
             name = "decision.md"
         facts["can_punish"] = request.view.rules.punishment_effect is not None
         facts["marker"] = ANSWER_MARKER if isinstance(request.spec, ActSpec) else STRATEGY_MARKER
-        rules = {"rules": facts["rules"], "can_punish": facts["can_punish"]}
         return (
-            Message(role="system", content=self._render("rules.md", rules)),
+            self._system(request.view.rules, can_punish=facts["can_punish"]),
             Message(role="user", content=self._render(name, facts)),
         )
+
+    def _system(self, rules: Rules, *, can_punish: bool) -> Message:
+        if rules not in self._systems:
+            text = self._render("rules.md", {"rules": rules, "can_punish": can_punish})
+            self._systems[rules] = Message(role="system", content=text)
+        return self._systems[rules]
 
     def ask_again(self, request: Request, problem: Problem) -> Message:
         """Return the message that follows an unreadable reply."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
@@ -15,12 +15,13 @@ from agentsim.providers.wire import (
     check_key,
     client_options,
     exchange,
+    post,
     read_count,
     text_of,
 )
 
 if TYPE_CHECKING:
-    from anthropic.types import MessageParam
+    pass
 
 __all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "AnthropicProvider", "unsupported"]
 
@@ -88,17 +89,17 @@ class AnthropicProvider:
         """
         if refused := unsupported(prompt.sampling):
             raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
-        from anthropic import omit
-
         system, turns = _split(prompt, name=self._peer.name)
         sent = _parameters(prompt.sampling)
-        call = self._client.messages.with_raw_response.create(
-            model=prompt.model,
-            messages=turns,
-            max_tokens=DEFAULT_MAX_TOKENS if prompt.sampling.max_tokens is None else prompt.sampling.max_tokens,
-            system=system or omit,
-            extra_body=sent | prompt.sampling.extra,
-        )
+        body = {
+            "model": prompt.model,
+            "messages": turns,
+            "max_tokens": DEFAULT_MAX_TOKENS if prompt.sampling.max_tokens is None else prompt.sampling.max_tokens,
+            **({"system": system} if system else {}),
+            **sent,
+            **prompt.sampling.extra,
+        }
+        call = post(self._client, "/v1/messages", body)
         answer = await exchange(call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent)
         return read_completion(answer, peer=self._peer)
 
@@ -107,7 +108,7 @@ class AnthropicProvider:
         await self._client.close()
 
 
-def _split(prompt: Prompt, *, name: str) -> tuple[str, list[MessageParam]]:
+def _split(prompt: Prompt, *, name: str) -> tuple[str, list[dict[str, str]]]:
     """Return the system text and the turns; this API knows a system text only before the conversation."""
     first = next((i for i, message in enumerate(prompt.messages) if message.role != "system"), len(prompt.messages))
     turns = prompt.messages[first:]
@@ -116,7 +117,7 @@ def _split(prompt: Prompt, *, name: str) -> tuple[str, list[MessageParam]]:
             f"{name} takes system messages only before the conversation: move them to the front of the prompt"
         )
     system = "\n\n".join(message.content for message in prompt.messages[:first])
-    return system, cast("list[MessageParam]", [message.model_dump() for message in turns])
+    return system, [{"role": message.role, "content": message.content} for message in turns]
 
 
 def _parameters(sampling: Sampling) -> dict[str, Any]:

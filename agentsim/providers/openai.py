@@ -16,6 +16,7 @@ from agentsim.providers.wire import (
     check_key,
     client_options,
     exchange,
+    post,
     read_count,
     text_of,
 )
@@ -78,12 +79,13 @@ class OpenAIProvider:
         if refused := unsupported(prompt.sampling):
             raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
         sent = self._parameters(prompt.sampling)
-        call = self._client.chat.completions.with_raw_response.create(
-            model=prompt.model,
-            messages=[{"role": message.role, "content": message.content} for message in prompt.messages],  # type: ignore[misc]  # a union of TypedDicts
-            extra_body=prompt.sampling.extra or None,
+        body = {
+            "model": prompt.model,
+            "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
             **sent,
-        )
+            **prompt.sampling.extra,
+        }
+        call = post(self._client, "/chat/completions", body)
         answer = await exchange(call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent)
         return read_completion(answer, peer=self._peer)
 

@@ -22,6 +22,8 @@ from agentsim.providers.peer import Peer, read_refusal
 
 if TYPE_CHECKING:
     import httpx2
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
 
 __all__ = [
     "DEFAULT_MAX_RESPONSE_BYTES",
@@ -30,6 +32,7 @@ __all__ = [
     "check_key",
     "client_options",
     "exchange",
+    "post",
     "read_count",
     "text_of",
 ]
@@ -98,10 +101,21 @@ def client_options(*, base_url: str, timeout_s: float, max_response_bytes: int) 
     }
 
 
+def post(client: AsyncOpenAI | AsyncAnthropic, path: str, body: Mapping[str, Any]) -> Awaitable[httpx2.Response]:
+    """Send a JSON object by an SDK's client, and await the response as it came.
+
+    The SDKs' own methods for an endpoint walk through every value of the body first, which costs as much as all the
+    rest of a call.
+    """
+    import httpx2
+
+    return client.post(path, body=body, cast_to=httpx2.Response)
+
+
 async def exchange(
-    call: Awaitable[Any], *, peer: Peer, sdk_error: type[Exception], timeout_s: float, sent: Iterable[str]
+    call: Awaitable[httpx2.Response], *, peer: Peer, sdk_error: type[Exception], timeout_s: float, sent: Iterable[str]
 ) -> Exchange:
-    """Await one raw call of an SDK and return its JSON object.
+    """Await one call of an SDK and return its JSON object.
 
     Raises:
         TransientError: connection lost, no whole answer in `timeout_s`, 408, 409, 425, 429 or 5xx, unreadable body.
@@ -112,11 +126,10 @@ async def exchange(
     import httpx2
 
     started = time.monotonic()
-    raw: Any = None
     failure: ProviderError | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            raw = await call
+            response = await call
     except TimeoutError:
         failure = Unavailable(f"{peer.name} gave no whole answer within {timeout_s:g} s")
     except (sdk_error, _Refused, _Unusable, aiohttp.ClientError, httpx2.HTTPError, anyio.EndOfStream, OSError) as error:
@@ -126,7 +139,6 @@ async def exchange(
     if failure is not None:  # raised out here, so that it holds no reference to a foreign error that may hold the key
         raise failure
     latency_s = time.monotonic() - started
-    response: httpx2.Response = raw.http_response
     body = peer.decode(response.content)
     return Exchange(body=body, headers=_lower(response.headers), latency_s=latency_s)
 
