@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 models = typer.Typer(help="The embedded models, which need no key.", no_args_is_help=True)
 app.add_typer(models, name="models")
+prompts = typer.Typer(help="What models are asked.", no_args_is_help=True)
+app.add_typer(prompts, name="prompts")
 
 File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(help="The folder of a study, as results/quickstart.", show_default=False)]
@@ -110,14 +112,12 @@ def run(
 @app.command()
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
     """Check a scenario and print what it comes to; asks nobody."""
-    from agentsim.players import rehearse
-    from agentsim.prompts import load_prompt_set
+    from agentsim.players import rehearsed
     from agentsim.scenario import describe, load_scenario
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
     summary = describe(scenario)
-    for prompts in {spec.condition.prompts: spec.condition for spec in summary.runs}.values():
-        rehearse(prompts, load_prompt_set(prompts.prompts))
+    rehearsed(spec.condition for spec in summary.runs)
     console = Console()
     console.print(Text(summary.yaml))
     shown = summary.runs[:20]
@@ -325,6 +325,32 @@ def replay(folder: Folder) -> None:
             console.print(Text(f"  {state.difference}"), soft_wrap=True)
     if not all(state.is_exact for state in states):
         raise typer.Exit(1)
+
+
+@prompts.command("show")
+def show_prompts(
+    file: File,
+    set_: Sets = None,
+    model: Model = None,
+    generation: Annotated[int, typer.Option(help="Of the moment shown.", min=1)] = 2,
+    round: Annotated[int, typer.Option(help="Of the moment shown.", min=1)] = 3,
+) -> None:
+    """Print every prompt that an agent would see, filled in for a moment of a society in which everyone gives half."""
+    from agentsim.preview import shown
+    from agentsim.scenario import load_scenario, runs
+
+    console = Console()
+    specs = runs(load_scenario(file, sets=set_ or (), model=model))
+    spec = next((spec for spec in specs if not spec.condition.players.model.startswith("scripted/")), specs[0])
+    conditions = {spec.name.rpartition("--seed-")[0] for spec in specs}
+    if len(conditions) > 1:
+        console.print(Text(f"of {len(conditions)} conditions, {spec.name.rpartition('--seed-')[0]}:"))
+    for each in shown(spec.condition, generation=generation, round=round, seed=spec.seed):
+        console.print(Text(f"--- {each.title}", style="bold cyan"), soft_wrap=True)
+        for message in each.messages:
+            console.print(Text(f"{message.role}:", style="bold"))
+            console.print(Text(_printable(message.content)), soft_wrap=True)
+            console.print()
 
 
 @models.command("list")

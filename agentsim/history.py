@@ -16,8 +16,7 @@ from typing import Any
 
 from agentsim.core.types import Event
 from agentsim.errors import AgentsimError, LogError, ReplayMismatch
-from agentsim.players import Course
-from agentsim.prompts import load_prompt_set
+from agentsim.players import Course, prompt_set
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
 
@@ -166,7 +165,7 @@ def _replay_run(folder: Path) -> ReplayState:
             raise ReplayMismatch("the log does not begin with 'run_started'")
         started = records[0]
         condition = Condition.model_validate(started.condition)
-        prompts = load_prompt_set(condition.prompts)
+        prompts = prompt_set(condition)
         now = started.model_copy(
             update={"prompts_digest": prompts.digest, "digest": digest(condition, seed=started.seed)}
         )

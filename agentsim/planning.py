@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentsim.core.society import Society
 from agentsim.core.types import Answer, StrategyView
-from agentsim.prompts import PromptSet, load_prompt_set
+from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
 from agentsim.providers.prices import MILLION, Price
@@ -143,7 +143,7 @@ def _condition(
     pilot = pilot or _Pilot({}, Interval(*LATENCY_S))
     calls = tokens_in = tokens_out = NOTHING
     longest = LONG_ANSWER if players.max_tokens is None else players.max_tokens
-    for kind, questions in _questions(condition, load_prompt_set(condition.prompts)).items():
+    for kind, questions in _questions(condition).items():
         if took := pilot.took.get(kind):
             askings = AROUND.times(took.askings).beside(Interval(1, 1))
             mean_in = AROUND.times(took.tokens_a_byte * questions.mean_bytes)
@@ -199,15 +199,18 @@ def _kind(key: str) -> str:
     return "strategy" if "/strategy/" in key else "decision"
 
 
-def _questions(condition: Condition, prompts: PromptSet) -> dict[str, _Questions]:
-    """Count the prompts of one society that gives half, whose strategies are of ordinary length."""
+def _questions(condition: Condition) -> dict[str, _Questions]:
+    """Count the prompts of one society of a model that gives half, whose strategies are of ordinary length."""
+    player, prompts = condition.players, prompt_set(condition)
+    assert isinstance(player, ModelPlayer)
     society = Society(condition, model=condition.players.model, seed=0)
     sizes: dict[str, list[int]] = {}
     waiting = deque(society.start())
     words = " ".join(["reciprocate"] * STRATEGY_WORDS)
     while waiting:
         request = waiting.popleft()
-        sizes.setdefault(_kind(request.key), []).append(n_bytes(prompts.messages(request)))
+        prompt = first_prompt(request, player, prompts, seed=0)
+        sizes.setdefault(_kind(request.key), []).append(n_bytes(prompt.messages))
         if isinstance(request.view, StrategyView):
             answer = Answer(text=words)
         else:
@@ -225,7 +228,7 @@ def _pilot(pilot: Study, model: str) -> _Pilot:
     if replies.empty or not started:
         return _Pilot({}, Interval(*LATENCY_S))
     condition = Condition.model_validate(started[0].condition)
-    questions = _questions(condition, load_prompt_set(condition.prompts))
+    questions = _questions(condition)
     took = {}
     for kind, own in replies.groupby([_kind(str(key)) for key in replies["key"]]):
         if own["input_tokens"].notna().any() and own["output_tokens"].notna().any():

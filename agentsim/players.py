@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from agentsim.core.rng import stream
 from agentsim.core.society import Society
 from agentsim.core.strategies import ConstantShare, ScriptedPlayer
 from agentsim.core.types import Answer, Event, Problem, Request, StrategyView
 from agentsim.errors import AnswerError
-from agentsim.prompts import PromptSet, parse
+from agentsim.prompts import PromptSet, load_prompt_set, parse
+from agentsim.prompts.structured import schema_of
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
-from agentsim.scenario import Condition, ModelPlayer
+from agentsim.scenario import Condition, ModelPlayer, digest
 
-__all__ = ["Course", "Question", "Turn", "rehearse"]
+__all__ = ["Course", "Question", "Turn", "first_prompt", "prompt_set", "rehearse", "rehearsed"]
 
 
 class Question(NamedTuple):
@@ -73,14 +75,22 @@ class Course:
             AnswerError: it was the last attempt and the scenario says `then: stop`.
         """
         question = self.open.pop(key)
-        answer = parse(completion, question.request.spec)
         on_invalid = self._condition.on_invalid
-        if answer.problem is not None and question.attempt < on_invalid.attempts:
+        answer = parse(
+            completion,
+            question.request.spec,
+            is_structured=question.prompt.answer_schema is not None,
+            clamps=on_invalid.out_of_range == "clamp",
+        )
+        is_passed_over = answer.problem == "out_of_range" and on_invalid.out_of_range == "pass"
+        if answer.problem is not None and question.attempt < on_invalid.attempts and not is_passed_over:
             again = self._ask_again(question, completion, answer)
             self.open[key] = again
             return Turn([], [again])
         answer = replace(answer, attempts=question.attempt)
-        if answer.problem is not None:
+        if is_passed_over:
+            answer = replace(answer, replaced_by="pass")
+        elif answer.problem is not None:
             if on_invalid.then == "stop":
                 raise AnswerError(
                     f"{key}: {question.attempt} replies of {self._condition.players.model!r} could not be read,"
@@ -107,16 +117,7 @@ class Course:
         return Turn(events, [])
 
     def _ask(self, request: Request, player: ModelPlayer) -> Question:
-        sampling = Sampling(
-            temperature=player.temperature,
-            max_tokens=player.max_tokens,
-            top_p=player.top_p,
-            seed=self._sampling_seed(request.key, player, attempt=1),
-            reasoning_effort=player.reasoning_effort,
-            extra=player.extra,
-        )
-        messages = self._prompts.messages(request)
-        return Question(request, 1, Prompt(model=player.model_name, messages=messages, sampling=sampling))
+        return Question(request, 1, first_prompt(request, player, self._prompts, seed=self._seed))
 
     def _ask_again(self, question: Question, completion: Completion, answer: Answer) -> Question:
         player = self._condition.players
@@ -135,17 +136,75 @@ class Course:
                     Message(role="assistant", content=said),
                     self._prompts.ask_again(question.request, answer.problem),
                 ),
+                answer_schema=prompt.answer_schema,
                 sampling=prompt.sampling.model_copy(
-                    update={"seed": self._sampling_seed(question.request.key, player, attempt=attempt)}
+                    update={"seed": _sampling_seed(question.request.key, player, seed=self._seed, attempt=attempt)}
                 ),
             ),
         )
 
-    def _sampling_seed(self, key: str, player: ModelPlayer, *, attempt: int) -> int | None:
-        if player.seed != "derived":
-            return player.seed
-        digest = hashlib.sha256(f"{self._seed}/{key}/{attempt}".encode()).digest()
-        return int.from_bytes(digest[:4], "big") >> 1  # fits a signed 32-bit integer, which every API takes
+
+def first_prompt(request: Request, player: ModelPlayer, prompts: PromptSet, *, seed: int) -> Prompt:
+    """Return the prompt with which a model is asked a question for the first time; `seed` is the run's."""
+    sampling = Sampling(
+        temperature=player.temperature,
+        max_tokens=player.max_tokens,
+        top_p=player.top_p,
+        seed=_sampling_seed(request.key, player, seed=seed, attempt=1),
+        reasoning_effort=player.reasoning_effort,
+        extra=player.extra,
+    )
+    return Prompt(
+        model=player.model_name,
+        messages=_placed(prompts.messages(request), player.system_prompt),
+        sampling=sampling,
+        answer_schema=schema_of(request.spec) if player.answer_format == "json" else None,
+    )
+
+
+def _sampling_seed(key: str, player: ModelPlayer, *, seed: int, attempt: int) -> int | None:
+    if player.seed != "derived":
+        return player.seed
+    digest = hashlib.sha256(f"{seed}/{key}/{attempt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1  # fits a signed 32-bit integer, which every API takes
+
+
+def _placed(messages: tuple[Message, ...], place: Literal["system", "user", "none"]) -> tuple[Message, ...]:
+    """Return the messages with the rules where the scenario wants them."""
+    if place == "system":
+        return messages
+    system, question = messages
+    if place == "none":
+        return (question,)
+    return (Message(role="user", content=f"{system.content}\n\n{question.content}"),)
+
+
+def prompt_set(condition: Condition) -> PromptSet:
+    """Return the prompt set of a condition, in the words of its answers' format.
+
+    Raises:
+        ScenarioError: a file is missing, too large or no valid template.
+    """
+    player = condition.players
+    answer_format = player.answer_format if isinstance(player, ModelPlayer) else "text"
+    return load_prompt_set(condition.prompts, answer_format=answer_format)
+
+
+def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
+    """Return the prompt set of each condition, by the condition's digest (of seed 0), once it has been rehearsed.
+
+    Raises:
+        ScenarioError: a prompt set cannot be loaded, or a template uses a name it does not have.
+    """
+    loaded: dict[tuple[str, str], PromptSet] = {}
+    found = {}
+    for name, condition in {digest(condition, seed=0): condition for condition in conditions}.items():
+        key = condition.prompts, getattr(condition.players, "answer_format", "text")
+        if key not in loaded:
+            loaded[key] = prompt_set(condition)
+        rehearse(condition, loaded[key])
+        found[name] = loaded[key]
+    return found
 
 
 def rehearse(condition: Condition, prompts: PromptSet) -> None:

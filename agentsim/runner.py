@@ -17,8 +17,8 @@ from pathlib import Path
 
 from agentsim.errors import LogError
 from agentsim.history import ReplayState, replay
-from agentsim.players import rehearse
-from agentsim.prompts import PromptSet, load_prompt_set
+from agentsim.players import rehearsed
+from agentsim.prompts import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
@@ -123,9 +123,7 @@ async def _play_study(
 ) -> StudyResult:
     specs = runs(scenario)
     watch = observer or Silent()
-    prompts = {name: load_prompt_set(name) for name in {spec.condition.prompts for spec in specs}}
-    for condition in {digest(spec.condition, seed=0): spec.condition for spec in specs}.values():
-        rehearse(condition, prompts[condition.prompts])
+    prompts = rehearsed(spec.condition for spec in specs)
     accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
     if provider is None:
         for spec in specs:
@@ -170,7 +168,7 @@ async def _play_runs(
             sitting = Sitting(
                 spec,
                 folder,
-                prompts=prompts[spec.condition.prompts],
+                prompts=prompts[digest(spec.condition, seed=0)],
                 account=accounts.describe(spec.condition.players.model) if provider is None and voice else {},
                 versions=versions,
                 provider=voice,

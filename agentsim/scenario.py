@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
@@ -65,6 +65,10 @@ class ModelPlayer(Value):
     reasoning_effort: str | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of the provider's API, sent as they are in the request's body."""
+    system_prompt: Literal["system", "user", "none"] = "system"
+    """Where the rules stand: in a system message, at the beginning of the question, or nowhere (agents know none)."""
+    answer_format: Literal["text", "json"] = "text"
+    """`json`: the provider is given a JSON schema for the answer. This alone changes what models do."""
 
     @field_validator("model")
     @classmethod
@@ -112,6 +116,9 @@ class OnInvalid(Value):
     """How often an agent is asked one question."""
     then: Literal["pass", "zero", "stop"] = "pass"
     """After the last attempt: nothing moves and it counts as missing, a marked gift of 0, or the run stops."""
+    out_of_range: Literal["ask_again", "clamp", "pass"] = "ask_again"
+    """A readable amount that is more than the donor has is asked again as any other invalid reply, lowered to all it
+    has and marked as `clamped`, or moves nothing and counts as missing, at once (as does a negative one)."""
     stop_after: int | None = Field(default=60, ge=1)
     """So many questions in a row without a readable reply stop the run, which can go on for as many more; null: never.
 
@@ -368,9 +375,21 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     ]
 
 
+ADDED: Final[Mapping[tuple[str, str], str]] = {
+    ("players", "system_prompt"): "system",
+    ("players", "answer_format"): "text",
+    ("on_invalid", "out_of_range"): "ask_again",
+}
+"""Settings that came later, at what was done before there were any: left out, so that older logs keep their digests."""
+
+
 def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
-    return condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
+    content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
+    for (part, name), before in ADDED.items():
+        if content[part].get(name) == before:
+            del content[part][name]
+    return content
 
 
 def digest(condition: Condition, *, seed: int) -> str:

@@ -47,8 +47,9 @@ class Value(BaseModel):
 Act = Literal["give", "punish"]
 Problem = Literal["unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off"]
 """Why a reply was not taken as an answer."""
-Reading = Literal["plain", "percent"]
-"""How an amount was written: in units, or as a percentage of the donor's own resources."""
+Reading = Literal["plain", "percent", "clamped"]
+"""How an amount came about: written in units, or as a percentage of the donor's own resources; or it was more than the
+donor had and was lowered to that, because the scenario says so."""
 
 
 class Agent(Value):

@@ -38,11 +38,16 @@ class PromptSet:
         ScenarioError: a file is missing, too large or no valid template.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, fallback: Path | None = None) -> None:
+        """What is not in `folder` is taken from `fallback`, if there is one."""
         self._folder = folder
         environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         environment.filters.update(quoted=quoted, units=units, percent=percent)
-        sources = {name: _read(folder / name) for name in TEMPLATES}
+        paths = {
+            name: folder / name if fallback is None or (folder / name).exists() else fallback / name
+            for name in TEMPLATES
+        }
+        sources = {name: _read(path) for name, path in paths.items()}
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
         """SHA-256 over the names and texts of all templates."""
         self._templates = {}
@@ -96,11 +101,14 @@ class PromptSet:
             ) from error
 
 
-def load_prompt_set(name_or_folder: str | Path) -> PromptSet:
-    """Return the shipped set of that name (`default`) or the set in that folder."""
-    if name_or_folder == "default":
-        return PromptSet(Path(__file__).parent / "default")
-    return PromptSet(Path(name_or_folder))
+def load_prompt_set(name_or_folder: str | Path, *, answer_format: str = "text") -> PromptSet:
+    """Return the shipped set of that name (`default`), in the words of the answers' format, or the set in a folder."""
+    if name_or_folder != "default":
+        return PromptSet(Path(name_or_folder))
+    here = Path(__file__).parent
+    if answer_format == "json":
+        return PromptSet(here / "default-json", fallback=here / "default")
+    return PromptSet(here / "default")
 
 
 def quoted(text: str) -> str:

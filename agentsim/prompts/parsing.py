@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import NamedTuple
 
 from agentsim.core.types import Act, ActSpec, Answer, AnswerSpec, Problem, Reading, TextSpec
+from agentsim.prompts import structured
 from agentsim.providers.base import Completion
 
 __all__ = ["ANSWER_MARKER", "STRATEGY_MARKER", "parse"]
@@ -42,13 +44,31 @@ class _Amount(NamedTuple):
     reading: Reading
 
 
-def parse(completion: Completion, spec: AnswerSpec) -> Answer:
-    """Return the answer in `completion`, or an `Answer` whose `problem` says why there is none. Never raises."""
+def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = False, clamps: bool = False) -> Answer:
+    """Return the answer in `completion`, or an `Answer` whose `problem` says why there is none. Never raises.
+
+    `is_structured`: it was to be JSON of a schema; `clamps`: more than the donor has is all that it has, and marked so.
+    """
+    answer = _parse(completion, spec, is_structured=is_structured)
+    if isinstance(spec, TextSpec) or answer.amount is None:
+        return answer
+    if 0 <= answer.amount <= spec.high * (1 + ROUNDING):
+        return replace(answer, amount=min(answer.amount, spec.high))
+    if clamps and answer.amount > 0:
+        return replace(answer, amount=spec.high, reading="clamped")
+    return Answer(problem="out_of_range")
+
+
+def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> Answer:
+    """Return the answer as it was written, its amount perhaps out of range."""
     if completion.finish_reason in ("refused", "filtered"):
         return Answer(problem="refused" if completion.finish_reason == "refused" else "filtered")
     if not completion.text.strip():
         return Answer(problem="cut_off" if completion.finish_reason == "length" else "empty")
     is_cut_off = completion.finish_reason == "length"
+    if is_structured:
+        answer = structured.read(completion.text, spec)
+        return Answer(problem="cut_off") if is_cut_off and answer.problem is not None else answer
     if isinstance(spec, TextSpec):
         return _parse_strategy(completion.text, spec, is_cut_off=is_cut_off)
     return _parse_act(completion.text, spec, is_cut_off=is_cut_off)
@@ -115,9 +135,7 @@ def _read(segment: str, spec: ActSpec, *, is_marked: bool) -> Answer:
     if _NEGATION.search(segment):
         return Answer(problem="ambiguous")
     [amount] = amounts
-    if not 0 <= amount.value <= spec.high * (1 + ROUNDING):
-        return Answer(problem="out_of_range")
-    return Answer(act=act, amount=min(amount.value, spec.high), reading=amount.reading)
+    return Answer(act=act, amount=amount.value, reading=amount.reading)
 
 
 def _act(segment: str, spec: ActSpec) -> Act | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
@@ -20,15 +21,15 @@ from agentsim.providers.wire import (
     text_of,
 )
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "AnthropicProvider", "unsupported"]
 
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"
 
 DEFAULT_MAX_TOKENS: Final = 1024
 """Sent where the sampling gives none, because this API demands the parameter; an answer it cuts ends with "length"."""
+
+TOOL: Final = "answer"
+"""The tool that a model is made to use where its answer has a schema."""
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
@@ -97,6 +98,7 @@ class AnthropicProvider:
             "max_tokens": DEFAULT_MAX_TOKENS if prompt.sampling.max_tokens is None else prompt.sampling.max_tokens,
             **({"system": system} if system else {}),
             **sent,
+            **_answer_format(prompt),
             **prompt.sampling.extra,
         }
         call = post(self._client, "/v1/messages", body)
@@ -125,6 +127,14 @@ def _parameters(sampling: Sampling) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
+def _answer_format(prompt: Prompt) -> dict[str, Any]:
+    """Return the parameters that make the model answer by a tool whose input is the answer."""
+    if prompt.answer_schema is None:
+        return {}
+    tool = {"name": TOOL, "description": "State your answer.", "input_schema": prompt.answer_schema}
+    return {"tools": [tool], "tool_choice": {"type": "tool", "name": TOOL}}
+
+
 def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
     """Return the completion in a messages body.
 
@@ -139,10 +149,15 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
         raise peer.unreadable("there is no list of content blocks in it", body)
     if not isinstance(reason, str | None):
         raise peer.unreadable("stop_reason is no text", body)
-    texts = [block.get("text") for block in blocks if block.get("type") == "text"]
+    used = [block.get("input") for block in blocks if block.get("type") == "tool_use" and block.get("name") == TOOL]
+    texts = [json.dumps(answer, ensure_ascii=False) for answer in used] or [
+        block.get("text") for block in blocks if block.get("type") == "text"
+    ]
     if not all(isinstance(text, str) for text in texts) or (reason is None and not texts):
         raise peer.unreadable("it has no text", body)
     finish, detail = FINISH_REASONS.get(reason or "", "other"), reason
+    if used and reason == "tool_use":
+        finish = "stop"
     if finish == "stop" and not texts:
         finish, detail = "other", f"{reason}, but without content"
     model, request_id = body.get("model"), answer.headers.get("request-id") or body.get("id")

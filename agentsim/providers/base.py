@@ -49,6 +49,8 @@ class Prompt(Value):
     """The model's name as the provider knows it, without the provider's own name before it."""
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
+    answer_schema: dict[str, Any] | None = Field(default=None, exclude_if=lambda schema: schema is None)
+    """The JSON schema that the server is to hold the answer to; `None`: free text."""
 
 
 def n_bytes(messages: Iterable[Message]) -> int:

@@ -28,6 +28,8 @@ __all__ = ["LEDGER", "Booked", "Ledger", "LedgerState", "most_usd", "read_ledger
 LEDGER: Final = "ledger.jsonl"
 MESSAGE_TOKENS: Final = 64
 """Tokens that a message may take beyond its bytes (role, separators), and a request beyond its messages."""
+SCHEMA_TOKENS: Final = 1000
+"""Tokens that a server may add around the schema of an answer: its own words on how tools are used."""
 
 
 def most_usd(price: Price | None, prompt: Prompt) -> float | None:
@@ -38,6 +40,8 @@ def most_usd(price: Price | None, prompt: Prompt) -> float | None:
     if price is None or prompt.sampling.max_tokens is None:
         return None
     n_in = n_bytes(prompt.messages) + MESSAGE_TOKENS * (len(prompt.messages) + 1)
+    if prompt.answer_schema is not None:
+        n_in += len(json.dumps(prompt.answer_schema)) + SCHEMA_TOKENS
     dearest = max(price.input, price.cached or 0.0)
     return (dearest * n_in + price.output * prompt.sampling.max_tokens) / MILLION
 

@@ -83,6 +83,7 @@ class OpenAIProvider:
             "model": prompt.model,
             "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
             **sent,
+            **_answer_format(prompt),
             **prompt.sampling.extra,
         }
         call = post(self._client, "/chat/completions", body)
@@ -103,6 +104,13 @@ class OpenAIProvider:
             "reasoning_effort": sampling.reasoning_effort,
         }
         return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _answer_format(prompt: Prompt) -> dict[str, Any]:
+    if prompt.answer_schema is None:
+        return {}
+    schema = {"name": "answer", "strict": True, "schema": prompt.answer_schema}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 def read_completion(answer: Exchange, *, peer: Peer) -> Completion:

@@ -43,8 +43,12 @@ DEFAULT_MAX_RESPONSE_BYTES: Final = 8 * 1024 * 1024
 RESERVED_EXTRA: Final = frozenset({"messages", "model", "n", "stream", "system"})
 """Keys that `sampling.extra` may not set: they would change the question or the form of the answer."""
 
-CHATTY: Final = ("openai", "anthropic", "httpx2", "httpcore2", "aiohttp")
-"""Loggers whose debug records hold headers, in which a server may repeat the key: they are never let through."""
+CHATTY: Final = (
+    *(f"openai.{name}" for name in ("_base_client", "_legacy_response", "_response")),
+    *(f"anthropic.{name}" for name in ("_base_client", "_legacy_response", "_response", "_tracing")),
+    "httpx2",
+)
+"""Loggers whose debug records hold headers, in which a server may repeat the key: these are never let through."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
 MAX_CONNECTIONS: Final = 100_000
@@ -79,8 +83,7 @@ def client_options(*, base_url: str, timeout_s: float, max_response_bytes: int) 
     import httpx2
 
     for name in CHATTY:
-        if logging.getLogger(name).level < logging.INFO:
-            logging.getLogger(name).setLevel(logging.INFO)
+        logging.getLogger(name).addFilter(_is_no_detail)  # the same filter is added once
 
     async def check(response: httpx2.Response) -> None:
         headers = _lower(response.headers)
@@ -110,6 +113,10 @@ def post(client: AsyncOpenAI | AsyncAnthropic, path: str, body: Mapping[str, Any
     import httpx2
 
     return client.post(path, body=body, cast_to=httpx2.Response)
+
+
+def _is_no_detail(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 async def exchange(

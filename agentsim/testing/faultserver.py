@@ -108,6 +108,10 @@ class Answer:
                 "content": [{"type": "text", "text": text}],
             }
             body |= {"stop_reason": self.finish or "end_turn", "stop_sequence": None}
+            if "tools" in request.body:  # a model that is made to use a tool: the text is the tool's input
+                name = request.body["tools"][0]["name"]
+                body["content"] = [{"type": "tool_use", "id": "toolu_1", "name": name, "input": json.loads(text)}]
+                body["stop_reason"] = self.finish or "tool_use"
             usage = {"input_tokens": 7, "output_tokens": 3}
         else:
             message = {"role": "assistant", "content": None if self.refusal else text, "refusal": self.refusal}

@@ -62,3 +62,12 @@ async def test_a_society_through_a_dialect_of_a_real_server(
     assert result.is_complete, result.runs
     checked(agentsim.load(result.folder))
     assert llama_server.api_key not in (result.folder / "study.json").read_text()
+
+
+@pytest.mark.model
+def test_a_real_model_held_to_a_schema_answers_readably(tmp_path: Path, small_model: Path) -> None:
+    players = {"model": "local/smollm2-135m", "max_tokens": 120, "answer_format": "json"}
+    result = agentsim.run(agentsim.scenario_from({**TINY, "players": players}), results=tmp_path)
+    study = checked(agentsim.load(result.folder))
+    whole = study.replies[study.replies["finish_reason"] == "stop"]
+    assert len(whole) and all(text.lstrip().startswith("{") for text in whole["text"])

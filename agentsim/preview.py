@@ -1,0 +1,83 @@
+"""The prompts that agents would see at a chosen moment, before anything is paid for: `agentsim prompts show`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple, get_args
+
+from agentsim.core.society import Society
+from agentsim.core.types import Answer, Problem, Request, StrategyView
+from agentsim.errors import ScenarioError
+from agentsim.players import first_prompt, prompt_set
+from agentsim.providers.base import Message
+from agentsim.scenario import Condition, ModelPlayer
+
+__all__ = ["Shown", "shown"]
+
+SHARE = 0.5
+"""What everyone gives until the moment shown."""
+STRATEGY = f"to give {SHARE:.0%} of what I hold to everyone"
+
+
+class Shown(NamedTuple):
+    """One prompt, and when it is sent."""
+
+    title: str
+    messages: tuple[Message, ...]
+
+
+def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -> Iterator[Shown]:
+    """Yield every kind of prompt, filled in for a moment of a society in which everyone gives half.
+
+    The first strategy; a newborn's in `generation`, if that is a later one; the decision of the first donor of `round`
+    there; and what follows a reply that cannot be read, for each reason.
+
+    Raises:
+        ScenarioError: nobody is asked in this condition, it has no such moment, or a template is wrong.
+    """
+    player = condition.players
+    if not isinstance(player, ModelPlayer):
+        raise ScenarioError(f"{player.model} is a scripted policy, which reads no prompts; name a model with --model")
+    if not 1 <= generation <= condition.generations:
+        raise ScenarioError(f"there is no generation {generation}: the scenario has 1 to {condition.generations}")
+    if not 1 <= round <= condition.game.rounds:
+        raise ScenarioError(f"there is no round {round}: a game has 1 to {condition.game.rounds}")
+    prompts = prompt_set(condition)
+    first, newborn, decision = _moments(condition, generation=generation, round=round, seed=seed)
+
+    def titled(request: Request, title: str) -> Shown:
+        return Shown(f"{title} ({request.key})", first_prompt(request, player, prompts, seed=seed).messages)
+
+    yield titled(first, "an agent's strategy in the first generation")
+    if newborn is not None:
+        yield titled(newborn, f"a newborn's strategy in generation {generation}")
+    yield titled(decision, f"a donor's decision in generation {generation}, round {round}")
+    for request, what in ((first, "strategy"), (decision, "decision")):
+        texts: dict[str, list[str]] = {}
+        for problem in get_args(Problem):
+            texts.setdefault(prompts.ask_again(request, problem).content, []).append(problem)
+        for text, problems in texts.items():
+            yield Shown(f"after a {what} that is {' or '.join(problems)}", (Message(role="user", content=text),))
+
+
+def _moments(
+    condition: Condition, *, generation: int, round: int, seed: int
+) -> tuple[Request, Request | None, Request]:
+    """Return the first question of all, the first newborn's in `generation`, and a decision there in `round`."""
+    society = Society(condition, model=condition.players.model, seed=seed)
+    newborn = None
+    waiting = deque(society.start())
+    first = waiting[0]
+    while True:
+        request = waiting.popleft()
+        view = request.view
+        if isinstance(view, StrategyView):
+            if view.generation == generation > 1 and newborn is None:
+                newborn = request
+            answer = Answer(text=STRATEGY)
+        else:
+            if (view.generation, view.round) == (generation, round):
+                return first, newborn, request
+            answer = Answer(act="give", amount=SHARE * view.resources)
+        waiting.extend(society.answer(request, answer).requests)
