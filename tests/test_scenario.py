@@ -30,7 +30,8 @@ from agentsim.scenario import (
 )
 from agentsim.yaml_source import read_text
 
-SHIPPED = sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml"))
+SCENARIOS = Path(__file__).parents[1] / "scenarios"
+SHIPPED = sorted(SCENARIOS.glob("**/*.yaml"))
 Write = Callable[..., Path]
 
 MINIMAL = "name: x\nplayers: {model: openai/a}\n"
@@ -76,13 +77,13 @@ def test_a_name_and_players_are_enough_for_the_paper_s_experiment(write: Write) 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_scenarios_are_sound_and_named_as_their_file(path: Path) -> None:
     scenario = load_scenario(path)
-    assert scenario.name == path.stem
+    assert scenario.name == "-".join(path.relative_to(SCENARIOS).with_suffix("").parts)
     assert scenario.description
     assert runs(scenario)
 
 
 def test_the_donor_game_has_the_paper_s_number_of_requests() -> None:
-    summary = describe(load_scenario(SHIPPED[0].parent / "donor-game.yaml"))
+    summary = describe(load_scenario(SCENARIOS / "donor-game.yaml"))
     assert [spec.condition.n_requests for spec in summary.runs] == [1506] * 5
     assert summary.n_requests == 5 * 1506
 

@@ -31,7 +31,7 @@ SCENARIOS = sorted((HERE.parent.parent / "scenarios").glob("**/*.yaml"))
 
 def golden_file(scenario: Path) -> Path:
     """Return where the scenario's playthrough is kept."""
-    return HERE / f"{scenario.stem}.txt"
+    return HERE / f"{load_scenario(scenario).name}.txt"
 
 
 def playthrough(scenario: Path) -> str:
