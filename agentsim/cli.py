@@ -219,7 +219,7 @@ def compare(
     from agentsim.analysis.compare import compare as compared
     from agentsim.analysis.compare import write
     from agentsim.analysis.figures import final_resources, save
-    from agentsim.analysis.tables import comparison_tables, plain
+    from agentsim.analysis.tables import comparison_tables, plain, published_table
 
     study = load(*folders)
     found = compared(study, by=by)
@@ -228,6 +228,8 @@ def compare(
     console = Console()
     for table in comparison_tables(found):
         console.print(table)
+    if (theirs := published_table(study)) is not None:
+        console.print(theirs)
     for note in found.notes:
         console.print(plain(note, max_chars=1000))
     for path in paths:

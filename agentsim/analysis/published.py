@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-__all__ = ["SOURCE", "published"]
+from agentsim.analysis.measures.outcomes import geometric_means
+
+if TYPE_CHECKING:
+    from agentsim.analysis.frames import Study
+
+__all__ = ["SOURCE", "published", "published_like", "published_summary"]
 
 SOURCE: Final = (
     "A. Vallinder & E. Hughes: Cultural Evolution of Cooperation among LLM Agents (2024), arXiv:2412.10270; the runs'"
@@ -25,3 +31,71 @@ def published() -> pd.DataFrame:
         frame = pd.read_csv(file)
     kinds = {"model": "string", "punishment": "boolean", "run": "Int64", "generation": "Int64"}
     return frame.astype(kinds | {"mean_final_resources": "Float64"})
+
+
+RULES: Final[Mapping[str, object]] = {
+    "agents": 12,
+    "game.kind": "donor",
+    "game.rounds": 12,
+    "game.endowment": 10,
+    "game.multiplier": 2,
+    "game.games": 2,
+    "observation.kind": "trace",
+    "observation.depth": 3,
+    "selection.fraction": 0.5,
+}
+"""The rules of the published runs, as far as the curves are said to hang on them; the schedule is not among them, as
+the paper describes one and its figures fit another."""
+SUMMARY: Final = ["label", "generation", "n", "mean", "standard_error", "geometric_mean", "low", "high"]
+
+
+def published_like(study: Study) -> pd.DataFrame:
+    """Return the published runs of the rules that models of this study played under, to lay under its own.
+
+    Of the published models that play in the study, or of all three where none of them does. Columns: those of
+    `published`, and `label`. No rows where no model played under these rules.
+    """
+    frame = published()
+    wanted: set[bool] = set()
+    names: set[str] = set()
+    for started in study.started.values():
+        is_punishing = _kind(started.condition)
+        model = str(started.condition["players"]["model"])
+        if is_punishing is not None and not model.startswith("scripted/"):
+            wanted.add(is_punishing)
+            names.add(model.rpartition("/")[2])
+    frame = frame[frame["punishment"].isin(wanted)]
+    if names & set(frame["model"]):
+        frame = frame[frame["model"].isin(names)]
+    label = "published: " + frame["model"]
+    return frame.assign(label=label.mask(frame["punishment"], label + ", punishment")).reset_index(drop=True)
+
+
+def published_summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return published runs by label and generation.
+
+    Columns: label, generation; `n` runs; `mean` and `standard_error` over runs, as the paper gives them; and
+    `geometric_mean` with `low` and `high`, one standard error of the logarithm around it (all in units).
+    """
+    if runs.empty:
+        return pd.DataFrame(columns=SUMMARY)
+    groups = runs.groupby(["label", "generation"], sort=True)["mean_final_resources"]
+    plain = groups.agg(mean="mean", standard_error="sem").reset_index()
+    logs = geometric_means(runs.rename(columns={"label": "condition"})).rename(
+        columns={"condition": "label", "mean": "geometric_mean"}
+    )
+    return plain.merge(logs, on=["label", "generation"])[SUMMARY]
+
+
+def _kind(condition: Mapping[str, Any]) -> bool | None:
+    """Return whether donors may punish, or `None` where the rules are not those of the published runs."""
+    for path, value in RULES.items():
+        found: Any = condition
+        for key in path.split("."):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if found != value:
+            return None
+    punishment = condition["game"].get("punishment")
+    if punishment is None:
+        return False
+    return True if punishment["effect"] == 2 * punishment["cost"] else None

@@ -15,6 +15,7 @@ from rich.text import Text
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
 from agentsim.analysis.power import Power
+from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.runlog import is_locked, stop_reasons
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "generations",
     "plain",
     "power_table",
+    "published_table",
     "runs",
     "status_table",
     "strategies",
@@ -187,6 +189,32 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
             plain(row["verdict"]),
         )
     yield pairs
+
+
+def published_table(study: Study) -> Table | None:
+    """Return the published runs of the study's rules, first and last generation; `None` where there are none."""
+    theirs = published_summary(published_like(study))
+    if theirs.empty:
+        return None
+    table = titled(
+        "Published runs of the same rules",
+        caption="mean: over runs (units), with its standard error; geometric: the geometric mean, with one standard"
+        f" error of the logarithm. {SOURCE}",
+    )
+    for name in ("runs of", "runs", "gen", "mean", "s.e.", "geometric", "from - to"):
+        table.add_column(name, justify="left" if name == "runs of" else "right", overflow="fold")
+    for label, own in theirs.groupby("label", sort=True):
+        for row in (own.iloc[0], own.iloc[-1]):
+            table.add_row(
+                plain(str(label).removeprefix("published: ")),
+                str(row["n"]),
+                str(row["generation"]),
+                _short(row["mean"]),
+                _short(row["standard_error"]),
+                _short(row["geometric_mean"]),
+                _range(row["low"], row["high"]),
+            )
+    return table
 
 
 def _problems(frame: pd.DataFrame, names: list[str]) -> Iterator[str]:

@@ -15,6 +15,7 @@ __all__ = ["COLOURS", "bundle", "specifications"]
 
 COLOURS: Final = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"]
 """Okabe & Ito's palette, told apart with any colour vision; grey instead of black, for dark pages."""
+DASHES: Final = [[6, 3], [2, 2], [8, 3, 2, 3], [10, 3, 2, 3, 2, 3]]
 HEIGHT: Final = 300
 WHOLE: Final[dict[str, Any]] = {"format": "d", "labelExpr": "datum.value % 1 === 0 ? datum.label : ''", "grid": False}
 """An axis of whole numbers: no label between them."""
@@ -31,12 +32,15 @@ def bundle() -> str:
     return script
 
 
-def specifications(*, has_zero: bool) -> dict[str, Any]:
-    """Return the specifications by name; `has_zero`: a score is 0 and needs an axis that is linear near 0."""
+def specifications(*, has_zero: bool, has_published: bool) -> dict[str, Any]:
+    """Return the specifications by name.
+
+    `has_zero`: a score is 0 and needs an axis that is linear near 0; `has_published`: published runs are laid under.
+    """
     log = alt.Scale(type="symlog", constant=1) if has_zero else alt.Scale(type="log", nice=False, padding=8)
     charts = {
-        "resources_log": _resources(log),
-        "resources_linear": _resources(alt.Scale(type="linear")),
+        "resources_log": _resources(log, has_published=has_published),
+        "resources_linear": _resources(alt.Scale(type="linear"), has_published=has_published),
         "fractions": _fractions(),
         "society": _society(),
         "life": _life(),
@@ -94,7 +98,7 @@ def _runs(y: Any) -> list[Any]:
     return [lines, points]
 
 
-def _resources(scale: Any) -> Any:
+def _resources(scale: Any, *, has_published: bool) -> Any:
     """Mean final resources by generation: runs, the geometric mean of each condition, endowment and maximum."""
     y = alt.Y("mean_final_resources:Q", title="mean final resources (units)").scale(scale)
     means = alt.Chart(alt.NamedData(name="conditions")).encode(x=_generation(), color=_by_condition())
@@ -105,7 +109,21 @@ def _resources(scale: Any) -> Any:
     names = references.mark_text(align="left", baseline="bottom", dx=2, dy=-2, fontSize=11).encode(
         x=alt.value(0), text="name:N"
     )
-    return alt.layer(rules, names, band, thick, *_runs(y)).properties(width="container", height=HEIGHT)
+    layers = [rules, names, *(_published(scale) if has_published else ()), band, thick, *_runs(y)]
+    return alt.layer(*layers).properties(width="container", height=HEIGHT)
+
+
+def _published(scale: Any) -> list[Any]:
+    """Published runs of the same rules and their means: dashed and grey, each model with its own dash."""
+    theirs = alt.Chart(alt.NamedData(name="published")).encode(
+        x=_generation(),
+        y=alt.Y("mean_final_resources:Q", title="").scale(scale),
+        detail="line:N",
+        strokeDash=alt.StrokeDash("label:N").scale(range=DASHES),
+    )
+    single = theirs.transform_filter("!datum.is_mean").mark_line(strokeWidth=0.8, opacity=0.45, color="#8c8c8c")
+    central = theirs.transform_filter("datum.is_mean").mark_line(strokeWidth=2, opacity=0.9, color="#8c8c8c")
+    return [single, central]
 
 
 def _fractions() -> Any:

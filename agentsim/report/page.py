@@ -26,6 +26,7 @@ from agentsim.analysis.files import replace_whole
 from agentsim.analysis.measures import summary
 from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, sensitivity
+from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.errors import AgentsimError
 from agentsim.report import content
 from agentsim.report.charts import bundle, specifications
@@ -73,7 +74,11 @@ def render(study: Study) -> str:
     means = geometric_means(study.generations.assign(condition=study.conditions(study.generations)))
     data["conditions"] = _records(means[means["mean"].notna()])
     data["references"] = [{"name": name, "value": value} for value, name in references(study).items()]
-    data["charts"] = specifications(has_zero=bool((study.generations["mean_final_resources"] <= 0).any()))
+    theirs = published_like(study)
+    data["published"] = _published(theirs)
+    data["charts"] = specifications(
+        has_zero=bool((study.generations["mean_final_resources"] <= 0).any()), has_published=not theirs.empty
+    )
     can, cannot = content.conclusions(study)
     figures, undrawn = _figures(study)
     context: dict[str, Any] = {
@@ -93,6 +98,8 @@ def render(study: Study) -> str:
         "has_agents": has_agents,
         "has_encounters": not study.encounters.empty,
         "generations": _generations_table(study),
+        "published": _published_table(theirs),
+        "published_source": SOURCE,
         "ledger": content.ledger(study),
         "band": _band_table(study, bands),
         "band_said": _band_said(study),
@@ -149,6 +156,24 @@ def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     rows = frame.astype(object).where(frame.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+
+
+def _published(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the published runs and their geometric means as lines of the chart."""
+    singles = runs.assign(line=runs["label"] + " run " + runs["run"].astype("string"), is_mean=False)
+    means = published_summary(runs).rename(columns={"geometric_mean": "mean_final_resources"})
+    means = means.assign(line=means["label"], is_mean=True)
+    columns = ["label", "line", "generation", "mean_final_resources", "is_mean"]
+    return [record for frame in (singles, means) for record in _records(frame[columns])]
+
+
+def _published_table(runs: pd.DataFrame) -> Table | None:
+    if runs.empty:
+        return None
+    titles = {"label": "published runs of", "n": "runs", "mean": "mean (units)", "standard_error": "standard error"}
+    titles |= {"geometric_mean": "geometric mean", "low": "one standard error down", "high": "and up"}
+    summary = published_summary(runs)
+    return from_frame(summary.assign(label=summary["label"].str.removeprefix("published: ")), titles=titles)
 
 
 def _generations_table(study: Study) -> Table:

@@ -51,7 +51,9 @@
   const points = generations.run.map((run, index) => ({
     ...row(generations, index), run: runs[run].label, condition: runs[run].condition, place: run,
   }));
-  const drawn = { generations: points, conditions: data.conditions, references: data.references };
+  const drawn = {
+    generations: points, conditions: data.conditions, references: data.references, published: data.published,
+  };
   const toSociety = (datum) => {
     if (datum.place === undefined) return;
     society(datum.place);

@@ -11,6 +11,7 @@ import pandas as pd
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
+from agentsim.analysis.published import published_like, published_summary
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["final_resources", "references"]
 
 MAX_RULES: Final = 3
 """Sets of rules whose reference lines are drawn."""
+DASHES: Final = ((6, 2), (2, 2), (6, 2, 2, 2), (8, 3, 2, 3, 2, 3))
 LINE_GAP: Final = 0.04
 """Names of reference lines nearer than this part of the axis are left out, lower ones first."""
 
@@ -30,7 +32,8 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
 
     Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
     the logarithm (from 2 runs on). Dotted lines are scripted societies in the schedule really played: all give nothing
-    (the endowment), all give half, all give all, or else the most that the schedule allows.
+    (the endowment), all give half, all give all, or else the most that the schedule allows. Dashed and grey: the
+    published runs of the same rules, drawn in the same way, where models played under them (`published_like`).
 
     Raises:
         LogError: no generation has ended yet.
@@ -44,8 +47,10 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     axes = figure.add_subplot()
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, index=index)
-    lines = references(study)
-    _fit(axes, [float(score) for score in data["mean_final_resources"]] + list(lines), scale)
+    lines, theirs = references(study), published_like(study)
+    _draw_published(axes, theirs)
+    scores = pd.concat([data["mean_final_resources"], theirs["mean_final_resources"]])
+    _fit(axes, [float(score) for score in scores] + list(lines), scale)
     _draw_references(axes, lines)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
@@ -53,7 +58,7 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     axes.set_ylabel("mean final resources (units)")
     axes.set_title(f"{shown(study.name)}: mean final resources by generation", fontsize=11)
     axes.grid(visible=True, which="major", alpha=0.25)
-    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2, handlelength=3.5)
     return figure
 
 
@@ -69,6 +74,26 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) ->
     if not band.empty:
         low, high = band["low"].astype(float), band["high"].astype(float)
         axes.fill_between(band["generation"], low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
+    """Lay the published runs of the same rules under the study's own: dashed and grey, each model with its own dash."""
+    for index, (label, own) in enumerate(published_summary(runs).groupby("label", sort=True)):
+        dash = (0, DASHES[index % len(DASHES)])
+        for _, run in runs[runs["label"] == label].groupby("run"):
+            axes.plot(
+                run["generation"].astype(int),
+                run["mean_final_resources"].astype(float),
+                color="0.45",
+                alpha=0.35,
+                linewidth=0.6,
+                linestyle=dash,
+                zorder=1,
+            )
+        x, low, high = own["generation"].astype(int), own["low"].astype(float), own["high"].astype(float)
+        axes.fill_between(x, low, high, color="0.45", alpha=0.1, linewidth=0, zorder=1)
+        name = shown(f"{label} ({int(own['n'].iloc[0])} runs)")
+        axes.plot(x, own["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=name, zorder=1)
 
 
 def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:
