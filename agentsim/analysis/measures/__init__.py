@@ -26,7 +26,7 @@ from agentsim.analysis.measures.outcomes import (
     take_off,
 )
 from agentsim.analysis.measures.punishment import punishment, punishment_targets
-from agentsim.analysis.measures.sensitivity import sensitivity
+from agentsim.analysis.measures.sensitivity import score_sensitivity, sensitivity
 from agentsim.analysis.measures.summary import summary
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "price_equation",
     "punishment",
     "punishment_targets",
+    "score_sensitivity",
     "sensitivity",
     "strategy_length",
     "summary",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
@@ -10,29 +12,37 @@ from agentsim.analysis.measures.decisions import lost
 __all__ = ["answers"]
 
 
-def answers(encounters: pd.DataFrame, agents: pd.DataFrame) -> pd.DataFrame:
-    """Return by study, model and generation how many decisions came out how.
+GROUP: Final = ["study", "model", "prompts", "generation"]
 
-    Columns: study, model (the donor's), generation, `outcome`, `n`, `share` of the encounters of that model and
-    generation. Outcomes: `read at once`; `asked again`, readable in the end; `replaced`, counted as a gift of 0 because
-    the scenario says so; else why it is missing: unreadable, ambiguous, out_of_range, empty, refused, filtered,
-    cut_off; `unknown` where the log does not say.
+
+def answers(encounters: pd.DataFrame, agents: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return by study, model, prompt set and generation how many decisions came out how.
+
+    Columns: study, model (the donor's), prompts (as in `runs`), generation, `outcome`, `n`, `share` of that group's
+    encounters. Outcomes: `read at once`; `asked again`, readable in the end; `clamped`, more than the donor had and
+    lowered to that because the scenario says so; `replaced`, counted as a gift of 0 for the same reason; else why it is
+    missing: unreadable, ambiguous, out_of_range, empty, refused, filtered, cut_off; `unknown` where the log does not
+    say.
     """
     models = agents[["study", "run", "generation", "agent", "model"]].rename(columns={"agent": "donor"})
-    columns = ["study", "run", "generation", "donor", "act", "attempts", "problem", "replaced_by"]
+    columns = ["study", "run", "generation", "donor", "act", "attempts", "problem", "replaced_by", "reading"]
     frame = encounters[columns].merge(models, on=["study", "run", "generation", "donor"], how="left")
+    frame = frame.merge(runs[["study", "run", "prompts"]], on=["study", "run"], how="left")
     is_replaced = frame["replaced_by"].notna().to_numpy(dtype=bool)
     is_repeated = (frame["attempts"] > 1).fillna(False).to_numpy(dtype=bool)
     problems = frame["problem"].fillna("unknown").to_numpy(dtype=object)
-    outcome = np.where(
-        is_replaced, "replaced", np.where(lost(frame), problems, np.where(is_repeated, "asked again", "read at once"))
+    is_clamped = (frame["reading"] == "clamped").fillna(False).to_numpy(dtype=bool)
+    outcome = np.select(
+        [is_replaced, lost(frame).to_numpy(), is_clamped, is_repeated],
+        ["replaced", problems, "clamped", "asked again"],
+        "read at once",
     )
     counts = (
         frame.assign(outcome=pd.array(outcome, dtype="string"))
-        .groupby(["study", "model", "generation", "outcome"], sort=True)
+        .groupby([*GROUP, "outcome"], sort=True)
         .size()
         .rename("n")
         .reset_index()
     )
-    totals = counts.groupby(["study", "model", "generation"])["n"].transform("sum")
+    totals = counts.groupby(GROUP)["n"].transform("sum")
     return counts.assign(share=(counts["n"] / totals).astype("Float64"))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.decisions import lost, own_fraction
 from agentsim.runlog import RunStarted
 
-__all__ = ["Band", "final_resources_band", "fraction_band", "sensitivity"]
+__all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]
 
 KEYS: Final = ["study", "run", "generation"]
 
@@ -26,6 +27,8 @@ class Band(NamedTuple):
     observed: float | None
     low: float | None
     high: float | None
+    own_mean: float | None = None
+    """The number if each lost decision had been its agent's own mean of that generation."""
 
 
 def fraction_band(encounters: pd.DataFrame) -> Band:
@@ -57,7 +60,9 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
     game = started.condition["game"]
     if game.get("punishment") is not None:
         return None
-    worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}, "low": {}, "high": {}}
+    worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}, "low": {}, "high": {}, "own mean": {}}
+    own = own_fraction(encounters).astype("Float64")
+    means, everyone = own.groupby(encounters["donor"]).mean().dropna().to_dict(), own.mean()
     choose = {"low": min, "high": max}
     ordered = encounters.assign(is_lost=lost(encounters)).sort_values(["game", "round"], ascending=False)
     columns = ["game", "donor", "recipient", "fraction", "is_lost", "donor_before"]
@@ -66,23 +71,69 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
         for name, values in worth.items():
             kept = values.get((number, donor), 1.0)
             passed = game["multiplier"] * values.get((number, recipient), 1.0)
-            if name != "observed" and (is_lost or before == 0):
+            if name in choose and (is_lost or before == 0):
                 values[number, donor] = choose[name](kept, passed)
             else:
-                values[number, donor] = (1 - given) * kept + given * passed
+                of_its_own = name == "own mean" and is_lost and not pd.isna(everyone)
+                share = float(means.get(donor, everyone)) if of_its_own else given
+                values[number, donor] = (1 - share) * kept + share * passed
     n_holders = encounters["game"].nunique() * n_agents
     mean = {
         name: game["endowment"] * (sum(values.values()) + n_holders - len(values)) / n_holders
         for name, values in worth.items()
     }
-    return Band(mean["observed"], mean["low"], mean["high"])
+    return Band(mean["observed"], mean["low"], mean["high"], mean["own mean"])
+
+
+def score_sensitivity(study: Study) -> pd.DataFrame:
+    """Return how each condition's score depends on what is made of lost decisions, over its complete runs.
+
+    The score is the geometric mean over runs of the last generation's mean final resources (units). Columns: study,
+    condition; `n_runs`; `as_zero`, the score as it is logged, nothing having moved where a decision was lost;
+    `as_own_mean`, if each of the last generation's lost decisions had been its agent's own mean; `low` and `high`, its
+    exact bounds; `n_whole`, runs that lost no decision in any generation, and `whole_only`, the score of these alone.
+    Missing where a number is not defined (as under punishment) or a score is 0.
+    """
+    bands = sensitivity(study)
+    lost_in_all = bands.groupby(["study", "run"], sort=False)["n_lost"].sum()
+    last = bands.sort_values("generation", kind="stable").groupby(["study", "run"], sort=False).last()
+    runs = study.runs[study.runs["status"] == "complete"].set_index(["study", "run"])[["condition"]].join(last)
+    rows = []
+    for (name, condition), own in runs.groupby(["study", "condition"], sort=True):
+        whole = own[lost_in_all.reindex(own.index) == 0]
+        rows.append(
+            {
+                "study": name,
+                "condition": condition,
+                "n_runs": len(own),
+                "as_zero": _geometric(own["resources"]),
+                "as_own_mean": _geometric(own["resources_own_mean"]),
+                "low": _geometric(own["resources_low"]),
+                "high": _geometric(own["resources_high"]),
+                "n_whole": len(whole),
+                "whole_only": _geometric(whole["resources"]),
+            }
+        )
+    kinds = dict.fromkeys(SCORES, "Float64") | dict.fromkeys(("study", "condition"), "string")
+    return pd.DataFrame(rows, columns=SCORES).astype(kinds | dict.fromkeys(("n_runs", "n_whole"), "Int64"))
+
+
+SCORES: Final = ["study", "condition", "n_runs", "as_zero", "as_own_mean", "low", "high", "n_whole", "whole_only"]
+
+
+def _geometric(values: pd.Series) -> float | None:
+    known = values.dropna().astype(float)
+    if known.empty or len(known) < len(values) or (known <= 0).any():
+        return None
+    return float(np.exp(np.log(known).mean()))
 
 
 def sensitivity(study: Study) -> pd.DataFrame:
     """Return the bounds of each generation that has ended.
 
     Columns: study, run, generation; `n_lost` and `n_encounters`; `fraction`, `fraction_low`, `fraction_high`;
-    `resources`, `resources_low`, `resources_high` (units). Missing where a number is not defined.
+    `resources`, `resources_low`, `resources_high` (units), and `resources_own_mean`, if each lost decision had been its
+    agent's own mean of that generation (all agents' where it has none). Missing where a number is not defined.
     """
     ended = study.generations.set_index(KEYS)["mean_final_resources"]
     agents = study.agents.groupby(KEYS)["agent"].nunique()
@@ -107,6 +158,7 @@ def sensitivity(study: Study) -> pd.DataFrame:
                 "resources": float(ended[name, run, generation]),
                 "resources_low": ends.low if ends else None,
                 "resources_high": ends.high if ends else None,
+                "resources_own_mean": ends.own_mean if ends else None,
             }
         )
     text, count, number = "string", "Int64", "Float64"
@@ -114,6 +166,6 @@ def sensitivity(study: Study) -> pd.DataFrame:
         **dict.fromkeys(("study", "run"), text),
         **dict.fromkeys(("generation", "n_lost", "n_encounters"), count),
         **dict.fromkeys(("fraction", "fraction_low", "fraction_high"), number),
-        **dict.fromkeys(("resources", "resources_low", "resources_high"), number),
+        **dict.fromkeys(("resources", "resources_low", "resources_high", "resources_own_mean"), number),
     }
     return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
