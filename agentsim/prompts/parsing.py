@@ -22,13 +22,13 @@ ROUNDING = 1e-9
 
 _ANSWER = re.compile(r"\b(?:final\s+)?answer\s*(?:is\s*)?[:=]", re.IGNORECASE)
 _STRATEGY = re.compile(r"my\s+strategy\s+will\s+be", re.IGNORECASE)
-_EMPHASIS = re.compile(r"[*`]|\\boxed|\\text|(?<!\w)_|_(?!\w)")
+_EMPHASIS = re.compile(r"[*`]|\\boxed|\\text|(?<!\w)_+|_+(?!\w)")
 _BRACKETS = re.compile(r"[<>\[\]{}\\]")
 _NAME = re.compile(r"\b\d+_\d+\b")
 _COUNTED = re.compile(r"\b(?:round|generation|game)s?\s*#?\s*\d+\b", re.IGNORECASE)
 _NUMBER = re.compile(
-    r"(?<![\w.,])(?P<sign>[-+−–]\s?)?(?:[$€£]\s?)?(?P<digits>\d[\d,.'\u202f\u00a0]*|\.\d+)(?P<exponent>e[+-]?\d+)?"
-    r"(?!\w)\s?(?P<percent>%|percent\b|per cent\b)?",
+    r"(?<![\w.,])(?P<sign>[-+−–]\s?)?(?:[$€£]\s?)?(?P<digits>\d[\d,.'\u2009\u202f\u00a0]*|\.\d+)(?P<exponent>e[+-]?\d+)?"
+    r"(?=\W|$|units?\b)\s?(?P<percent>%|percent\b|per cent\b)?",
     re.IGNORECASE,
 )
 _NEGATION = re.compile(r"\b(?:not|never|no|won't|don't|cannot|can't|instead of|rather than)\b", re.IGNORECASE)
@@ -151,7 +151,7 @@ def _amounts(segment: str, high: float) -> list[_Amount] | Problem:
     bare = _COUNTED.sub(" ", _NAME.sub(" ", segment))
     found: dict[tuple[float, Reading], _Amount] = {}
     for match in _NUMBER.finditer(bare):
-        value = _value(match["digits"].rstrip(".,'\u202f\u00a0"), match["exponent"] or "", high=high)
+        value = _value(match["digits"].rstrip(".,'\u2009\u202f\u00a0"), match["exponent"] or "", high=high)
         if value is None:
             return "ambiguous"
         if (match["sign"] or "").strip() in ("-", "−", "–"):
@@ -164,7 +164,7 @@ def _amounts(segment: str, high: float) -> list[_Amount] | Problem:
 
 def _value(digits: str, exponent: str, *, high: float) -> float | None:
     """Return the number written, or `None` where its separators can be read in two ways."""
-    digits = re.sub("['\u202f\u00a0]", "", digits)
+    digits = re.sub("['\u2009\u202f\u00a0]", "", digits)
     if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
         digits = digits.replace(",", "")
     elif re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}", digits):

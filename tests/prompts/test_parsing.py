@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +22,24 @@ EITHER = ActSpec(("give", "punish"), high=10.0)
 
 def completion(text: str, finish_reason: FinishReason = "stop") -> Completion:
     return Completion(text=text, model=None, finish_reason=finish_reason, latency_s=0)
+
+
+CORPUS = [json.loads(line) for line in Path(__file__).with_name("corpus.jsonl").read_text().splitlines()]
+"""Replies with their intended readings, read by a person: made up ones, and those of the embedded model."""
+
+
+@pytest.mark.parametrize("line", CORPUS, ids=range(len(CORPUS)))
+def test_a_reply_of_the_corpus_is_read_as_it_was_meant(line: dict[str, Any]) -> None:
+    answer = parse(completion(line["text"], line["finish_reason"]), ActSpec(tuple(line["acts"]), line["high"]))
+    found = answer.act, answer.amount, answer.reading, answer.problem
+    assert found == (line["act"], line["amount"], line["reading"], line["problem"]), line["text"]
+
+
+def test_the_corpus_is_large_and_in_part_a_models() -> None:
+    sources = Counter(line["source"] for line in CORPUS)
+    assert sources.total() >= 300 and sources["qwen2.5-coder-1.5b"] >= 80
+    clear = [line for line in CORPUS if line["problem"] is None]
+    assert len(clear) >= 150 and {line["problem"] for line in CORPUS} >= {"ambiguous", "out_of_range", "unreadable"}
 
 
 @pytest.mark.parametrize(
