@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Annotated, Optional
 
 import typer
@@ -52,13 +53,14 @@ def main(
                 f"in a scenario:  providers: {{fake: {{base_url: {server.openai_url}}}}}, players: {{model: fake/any}}"
             )
             typer.echo("Ctrl-C ends it")
-            await asyncio.Event().wait()
+            ended = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, ended.set)
+            await ended.wait()
 
-    try:
-        asyncio.run(serve())
-    except KeyboardInterrupt:
-        for name, n in sorted(weather.counts.items()):
-            typer.echo(f"{name}: {n:,}")
+    asyncio.run(serve())
+    for name, n in sorted(weather.counts.items()):
+        typer.echo(f"{name}: {n:,}")
 
 
 if __name__ == "__main__":
