@@ -248,27 +248,30 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
     source = "from the pilot's replies" if is_piloted else "without a pilot: from the length of the prompts"
     table = titled(
         "What it will take",
-        caption=f"{source}; questions: if every answer is readable at once; calls: with askings again; time: under the"
-        " account's limits, without retries; unpriced: state the price under providers",
+        caption=f"{source}; a run: its questions; calls, tokens, money and time: the least (every answer readable at"
+        " once) and the most (with askings again); time: under the account's limits, without retries; unpriced: state the"
+        " price under providers",
     )
-    for name in ("condition", "runs", "questions", "calls", "tokens in", "tokens out", "US$", "time"):
-        table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
+    for name in ("condition", "runs", "a run", "calls", "tokens in", "out", "US$", "time"):
+        table.add_column(
+            name, justify="left" if name == "condition" else "right", overflow="fold", no_wrap=name != "condition"
+        )
     for one in plans:
         table.add_row(
             plain(one.name),
             str(one.n_runs),
-            f"{one.n_questions:,}",
+            f"{one.n_questions // one.n_runs:,}",
             *(_span(interval) for interval in (one.calls, one.input_tokens, one.output_tokens)),
             "unpriced" if one.usd is None else _dollars(one.usd),
-            f"{_time(one.wall_s.low)} to {_time(one.wall_s.high)}",
+            f"{_time(one.wall_s.low)}\n{_time(one.wall_s.high)}",
         )
     if len(plans) > 1:
         priced = [one.usd for one in plans if one.usd is not None]
         sums = [_sum(getattr(one, name) for one in plans) for name in ("calls", "input_tokens", "output_tokens")]
         money = _dollars(_sum(priced)) + (" + unpriced" if len(priced) < len(plans) else "")
-        n_runs, n_questions = sum(one.n_runs for one in plans), sum(one.n_questions for one in plans)
+        n_runs = sum(one.n_runs for one in plans)
         table.add_section()
-        table.add_row("all", str(n_runs), f"{n_questions:,}", *(_span(each) for each in sums), money, "")
+        table.add_row("all", str(n_runs), "", *(_span(each) for each in sums), money, "")
     return table
 
 
@@ -281,7 +284,7 @@ def _sum(intervals: Iterable[Interval]) -> Interval:
 
 def _span(interval: Interval) -> str:
     low, high = (_short(value) for value in interval)
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}\n{high}"
 
 
 def _short(value: float) -> str:
@@ -292,7 +295,7 @@ def _short(value: float) -> str:
 
 def _dollars(interval: Interval) -> str:
     low, high = (f"{value:,.2f}" for value in interval)
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}\n{high}"
 
 
 def _time(seconds: float) -> str:

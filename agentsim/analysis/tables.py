@@ -14,6 +14,7 @@ from rich.text import Text
 
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
+from agentsim.analysis.measures import punishment_summary
 from agentsim.analysis.power import Power
 from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.runlog import is_locked, stop_reasons
@@ -49,6 +50,8 @@ def study_tables(study: Study) -> Iterator[Table]:
     yield runs(study)
     if not study.generations.empty:
         yield generations(study)
+    if (punished := _punishment(study)) is not None:
+        yield punished
     if not study.agents["model"].str.startswith("scripted/").all():
         yield strategies(study)
 
@@ -77,6 +80,32 @@ def runs(study: Study) -> Table:
             _missing(row["n_missed"], row["n_replaced"]),
             *(_number(row[key]) for key in ("input_tokens", "output_tokens")),
             *(["-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:.2f}"] if has_cost else []),
+        )
+    return table
+
+
+def _punishment(study: Study) -> Table | None:
+    """One row a condition in which donors may punish: how often, at what cost, and whom; `None` without any."""
+    found = punishment_summary(study)
+    if found.empty:
+        return None
+    table = titled(
+        "Punishment",
+        caption="share: of encounters with a decision; spent, removed: units; misers gave less than half the last time,"
+        " givers half or more: the share of encounters with such recipients that was punished",
+    )
+    for name in ("condition", "punished", "share", "spent", "removed", "misers", "givers", "unknown"):
+        table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
+    for row in found.to_dict("records"):
+        table.add_row(
+            plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
+            f"{row['n_punished']:,} of {row['n_decided']:,}",
+            *("-" if _is_missing(row[name]) else f"{row[name]:.2%}" for name in ("rate",)),
+            *(f"{row[name]:,.1f}" for name in ("spent", "removed")),
+            *(
+                "-" if _is_missing(row[f"rate_of_{who}"]) else f"{row[f'rate_of_{who}']:.2%}"
+                for who in ("miser", "giver", "no_record")
+            ),
         )
     return table
 

@@ -23,7 +23,7 @@ from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.figures import drawings, forest
 from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.files import replace_whole
-from agentsim.analysis.measures import summary
+from agentsim.analysis.measures import punishment_summary, summary
 from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
 from agentsim.analysis.published import SOURCE, published_like, published_summary
@@ -327,6 +327,22 @@ GIVING: Final = ["mean_fraction", "slope", "first_order", "second_order", "punis
 EVOLUTION: Final = ["selection", "transmission", "mean_words"]
 
 
+PUNISHED: Final = {
+    "n_decided": "decisions",
+    "n_punished": "punished",
+    "rate": "share",
+    "spent": "spent (units)",
+    "removed": "removed (units)",
+    "rate_of_miser": "of misers",
+    "rate_of_giver": "of givers",
+    "rate_of_no_record": "of unknown recipients",
+}
+PUNISHED_NOTE: Final = (
+    "Punishment by condition. Misers gave less than half of what they held the last time they were donors, givers half"
+    " or more; the shares are of encounters with such recipients."
+)
+
+
 def _measures(study: Study) -> list[Table]:
     """Return the measures of every run, in two tables that a page is wide enough for."""
     if study.generations.empty:
@@ -337,7 +353,9 @@ def _measures(study: Study) -> list[Table]:
     frame.insert(0, "label", [names[key] for key in keys])
     note = "Of the last finished generation; differential, selection and transmission are means over generations."
     wide = frame.rename(columns={"label": "name"})
+    punished = punishment_summary(study)
     return [
+        *([] if punished.empty else [from_frame(punished, titles=PUNISHED, note=PUNISHED_NOTE)]),
         from_frame(
             wide[["name", *OUTCOMES]], titles={"name": "run", "mean_final_resources": "mean final resources (units)"}
         ),

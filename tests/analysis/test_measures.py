@@ -11,6 +11,9 @@ import pytest
 import agentsim
 from agentsim.analysis import Study, measures
 from agentsim.analysis.measures.outcomes import constant_share_means
+from agentsim.analysis.tables import study_tables
+from agentsim.providers.base import Prompt
+from tests.test_runner import Fake, play
 
 SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
 
@@ -276,3 +279,26 @@ def test_measures_of_nothing_are_empty() -> None:
     assert agentsim.summary(empty).empty
     assert measures.giving_by_record(empty.encounters).empty and measures.punishment_targets(empty.encounters).empty
     assert measures.variances(empty.agents, empty.runs).empty and measures.mean_final_resources(empty.generations).empty
+
+
+def test_punishment_by_condition_adds_up(tmp_path: Path) -> None:
+    def text(prompt: Prompt) -> str:
+        said = prompt.messages[-1].content
+        if "decide on the strategy" in said:
+            return "My strategy will be to punish."
+        return "Answer: punish 1" if "gave 10%" in said else "Answer: give 10%"
+
+    game = {"kind": "donor", "rounds": 4, "punishment": {"cost": 1, "effect": 2}}
+    study = agentsim.load(play(tmp_path, Fake(text=text), game=game).folder)
+    [row] = measures.punishment_summary(study).to_dict("records")
+    punished = study.encounters[study.encounters["act"] == "punish"]
+    assert row["n_punished"] == len(punished) > 0 and row["n_decided"] == len(study.encounters)
+    assert row["spent"] == punished["amount"].sum() and row["removed"] == punished["removed"].sum()
+    assert row["rate_of_miser"] > 0 and pd.isna(row["rate_of_giver"])  # nobody gave half
+    assert any(table.title is not None and "Punishment" in str(table.title) for table in study_tables(study))
+
+
+def test_without_punishment_there_is_no_such_table(tmp_path: Path) -> None:
+    study = agentsim.load(play(tmp_path, Fake()).folder)
+    assert measures.punishment_summary(study).empty
+    assert not any("Punishment" in str(table.title) for table in study_tables(study))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+import agentsim
 from agentsim.core.games import DonorGame
 from agentsim.core.pairing import Alternating, PairingRule, Released
 from agentsim.core.selection import Top
 from agentsim.core.society import SocietyRules
 from agentsim.core.types import GameEnded, GenerationEnded
+from agentsim.providers.base import Prompt
 from tests.core.playing import constant, play
+from tests.test_runner import Fake
+from tests.test_runner import play as play_run
 
 SHARES = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 MEANS = {
@@ -51,6 +58,29 @@ def test_giving_everything_reaches_the_highest_total_of_the_schedule(
 ) -> None:
     rules = SocietyRules(game=DonorGame(multiplier=multiplier), pairing=RULES[kind], generations=1)
     assert mean_final_resources(rules, 1) == pytest.approx(maximum, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("multiplier", [1.5, 2, 3])
+def test_the_same_comes_out_where_a_model_says_so(tmp_path: Path, kind: str, multiplier: float) -> None:
+    """By way of prompts, replies, their reading, logs and dataframes: what models play through."""
+
+    def says(share: float) -> Callable[[Prompt], str]:
+        def text(prompt: Prompt) -> str:
+            is_decision = "It is round" in prompt.messages[-1].content
+            return f"I think.\nAnswer: {share:.0%}" if is_decision else "My strategy will be to give."
+
+        return text
+
+    shares = SHARES if multiplier == 2 else [0.5, 1]
+    game = {"kind": "donor", "rounds": 12, "multiplier": multiplier}
+    for share in shares:
+        result = play_run(
+            tmp_path / str(share), Fake(text=says(share)), agents=12, generations=1, game=game, pairing={"kind": kind}
+        )
+        [score] = agentsim.load(result.folder).generations["mean_final_resources"]
+        rules = SocietyRules(game=DonorGame(multiplier=multiplier), pairing=RULES[kind], generations=1)
+        assert score == pytest.approx(mean_final_resources(rules, share), rel=1e-9)
 
 
 def test_a_run_of_paper_size_asks_1506_questions() -> None:

@@ -25,7 +25,7 @@ from agentsim.analysis.measures.outcomes import (
     mean_final_resources,
     take_off,
 )
-from agentsim.analysis.measures.punishment import punishment, punishment_targets
+from agentsim.analysis.measures.punishment import punishment, punishment_summary, punishment_targets
 from agentsim.analysis.measures.sensitivity import score_sensitivity, sensitivity
 from agentsim.analysis.measures.summary import summary
 
@@ -42,6 +42,7 @@ __all__ = [
     "mean_fraction",
     "price_equation",
     "punishment",
+    "punishment_summary",
     "punishment_targets",
     "score_sensitivity",
     "sensitivity",

@@ -6,9 +6,10 @@ from typing import Final
 
 import pandas as pd
 
+from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.cooperation import with_records
 
-__all__ = ["punishment", "punishment_targets"]
+__all__ = ["punishment", "punishment_summary", "punishment_targets"]
 
 GENERATION: Final = ["study", "run", "generation"]
 
@@ -48,3 +49,32 @@ def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.Da
     groups = frame.groupby(["study", "run", "target"], sort=True)["punished"]
     found = groups.agg(n_encounters="size", n_punished="sum").reset_index()
     return found.assign(rate=(found["n_punished"] / found["n_encounters"]).astype("Float64"))
+
+
+TARGETS: Final = ("miser", "giver", "no record")
+
+
+def punishment_summary(study: Study) -> pd.DataFrame:
+    """Return by condition how often donors punished, what it cost both sides, and whom.
+
+    Columns: study, condition; `n_decided`, encounters with a decision; `n_punished` and `rate` of these; `spent` and
+    `removed` (units); and for each of miser, giver and no_record, the share punished of encounters with such recipients
+    (`rate_of_miser`, ...; see `punishment_targets`). Only conditions in which donors may punish.
+    """
+    keys = ["study", "run"]
+    may = {key for key, run in study.started.items() if run.condition["game"].get("punishment") is not None}
+    runs = study.runs[[(name, run) in may for name, run in study.runs[keys].itertuples(index=False, name=None)]]
+    group = ["study", "condition"]
+    whole = punishment(study.encounters).merge(runs[[*keys, "condition"]], on=keys)
+    decided = study.encounters[(study.encounters["act"] != "missing").fillna(False).astype(bool)]
+    n_decided = decided.merge(runs[[*keys, "condition"]], on=keys).groupby(group).size()
+    sums = whole.groupby(group, sort=True)[["n_punished", "spent", "removed"]].sum()
+    sums.insert(0, "n_decided", n_decided.reindex(sums.index).fillna(0).astype("Int64"))
+    sums.insert(2, "rate", (sums["n_punished"] / sums["n_decided"].where(sums["n_decided"] > 0)).astype("Float64"))
+    targets = punishment_targets(study.encounters).merge(runs[[*keys, "condition"]], on=keys)
+    by_target = targets.groupby([*group, "target"])[["n_encounters", "n_punished"]].sum()
+    shares = (by_target["n_punished"] / by_target["n_encounters"]).unstack("target").reindex(sums.index)
+    for target in TARGETS:
+        own = shares[target] if target in shares else pd.Series(pd.NA, index=sums.index)
+        sums[f"rate_of_{target.replace(' ', '_')}"] = own.astype("Float64")
+    return sums.reset_index()
