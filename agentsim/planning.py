@@ -249,8 +249,8 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
     table = titled(
         "What it will take",
         caption=f"{source}; a run: its questions; calls, tokens, money and time: the least (every answer readable at"
-        " once) and the most (with askings again); time: under the account's limits, without retries; unpriced: state the"
-        " price under providers",
+        " once) and the most (with askings again); time: under the account's limits, without retries; unpriced: state"
+        " the price under providers",
     )
     for name in ("condition", "runs", "a run", "calls", "tokens in", "out", "US$", "time"):
         table.add_column(
