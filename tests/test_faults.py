@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import copy
@@ -284,3 +285,18 @@ def test_nothing_is_timed_by_a_clock_that_can_jump() -> None:
         text = path.read_text()
         for clock in ("time.time(", "datetime.now(", "utcnow("):
             assert text.count(clock) == (1 if clock in allowed.get(name, "") else 0), (name, clock)
+
+
+def test_nothing_that_runs_text_is_in_the_source() -> None:
+    """No pickle, no eval or exec, no shell: neither a model's words nor a file can become code."""
+    forbidden = {"eval", "exec", "compile", "__import__"}
+    for path in Path(agentsim.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not modules & {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}, path
+            if isinstance(node, ast.Call):
+                assert not (isinstance(node.func, ast.Name) and node.func.id in forbidden), (path, node.lineno)
+                shell = [word for word in node.keywords if word.arg == "shell"]
+                assert not shell, (path, node.lineno)
+                assert not (isinstance(node.func, ast.Attribute) and node.func.attr in ("system", "popen")), path

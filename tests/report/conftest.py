@@ -35,12 +35,27 @@ VECTORS = (
     "<base href=http://evil.example/><form action=http://evil.example/><button autofocus onfocus=window.pwned=1>",
 )
 
+TAGS: tuple[str, ...] = ("img", "svg", "body", "video", "audio", "details", "input")
+TAGS += ("iframe", "object", "embed", "math", "marquee", "select", "style")
+EVENTS = ["onerror", "onload", "onfocus", "ontoggle", "onmouseover", "onanimationstart", "onpointerenter"]
+WRAPPERS = ("{}", '">{}', "'>{}", "</script>{}", "-->{}", "]]>{}", "<!--{}-->")
+ALL_VECTORS = (
+    *VECTORS,
+    *(
+        wrapper.format(f"<{tag} src=x open autofocus {event}=window.pwned=1>")
+        for wrapper in WRAPPERS
+        for tag in TAGS
+        for event in EVENTS
+    ),
+)
+"""About seven hundred ways to run a script in a page that trusts a model's words."""
+
 
 def words(prompt: str) -> str:
-    """A model all of whose words are an attack; one answer in six says nothing."""
+    """A model all of whose words are attacks; one answer in four says nothing."""
     draw = Random(hashlib.sha256(prompt.encode()).digest())
-    vector = draw.choice(VECTORS)
-    if draw.random() < 1 / 6:
+    vector = " ".join([draw.choice(VECTORS), *draw.sample(ALL_VECTORS, 6)])
+    if draw.random() < 1 / 4:
         return vector
     if "My strategy will be" in prompt[-200:]:
         return f"My strategy will be {vector} to give half. {vector}"

@@ -15,6 +15,7 @@ from agentsim.analysis import Study
 from agentsim.analysis.measures.sensitivity import fraction_band, sensitivity
 from agentsim.errors import AgentsimError
 from agentsim.report import render, write_report
+from tests.report.conftest import ALL_VECTORS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -59,6 +60,11 @@ def test_in_a_browser_all_is_drawn_and_nothing_of_a_model_runs(
     page.screenshot(path=tmp_path / "report.png", full_page=True)
     assert (tmp_path / "report.png").stat().st_size > 50_000
     page.close()
+
+
+def test_five_hundred_vectors_were_among_a_models_words(hostile: Study) -> None:
+    said = " ".join(hostile.replies["text"])
+    assert sum(vector in said for vector in ALL_VECTORS) >= 500
 
 
 def test_nothing_but_its_own_two_scripts_may_run(written: Path) -> None:
