@@ -295,6 +295,9 @@ def test_punishment_by_condition_adds_up(tmp_path: Path) -> None:
     assert row["n_punished"] == len(punished) > 0 and row["n_decided"] == len(study.encounters)
     assert row["spent"] == punished["amount"].sum() and row["removed"] == punished["removed"].sum()
     assert row["rate_of_miser"] > 0 and pd.isna(row["rate_of_giver"])  # nobody gave half
+    pairs = measures.who_punishes_whom(study.encounters)
+    assert pairs["n_punished"].sum() == len(punished) and pairs["removed"].sum() == punished["removed"].sum()
+    assert (pairs["donor"] != pairs["recipient"]).all() and (pairs["n_encounters"] >= pairs["n_punished"]).all()
     assert any(table.title is not None and "Punishment" in str(table.title) for table in study_tables(study))
 
 

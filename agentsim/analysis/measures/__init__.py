@@ -25,7 +25,12 @@ from agentsim.analysis.measures.outcomes import (
     mean_final_resources,
     take_off,
 )
-from agentsim.analysis.measures.punishment import punishment, punishment_summary, punishment_targets
+from agentsim.analysis.measures.punishment import (
+    punishment,
+    punishment_summary,
+    punishment_targets,
+    who_punishes_whom,
+)
 from agentsim.analysis.measures.sensitivity import score_sensitivity, sensitivity
 from agentsim.analysis.measures.summary import summary
 
@@ -51,5 +56,6 @@ __all__ = [
     "survival_differential",
     "take_off",
     "variances",
+    "who_punishes_whom",
     "with_records",
 ]

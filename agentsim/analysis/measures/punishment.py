@@ -9,7 +9,7 @@ import pandas as pd
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.cooperation import with_records
 
-__all__ = ["punishment", "punishment_summary", "punishment_targets"]
+__all__ = ["punishment", "punishment_summary", "punishment_targets", "who_punishes_whom"]
 
 GENERATION: Final = ["study", "run", "generation"]
 
@@ -49,6 +49,24 @@ def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.Da
     groups = frame.groupby(["study", "run", "target"], sort=True)["punished"]
     found = groups.agg(n_encounters="size", n_punished="sum").reset_index()
     return found.assign(rate=(found["n_punished"] / found["n_encounters"]).astype("Float64"))
+
+
+def who_punishes_whom(encounters: pd.DataFrame) -> pd.DataFrame:
+    """Return by run and pair of agents how often the one punished the other.
+
+    Columns: study, run, `donor` (who punished), `recipient`, `n_encounters` in these roles with a decision,
+    `n_punished`, `spent` and `removed` (units). Only pairs in which punishment happened.
+    """
+    decided = encounters[(encounters["act"] != "missing").fillna(False).astype(bool)]
+    is_punished = decided["act"] == "punish"
+    frame = decided[["study", "run", "donor", "recipient"]].assign(
+        n_encounters=1,
+        n_punished=is_punished.astype(int),
+        spent=decided["amount"].where(is_punished, 0.0),
+        removed=decided["removed"].where(is_punished, 0.0),
+    )
+    pairs = frame.groupby(["study", "run", "donor", "recipient"], sort=True).sum().reset_index()
+    return pairs[pairs["n_punished"] > 0].reset_index(drop=True)
 
 
 TARGETS: Final = ("miser", "giver", "no record")
