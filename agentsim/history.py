@@ -166,9 +166,8 @@ def _replay_run(folder: Path) -> ReplayState:
         started = records[0]
         condition = Condition.model_validate(started.condition)
         prompts = prompt_set(condition)
-        now = started.model_copy(
-            update={"prompts_digest": prompts.digest, "digest": digest(condition, seed=started.seed)}
-        )
+        # Templates may have changed since; what counts is whether they still make the prompts of this very run.
+        now = started.model_copy(update={"digest": digest(condition, seed=started.seed)})
         course = Course(condition, seed=started.seed, prompts=prompts)
         n_replies, missing, is_complete = catch_up(records, course, now, observe=count)
     except (AgentsimError, ValueError) as error:

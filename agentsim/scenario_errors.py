@@ -93,7 +93,8 @@ def _message(
         example = f", for instance `{path[-1]}: {field.examples[0]}`" if field and field.examples else ""
         return path, f"is missing; write {_describe(field) or 'a value'}{example}", True
     if kind in {"union_tag_invalid", "union_tag_not_found"} and node and isinstance(node.value, dict):
-        tag = str(context.get("discriminator", "kind")).strip("'")
+        named = str(context.get("discriminator", "")).strip("'")
+        tag = named if named in TAGS else "kind"  # of a union that has a default, pydantic names a function
         expected = _expected(path, tree=tree, model=model, tag=tag)
         path = (*path, tag)
         if kind == "union_tag_not_found":
@@ -142,7 +143,9 @@ def _chosen(owners: list[type[BaseModel]], data: Any) -> type[BaseModel] | None:
     open_ones = [owner for owner in owners if not any(_is_literal(owner, tag) for tag in TAGS)]
     if open_ones:
         return open_ones[0]
-    return owners[0] if len(owners) == 1 else None
+    # Where the tag may be left out, the first member is meant (see `core.types.by_kind`).
+    is_default = bool(owners) and not any(tag in data for tag in TAGS)
+    return owners[0] if is_default or len(owners) == 1 else None
 
 
 def _class_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> type[BaseModel] | None:

@@ -47,8 +47,10 @@ CHANGES: Mapping[str, object] = {
     "game.punishment.effect": 3,
     "pairing.kind": "released",
     "observation.depth": 2,
+    "selection.kind": "drift",
     "selection.fraction": 0.25,
     "selection.score": "last_game",
+    "transmission.kind": "copy",
     "transmission.scores": False,
     "transmission.max_chars": 999,
     "players.model": "fake/other",
@@ -65,7 +67,7 @@ CHANGES: Mapping[str, object] = {
     "on_invalid.out_of_range": "clamp",
 }
 """Another value for every setting that decides facts."""
-OF_ONE_KIND = {"game.kind", "observation.kind", "selection.kind", "transmission.kind"}
+OF_ONE_KIND = {"game.kind", "observation.kind"}
 """Settings that have one value so far."""
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Tag
 
 from agentsim.core.rng import shuffled
-from agentsim.core.types import Value
+from agentsim.core.types import Value, by_kind
 
-__all__ = ["SelectionRule", "Top"]
+__all__ = ["Drift", "Nobody", "Proportional", "SelectionRule", "Top", "Tournament"]
 
 
-class Top(Value):
-    """The best share of the agents survives; ties are broken at random. (Vallinder & Hughes 2024, section 3.2)"""
+class _Scored(Value):
+    """What all rules have in common: how agents are scored, and how many survive."""
 
-    kind: Literal["top"] = "top"
     fraction: float = Field(default=0.5, gt=0, lt=1)
     """Share of the agents that survives; times the number of agents, rounded, it is the number of survivors."""
     score: Literal["mean_of_games", "last_game"] = "mean_of_games"
@@ -33,11 +33,98 @@ class Top(Value):
         counted = final_resources[-1:] if self.score == "last_game" else final_resources
         return {agent: sum(game[agent] for game in counted) / len(counted) for agent in final_resources[0]}
 
+
+class Top(_Scored):
+    """The best share of the agents survives; ties are broken at random. (Vallinder & Hughes 2024, section 3.2)"""
+
+    kind: Literal["top"] = "top"
+
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
         """Return the survivors, best first."""
-        ranked = sorted(shuffled(sorted(scores), rng), key=lambda agent: -scores[agent])
-        return tuple(ranked[: self.n_survivors(len(scores))])
+        return _ranked(scores, rng)[: self.n_survivors(len(scores))]
 
 
-SelectionRule = Top
-"""A second rule turns this into `Annotated[Top | Other, Field(discriminator="kind")]`."""
+class Proportional(_Scored):
+    """Survivors are drawn one after the other, each time with chances in proportion to scores.
+
+    Fitness-proportionate selection (Holland 1975, "Adaptation in Natural and Artificial Systems"), without replacement,
+    as a survivor lives on once. Where all that are left have a score of 0, chances are equal.
+    """
+
+    kind: Literal["proportional"] = "proportional"
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return the survivors, best first."""
+        left = dict(sorted(scores.items()))
+        kept = []
+        for _ in range(self.n_survivors(len(scores))):
+            chances = left if any(left.values()) else dict.fromkeys(left, 1.0)
+            point = rng.random() * sum(chances.values())
+            sums = itertools.accumulate(chances.values())
+            drawn = next((agent for agent, bound in zip(chances, sums, strict=True) if point < bound), next(iter(left)))
+            kept.append(drawn)
+            del left[drawn]
+        return _ranked({agent: scores[agent] for agent in kept}, rng)
+
+
+class Tournament(_Scored):
+    """Each survivor is the best of `size` agents drawn at random among those not yet kept.
+
+    Tournament selection (Goldberg & Deb 1991, "A comparative analysis of selection schemes used in genetic
+    algorithms"): of size 1 it is drift, of a size as large as the society it is `top`.
+    """
+
+    kind: Literal["tournament"] = "tournament"
+    size: int = Field(default=2, ge=1, le=10_000)
+    """Agents that compete for each place."""
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return the survivors, best first."""
+        left = sorted(scores)
+        kept = []
+        for _ in range(self.n_survivors(len(scores))):
+            drawn = shuffled(left, rng)[: self.size]
+            best = _ranked({agent: scores[agent] for agent in drawn}, rng)[0]
+            kept.append(best)
+            left.remove(best)
+        return _ranked({agent: scores[agent] for agent in kept}, rng)
+
+
+class Drift(_Scored):
+    """Survivors are drawn at random, whatever they earned: the neutral case (Kimura 1983, "The Neutral Theory")."""
+
+    kind: Literal["drift"] = "drift"
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return the survivors, best first."""
+        kept = shuffled(sorted(scores), rng)[: self.n_survivors(len(scores))]
+        return _ranked({agent: scores[agent] for agent in kept}, rng)
+
+
+class Nobody(_Scored):
+    """Nobody is selected: all agents live on, and play again with what they stated once."""
+
+    kind: Literal["none"] = "none"
+
+    def n_survivors(self, n_agents: int) -> int:
+        """Return `n_agents`."""
+        return n_agents
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return everyone, best first."""
+        return _ranked(scores, rng)
+
+
+def _ranked(scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+    """Return the agents, best first, ties in random order."""
+    return tuple(sorted(shuffled(sorted(scores), rng), key=lambda agent: -scores[agent]))
+
+
+SelectionRule = Annotated[
+    Annotated[Top, Tag("top")]
+    | Annotated[Proportional, Tag("proportional")]
+    | Annotated[Tournament, Tag("tournament")]
+    | Annotated[Drift, Tag("drift")]
+    | Annotated[Nobody, Tag("none")],
+    by_kind("top"),
+]

@@ -28,6 +28,7 @@ from agentsim.core.types import (
     StrategyView,
     TextSpec,
     Value,
+    View,
 )
 
 __all__ = ["Society", "SocietyRules", "Step"]
@@ -50,7 +51,7 @@ class SocietyRules(Value):
         if self.agents % 2:
             raise ValueError(f"agents: {self.agents} cannot be paired; use an even number")
         survivors = self.selection.n_survivors(self.agents)
-        if not 0 < survivors < self.agents:
+        if self.selection.kind != "none" and not 0 < survivors < self.agents:
             raise ValueError(
                 f"selection.fraction: {self.selection.fraction} of {self.agents} agents leaves {survivors} survivors;"
                 f" between 1 and {self.agents - 1} must survive"
@@ -66,12 +67,13 @@ class SocietyRules(Value):
             punishment_effect=self.game.punishment_effect,
             trace_depth=self.observation.depth,
             survival_fraction=self.selection.fraction,
+            selection=self.selection.kind,
         )
 
     @property
     def n_requests(self) -> int:
         """Questions one run asks when every answer is readable at once."""
-        newborns = self.agents - self.selection.n_survivors(self.agents)
+        newborns = 0 if self.transmission.copies else self.agents - self.selection.n_survivors(self.agents)
         decisions = self.generations * self.game.games * self.game.rounds * self.agents // 2
         return self.agents + (self.generations - 1) * newborns + decisions
 
@@ -117,7 +119,7 @@ class Society:
             events.append(GameEnded(generation=self.generation, game=play.number, resources=dict(play.resources)))
             if all(other.is_finished for other in self._plays):
                 ended, opened = self._end_generation()
-                events.append(ended)
+                events.extend(ended)
         return Step(events, opened)
 
     def _ask_strategies(self, n_newborns: int) -> list[Request]:
@@ -138,15 +140,21 @@ class Society:
         return requests
 
     def _form_strategy(self, request: Request, answer: Answer) -> Step:
+        event = self._formed(request, answer)
+        is_last = len(self._newborns) == len(self._expected)
+        return Step([event], self._begin() if is_last else [])
+
+    def _formed(self, request: Request, answer: Answer) -> StrategyFormed:
+        """Return the fact that an agent has its strategy, and let it live."""
         agent = Agent(
             id=request.agent,
             born=self.generation,
             model=self._model,
             strategy=answer.text,
-            parents=tuple(parent.id for parent in self._survivors),
+            parents=self._parents(request.view),
         )
         self._newborns[agent.id] = agent
-        event = StrategyFormed(
+        return StrategyFormed(
             key=request.key,
             generation=self.generation,
             agent=agent,
@@ -154,10 +162,11 @@ class Society:
             problem=answer.problem,
             attempts=answer.attempts,
         )
-        if len(self._newborns) < len(self._expected):
-            return Step([event], [])
+
+    def _begin(self) -> list[Request]:
+        """Let the generation's games begin: every agent has its strategy."""
         self._agents = [*self._survivors, *(self._newborns[name] for name in self._expected)]
-        return Step([event], self._start_games())
+        return self._start_games()
 
     def _start_games(self) -> list[Request]:
         rules = self._rules
@@ -180,7 +189,12 @@ class Society:
             )
         return [request for play in self._plays for request in play.start()]
 
-    def _end_generation(self) -> tuple[GenerationEnded, list[Request]]:
+    def _parents(self, view: View) -> tuple[str, ...]:
+        """Return the survivors that an agent was shown, best first."""
+        shown = {item.agent for item in view.advice} if isinstance(view, StrategyView) else set()
+        return tuple(agent.id for agent in self._survivors if agent.id in shown)
+
+    def _end_generation(self) -> tuple[list[Event], list[Request]]:
         rules = self._rules
         finals = [play.resources for play in self._plays]
         scores = rules.selection.scores(finals)
@@ -195,9 +209,21 @@ class Society:
         )
         if is_last:
             self.is_finished = True
-            return ended, []
+            return [ended], []
         by_name = {agent.id: agent for agent in self._agents}
         self._survivors = tuple(by_name[name] for name in survivors)
         self._scores = scores
         self.generation += 1
-        return ended, self._ask_strategies(rules.agents - len(survivors))
+        requests = self._ask_strategies(rules.agents - len(survivors))
+        formed: list[Event] = []
+        if rules.transmission.copies:
+            by_id = {agent.id: agent for agent in self._survivors}
+            for request in requests:
+                [parent] = self._parents(request.view)
+                strategy = by_id[parent].strategy
+                event = self._formed(request, Answer(text=strategy, attempts=0))
+                formed.append(event)
+            requests = []
+        if len(self._newborns) == len(self._expected):  # there are none, or they have copied
+            requests = self._begin()
+        return [ended, *formed], requests

@@ -6,10 +6,11 @@ Units of resources are plain floats >= 0; a *fraction* is an amount over the don
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
 __all__ = [
     "Act",
@@ -35,6 +36,7 @@ __all__ = [
     "TraceItem",
     "Value",
     "View",
+    "by_kind",
 ]
 
 
@@ -42,6 +44,15 @@ class Value(BaseModel):
     """A frozen value that refuses unknown fields and numbers that are not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+def by_kind(default: str) -> Discriminator:
+    """Return how the members of a union of rules are told apart: by `kind`, which may be left out for the default."""
+
+    def kind_of(rule: object) -> object:
+        return rule.get("kind", default) if isinstance(rule, Mapping) else getattr(rule, "kind", None)
+
+    return Discriminator(kind_of)
 
 
 Act = Literal["give", "punish"]
@@ -82,6 +93,8 @@ class Rules:
     """How many past donor turns a donor is shown at most."""
     survival_fraction: float
     """Share of the agents that survives a generation."""
+    selection: str = "top"
+    """How survivors are chosen: the kind of the selection rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,20 @@ from pydantic import BaseModel
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule
 from agentsim.core.rng import stream
-from agentsim.core.selection import SelectionRule
+from agentsim.core.selection import Drift, Nobody, Proportional, SelectionRule, Tournament
 from agentsim.core.society import SocietyRules
 from agentsim.core.strategies import ScriptedPlayer
-from agentsim.core.transmission import TransmissionRule
-from agentsim.core.types import Agent, DecisionView, Encounter, GenerationEnded, StrategyFormed, StrategyView
+from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
+from agentsim.core.types import (
+    Agent,
+    Answer,
+    DecisionView,
+    Encounter,
+    GenerationEnded,
+    Request,
+    StrategyFormed,
+    StrategyView,
+)
 from tests.core.playing import constant, play
 
 
@@ -47,7 +56,7 @@ def test_a_society_under_every_rule_plays_to_its_end_the_same_in_any_order(rule:
     n_survivors = [len(event.survivors) for event in events if isinstance(event, GenerationEnded)]
     born = sum(isinstance(event, StrategyFormed) for event in events)
     assert born == agents + sum(agents - n for n in n_survivors[:-1])
-    assert len(asked) == len({request.key for request in asked})
+    assert len(asked) == len({request.key for request in asked}) == rules.n_requests
     _, shuffled = play(rules, constant(0.3), order=Random(1))
     assert sorted(event.model_dump_json() for event in shuffled) == sorted(event.model_dump_json() for event in events)
 
@@ -64,7 +73,9 @@ def test_every_selection_keeps_agents_that_exist_once_each_and_never_all(kind: A
     for seed in range(20):
         scores = {f"1_{index}": float(Random(seed).randrange(3)) for index in range(8)}
         kept = rule.survivors(scores, stream(seed, "selection", 1))
-        assert 0 < len(kept) == len(set(kept)) == rule.n_survivors(8) < 8 and set(kept) <= set(scores)
+        assert 0 < len(kept) == len(set(kept)) == rule.n_survivors(8) and set(kept) <= set(scores)
+        assert len(kept) < 8 or rule.kind == "none"
+        assert [scores[agent] for agent in kept] == sorted((scores[agent] for agent in kept), reverse=True)
 
 
 @pytest.mark.parametrize("kind", members(TransmissionRule))
@@ -90,3 +101,69 @@ def test_every_policy_gives_a_share_that_hangs_on_its_view_and_stream_alone(kind
             continue
         shares = {kind().decide(request.view, stream(0, "policy", request.key)) for _ in range(2)}
         assert len(shares) == 1 and 0 <= shares.pop() <= 1
+
+
+# --- what tells the rules apart -------------------------------------------------------------------------------------
+
+SCORES = {f"1_{index}": float(index) for index in range(1, 9)}
+
+
+def kept(rule: Any, n: int = 4000) -> dict[str, float]:
+    """Return how often each agent survives."""
+    counts = dict.fromkeys(SCORES, 0)
+    for seed in range(n):
+        for agent in rule.survivors(SCORES, stream(seed, "selection", 1)):
+            counts[agent] += 1
+    return {agent: count / n for agent, count in counts.items()}
+
+
+def test_drift_keeps_everyone_equally_often() -> None:
+    assert all(share == pytest.approx(0.5, abs=0.04) for share in kept(Drift()).values())
+
+
+def test_proportional_selection_draws_in_proportion_to_scores() -> None:
+    first = kept(Proportional(fraction=0.125))  # one survivor: its chances are its share of all scores
+    assert all(first[agent] == pytest.approx(score / 36, abs=0.02) for agent, score in SCORES.items())
+    zero = dict.fromkeys(SCORES, 0.0)
+    assert len(Proportional().survivors(zero, stream(0, "selection", 1))) == 4
+
+
+def test_a_tournament_of_one_is_drift_and_of_all_is_top() -> None:
+    assert all(share == pytest.approx(0.5, abs=0.04) for share in kept(Tournament(size=1)).values())
+    for seed in range(20):
+        rng = stream(seed, "selection", 1)
+        assert set(Tournament(size=8).survivors(SCORES, rng)) == {"1_5", "1_6", "1_7", "1_8"}
+    best = kept(Tournament(fraction=0.125, size=2))["1_8"]
+    assert best == pytest.approx(2 / 8, abs=0.02)  # in every pair it is drawn into
+
+
+def test_where_nobody_is_selected_all_play_on_and_nobody_is_born() -> None:
+    asked, events = play(SocietyRules(agents=4, generations=3, selection=Nobody()), constant(0.3))
+    ended = [event for event in events if isinstance(event, GenerationEnded)]
+    assert len(ended) == 3 and set(ended[0].survivors) == {"1_1", "1_2", "1_3", "1_4"}
+    assert sum(isinstance(request.view, StrategyView) for request in asked) == 4
+
+
+def test_a_copy_has_its_parents_words_and_is_not_asked() -> None:
+    rules = SocietyRules(agents=6, generations=3, transmission=Copy())
+    asked, events = play(rules, _own_words)
+    assert {request.view.generation for request in asked if isinstance(request.view, StrategyView)} == {1}
+    by_id = {event.agent.id: event for event in events if isinstance(event, StrategyFormed)}
+    copies = [event for event in by_id.values() if event.generation > 1]
+    assert len(copies) == 6 and all(event.attempts == 0 for event in copies)
+    for event in copies:
+        [parent] = event.agent.parents
+        assert event.agent.strategy == by_id[parent].agent.strategy
+
+
+def _own_words(request: Request) -> Answer:
+    if isinstance(request.view, DecisionView):
+        return Answer(act="give", amount=0.3 * request.view.resources)
+    return Answer(text=f"the words of {request.agent}")
+
+
+@pytest.mark.parametrize(("rule", "n"), [(Advice(), 3), (OneParent(), 1), (SomeParents(n=2), 2), (SomeParents(n=9), 3)])
+def test_newborns_are_shown_as_many_survivors_as_the_rule_says_and_those_are_their_parents(rule: Any, n: int) -> None:
+    _, events = play(SocietyRules(agents=6, generations=2, transmission=rule), constant(0.3))
+    born = [event.agent for event in events if isinstance(event, StrategyFormed) and event.generation == 2]
+    assert born and all(len(agent.parents) == n for agent in born)
