@@ -301,6 +301,13 @@ def test_punishment_by_condition_adds_up(tmp_path: Path) -> None:
     assert any(table.title is not None and "Punishment" in str(table.title) for table in study_tables(study))
 
 
+def test_before_the_first_encounter_there_is_no_such_table(tmp_path: Path) -> None:
+    game = {"kind": "donor", "rounds": 4, "punishment": {"cost": 1, "effect": 2}}
+    study = agentsim.load(play(tmp_path, Fake(fail_at=1), game=game).folder)
+    assert study.encounters.empty and measures.punishment_summary(study).empty
+    assert list(study_tables(study))
+
+
 def test_without_punishment_there_is_no_such_table(tmp_path: Path) -> None:
     study = agentsim.load(play(tmp_path, Fake()).folder)
     assert measures.punishment_summary(study).empty

@@ -69,6 +69,7 @@ def who_punishes_whom(encounters: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["n_punished"] > 0].reset_index(drop=True)
 
 
+SUMMARY: Final = ["study", "condition", "n_decided", "n_punished", "rate", "spent", "removed"]
 TARGETS: Final = ("miser", "giver", "no record")
 
 
@@ -80,6 +81,8 @@ def punishment_summary(study: Study) -> pd.DataFrame:
     (`rate_of_miser`, ...; see `punishment_targets`). Only conditions in which donors may punish.
     """
     keys = ["study", "run"]
+    if study.encounters.empty:
+        return pd.DataFrame(columns=SUMMARY)
     may = {key for key, run in study.started.items() if run.condition["game"].get("punishment") is not None}
     runs = study.runs[[(name, run) in may for name, run in study.runs[keys].itertuples(index=False, name=None)]]
     group = ["study", "condition"]
