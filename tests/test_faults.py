@@ -46,6 +46,7 @@ CHANGES: Mapping[str, object] = {
     "game.punishment.cost": 2,
     "game.punishment.effect": 3,
     "pairing.kind": "released",
+    "observation.kind": "none",
     "observation.depth": 2,
     "selection.kind": "drift",
     "selection.fraction": 0.25,
@@ -67,7 +68,7 @@ CHANGES: Mapping[str, object] = {
     "on_invalid.out_of_range": "clamp",
 }
 """Another value for every setting that decides facts."""
-OF_ONE_KIND = {"game.kind", "observation.kind"}
+OF_ONE_KIND = {"game.kind"}
 """Settings that have one value so far."""
 
 

@@ -68,6 +68,8 @@ class SocietyRules(Value):
             trace_depth=self.observation.depth,
             survival_fraction=self.selection.fraction,
             selection=self.selection.kind,
+            observation=self.observation.kind,
+            threshold=getattr(self.observation, "threshold", None),
         )
 
     @property

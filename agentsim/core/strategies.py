@@ -62,7 +62,8 @@ class Discriminator(Value):
     """Gives to those whose last act as donor was generous, and keeps from the others.
 
     The discriminator of Nowak & Sigmund 1998 ("Evolution of indirect reciprocity by image scoring"), made continuous:
-    the recipient's record is the share it gave in its last donor turn. Unknown recipients are trusted.
+    the recipient's record is the share it gave in its last donor turn. Unknown recipients are trusted. Where a score or
+    a standing is shown, that decides: good is a score of 0 or more, or good standing.
     """
 
     model: Literal["scripted/discriminator"] = "scripted/discriminator"
@@ -73,6 +74,9 @@ class Discriminator(Value):
 
     def decide(self, view: DecisionView, rng: Random) -> float:
         """Return the share, or 0 for a recipient that gave less than the threshold."""
+        if view.reputation is not None:
+            is_good = view.reputation.value in ("good", *range(6))
+            return self.share if is_good else 0.0
         last = view.trace[0] if view.trace else None
         if last is None or last.fraction is None:
             return self.share

@@ -25,9 +25,11 @@ __all__ = [
     "GameEnded",
     "GenerationEnded",
     "Missed",
+    "Observed",
     "Problem",
     "Punished",
     "Reading",
+    "Reputation",
     "Request",
     "Rules",
     "StrategyFormed",
@@ -90,11 +92,15 @@ class Rules:
     punishment_effect: float | None
     """Units removed for each unit spent on punishing; `None` where nobody may punish."""
     trace_depth: int
-    """How many past donor turns a donor is shown at most."""
+    """How many past donor turns a donor is shown at most, where it is shown any."""
     survival_fraction: float
     """Share of the agents that survives a generation."""
     selection: str = "top"
     """How survivors are chosen: the kind of the selection rule."""
+    observation: str = "trace"
+    """What a donor is shown of its recipient: the kind of the observation rule."""
+    threshold: float | None = None
+    """The least share that counts as giving, where acts are judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,24 @@ class TraceItem:
     """`None`: the turn passed without a decision that could be read."""
     fraction: float | None
     """Share of its resources the donor gave or spent; `None` without an act, or where it had nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reputation:
+    """What a recipient's past comes to, in one word or number."""
+
+    kind: Literal["image_score", "standing"]
+    value: int | Literal["good", "bad"]
+    """A score from -5 to 5, or a standing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a donor is shown of its recipient's past."""
+
+    trace: tuple[TraceItem, ...] = ()
+    """Past donor turns, newest first."""
+    reputation: Reputation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +167,9 @@ class DecisionView:
     recipient: str
     recipient_resources: float
     trace: tuple[TraceItem, ...]
-    """Newest first; a chain through partners, not the recipient's own history."""
+    """Newest first; a chain through partners, or the recipient's own history."""
+    reputation: Reputation | None = None
+    """What the recipient's past comes to, where the scenario shows that."""
 
 
 View = StrategyView | DecisionView

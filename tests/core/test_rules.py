@@ -31,8 +31,15 @@ from tests.core.playing import constant, play
 def members(union: Any) -> list[type[BaseModel]]:
     """Return the classes of a union, or the one class of what is not yet one."""
     if isinstance(union, type):
-        return [union]
-    return [kind for part in get_args(union) for kind in (get_args(part) or (part,)) if isinstance(kind, type)]
+        return [union] if issubclass(union, BaseModel) else []
+    return [kind for part in get_args(union) for kind in members(part)]
+
+
+def test_the_rules_are_found() -> None:
+    assert len(members(PairingRule)) >= 3 and len(members(SelectionRule)) >= 5
+    assert (
+        len(members(TransmissionRule)) >= 4 and len(members(ObservationRule)) >= 5 and len(members(ScriptedPlayer)) >= 5
+    )
 
 
 RULES = [

@@ -177,6 +177,7 @@ class DonorPlay:
     def _ask(self, round: int, donor: str, recipient: str) -> Request:
         key = f"g{self._generation}/game{self.number}/r{round:02}/{donor}"
         self._open[key] = (round, donor, recipient)
+        seen = self._observation.observe(self._history, recipient=recipient, round=round)
         view = DecisionView(
             name=donor,
             generation=self._generation,
@@ -186,6 +187,7 @@ class DonorPlay:
             resources=self.resources[donor],
             recipient=recipient,
             recipient_resources=self.resources[recipient],
-            trace=self._observation.observe(self._history, recipient=recipient, round=round),
+            trace=seen.trace,
+            reputation=seen.reputation,
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
