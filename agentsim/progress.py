@@ -79,7 +79,7 @@ class Progress:
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """Count a fact."""
         row = self._rows[run]
-        if isinstance(event, Encounter | StrategyFormed):
+        if isinstance(event, Encounter | StrategyFormed) and event.attempts:  # a copied strategy was never asked for
             row.n_answered += 1
             row.n_now += not is_replayed
             row.n_again += event.attempts - 1

@@ -150,6 +150,20 @@ def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(
     assert result.is_complete and [run.run[-1] for run in result.runs] == ["0", "1", "2"] and closed
 
 
+def test_a_society_of_copies_asks_for_strategies_once_and_replays(tmp_path: Path) -> None:
+    result = play(tmp_path, fake := Fake(), transmission={"kind": "copy"}, selection={"kind": "drift"})
+    assert result.is_complete and agentsim.replay(result.folder)[0].is_exact
+    keys = {key for key, _ in said(log_of(result))}
+    assert {key for key in keys if "/strategy/" in key} == {f"g1/strategy/1_{n}" for n in range(1, 5)}
+    assert fake.n_calls == len(said(log_of(result)))
+    study = agentsim.load(result.folder)
+    born = study.agents[study.agents["generation"] == study.agents["born"]]
+    assert len(born) == 4 + 2 + 2 and born["strategy"].nunique() <= 4
+    assert (study.generations["n_asked_again"] >= 0).all()
+    n_again = sum(attempt > 1 for _, attempt in said(log_of(result)))
+    assert study.generations["n_asked_again"].sum() == n_again
+
+
 def test_a_log_cut_anywhere_goes_on_to_the_same_facts_and_pays_for_nothing_twice(tmp_path: Path) -> None:
     whole = log_of(play(tmp_path / "whole", Fake()))
     data = next((tmp_path / "whole").rglob("log.jsonl")).read_bytes()

@@ -121,7 +121,7 @@ def _generations(
     frame = frame.join(_maxima(runs, encounters), on=["run", "generation"])
     formed = pd.DataFrame(
         [
-            {"run": name, "generation": record.generation, "again": record.attempts - 1}
+            {"run": name, "generation": record.generation, "again": max(0, record.attempts - 1)}
             for name, run in runs.items()
             for record in run.records
             if isinstance(record, StrategyFormed)

@@ -222,9 +222,7 @@ class Society:
             by_id = {agent.id: agent for agent in self._survivors}
             for request in requests:
                 [parent] = self._parents(request.view)
-                strategy = by_id[parent].strategy
-                event = self._formed(request, Answer(text=strategy, attempts=0))
-                formed.append(event)
+                formed.append(self._formed(request, Answer(text=by_id[parent].strategy, attempts=0)))
             requests = []
         if len(self._newborns) == len(self._expected):  # there are none, or they have copied
             requests = self._begin()

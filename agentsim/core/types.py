@@ -243,6 +243,7 @@ class StrategyFormed(Value):
     problem: Problem | None = None
     """Why no strategy was read; `agent.strategy` is then `None`."""
     attempts: int = 1
+    """How often the agent was asked; 0 where it took its parent's strategy over."""
 
 
 class Encounter(Value):
