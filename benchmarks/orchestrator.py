@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.runlog import RunFinished, read_log
+from agentsim.providers.base import Prompt
+from agentsim.runlog import Reply, RunFinished, read_log
 
 MEDIAN_S = 0.05
 
@@ -42,8 +43,18 @@ def server(*options: str) -> Iterator[tuple[str, dict[str, int]]]:
                 counts[name] = int(n.replace(",", ""))
 
 
-def play(url: str, *, generations: int = 10, **limits: Any) -> tuple[float, float, float, int]:
-    """Play one run; return wall and CPU seconds, the longest chain of its calls, and the number of replies."""
+class Played(NamedTuple):
+    """What one run took."""
+
+    wall_s: float
+    cpu_s: float
+    chain_s: float
+    """The longest chain of its calls."""
+    replies: list[Reply]
+
+
+def play(url: str, *, generations: int = 10, **limits: Any) -> Played:
+    """Play one run."""
     scenario = agentsim.scenario_from(
         {
             "name": "bench",
@@ -60,24 +71,31 @@ def play(url: str, *, generations: int = 10, **limits: Any) -> tuple[float, floa
         assert result.is_complete, result
         records = read_log(Path(result.folder) / result.runs[0].run).records
         chain = next(record.critical_path_s for record in records if isinstance(record, RunFinished))
-    return wall, cpu, chain, result.runs[0].n_replies
+    return Played(wall, cpu, chain, [record for record in records if isinstance(record, Reply)])
 
 
-def bare_sdk(url: str, n_calls: int) -> float:
-    """Return the CPU seconds of the SDK alone for as many calls, on the same transport."""
+def bare_sdk(url: str, played: Played) -> float:
+    """Return the CPU seconds of the SDK alone for the same calls: same prompts, same transport, about the same rate.
+
+    A process that is idle between calls needs more CPU for each, so that the rate matters.
+    """
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
     async def main() -> None:
         async with AsyncOpenAI(api_key="x", base_url=url, http_client=DefaultAioHttpClient(), max_retries=0) as client:
-            gate = asyncio.Semaphore(12)
+            busy_s = sum(reply.completion.latency_s for reply in played.replies)
+            gate = asyncio.Semaphore(round(busy_s / played.wall_s))
 
-            async def call() -> None:
+            async def call(prompt: Prompt) -> None:
                 async with gate:
                     await client.chat.completions.create(
-                        model="any", messages=[{"role": "user", "content": "How much? " * 150}]
+                        model=prompt.model,
+                        messages=[message.model_dump() for message in prompt.messages],  # type: ignore[misc]
+                        temperature=prompt.sampling.temperature,
+                        max_tokens=prompt.sampling.max_tokens,
                     )
 
-            await asyncio.gather(*(call() for _ in range(n_calls)))
+            await asyncio.gather(*(call(reply.prompt) for reply in played.replies))
 
     cpu = time.process_time()
     asyncio.run(main())
@@ -93,14 +111,16 @@ def main() -> None:
     with server() as (url, _):  # once unmeasured: loading the SDK is no part of a call
         play(url, generations=1)
     with server(*latency) as (url, _):
-        wall, cpu, chain, n = play(url)
-        table.add_row("wall", f"{wall:.1f}", f"longest chain of its calls {chain:.1f} s", f"{wall / chain:.3f}", "1.03")
-        bare = bare_sdk(url, n)
-        extra = (cpu - bare) / n * 1000
-        table.add_row("CPU", f"{cpu:.2f}", f"bare SDK {bare:.2f} s", f"{extra:+.2f} ms a call", "0.5 ms")
+        run = play(url)
+        what = f"longest chain of its calls {run.chain_s:.1f} s"
+        table.add_row("wall", f"{run.wall_s:.1f}", what, f"{run.wall_s / run.chain_s:.3f}", "1.03")
+        bare = bare_sdk(url, run)
+        extra = (run.cpu_s - bare) / len(run.replies) * 1000
+        table.add_row("CPU", f"{run.cpu_s:.2f}", f"bare SDK {bare:.2f} s", f"{extra:+.2f} ms a call", "0.5 ms")
     per_minute = 3000
     with server(*latency, "--requests-per-minute", str(per_minute)) as (url, counts):
-        paced, _, _, n = play(url, requests_per_minute=per_minute)
+        run = play(url, requests_per_minute=per_minute)
+    paced, n = run.wall_s, len(run.replies)
     bound = (n - 1) * 60 / per_minute
     what = f"{per_minute:,} requests a minute {bound:.1f} s"
     refused = counts.get("over the limit", 0) / n
