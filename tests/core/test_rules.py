@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
+import agentsim
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule
 from agentsim.core.rng import stream
@@ -40,6 +42,13 @@ def test_the_rules_are_found() -> None:
     assert (
         len(members(TransmissionRule)) >= 4 and len(members(ObservationRule)) >= 5 and len(members(ScriptedPlayer)) >= 5
     )
+
+
+def test_every_rule_is_in_the_docs() -> None:
+    docs = (Path(agentsim.__file__).parent.parent / "docs" / "rules.md").read_text()
+    for union in (PairingRule, ObservationRule, SelectionRule, TransmissionRule):
+        for kind in members(union):
+            assert f"| `{kind.model_fields['kind'].default}` |" in docs, kind
 
 
 RULES = [
