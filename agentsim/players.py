@@ -185,9 +185,12 @@ def prompt_set(condition: Condition) -> PromptSet:
     Raises:
         ScenarioError: a file is missing, too large or no valid template.
     """
+    return load_prompt_set(condition.prompts, answer_format=_answer_format(condition))
+
+
+def _answer_format(condition: Condition) -> str:
     player = condition.players
-    answer_format = player.answer_format if isinstance(player, ModelPlayer) else "text"
-    return load_prompt_set(condition.prompts, answer_format=answer_format)
+    return player.answer_format if isinstance(player, ModelPlayer) else "text"
 
 
 def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
@@ -199,7 +202,7 @@ def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
     loaded: dict[tuple[str, str], PromptSet] = {}
     found = {}
     for name, condition in {digest(condition, seed=0): condition for condition in conditions}.items():
-        key = condition.prompts, getattr(condition.players, "answer_format", "text")
+        key = condition.prompts, _answer_format(condition)
         if key not in loaded:
             loaded[key] = prompt_set(condition)
         rehearse(condition, loaded[key])

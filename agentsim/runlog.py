@@ -130,12 +130,19 @@ def read_log(folder: Path) -> LogContent:
         SchemaError: the log was written in another version of the format.
     """
     path = folder / LOG_NAME
+    return _content(path, _bytes_of(path))
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
-        return LogContent([], 0, 0)
+        return b""
     except OSError as error:
         raise LogError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _content(path: Path, data: bytes) -> LogContent:
     records: list[Record] = []
     sound = 0
     for number, line in enumerate(_lines(data), start=1):
@@ -207,8 +214,9 @@ class RunLog:
         except OSError as error:
             raise self._failed("opened", error) from error
         try:
-            content = read_log(folder)
-            self._digest = hashlib.sha256(_sound_part(self.path, content.n_bytes))
+            data = _bytes_of(self.path)
+            content = _content(self.path, data)
+            self._digest = hashlib.sha256(memoryview(data)[: content.n_bytes])
             self.records = content.records
             """What the log held when it was opened."""
             self.n_torn_bytes = content.n_torn_bytes
@@ -269,13 +277,6 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _sound_part(path: Path, n_bytes: int) -> bytes:
-    if n_bytes == 0:
-        return b""
-    with path.open("rb") as file:
-        return file.read(n_bytes)
 
 
 def _lines(data: bytes) -> Iterator[bytes]:

@@ -81,6 +81,10 @@ class LedgerState:
             elif record["unbilled"] is not True:
                 raise ValueError("neither a cost nor unbilled")
 
+    def lose(self, number: str) -> None:
+        """Give up hope of hearing of a call: it counts whole."""
+        self._count(self.open.pop(number))
+
     def close(self) -> None:
         """Count the calls of which nothing more will be heard."""
         for most in self.open.values():
@@ -198,7 +202,7 @@ class Ledger:
     async def lost(self, number: str) -> None:
         """Give up hope of hearing of a call, which may be billed: it counts whole, as its open line says."""
         async with self._settled:
-            self._state._count(self._state.open.pop(number))
+            self._state.lose(number)
             self._settled.notify_all()
 
     async def _settle(self, record: dict[str, Any]) -> None:

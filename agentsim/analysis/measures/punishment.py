@@ -17,21 +17,26 @@ GENERATION: Final = ["study", "run", "generation"]
 def punishment(encounters: pd.DataFrame) -> pd.DataFrame:
     """Return by run and generation how often donors punished, and what it cost both sides.
 
-    Columns: study, run, generation, `n_encounters`, `n_punished`, `rate` (of the encounters with a decision),
-    `spent` and `removed` (units). A spender of x removes 2x at most, never more than its recipient has (Vallinder &
-    Hughes 2024).
+    Columns: study, run, generation, `n_encounters`, `n_decided` (with a decision), `n_punished`, `rate` (of the
+    decided), `spent` and `removed` (units). A spender of x removes 2x at most, never more than its recipient has
+    (Vallinder & Hughes 2024).
     """
+    sums = _sums(encounters, GENERATION)
+    sums["rate"] = (sums["n_punished"] / sums["n_decided"].where(sums["n_decided"] > 0)).astype("Float64")
+    return sums[[*GENERATION, "n_encounters", "n_decided", "n_punished", "rate", "spent", "removed"]]
+
+
+def _sums(encounters: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Count encounters, decisions and punishments by these columns, with the units spent and removed."""
     is_punished = (encounters["act"] == "punish").fillna(False).astype(bool)
-    frame = encounters[GENERATION].assign(
+    frame = encounters[keys].assign(
         n_encounters=1,
-        decided=(encounters["act"] != "missing").fillna(False).astype(int),
+        n_decided=(encounters["act"] != "missing").fillna(False).astype(int),
         n_punished=is_punished.astype(int),
         spent=encounters["amount"].where(is_punished, 0.0),
         removed=encounters["removed"].where(is_punished, 0.0),
     )
-    sums = frame.groupby(GENERATION, sort=True).sum().reset_index()
-    sums["rate"] = (sums["n_punished"] / sums["decided"].where(sums["decided"] > 0)).astype("Float64")
-    return sums[[*GENERATION, "n_encounters", "n_punished", "rate", "spent", "removed"]]
+    return frame.groupby(keys, sort=True).sum().reset_index()
 
 
 def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.DataFrame:
@@ -54,18 +59,10 @@ def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.Da
 def who_punishes_whom(encounters: pd.DataFrame) -> pd.DataFrame:
     """Return by run and pair of agents how often the one punished the other.
 
-    Columns: study, run, `donor` (who punished), `recipient`, `n_encounters` in these roles with a decision,
-    `n_punished`, `spent` and `removed` (units). Only pairs in which punishment happened.
+    Columns: study, run, `donor` (who punished), `recipient`, `n_encounters` in these roles, `n_decided`
+    with a decision, `n_punished`, `spent` and `removed` (units). Only pairs in which punishment happened.
     """
-    decided = encounters[(encounters["act"] != "missing").fillna(False).astype(bool)]
-    is_punished = decided["act"] == "punish"
-    frame = decided[["study", "run", "donor", "recipient"]].assign(
-        n_encounters=1,
-        n_punished=is_punished.astype(int),
-        spent=decided["amount"].where(is_punished, 0.0),
-        removed=decided["removed"].where(is_punished, 0.0),
-    )
-    pairs = frame.groupby(["study", "run", "donor", "recipient"], sort=True).sum().reset_index()
+    pairs = _sums(encounters, ["study", "run", "donor", "recipient"])
     return pairs[pairs["n_punished"] > 0].reset_index(drop=True)
 
 
@@ -87,10 +84,7 @@ def punishment_summary(study: Study) -> pd.DataFrame:
     runs = study.runs[[(name, run) in may for name, run in study.runs[keys].itertuples(index=False, name=None)]]
     group = ["study", "condition"]
     whole = punishment(study.encounters).merge(runs[[*keys, "condition"]], on=keys)
-    decided = study.encounters[(study.encounters["act"] != "missing").fillna(False).astype(bool)]
-    n_decided = decided.merge(runs[[*keys, "condition"]], on=keys).groupby(group).size()
-    sums = whole.groupby(group, sort=True)[["n_punished", "spent", "removed"]].sum()
-    sums.insert(0, "n_decided", n_decided.reindex(sums.index).fillna(0).astype("Int64"))
+    sums = whole.groupby(group, sort=True)[["n_decided", "n_punished", "spent", "removed"]].sum()
     sums.insert(2, "rate", (sums["n_punished"] / sums["n_decided"].where(sums["n_decided"] > 0)).astype("Float64"))
     targets = punishment_targets(study.encounters).merge(runs[[*keys, "condition"]], on=keys)
     by_target = targets.groupby([*group, "target"])[["n_encounters", "n_punished"]].sum()
