@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
-from agentsim.core.rng import stream
+from agentsim.core.rng import uniform
 from agentsim.core.society import Society
 from agentsim.core.strategies import ConstantShare, ScriptedPlayer
-from agentsim.core.types import Answer, Event, Problem, Request, StrategyView
+from agentsim.core.types import Answer, Event, Problem, Request, StrategyView, born_and_index
 from agentsim.errors import AnswerError
 from agentsim.prompts import PromptSet, load_prompt_set, parse
 from agentsim.prompts.structured import schema_of
@@ -237,5 +237,11 @@ def _scripted(policy: ScriptedPlayer, request: Request, *, seed: int) -> Answer:
     if isinstance(request.view, StrategyView):
         settings = ", ".join(f"{name} {value:g}" for name, value in policy.model_dump(exclude={"model"}).items())
         return Answer(text=policy.model + (f" ({settings})" if settings else ""))
-    fraction = policy.decide(request.view, stream(seed, "policy", request.key))
+    fraction = policy.decide(request.view, lambda: uniform("policy", seed, *_place(request)))
     return Answer(act="give", amount=fraction * request.view.resources)
+
+
+def _place(request: Request) -> tuple[int, ...]:
+    """Return a decision's key as numbers: generation, game, round, and those of the donor's name."""
+    generation, game, round, donor = request.key.split("/")
+    return int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)

@@ -179,7 +179,7 @@ def test_a_made_up_zero_is_answered_by_others() -> None:
         def policy(view: DecisionView, rng: Random) -> Answer:
             if rng.random() < 0.05:
                 return Answer(problem="unreadable", replaced_by=replaced_by)
-            return Answer(act="give", amount=donor.decide(view, rng) * view.resources)
+            return Answer(act="give", amount=donor.decide(view, rng.random) * view.resources)
 
         return policy
 

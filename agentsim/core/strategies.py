@@ -1,19 +1,26 @@
 """Scripted policies: players that answer the typed request without text, for theory, baselines and tests.
 
-Each policy is a frozen value with one method, `decide(view, rng) -> fraction of own resources to give`. A new policy is
-one class here and one name in `ScriptedPlayer`. None of them punishes.
+Each policy is a frozen value that says which fraction of its resources a donor gives: `decide` for one view, and
+`decide_many` the same for many at once. `draw` gives the decision's own random number in [0, 1). A new policy is one
+class here and one name in `ScriptedPlayer`. None of them punishes.
 """
 
 from __future__ import annotations
 
-from random import Random
+from collections.abc import Callable
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from agentsim.core.types import DecisionView, Value
+from agentsim.core.types import DecisionView, Value, Views
 
-__all__ = ["AllGive", "AllKeep", "ConstantShare", "Discriminator", "RandomShare", "ScriptedPlayer"]
+__all__ = ["AllGive", "AllKeep", "ConstantShare", "Discriminator", "Draw", "Draws", "RandomShare", "ScriptedPlayer"]
+
+Draw = Callable[[], float]
+Draws = Callable[[], NDArray[np.float64]]
+Fractions = NDArray[np.float64]
 
 
 class AllGive(Value):
@@ -21,9 +28,13 @@ class AllGive(Value):
 
     model: Literal["scripted/all-give"] = "scripted/all-give"
 
-    def decide(self, view: DecisionView, rng: Random) -> float:
+    def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return 1."""
         return 1.0
+
+    def decide_many(self, views: Views, draw: Draws) -> Fractions:
+        """Return 1 for each."""
+        return np.ones_like(views.resources)
 
 
 class AllKeep(Value):
@@ -31,9 +42,13 @@ class AllKeep(Value):
 
     model: Literal["scripted/all-keep"] = "scripted/all-keep"
 
-    def decide(self, view: DecisionView, rng: Random) -> float:
+    def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return 0."""
         return 0.0
+
+    def decide_many(self, views: Views, draw: Draws) -> Fractions:
+        """Return 0 for each."""
+        return np.zeros_like(views.resources)
 
 
 class ConstantShare(Value):
@@ -43,9 +58,13 @@ class ConstantShare(Value):
     share: float = Field(default=0.5, ge=0, le=1)
     """Fraction of own resources given in each encounter."""
 
-    def decide(self, view: DecisionView, rng: Random) -> float:
+    def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return the share."""
         return self.share
+
+    def decide_many(self, views: Views, draw: Draws) -> Fractions:
+        """Return the share for each."""
+        return np.full_like(views.resources, self.share)
 
 
 class RandomShare(Value):
@@ -53,9 +72,13 @@ class RandomShare(Value):
 
     model: Literal["scripted/random"] = "scripted/random"
 
-    def decide(self, view: DecisionView, rng: Random) -> float:
+    def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return a number in [0, 1)."""
-        return rng.random()
+        return draw()
+
+    def decide_many(self, views: Views, draw: Draws) -> Fractions:
+        """Return a number in [0, 1) for each."""
+        return draw()
 
 
 class Discriminator(Value):
@@ -72,7 +95,7 @@ class Discriminator(Value):
     threshold: float = Field(default=0.25, ge=0, le=1)
     """The least share the recipient must have given to be in good standing; a punishment never is."""
 
-    def decide(self, view: DecisionView, rng: Random) -> float:
+    def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return the share, or 0 for a recipient that gave less than the threshold."""
         if view.reputation is not None:
             is_good = view.reputation.value in ("good", *range(6))
@@ -81,6 +104,16 @@ class Discriminator(Value):
         if last is None or last.fraction is None:
             return self.share
         return self.share if last.act == "give" and last.fraction >= self.threshold else 0.0
+
+    def decide_many(self, views: Views, draw: Draws) -> Fractions:
+        """Return the share, or 0, for each."""
+        if views.reputation is not None:
+            return np.where(views.reputation >= 0, self.share, 0.0)
+        if not len(views.fraction):
+            return np.full_like(views.resources, self.share)
+        gave_enough = views.is_gift[0] & (views.fraction[0] >= self.threshold)
+        is_good = ~views.is_shown[0] | np.isnan(views.fraction[0]) | gave_enough
+        return np.where(is_good, self.share, 0.0)
 
 
 ScriptedPlayer = Annotated[

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
 __all__ = [
@@ -38,6 +40,8 @@ __all__ = [
     "TraceItem",
     "Value",
     "View",
+    "Views",
+    "born_and_index",
     "by_kind",
 ]
 
@@ -78,6 +82,12 @@ class Agent(Value):
     """What it follows, in its own words; `None` where it never stated one that could be read."""
     parents: tuple[str, ...] = ()
     """The survivors whose strategies it was shown, best first."""
+
+
+def born_and_index(agent: str) -> tuple[int, int]:
+    """Return an agent's name as numbers: the generation it was born in, and its place among those born then."""
+    born, _, index = agent.partition("_")
+    return int(born), int(index)
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------
@@ -173,6 +183,28 @@ class DecisionView:
 
 
 View = StrategyView | DecisionView
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What many donors know when they decide at the same time: `DecisionView`s of one observation rule, as arrays.
+
+    Every array has one element a donor, those of the trace one row an item besides, newest first.
+    """
+
+    round: int
+    resources: NDArray[np.float64]
+    recipient_resources: NDArray[np.float64]
+    is_shown: NDArray[np.bool_]
+    """(depth, donors): whether there is such an item in the trace."""
+    is_gift: NDArray[np.bool_]
+    """(depth, donors): whether its act is giving."""
+    is_punishment: NDArray[np.bool_]
+    """(depth, donors): whether its act is punishing; neither: no decision could be read."""
+    fraction: NDArray[np.float64]
+    """(depth, donors): as in `TraceItem`; NaN for `None`."""
+    reputation: NDArray[np.int64] | None = None
+    """The recipient's score, or 1 for good standing and -1 for bad; `None` where the rule shows none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def giving(observation: ImageScore | Standing, *, error: float) -> float:
         if not isinstance(view, DecisionView):
             return Answer(text="-")
         rng = stream(3, "act", request.key)
-        share = 0.0 if rng.random() < error else donor.decide(view, rng)
+        share = 0.0 if rng.random() < error else donor.decide(view, rng.random)
         if view.round > 60:
             acts.append(share > 0)
         return Answer(act="give", amount=share * view.resources)

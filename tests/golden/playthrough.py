@@ -64,7 +64,7 @@ def _answer(request: Request, condition: Condition) -> Answer:
         return Answer(text=f"strategy of {request.agent}")
     rng = stream(0, "playthrough", request.key)
     # A threshold above what some give, so that the text shows refusals and punishments too.
-    fraction = round(Discriminator(share=0.5, threshold=0.35).decide(view, rng) * (0.5 + rng.random()), 2)
+    fraction = round(Discriminator(share=0.5, threshold=0.35).decide(view, rng.random) * (0.5 + rng.random()), 2)
     if condition.game.punishment and fraction == 0:
         return Answer(act="punish", amount=0.1 * view.resources)
     return Answer(act="give", amount=fraction * view.resources)
