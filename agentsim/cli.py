@@ -343,7 +343,7 @@ def show_prompts(
 
     console = Console()
     specs = runs(load_scenario(file, sets=set_ or (), model=model))
-    spec = next((spec for spec in specs if not spec.condition.players.model.startswith("scripted/")), specs[0])
+    spec = next((spec for spec in specs if spec.condition.model_players), specs[0])
     conditions = {spec.name.rpartition("--seed-")[0] for spec in specs}
     if len(conditions) > 1:
         console.print(Text(f"of {len(conditions)} conditions, {spec.name.rpartition('--seed-')[0]}:"))
@@ -390,7 +390,8 @@ def _embedded(scenario: Scenario) -> list[str]:
     from agentsim.scenario import runs
     from agentsim.weights import WEIGHTS
 
-    named = dict.fromkeys(spec.condition.players.model for spec in runs(scenario))
+    specs = runs(scenario)
+    named = dict.fromkeys(player.model for spec in specs for player in spec.condition.cast.values())
     return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
 
 

@@ -18,9 +18,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from agentsim.cast import labels_in
 from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Punished, StrategyFormed, Value
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.prices import Price, cost_usd
 
 __all__ = [
     "LOG_NAME",
@@ -65,10 +67,33 @@ class RunStarted(Value):
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
     account: dict[str, Any]
-    """The provider account as used (address, dialect, limits), without its key; empty for scripted players."""
+    """The provider account as used (address, dialect, limits), without its key; empty for scripted players, and where
+    several models play."""
+    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Where several models play, the account of each, by the player's label."""
     versions: dict[str, str]
     time: str
     """UTC, ISO 8601."""
+
+    @property
+    def players(self) -> list[str]:
+        """The labels of those who play: one, or those of a mixed society."""
+        return labels_in(self.condition)
+
+    def account_of(self, player: str | None) -> dict[str, Any]:
+        """Return the account of the player that gave a reply; empty where nothing is known of it."""
+        return self.account if player is None else self.accounts.get(player, {})
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether any of its replies may be billed: those of all models but the ones on this machine."""
+        accounts = [self.account, *self.accounts.values()]
+        return any(account.get("dialect", "local") != "local" for account in accounts)
+
+    def cost_usd(self, reply: Reply) -> float | None:
+        """Return what a reply cost in US dollars; `None` where no price was logged, or the server named no tokens."""
+        price = self.account_of(reply.player).get("price")
+        return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
 
 
 class Reply(Value):
@@ -79,6 +104,8 @@ class Reply(Value):
     """The request's key."""
     attempt: int
     """1 for the first asking; higher where an unreadable answer was asked again."""
+    player: str | None = None
+    """The label of the player that was asked; `None` where one plays all agents."""
     prompt: Prompt
     completion: Completion
     time: str

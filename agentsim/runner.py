@@ -22,9 +22,8 @@ from agentsim.prompts import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
-from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log, seems_closed
-from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
+from agentsim.scenario import RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
 from agentsim.user_settings import with_own
 
@@ -127,14 +126,13 @@ async def _play_study(
     accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
     if provider is None:
         for spec in specs:
-            if isinstance(spec.condition.players, ModelPlayer):
-                players = spec.condition.players
-                accounts.check(players.model)
+            for player in spec.condition.model_players.values():
+                accounts.check(player.model)
                 if scenario.budget is not None:
-                    accounts.check_price(players.model, max_tokens=players.max_tokens)
+                    accounts.check_price(player.model, max_tokens=player.max_tokens)
     folder = _study_folder(Path(results), scenario.name, new=new)
     _write_study(folder, scenario, specs)
-    models = {spec.condition.players.model for spec in specs if isinstance(spec.condition.players, ModelPlayer)}
+    models = {player.model for spec in specs for player in spec.condition.model_players.values()}
     is_paid = provider is None and any(accounts.is_paid(model) for model in models)
     with _ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
         if ledger is not None:
@@ -162,16 +160,15 @@ async def _play_runs(
 
     async def play(spec: RunSpec) -> RunState:
         async with gate:
-            voice = None
-            if isinstance(spec.condition.players, ModelPlayer):
-                voice = provider or accounts.open(spec.condition.players.model)
+            asked = {label: player.model for label, player in spec.condition.model_players.items()}
+            known = {} if provider else {label: accounts.describe(model) for label, model in asked.items()}
             sitting = Sitting(
                 spec,
                 folder,
                 prompts=prompts[digest(spec.condition, seed=0)],
-                account=accounts.describe(spec.condition.players.model) if provider is None and voice else {},
+                accounts=known,
                 versions=versions,
-                provider=voice,
+                providers={label: provider or accounts.open(model) for label, model in asked.items()},
                 observer=watch,
                 stop=stop,
             )
@@ -215,12 +212,12 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
     for path in sorted(folder.glob(f"*/{LOG_NAME}")):
         records = read_log(path.parent).records
         started = next((record for record in records if isinstance(record, RunStarted)), None)
-        if started is None or started.account.get("dialect") == "local":
+        if started is None:
             continue
-        known = started.account.get("price")
-        price = None if known is None else Price.model_validate(known)
-        usages = [record.completion.usage for record in records if isinstance(record, Reply)]
-        costs += [None if price is None else cost_usd(price, usage) for usage in usages]
+        replies = [record for record in records if isinstance(record, Reply)]
+        costs += [
+            started.cost_usd(reply) for reply in replies if started.account_of(reply.player).get("dialect") != "local"
+        ]
     return len(costs), None if None in costs else sum(filter(None, costs))
 
 

@@ -159,6 +159,8 @@ def _class_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> type[Base
 def _field_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> FieldInfo | None:
     if not path:
         return None
+    if isinstance(path[-1], int):  # an item is what the list's field takes
+        return _field_at(path[:-1], tree=tree, model=model)
     owner = _class_at(path[:-1], tree=tree, model=model)
     return owner.model_fields.get(str(path[-1])) if owner else None
 

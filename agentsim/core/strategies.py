@@ -16,14 +16,34 @@ from pydantic import Field
 
 from agentsim.core.types import DecisionView, Value, Views
 
-__all__ = ["AllGive", "AllKeep", "ConstantShare", "Discriminator", "Draw", "Draws", "RandomShare", "ScriptedPlayer"]
+__all__ = [
+    "AllGive",
+    "AllKeep",
+    "ConstantShare",
+    "Discriminator",
+    "Draw",
+    "Draws",
+    "Playing",
+    "RandomShare",
+    "ScriptedPlayer",
+]
 
 Draw = Callable[[], float]
 Draws = Callable[[], NDArray[np.float64]]
 Fractions = NDArray[np.float64]
 
 
-class AllGive(Value):
+class Playing(Value):
+    """What every player may say beside its own settings."""
+
+    agents: Annotated[int, Field(ge=1, le=10_000)] | Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Where `players` is a list: how many agents of the first generation it plays, as a number or as a share of all;
+    by default all players have equal shares."""
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9 ._-]{0,39}$")
+    """Tells it from other players of the same model, as `resident` and `invader`."""
+
+
+class AllGive(Playing):
     """Gives all it has; the unconditional cooperator (AllC) of Nowak & Sigmund 1998."""
 
     model: Literal["scripted/all-give"] = "scripted/all-give"
@@ -37,7 +57,7 @@ class AllGive(Value):
         return np.ones_like(views.resources)
 
 
-class AllKeep(Value):
+class AllKeep(Playing):
     """Gives nothing; the unconditional defector (AllD) of Nowak & Sigmund 1998."""
 
     model: Literal["scripted/all-keep"] = "scripted/all-keep"
@@ -51,7 +71,7 @@ class AllKeep(Value):
         return np.zeros_like(views.resources)
 
 
-class ConstantShare(Value):
+class ConstantShare(Playing):
     """Gives the same share of its resources to everyone."""
 
     model: Literal["scripted/constant-share"] = "scripted/constant-share"
@@ -67,7 +87,7 @@ class ConstantShare(Value):
         return np.full_like(views.resources, self.share)
 
 
-class RandomShare(Value):
+class RandomShare(Playing):
     """Gives a uniformly random share, drawn anew in each encounter."""
 
     model: Literal["scripted/random"] = "scripted/random"
@@ -81,7 +101,7 @@ class RandomShare(Value):
         return draw()
 
 
-class Discriminator(Value):
+class Discriminator(Playing):
     """Gives to those whose last act as donor was generous, and keeps from the others.
 
     The discriminator of Nowak & Sigmund 1998 ("Evolution of indirect reciprocity by image scoring"), made continuous:
