@@ -155,6 +155,7 @@ async def _play_runs(
     stop: Stop,
 ) -> StudyResult:
     stop.on_stop = accounts.drain
+    stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
     clock = asyncio.get_running_loop().time
     began = clock()
     versions = _versions()

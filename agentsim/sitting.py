@@ -72,6 +72,9 @@ class Observer(Protocol):
     def width(self, account: str, n_calls: int, most: int) -> None:
         """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
 
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """The user wants to stop: calls under way still come in, or where said twice (`is_at_once`) are dropped."""
+
     def run_closed(self, run: str, state: RunState) -> None:
         """A run ended or stopped."""
 
@@ -97,6 +100,9 @@ class Silent:
     def width(self, account: str, n_calls: int, most: int) -> None:
         """Do nothing."""
 
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """Do nothing."""
+
     def run_closed(self, run: str, state: RunState) -> None:
         """Do nothing."""
 
@@ -109,6 +115,8 @@ class Stop:
         self.is_interrupt = False
         self.on_stop: Callable[[], None] = lambda: None
         """Called to hold back calls that have not been made yet."""
+        self.on_interrupt: Callable[[bool], None] = lambda is_at_once: None
+        """Called when the user wants to stop, with whether that was said before."""
         self.event = asyncio.Event()
         self.now = asyncio.Event()
         """Set where not even the calls in flight are waited for."""
@@ -117,6 +125,7 @@ class Stop:
         """The user wants to stop; said twice, at once."""
         if self.is_interrupt:
             self.now.set()
+        self.on_interrupt(self.is_interrupt)
         self.is_interrupt = True
         self.stop("interrupted")
 
