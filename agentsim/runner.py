@@ -10,12 +10,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from agentsim.errors import LogError
+from agentsim.errors import LogError, LogLocked
 from agentsim.history import ReplayState, replay
 from agentsim.players import rehearsed
 from agentsim.prompts import PromptSet
@@ -23,7 +23,7 @@ from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
 from agentsim.providers.prices import Price, cost_usd
-from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log, seems_closed
+from agentsim.runlog import LOG_NAME, Reply, RunStarted, locked_by, note_sitting, read_log, seems_closed
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
 from agentsim.user_settings import with_own
@@ -158,6 +158,7 @@ async def _play_runs(
     stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
     clock = asyncio.get_running_loop().time
     began = clock()
+    note_sitting(folder, {spec.name: None for spec in specs})  # should this one be killed, it left no word
     versions = _versions()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
@@ -192,14 +193,19 @@ async def _play_runs(
     states = tuple(tasks[spec.name].result() for spec in specs)
     bounds["the longest chain of calls"] = max((state.critical_path_s for state in states), default=0.0)
     bound_by = max(bounds, key=bounds.__getitem__)
-    note_sitting(folder, {state.run: state.reason for state in states if state.status != "complete"})
+    note_sitting(folder, {state.run: state.reason for state in states})
     return StudyResult(folder, states, wall_s=wall_s, least_s=bounds[bound_by], bound_by=bound_by)
 
 
 @contextmanager
 def _ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
     """Open the study's ledger; it begins with the calls of which the logs know."""
-    with Ledger(folder, limit_usd=limit_usd) as ledger:
+    with ExitStack() as stack:
+        try:
+            ledger = stack.enter_context(Ledger(folder, limit_usd=limit_usd))
+        except LogLocked as error:
+            owners = sorted(set(filter(None, (locked_by(path.parent) for path in folder.glob(f"*/{LOG_NAME}")))))
+            raise LogLocked(f"{error} ({', '.join(owners)})" if owners else str(error)) from error
         if ledger.is_new:
             n_calls, usd = _calls_before(folder)
             if n_calls:
