@@ -68,6 +68,8 @@ class RunStarted(Value):
     account: dict[str, Any]
     """The provider account as used (address, dialect, limits), without its key; empty for scripted players."""
     versions: dict[str, str]
+    forked_from: str | None = None
+    """The folder of the run whose replies this one began with, where it is a fork."""
     time: str
     """UTC, ISO 8601."""
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentsim.core.types import Encounter, Event, StrategyFormed
-from agentsim.errors import AgentsimError, AnswerError, FatalProviderError, LogError, NotSent
+from agentsim.errors import (
+    AgentsimError,
+    AnswerError,
+    FatalProviderError,
+    LogError,
+    NotSent,
+    ReplayMismatch,
+    SchemaError,
+)
 from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
@@ -22,7 +30,7 @@ from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 
-__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
+__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop", "run_started"]
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
@@ -36,6 +44,8 @@ class RunState:
     status: Literal["complete", "interrupted", "stopped"]
     """`interrupted` by the user; `stopped` for the reason given. Both go on when the same command is run again."""
     reason: str | None = None
+    is_refused: bool = False
+    """Whether the log is of another scenario, code or format: the same command would be refused again."""
     n_replies: int = 0
     """Replies in the log."""
     n_new_replies: int = 0
@@ -183,7 +193,7 @@ class Sitting:
     ) -> None:
         self._spec = spec
         self._folder = folder / spec.name
-        self._started = _run_started(spec, folder.name, prompts=prompts, account=account, versions=versions)
+        self._started = run_started(spec, folder.name, prompts=prompts, account=account, versions=versions)
         self._course = Course(spec.condition, seed=spec.seed, prompts=prompts)
         self._provider = provider
         self._observer = observer
@@ -204,8 +214,14 @@ class Sitting:
             with RunLog(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
+        except ReplayMismatch as error:
+            remedy = (
+                f"set that back; or run with --new to begin a new study, or with --fork {self._folder.parent} to begin"
+                " one with the replies that still hold"
+            )
+            return self._state("stopped", f"{self._spec.name}: {error}; {remedy}", is_refused=True)
         except AgentsimError as error:
-            return self._state("stopped", str(error))
+            return self._state("stopped", str(error), is_refused=isinstance(error, SchemaError))
         except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
             return self._state("stopped", _bug(error))
         if self._course.is_finished:
@@ -396,11 +412,14 @@ class Sitting:
             self._path.follow(record)
             self._observer.event(self._spec.name, record, is_replayed=True)
 
-    def _state(self, status: Literal["complete", "interrupted", "stopped"], reason: str | None) -> RunState:
+    def _state(
+        self, status: Literal["complete", "interrupted", "stopped"], reason: str | None, *, is_refused: bool = False
+    ) -> RunState:
         return RunState(
             run=self._spec.name,
             status=status,
             reason=reason,
+            is_refused=is_refused,
             n_replies=self._n_logged,
             n_new_replies=self._n_new,
             n_torn_bytes=self._n_torn,
@@ -411,9 +430,10 @@ class Sitting:
         )
 
 
-def _run_started(
+def run_started(
     spec: RunSpec, study: str, *, prompts: PromptSet, account: dict[str, Any], versions: dict[str, str]
 ) -> RunStarted:
+    """Return the first record of a run's log."""
     return RunStarted(
         study=study,
         run=spec.name,
