@@ -119,6 +119,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "replies": {
         **KEY,
         "key": Column("string", "the question's key"),
+        "generation": Column("Int64", "generation in which it was asked, from 1; with run and cost_usd: its cost"),
         "attempt": Column("Int64", "1 for the first asking"),
         "model": Column("string", "the model asked for"),
         "model_answered": Column("string", "the model that answered, in the server's words"),
