@@ -99,7 +99,7 @@ class Course:
                 raise AnswerError(
                     f"{key}: {question.attempt} replies of {question.player!r} could not be read,"
                     f" the last as {answer.problem}: {completion.text[:200]!r};"
-                    " set on_invalid.then to pass or zero to go on"
+                    " set on_invalid.then to pass or zero and run with --fork, to go on from here"
                 )
             answer = replace(answer, replaced_by=on_invalid.then)
         step = self._society.answer(question.request, answer)

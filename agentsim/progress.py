@@ -113,6 +113,12 @@ class Progress:
             self._widths.pop(account, None)
         self._say(self._widths.get(account, f"{account}: {most} calls side by side again"))
 
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """Say what a Ctrl-C does, and what another would."""
+        waiting = "stopping: nothing more is asked, and answers under way are waited for; Ctrl-C again drops them"
+        self._note = "stopping at once" if is_at_once else waiting
+        self._say(self._note)
+
     def run_closed(self, run: str, state: RunState) -> None:
         """End a row; that of a run that was complete before begins with it."""
         row = self._rows.setdefault(run, _Row(0, 0, tokens=state.tokens, cost_usd=state.cost_usd))

@@ -36,6 +36,7 @@ __all__ = [
     "RunStarted",
     "closed_log",
     "is_locked",
+    "locked_by",
     "note_sitting",
     "read_log",
     "seems_closed",
@@ -72,6 +73,8 @@ class RunStarted(Value):
     accounts: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Where several models play, the account of each, by the player's label."""
     versions: dict[str, str]
+    forked_from: str | None = None
+    """The folder of the run whose replies this one began with, where it is a fork."""
     time: str
     """UTC, ISO 8601."""
 
@@ -341,7 +344,7 @@ def _lock(path: Path) -> int:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        owner = os.read(file, 200).decode(errors="replace").strip() or "another process"
+        owner = _owner(file)
         os.close(file)
         raise LogLocked(f"{path.parent}: is being written by {owner}; wait for it or stop it") from error
     try:
@@ -353,31 +356,46 @@ def _lock(path: Path) -> int:
     return file
 
 
+def _owner(file: int) -> str:
+    return os.read(file, 200).decode(errors="replace").strip() or "another process"
+
+
 def is_locked(folder: Path) -> bool:
     """Return whether a process is writing this run."""
+    return locked_by(folder) is not None
+
+
+def locked_by(folder: Path) -> str | None:
+    """Return the process that is writing this run, as "process 123 on name"; `None` if none is."""
     try:
         file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
+        return _owner(file)
     else:
-        return False
+        return None
     finally:
         os.close(file)
 
 
 def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
-    """Leave word in a study's folder of why runs stopped; a help for people, on which nothing hangs."""
-    text = json.dumps({run: reason for run, reason in reasons.items() if reason}, indent=2, ensure_ascii=False)
+    """Leave word in a study's folder of why runs stopped; a help for people, on which nothing hangs.
+
+    `reasons` has the runs of this sitting, `None` for a complete one. Words of other sittings about other runs stay,
+    and a run that another process is playing now is left to that process.
+    """
+    own = {run: reason for run, reason in reasons.items() if not is_locked(study / run)}
+    known = {**stop_reasons(study), **own}
+    text = json.dumps({run: reason for run, reason in known.items() if reason}, indent=2, ensure_ascii=False)
     with suppress(OSError):
         (study / STOPPED_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def stop_reasons(study: Path) -> dict[str, str]:
-    """Return why runs stopped in the last sitting, as far as anyone left word."""
+    """Return why runs stopped when they were last played, as far as anyone left word."""
     try:
         found = json.loads((study / STOPPED_NAME).read_text(encoding="utf-8"))
         return {str(run): str(reason) for run, reason in found.items()}

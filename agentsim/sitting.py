@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentsim.core.types import Encounter, Event, StrategyFormed
-from agentsim.errors import AgentsimError, AnswerError, FatalProviderError, LogError, NotSent
+from agentsim.errors import (
+    AgentsimError,
+    AnswerError,
+    FatalProviderError,
+    LogError,
+    NotSent,
+    ReplayMismatch,
+    SchemaError,
+)
 from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
@@ -21,7 +29,7 @@ from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 
-__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
+__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop", "run_started"]
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
@@ -35,6 +43,8 @@ class RunState:
     status: Literal["complete", "interrupted", "stopped"]
     """`interrupted` by the user; `stopped` for the reason given. Both go on when the same command is run again."""
     reason: str | None = None
+    is_refused: bool = False
+    """Whether the log is of another scenario, code or format: the same command would be refused again."""
     n_replies: int = 0
     """Replies in the log."""
     n_new_replies: int = 0
@@ -71,6 +81,9 @@ class Observer(Protocol):
     def width(self, account: str, n_calls: int, most: int) -> None:
         """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
 
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """The user wants to stop: calls under way still come in, or where said twice (`is_at_once`) are dropped."""
+
     def run_closed(self, run: str, state: RunState) -> None:
         """A run ended or stopped."""
 
@@ -96,6 +109,9 @@ class Silent:
     def width(self, account: str, n_calls: int, most: int) -> None:
         """Do nothing."""
 
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """Do nothing."""
+
     def run_closed(self, run: str, state: RunState) -> None:
         """Do nothing."""
 
@@ -108,6 +124,8 @@ class Stop:
         self.is_interrupt = False
         self.on_stop: Callable[[], None] = lambda: None
         """Called to hold back calls that have not been made yet."""
+        self.on_interrupt: Callable[[bool], None] = lambda is_at_once: None
+        """Called when the user wants to stop, with whether that was said before."""
         self.event = asyncio.Event()
         self.now = asyncio.Event()
         """Set where not even the calls in flight are waited for."""
@@ -116,6 +134,7 @@ class Stop:
         """The user wants to stop; said twice, at once."""
         if self.is_interrupt:
             self.now.set()
+        self.on_interrupt(self.is_interrupt)
         self.is_interrupt = True
         self.stop("interrupted")
 
@@ -173,7 +192,7 @@ class Sitting:
     ) -> None:
         self._spec = spec
         self._folder = folder / spec.name
-        self._started = _run_started(spec, folder.name, prompts=prompts, accounts=accounts, versions=versions)
+        self._started = run_started(spec, folder.name, prompts=prompts, accounts=accounts, versions=versions)
         self._course = Course(spec.condition, seed=spec.seed, prompts=prompts)
         self._providers = providers
         """Who answers for each language model, by the player's label."""
@@ -194,8 +213,14 @@ class Sitting:
             with RunLog(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
+        except ReplayMismatch as error:
+            remedy = (
+                f"set that back; or run with --new to begin a new study, or with --fork {self._folder.parent} to begin"
+                " one with the replies that still hold"
+            )
+            return self._state("stopped", f"{self._spec.name}: {error}; {remedy}", is_refused=True)
         except AgentsimError as error:
-            return self._state("stopped", str(error))
+            return self._state("stopped", str(error), is_refused=isinstance(error, SchemaError))
         except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
             return self._state("stopped", _bug(error))
         if self._course.is_finished:
@@ -385,11 +410,14 @@ class Sitting:
             self._path.follow(record)
             self._observer.event(self._spec.name, record, is_replayed=True)
 
-    def _state(self, status: Literal["complete", "interrupted", "stopped"], reason: str | None) -> RunState:
+    def _state(
+        self, status: Literal["complete", "interrupted", "stopped"], reason: str | None, *, is_refused: bool = False
+    ) -> RunState:
         return RunState(
             run=self._spec.name,
             status=status,
             reason=reason,
+            is_refused=is_refused,
             n_replies=self._n_logged,
             n_new_replies=self._n_new,
             n_torn_bytes=self._n_torn,
@@ -400,9 +428,10 @@ class Sitting:
         )
 
 
-def _run_started(
+def run_started(
     spec: RunSpec, study: str, *, prompts: PromptSet, accounts: Mapping[str, dict[str, Any]], versions: dict[str, str]
 ) -> RunStarted:
+    """Return the first record of a run's log; `accounts` are those of its language models, by the player's label."""
     is_one = len(spec.condition.cast) == 1
     return RunStarted(
         study=study,

@@ -121,6 +121,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "replies": {
         **KEY,
         "key": Column("string", "the question's key"),
+        "generation": Column("Int64", "generation in which it was asked, from 1; with run and cost_usd: its cost"),
         "attempt": Column("Int64", "1 for the first asking"),
         "player": Column("string", "the player that was asked, as provider/model"),
         "model": Column("string", "the model asked for"),

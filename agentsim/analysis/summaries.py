@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -268,6 +269,12 @@ def _resources(name: str, run: RunColumns) -> Iterator[Row]:
             yield from ({**key, "agent": agent, "resources": units} for agent, units in record.resources.items())
 
 
+def _generation(key: str) -> int | None:
+    """Return the 3 of `g3/game1/r04/2_4`; missing where a log holds a key of another form."""
+    found = re.match(r"g([1-9][0-9]{0,8})/", key)
+    return int(found[1]) if found else None
+
+
 def _replies(name: str, run: RunColumns) -> Iterator[Row]:
     players = run.started.players
     for reply in run.records:
@@ -276,6 +283,7 @@ def _replies(name: str, run: RunColumns) -> Iterator[Row]:
             yield {
                 "run": name,
                 "key": reply.key,
+                "generation": _generation(reply.key),
                 "attempt": reply.attempt,
                 "player": reply.player or players[0],
                 "model": reply.prompt.model,
