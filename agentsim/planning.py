@@ -133,20 +133,23 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
     models = {player.model for condition in conditions.values() for player in condition.model_players.values()}
     pilots = {model: NO_PILOT if pilot is None else _pilot(pilot, model) for model in models}
     return [
-        _condition(name, condition, len(scenario.seeds), accounts=accounts, pilots=pilots)
+        _condition(name, condition, scenario.seeds, accounts=accounts, pilots=pilots)
         for name, condition in conditions.items()
     ]
 
 
 def _condition(
-    name: str, condition: Condition, n_runs: int, *, accounts: Accounts, pilots: Mapping[str, _Pilot]
+    name: str, condition: Condition, seeds: Sequence[int], *, accounts: Accounts, pilots: Mapping[str, _Pilot]
 ) -> ConditionPlan:
-    found = ConditionPlan(name, condition.model, n_runs, n_runs * condition.n_requests)
+    n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
+    found = ConditionPlan(name, condition.model, n_runs, n_questions)
     questions = _questions(condition) if condition.model_players else {}
+    # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
+    length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
     through: dict[str, Interval] = {}
     for label, player in condition.model_players.items():
         pilot, settings = pilots[player.model], accounts.settings(player.model)
-        load = _load(player, questions.get(label, {}), n_runs=n_runs, pilot=pilot)
+        load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
         price = accounts.price(player.model)
         usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
         limits = _through(settings, load.calls, load.tokens_in.plus(load.tokens_out), pilot.latency_s)
@@ -157,7 +160,7 @@ def _condition(
             input_tokens=found.input_tokens.plus(load.tokens_in),
             output_tokens=found.output_tokens.plus(load.tokens_out),
             usd=None if usd is None or found.usd is None else found.usd.plus(usd),
-            wall_s=found.wall_s.beside(_chain(condition, pilot.latency_s)),
+            wall_s=found.wall_s.beside(_chain(condition, seeds, pilot.latency_s)),
             is_piloted=found.is_piloted or bool(pilot.took),
         )
     for seconds in through.values():
@@ -173,7 +176,10 @@ class _Load(NamedTuple):
     tokens_out: Interval
 
 
-def _load(player: ModelPlayer, questions: Mapping[str, _Questions], *, n_runs: int, pilot: _Pilot) -> _Load:
+def _load(
+    player: ModelPlayer, questions: Mapping[str, _Questions], *, n_runs: int, length: float, pilot: _Pilot
+) -> _Load:
+    """`length`: how many times the encounters of the run of seed 0 all runs have together."""
     calls = tokens_in = tokens_out = NOTHING
     longest = LONG_ANSWER if player.max_tokens is None else player.max_tokens
     for kind, own in questions.items():
@@ -185,7 +191,7 @@ def _load(player: ModelPlayer, questions: Mapping[str, _Questions], *, n_runs: i
             askings = Interval(1, 1 + ASKED_AGAIN)
             mean_in = Interval(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
             mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
-        asked = askings.times(n_runs * own.n)
+        asked = askings.times(own.n * (n_runs if kind == "strategy" else length))
         calls = calls.plus(asked)
         tokens_in = tokens_in.plus(mean_in.times(asked))
         tokens_out = tokens_out.plus(mean_out.times(asked))
@@ -199,9 +205,10 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
     return Interval(low / MILLION, high / MILLION)
 
 
-def _chain(condition: Condition, latency_s: Interval) -> Interval:
+def _chain(condition: Condition, seeds: Sequence[int], latency_s: Interval) -> Interval:
     """Return the seconds of the longest chain of calls that have to wait for each other; it is of slow calls."""
-    depth = condition.generations * (1 + condition.game.rounds)
+    numbers = range(1, condition.generations + 1)
+    depth = max(sum(1 + condition.game.n_rounds(seed, generation=number) for number in numbers) for seed in seeds)
     return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
 
 

@@ -114,11 +114,10 @@ class Condition(SocietyRules):
         """The language models among the players, by label."""
         return {label: player for label, player in self.cast.items() if isinstance(player, ModelPlayer)}
 
-    @property
-    def n_requests(self) -> int:
-        """Questions one run asks when every answer is readable at once."""
+    def n_requests(self, seed: int) -> int:
+        """Return how many questions one run asks when every answer is readable at once."""
         given = self.strategies
-        return super().n_requests - sum(model in given for model in self.models)
+        return super().n_requests(seed) - sum(model in given for model in self.models)
 
 
 class Scenario(Condition):
@@ -370,9 +369,11 @@ def runs(scenario: Scenario) -> list[RunSpec]:
 
 
 ADDED: Final[Mapping[str, Mapping[str, object]]] = {
+    "game": {"error": 0.0, "continuation": 0.0, "max_rounds": 10_000},
+    "observation": {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public"},
+    "transmission": {"rewrite": False, "model_from": "vacancy"},
     "players": {"system_prompt": "system", "answer_format": "text", "agents": None, "name": None, "strategy": None},
     "on_invalid": {"out_of_range": "ask_again"},
-    "transmission": {"rewrite": False, "model_from": "vacancy"},
 }
 """Settings that came later, at what was done before there were any: left out, so that older logs keep their digests."""
 
@@ -407,7 +408,7 @@ def describe(scenario: Scenario) -> Summary:
     specs = runs(scenario)
     data = scenario.model_dump(mode="json")
     ordered = {key: data[key] for key in ("name", "description")} | data
-    return Summary(dump(ordered), specs, sum(spec.condition.n_requests for spec in specs))
+    return Summary(dump(ordered), specs, sum(spec.condition.n_requests(spec.seed) for spec in specs))
 
 
 def json_schema() -> dict[str, Any]:

@@ -249,7 +249,7 @@ class Sitting:
         condition = self._spec.condition
         self._observer.run_opened(
             self._spec.name,
-            n_requests=condition.n_requests,
+            n_requests=condition.n_requests(self._spec.seed),
             generations=condition.generations,
         )
         n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)

@@ -7,12 +7,12 @@ new requests. It waits for nothing, knows no model, and only the answers decide 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from agentsim.core.games import DonorGame, DonorPlay, Game
-from agentsim.core.observation import ObservationRule, Trace
+from agentsim.core.observation import Chance, ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule, swapped
 from agentsim.core.rng import stream, uniform
 from agentsim.core.selection import Moran, SelectionRule, Staggered, Top
@@ -40,7 +40,7 @@ class SocietyRules(Value):
     """Everything that decides the course of a society, except who plays."""
 
     agents: int = Field(default=12, ge=2, le=10_000)
-    """Agents a generation; even, as all are paired in each round."""
+    """Agents a generation; even, as all are paired in each round, unless the pairing lets one sit out."""
     generations: int = Field(default=10, ge=1, le=10_000)
     game: Game = DonorGame()
     pairing: PairingRule = Alternating()
@@ -50,8 +50,11 @@ class SocietyRules(Value):
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
-        if self.agents % 2:
-            raise ValueError(f"agents: {self.agents} cannot be paired; use an even number")
+        if self.agents % 2 and self.pairing.kind != "random":
+            raise ValueError(
+                f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
+                " agent sits out each round"
+            )
         survivors = self.selection.n_survivors(self.agents)
         if self.selection.kind != "none" and not 0 < survivors < self.agents:
             name = "replaced" if isinstance(self.selection, Moran | Staggered) else "fraction"
@@ -74,16 +77,29 @@ class SocietyRules(Value):
             selection=self.selection.kind,
             observation=self.observation.kind,
             threshold=getattr(self.observation, "threshold", None),
+            error=self.game.error,
+            sits_out=self.agents % 2 == 1,
+            **self._told_of_perception,
         )
 
     @property
-    def n_requests(self) -> int:
-        """Questions one run asks when every answer is readable at once."""
+    def _told_of_perception(self) -> dict[str, Any]:
+        rule = self.observation
+        if rule.kind == "trace" and not rule.depth:
+            return {}  # nothing is shown that could be wrong
+        return {name: getattr(rule, name) for name in ("noise", "delay", "known", "audience") if hasattr(rule, name)}
+
+    def n_encounters(self, seed: int) -> int:
+        """Return how many encounters one run has."""
+        n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
+        return n_rounds * self.game.games * (self.agents // 2)
+
+    def n_requests(self, seed: int) -> int:
+        """Return how many questions one run asks when every answer is readable at once."""
         survivors = self.selection.n_survivors(self.agents)
         asked = 0 if self.transmission.copies else self.agents - survivors
         asked += survivors if self.transmission.rewrite else 0
-        decisions = self.generations * self.game.games * self.game.rounds * self.agents // 2
-        return self.agents + (self.generations - 1) * asked + decisions
+        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed)
 
 
 class Step(NamedTuple):
@@ -227,9 +243,10 @@ class Society:
         # Sorted by name, so that the schedule hangs on the seed and who lives, not on who scored best.
         names = sorted(self._agents)
         self._plays = []
+        n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
         for number in range(1, rules.game.games + 1):
             rng = stream(self._seed, "pairing", self.generation, (number + 1) // 2)
-            schedule = rules.pairing.schedule(names, rules.game.rounds, rng)
+            schedule = rules.pairing.schedule(names, n_rounds, rng)
             self._plays.append(
                 DonorPlay(
                     rules.game,
@@ -239,9 +256,15 @@ class Society:
                     rules=rules.told,
                     generation=self.generation,
                     number=number,
+                    chance=self._chance_of(number),
                 )
             )
         return [request for play in self._plays for request in play.start()]
+
+    def _chance_of(self, game: int) -> Chance:
+        """Return the random numbers of one game of the living generation, by purpose and place in the game."""
+        place = (self._seed, self.generation, game)
+        return lambda what, *within: uniform(what, *place, *within)
 
     def _end_generation(self) -> Step:
         rules = self._rules

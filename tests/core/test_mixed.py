@@ -93,7 +93,7 @@ def test_given_strategies_are_followed_and_not_asked_for() -> None:
 def test_survivors_that_may_rewrite_are_asked_and_follow_their_last_words() -> None:
     rules = SocietyRules(agents=8, generations=3, transmission=Advice(rewrite=True))
     asked, events = play(rules)
-    assert len(asked) == rules.n_requests == 8 * 3 + 3 * 2 * 12 * 4
+    assert len(asked) == rules.n_requests(0) == 8 * 3 + 3 * 2 * 12 * 4
     kept = [request.view for request, _ in asked if isinstance(request.view, StrategyView) and request.view.is_survivor]
     assert len(kept) == 4 + 4
     for view in kept:

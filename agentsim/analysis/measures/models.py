@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures.decisions import lost, own_fraction
+from agentsim.analysis.decisions import lost, own_fraction
 
 __all__ = ["by_model", "mixed_societies"]
 
