@@ -375,10 +375,11 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     ]
 
 
-ADDED: Final[Mapping[tuple[str, str], str]] = {
+ADDED: Final[Mapping[tuple[str, str], str | bool]] = {
     ("players", "system_prompt"): "system",
     ("players", "answer_format"): "text",
     ("on_invalid", "out_of_range"): "ask_again",
+    ("observation", "shows_own"): False,
 }
 """Settings that came later, at what was done before there were any: left out, so that older logs keep their digests."""
 

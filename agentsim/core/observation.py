@@ -73,6 +73,8 @@ class _Judged(Value):
     """No items are shown."""
     threshold: float = Field(default=0.25, ge=0, le=1)
     """The least share of its resources that a donor must give for its act to count as giving; punishing does not."""
+    shows_own: bool = False
+    """Whether a donor is shown its own score or standing besides its recipient's."""
 
     def _gave(self, item: TraceItem) -> bool | None:
         """Return whether the turn counts as giving; `None` where there was no decision, or nothing to give."""

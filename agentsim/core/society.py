@@ -70,6 +70,7 @@ class SocietyRules(Value):
             selection=self.selection.kind,
             observation=self.observation.kind,
             threshold=getattr(self.observation, "threshold", None),
+            shows_own=getattr(self.observation, "shows_own", False),
         )
 
     @property

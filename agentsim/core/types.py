@@ -111,6 +111,8 @@ class Rules:
     """What a donor is shown of its recipient: the kind of the observation rule."""
     threshold: float | None = None
     """The least share that counts as giving, where acts are judged."""
+    shows_own: bool = False
+    """Whether a donor is shown its own score or standing too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,8 @@ class DecisionView:
     """Newest first; a chain through partners, or the recipient's own history."""
     reputation: Reputation | None = None
     """What the recipient's past comes to, where the scenario shows that."""
+    own_reputation: Reputation | None = None
+    """What the donor's own past comes to, where the scenario shows that."""
 
 
 View = StrategyView | DecisionView
@@ -205,6 +209,13 @@ class Views:
     """(depth, donors): as in `TraceItem`; NaN for `None`."""
     reputation: NDArray[np.int64] | None = None
     """The recipient's score, or 1 for good standing and -1 for bad; `None` where the rule shows none."""
+    is_known: NDArray[np.bool_] | None = None
+    """Whether `reputation` was shown of this recipient; `None`: of all. Of the unknown, `reputation` means nothing."""
+    own_reputation: NDArray[np.int64] | None = None
+    """The donor's own, in the same numbers; `None` where the rule does not show it."""
+    is_chain: bool = True
+    """Whether an item's donor is the recipient of the item before it, as in a trace; otherwise all items are the
+    recipient's own acts."""
 
 
 @dataclass(frozen=True, slots=True)

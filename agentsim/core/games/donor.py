@@ -178,6 +178,11 @@ class DonorPlay:
         key = f"g{self._generation}/game{self.number}/r{round:02}/{donor}"
         self._open[key] = (round, donor, recipient)
         seen = self._observation.observe(self._history, recipient=recipient, round=round)
+        own = (
+            self._observation.observe(self._history, recipient=donor, round=round).reputation
+            if self._rules.shows_own
+            else None
+        )
         view = DecisionView(
             name=donor,
             generation=self._generation,
@@ -189,5 +194,6 @@ class DonorPlay:
             recipient_resources=self.resources[recipient],
             trace=seen.trace,
             reputation=seen.reputation,
+            own_reputation=own,
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
