@@ -16,8 +16,6 @@ __all__ = [
     "decided_many",
     "gave",
     "gave_many",
-    "number",
-    "own_acts",
     "score",
     "score_many",
     "standing",
