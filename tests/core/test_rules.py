@@ -51,6 +51,17 @@ def test_every_rule_is_in_the_docs() -> None:
             assert f"| `{kind.model_fields['kind'].default}` |" in docs, kind
 
 
+def test_every_policy_is_in_the_docs_with_the_traits_it_has_by_default() -> None:
+    docs = (Path(agentsim.__file__).parent.parent / "docs" / "rules.md").read_text()
+    for kind in members(ScriptedPlayer):
+        [row] = [line for line in docs.splitlines() if line.startswith(f"| `{kind.model_fields['model'].default}`")]
+        traits = kind().traits  # type: ignore[attr-defined]
+        words = [word for word in ("nice", "forgiving", "stochastic", "graded") if getattr(traits, f"is_{word}")]
+        assert f"| {traits.order} | {', '.join(words)} |".replace("|  |", "| |") in row, row
+        own = {field for field in kind.model_fields if field != "model"}
+        assert all(f"`{field}" in row for field in own), row
+
+
 RULES = [
     pytest.param({field: kind()}, id=f"{field}-{kind.__name__}")
     for field, union in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+import agentsim
 from agentsim.core.observation import Assessment
 from agentsim.core.strategies import (
     Discriminator,
@@ -206,6 +208,12 @@ def test_the_leading_eight_judge_as_published(rule: int) -> None:
     assert f"{gave} {kept}" == TABLE[rule]
     for table in (good, bad):
         assert (table.give_to_good, table.keep_from_good) == ("good", "bad")
+    docs = (Path(agentsim.__file__).parent.parent / "docs" / "rules.md").read_text()
+    [row] = [line for line in docs.splitlines() if line.startswith(f"| {rule} ")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    acts = "gives" if LeadingEight(rule=rule).traits.order == 3 else "keeps"
+    order = str(LeadingEight(rule=rule).traits.order)
+    assert cells[1:] == [good.give_to_bad, bad.give_to_bad, bad.keep_from_bad, acts, order]
 
 
 @pytest.mark.parametrize("rule", range(1, 9))
