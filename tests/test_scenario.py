@@ -490,6 +490,15 @@ def test_the_digest_hangs_on_condition_and_seed_alone() -> None:
     assert len(first) == 64
 
 
+def test_an_own_reputation_counts_only_where_it_is_shown() -> None:
+    """So that logs from before there was the setting keep their digests."""
+    kinds = [{"kind": "standing"}, {"kind": "standing", "shows_own": False}, {"kind": "standing", "shows_own": True}]
+    without, hidden, shown = (condition(observation=kind) for kind in kinds)
+    assert "shows_own" not in identity(without)["observation"]
+    assert digest(without, seed=0) == digest(hidden, seed=0) != digest(shown, seed=0)
+    assert Condition.model_validate(identity(shown)) == shown
+
+
 def test_the_digest_does_not_hang_on_where_a_prompt_folder_lies(tmp_path: Path) -> None:
     for place in ("a", "b"):
         (tmp_path / place / "mine").mkdir(parents=True)
