@@ -370,7 +370,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
 
 ADDED: Final[Mapping[str, Mapping[str, object]]] = {
     "game": {"error": 0.0, "continuation": 0.0, "max_rounds": 10_000},
-    "observation": {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public"},
+    "observation": {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public", "shows_own": False},
     "transmission": {"rewrite": False, "model_from": "vacancy"},
     "players": {"system_prompt": "system", "answer_format": "text", "agents": None, "name": None, "strategy": None},
     "on_invalid": {"out_of_range": "ask_again"},

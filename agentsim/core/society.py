@@ -79,6 +79,7 @@ class SocietyRules(Value):
             threshold=getattr(self.observation, "threshold", None),
             error=self.game.error,
             sits_out=self.agents % 2 == 1,
+            shows_own=getattr(self.observation, "shows_own", False),
             **self._told_of_perception,
         )
 

@@ -129,6 +129,8 @@ class Rules:
     """Probability that a donor knows anything of its recipient."""
     audience: str = "public"
     """`private` where each observer has misperceptions of its own."""
+    shows_own: bool = False
+    """Whether a donor is shown its own score or standing too."""
     error: float = 0.0
     """Probability that what a donor decides fails."""
     sits_out: bool = False
@@ -164,6 +166,8 @@ class Observed:
     trace: tuple[TraceItem, ...] = ()
     """Past donor turns, newest first."""
     reputation: Reputation | None = None
+    own_reputation: Reputation | None = None
+    """What the donor's own past comes to, where it is shown that too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,8 @@ class DecisionView:
     """Newest first; a chain through partners, or the recipient's own history."""
     reputation: Reputation | None = None
     """What the recipient's past comes to, where the scenario shows that."""
+    own_reputation: Reputation | None = None
+    """What the donor's own past comes to, where the scenario shows that."""
 
 
 View = StrategyView | DecisionView
@@ -231,6 +237,13 @@ class Views:
     """(depth, donors): as in `TraceItem`; NaN for `None`."""
     reputation: NDArray[np.int64] | None = None
     """The recipient's score, or 1 for good standing and -1 for bad; `None` where the rule shows none."""
+    is_known: NDArray[np.bool_] | None = None
+    """Whether `reputation` was shown of this recipient; `None`: of all. Of the unknown, `reputation` means nothing."""
+    own_reputation: NDArray[np.int64] | None = None
+    """The donor's own, in the same numbers; `None` where the rule does not show it."""
+    is_chain: bool = True
+    """Whether an item's donor is the recipient of the item before it, as in a trace; otherwise all items are the
+    recipient's own acts."""
 
 
 @dataclass(frozen=True, slots=True)
