@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from agentsim.core.games import DonorGame, DonorPlay, Game
-from agentsim.core.observation import Chance, ObservationRule, Trace
+from agentsim.core.observation import Chance, Gossip, ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule, swapped
 from agentsim.core.rng import stream, uniform
 from agentsim.core.selection import SelectionRule, Top
@@ -93,7 +93,12 @@ class SocietyRules(Value):
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""
         newborns = 0 if self.transmission.copies else self.agents - self.selection.n_survivors(self.agents)
-        return self.agents + (self.generations - 1) * newborns + self.n_encounters(seed)
+        return self.agents + (self.generations - 1) * newborns + self.n_encounters(seed) * self.n_in_a_row
+
+    @property
+    def n_in_a_row(self) -> int:
+        """Questions that an encounter asks, one after the other: a decision, and perhaps a note on it."""
+        return 2 if isinstance(self.observation, Gossip) else 1
 
 
 class Step(NamedTuple):
@@ -128,7 +133,7 @@ class Society:
 
     def answer(self, request: Request, answer: Answer) -> Step:
         """Take the answer to an open request; return what follows."""
-        if isinstance(request.spec, TextSpec):
+        if isinstance(request.view, StrategyView):
             return self._form_strategy(request, answer)
         play = next(play for play in self._plays if request.key.split("/")[1] == f"game{play.number}")
         event, opened = play.answer(request.key, answer)

@@ -1,7 +1,8 @@
 """Prompt sets: folders of templates that turn a request into the messages a model reads.
 
-A set holds the five files named in `TEMPLATES`. `default` ships with agentsim; any folder of the user's with the same
-files can take its place. Templates are Jinja, sandboxed; an unknown name in one is an error, not an empty string.
+A set holds the five files named in `TEMPLATES`, and `note.md` if notes are to be written. `default` ships with
+agentsim; any folder of the user's with the same files can take its place. Templates are Jinja, sandboxed; an unknown
+name in one is an error, not an empty string.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from agentsim.core.types import ActSpec, Problem, Request, Rules, StrategyView
+from agentsim.core.types import ActSpec, AnswerSpec, NoteView, Problem, Request, Rules, StrategyView
 from agentsim.errors import ScenarioError
-from agentsim.prompts.parsing import ANSWER_MARKER, STRATEGY_MARKER, parse
+from agentsim.prompts.parsing import ANSWER_MARKER, MARKERS, parse
 from agentsim.providers.base import Message
 
-__all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "quoted"]
+__all__ = ["NOTE", "TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
 
 TEMPLATES = ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md")
 """The system message; a strategy in generation 1; a newborn's later; a donor's decision; after an unreadable reply."""
+NOTE = "note.md"
+"""A recipient's note on its donor: needed only where the observation rule is gossip."""
 
 MAX_TEMPLATE_BYTES = 100_000
 
@@ -45,8 +48,10 @@ class PromptSet:
         environment.filters.update(quoted=quoted, units=units, percent=percent)
         paths = {
             name: folder / name if fallback is None or (folder / name).exists() else fallback / name
-            for name in TEMPLATES
+            for name in (*TEMPLATES, NOTE)
         }
+        if not paths[NOTE].exists():
+            del paths[NOTE]
         sources = {name: _read(path) for name, path in paths.items()}
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
         """SHA-256 over the names and texts of all templates."""
@@ -64,10 +69,18 @@ class PromptSet:
         facts = {field.name: getattr(request.view, field.name) for field in fields(request.view)}
         if isinstance(request.view, StrategyView):
             name = "later-strategy.md" if request.view.advice else "first-strategy.md"
+        elif isinstance(request.view, NoteView):
+            name = NOTE
+            if NOTE not in self._templates:
+                raise ScenarioError(
+                    f"{self._folder / NOTE}: is missing; gossip needs it; begin with agentsim/prompts/default/{NOTE}"
+                )
         else:
             name = "decision.md"
         facts["can_punish"] = request.view.rules.punishment_effect is not None
-        facts["marker"] = ANSWER_MARKER if isinstance(request.spec, ActSpec) else STRATEGY_MARKER
+        facts["marker"] = _marker(request.spec)
+        if isinstance(request.view, NoteView) and not isinstance(request.spec, ActSpec):
+            facts["max_chars"] = request.spec.max_chars
         return (
             self._system(request.view.rules, can_punish=facts["can_punish"]),
             Message(role="user", content=self._render(name, facts)),
@@ -84,8 +97,9 @@ class PromptSet:
         spec = request.spec
         facts = {
             "problem": problem,
-            "marker": ANSWER_MARKER if isinstance(spec, ActSpec) else STRATEGY_MARKER,
+            "marker": _marker(spec),
             "is_decision": isinstance(spec, ActSpec),
+            "is_note": not isinstance(spec, ActSpec) and spec.what == "note",
             "can_punish": isinstance(spec, ActSpec) and "punish" in spec.acts,
             "resources": spec.high if isinstance(spec, ActSpec) else None,
         }
@@ -99,6 +113,10 @@ class PromptSet:
             raise ScenarioError(
                 f"{self._folder / name}{f':{line}' if line else ''}: {error}; known here: {', '.join(sorted(facts))}"
             ) from error
+
+
+def _marker(spec: AnswerSpec) -> str:
+    return ANSWER_MARKER if isinstance(spec, ActSpec) else MARKERS[spec.what]
 
 
 def load_prompt_set(name_or_folder: str | Path, *, answer_format: str = "text") -> PromptSet:
