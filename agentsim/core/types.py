@@ -205,6 +205,13 @@ class Views:
     """(depth, donors): as in `TraceItem`; NaN for `None`."""
     reputation: NDArray[np.int64] | None = None
     """The recipient's score, or 1 for good standing and -1 for bad; `None` where the rule shows none."""
+    is_known: NDArray[np.bool_] | None = None
+    """Whether `reputation` was shown of this recipient; `None`: of all. Of the unknown, `reputation` means nothing."""
+    own_reputation: NDArray[np.int64] | None = None
+    """The donor's own, in the same numbers; `None` where the rule does not show it."""
+    is_chain: bool = True
+    """Whether an item's donor is the recipient of the item before it, as in a trace; otherwise all items are the
+    recipient's own acts."""
 
 
 @dataclass(frozen=True, slots=True)
