@@ -375,10 +375,14 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     ]
 
 
-ADDED: Final[Mapping[tuple[str, str], str]] = {
+ADDED: Final[Mapping[tuple[str, str], object]] = {
     ("players", "system_prompt"): "system",
     ("players", "answer_format"): "text",
     ("on_invalid", "out_of_range"): "ask_again",
+    ("observation", "noise"): 0.0,
+    ("observation", "delay"): 0,
+    ("observation", "known"): 1.0,
+    ("observation", "audience"): "public",
 }
 """Settings that came later, at what was done before there were any: left out, so that older logs keep their digests."""
 
@@ -387,7 +391,7 @@ def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
     content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
     for (part, name), before in ADDED.items():
-        if content[part].get(name) == before:
+        if name in content[part] and content[part][name] == before:
             del content[part][name]
     return content
 

@@ -2,21 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from agentsim.core.types import Observed, Reputation, TraceItem, Value, by_kind
+from agentsim.core.types import Observed, Reputation, TraceItem, Value, born_and_index, by_kind
 
-__all__ = ["Assessment", "History", "ImageScore", "Nothing", "ObservationRule", "OwnActs", "Standing", "Trace"]
+__all__ = [
+    "Assessment",
+    "Chance",
+    "History",
+    "ImageScore",
+    "Judgements",
+    "Nothing",
+    "ObservationRule",
+    "OwnActs",
+    "Standing",
+    "Trace",
+]
 
 History = Mapping[str, Sequence[TraceItem]]
 """Each agent's own donor turns of the game so far, oldest first."""
 Label = Literal["good", "bad"]
+Chance = Callable[..., float]
+"""`rng.uniform` of one game: `chance("perception", round, born, index)` is a number in [0, 1) of that place."""
+Judgements = dict[tuple[str, str], list[Label]]
+"""The standings judged so far: for an observer (or nobody) and an agent, its standing after each of its turns."""
 
 
-class Trace(Value):
+def _no_chance(what: str, *place: int) -> float:
+    """Stand in for chance under rules that leave nothing to it."""
+    raise ValueError(f"the observation rule leaves {what!r} to chance; call observe with chance=")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one donor's look at the past hangs on."""
+
+    history: History
+    before: int
+    """Only turns of earlier rounds are known."""
+    observer: str
+    chance: Chance
+    judged: Judgements
+
+
+class _Observed(Value):
+    """What all rules have in common that show anything: how well the past is known."""
+
+    noise: float = Field(default=0, ge=0, lt=1)
+    """Probability that a past act is misperceived. Rules that judge acts take giving for keeping and the other way
+    round; rules that show shares show a random gift, uniform in [0, 1), instead. A turn without a readable decision, or
+    with nothing to give, is never misperceived."""
+    delay: int = Field(default=0, ge=0, le=10_000)
+    """By how many rounds acts become known late; 0: they are known in the next round."""
+    known: float = Field(default=1, ge=0, le=1)
+    """Probability that a donor knows anything of its recipient at all, drawn anew in each encounter (Nowak & Sigmund
+    1998, "The dynamics of indirect reciprocity", J. Theor. Biol. 194)."""
+    audience: Literal["public", "private"] = "public"
+    """Whether all misperceive the same acts alike, or each observer has misperceptions of its own (Hilbe, Schmid,
+    Tkadlec, Chatterjee & Nowak 2018, PNAS 115)."""
+
+    def observe(
+        self,
+        history: History,
+        *,
+        recipient: str,
+        round: int,
+        observer: str = "",
+        chance: Chance = _no_chance,
+        judged: Judgements | None = None,
+    ) -> Observed:
+        """Return what `observer`, a donor, is shown of `recipient` before `round`.
+
+        Args:
+            history: each agent's donor turns; later ones than may be known are passed over.
+            recipient, round, observer: the encounter.
+            chance: the game's random numbers; needed where something is left to chance.
+            judged: judgements kept from one look to the next in the same game, to save judging again.
+        """
+        if self.known < 1 and chance("known", round, *born_and_index(observer)) >= self.known:
+            return Observed()
+        look = _Look(history, round - self.delay, observer, chance, {} if judged is None else judged)
+        return self._shown(look, recipient)
+
+    def _shown(self, look: _Look, recipient: str) -> Observed:
+        raise NotImplementedError
+
+    def _is_misperceived(self, item: TraceItem, look: _Look) -> bool:
+        if not self.noise or item.act is None or item.fraction is None:
+            return False
+        return look.chance("perception", *self._place(item, look)) < self.noise
+
+    def _place(self, item: TraceItem, look: _Look) -> tuple[int, ...]:
+        of_observer = born_and_index(look.observer) if self.audience == "private" else ()
+        return (item.round, *born_and_index(item.donor), *of_observer)
+
+    def _perceived(self, item: TraceItem, look: _Look) -> TraceItem:
+        """Return a turn as the observer is shown it."""
+        if not self._is_misperceived(item, look):
+            return item
+        return replace(item, act="give", fraction=look.chance("perceived", *self._place(item, look)))
+
+
+class Trace(_Observed):
     """A chain of past donor turns: the recipient's last, then that partner's before it, and so on.
 
     Anchored in time: an item is always older than the one before it, so round 1 shows nothing and round 2 at most one
@@ -28,15 +120,15 @@ class Trace(Value):
     depth: int = Field(default=3, ge=0, le=100)
     """The most items shown; 0 shows nothing."""
 
-    def observe(self, history: History, *, recipient: str, round: int) -> Observed:
-        """Return what is known of `recipient` before `round`: newest first, at most `depth` items."""
+    def _shown(self, look: _Look, recipient: str) -> Observed:
+        """Return the chain, newest first, at most `depth` items."""
         chain: list[TraceItem] = []
-        agent, before = recipient, round
+        agent, before = recipient, look.before
         while len(chain) < self.depth:
-            item = next((turn for turn in reversed(history[agent]) if turn.round < before), None)
+            item = next((turn for turn in reversed(look.history[agent]) if turn.round < before), None)
             if item is None:
                 break
-            chain.append(item)
+            chain.append(self._perceived(item, look))
             agent, before = item.recipient, item.round
         return Observed(tuple(chain))
 
@@ -48,25 +140,34 @@ class Nothing(Value):
     depth: Literal[0] = 0
     """No items are shown."""
 
-    def observe(self, history: History, *, recipient: str, round: int) -> Observed:
+    def observe(
+        self,
+        history: History,
+        *,
+        recipient: str,
+        round: int,
+        observer: str = "",
+        chance: Chance = _no_chance,
+        judged: Judgements | None = None,
+    ) -> Observed:
         """Return nothing."""
         return Observed()
 
 
-class OwnActs(Value):
+class OwnActs(_Observed):
     """The recipient's own last donor turns, and nothing of its partners': reputation of first order."""
 
     kind: Literal["history"] = "history"
     depth: int = Field(default=3, ge=1, le=100)
     """The most items shown."""
 
-    def observe(self, history: History, *, recipient: str, round: int) -> Observed:
-        """Return the recipient's own turns before `round`: newest first, at most `depth` items."""
-        turns = [turn for turn in reversed(history[recipient]) if turn.round < round]
-        return Observed(tuple(turns[: self.depth]))
+    def _shown(self, look: _Look, recipient: str) -> Observed:
+        """Return the recipient's own turns, newest first, at most `depth` items."""
+        turns = [turn for turn in reversed(look.history[recipient]) if turn.round < look.before]
+        return Observed(tuple(self._perceived(turn, look) for turn in turns[: self.depth]))
 
 
-class _Judged(Value):
+class _Judged(_Observed):
     """What rules that boil the past down to one word or number have in common."""
 
     depth: Literal[0] = 0
@@ -74,11 +175,12 @@ class _Judged(Value):
     threshold: float = Field(default=0.25, ge=0, le=1)
     """The least share of its resources that a donor must give for its act to count as giving; punishing does not."""
 
-    def _gave(self, item: TraceItem) -> bool | None:
-        """Return whether the turn counts as giving; `None` where there was no decision, or nothing to give."""
+    def _gave(self, item: TraceItem, look: _Look) -> bool | None:
+        """Return whether the turn counts as giving to this observer; `None`: no decision, or nothing to give."""
         if item.act is None or item.fraction is None:
             return None
-        return item.act == "give" and item.fraction >= self.threshold
+        gave = item.act == "give" and item.fraction >= self.threshold
+        return gave != self._is_misperceived(item, look)
 
 
 class ImageScore(_Judged):
@@ -90,12 +192,12 @@ class ImageScore(_Judged):
 
     kind: Literal["image_score"] = "image_score"
 
-    def observe(self, history: History, *, recipient: str, round: int) -> Observed:
-        """Return the recipient's score before `round`; it begins with 0."""
+    def _shown(self, look: _Look, recipient: str) -> Observed:
+        """Return the recipient's score; it begins with 0."""
         score = 0
-        for item in history[recipient]:
-            gave = self._gave(item)
-            if item.round < round and gave is not None:
+        for item in look.history[recipient]:
+            gave = self._gave(item, look) if item.round < look.before else None
+            if gave is not None:
                 score = max(-5, min(5, score + (1 if gave else -1)))
         return Observed(reputation=Reputation("image_score", score))
 
@@ -130,22 +232,40 @@ class Standing(_Judged):
     of_bad_donors: Assessment | None = None
     """What they make of donors in bad standing; `null`: the same."""
 
-    def observe(self, history: History, *, recipient: str, round: int) -> Observed:
-        """Return the recipient's standing before `round`."""
-        return Observed(reputation=Reputation("standing", self._standing(history, recipient, round, {})))
+    def _shown(self, look: _Look, recipient: str) -> Observed:
+        """Return the recipient's standing; each act on the way to it is judged as the observer perceives it."""
+        # A turn's judgement never changes: all that it hangs on happened before it. So each is judged once an observer,
+        # by a stack, as the chain of turns behind one may be longer than Python's.
+        by = look.observer if self.noise and self.audience == "private" else ""
+        waiting = [(recipient, look.before)]
+        while waiting:
+            agent, before = waiting[-1]
+            standings = look.judged.setdefault((by, agent), [])
+            n_turns = _n_before(look.history[agent], before)
+            for item in look.history[agent][len(standings) : n_turns]:
+                met = look.judged.get((by, item.recipient), [])
+                n_met = _n_before(look.history[item.recipient], item.round)
+                if len(met) < n_met:
+                    waiting.append((item.recipient, item.round))
+                    break
+                own = standings[-1] if standings else "good"
+                standings.append(self._after(own, item, met[n_met - 1] if n_met else "good", look))
+            else:
+                waiting.pop()
+        n = _n_before(look.history[recipient], look.before)
+        return Observed(reputation=Reputation("standing", look.judged[by, recipient][n - 1] if n else "good"))
 
-    def _standing(self, history: History, agent: str, round: int, known: dict[tuple[str, int], Label]) -> Label:
-        if (agent, round) not in known:
-            standing: Label = "good"
-            for item in history[agent]:
-                gave = self._gave(item)
-                if item.round >= round or gave is None:
-                    continue
-                table = self.assessment if standing == "good" else self.of_bad_donors or self.assessment
-                recipient = self._standing(history, item.recipient, item.round, known)
-                standing = table.judge(gave=gave, recipient=recipient)
-            known[agent, round] = standing
-        return known[agent, round]
+    def _after(self, own: Label, item: TraceItem, recipient: Label, look: _Look) -> Label:
+        gave = self._gave(item, look)
+        if gave is None:
+            return own
+        table = self.assessment if own == "good" else self.of_bad_donors or self.assessment
+        return table.judge(gave=gave, recipient=recipient)
+
+
+def _n_before(turns: Sequence[TraceItem], round: int) -> int:
+    """Return how many of the turns, oldest first, are of earlier rounds."""
+    return bisect_left(turns, round, key=lambda turn: turn.round)
 
 
 ObservationRule = Annotated[

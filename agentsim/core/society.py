@@ -6,14 +6,14 @@ new requests. It waits for nothing, knows no model, and only the answers decide 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from agentsim.core.games import DonorGame, DonorPlay, Game
-from agentsim.core.observation import ObservationRule, Trace
+from agentsim.core.observation import Chance, ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule, swapped
-from agentsim.core.rng import stream
+from agentsim.core.rng import stream, uniform
 from agentsim.core.selection import SelectionRule, Top
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.core.types import (
@@ -70,7 +70,15 @@ class SocietyRules(Value):
             selection=self.selection.kind,
             observation=self.observation.kind,
             threshold=getattr(self.observation, "threshold", None),
+            **self._told_of_perception,
         )
+
+    @property
+    def _told_of_perception(self) -> dict[str, Any]:
+        rule = self.observation
+        if rule.kind == "trace" and not rule.depth:
+            return {}  # nothing is shown that could be wrong
+        return {name: getattr(rule, name) for name in ("noise", "delay", "known", "audience") if hasattr(rule, name)}
 
     @property
     def n_requests(self) -> int:
@@ -187,9 +195,15 @@ class Society:
                     rules=rules.told,
                     generation=self.generation,
                     number=number,
+                    chance=self._chance_of(number),
                 )
             )
         return [request for play in self._plays for request in play.start()]
+
+    def _chance_of(self, game: int) -> Chance:
+        """Return the random numbers of one game of the living generation, by purpose and place in the game."""
+        place = (self._seed, self.generation, game)
+        return lambda what, *within: uniform(what, *place, *within)
 
     def _parents(self, view: View) -> tuple[str, ...]:
         """Return the survivors that an agent was shown, best first."""

@@ -111,6 +111,14 @@ class Rules:
     """What a donor is shown of its recipient: the kind of the observation rule."""
     threshold: float | None = None
     """The least share that counts as giving, where acts are judged."""
+    noise: float = 0.0
+    """Probability that a past act is misperceived."""
+    delay: int = 0
+    """By how many rounds acts become known late."""
+    known: float = 1.0
+    """Probability that a donor knows anything of its recipient."""
+    audience: str = "public"
+    """`private` where each observer has misperceptions of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
+import re
+from itertools import permutations
 from random import Random
 from typing import Any
 
 import pytest
 
 from agentsim.core.games import DonorGame
-from agentsim.core.observation import Assessment, History, ImageScore, Nothing, OwnActs, Standing, Trace
+from agentsim.core.observation import (
+    Assessment,
+    Chance,
+    History,
+    ImageScore,
+    Nothing,
+    ObservationRule,
+    OwnActs,
+    Standing,
+    Trace,
+)
 from agentsim.core.pairing import RandomMatching, Released
-from agentsim.core.rng import stream
-from agentsim.core.society import SocietyRules
+from agentsim.core.rng import stream, uniform
+from agentsim.core.society import Society, SocietyRules
 from agentsim.core.strategies import Discriminator
-from agentsim.core.types import Answer, DecisionView, Request, TraceItem
-from tests.core.playing import constant, play
+from agentsim.core.types import Answer, DecisionView, Observed, Reputation, Request, TraceItem
+from agentsim.prompts import load_prompt_set
+from tests.core.playing import Policy, constant, play
+from tests.core.test_rules import members
 
 
 def views(rules: SocietyRules) -> list[DecisionView]:
@@ -138,31 +152,251 @@ def test_donors_who_are_bad_may_be_judged_by_a_table_of_their_own() -> None:
     assert reputation(for_ever, history, of="a", round=3) == "bad"
 
 
-@pytest.mark.parametrize("rule", [Nothing(), OwnActs(depth=2), ImageScore(), Standing(), Trace(depth=2)])
-def test_what_a_rule_does_not_grant_changes_nothing(rule: Any) -> None:
+PERCEPTIONS: list[dict[str, Any]] = [
+    {},
+    {"noise": 0.5},
+    {"noise": 0.5, "audience": "private"},
+    {"delay": 2},
+    {"known": 0.5},
+    {"noise": 0.3, "audience": "private", "delay": 1, "known": 0.7},
+]
+
+
+def perceived(kind: Any, settings: dict[str, Any]) -> Any:
+    """Return the rule with those of the settings that it has."""
+    return kind(**{name: value for name, value in settings.items() if name in kind.model_fields})
+
+
+def chance_of(seed: int) -> Chance:
+    return lambda what, *place: uniform(what, seed, 1, 1, *place)
+
+
+def random_history(draw: Random) -> dict[str, list[TraceItem]]:
+    agents = ["1_1", "1_2", "1_3", "1_4"]
+    history: dict[str, list[TraceItem]] = {agent: [] for agent in agents}
+    for round in range(1, 9):
+        one, other, *_ = draw.sample(agents, 4)
+        history[one].append(turn(round, one, other, draw.choice([0.0, 0.1, 0.5, 1.0])))
+    return history
+
+
+@pytest.mark.parametrize("settings", PERCEPTIONS)
+@pytest.mark.parametrize("kind", members(ObservationRule))
+def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[str, Any]) -> None:
     """Random histories, and the same with all that is hidden made different."""
-    for seed in range(200):
-        draw = Random(seed)
-        agents = "abcd"
-        history: dict[str, list[TraceItem]] = {agent: [] for agent in agents}
-        for round in range(1, 9):
-            one, other, *_ = draw.sample(agents, 4)
-            history[one].append(turn(round, one, other, draw.choice([0.0, 0.1, 0.5, 1.0])))
-        seen = rule.observe(history, recipient="a", round=7)
-        shown = set(seen.trace)
+    rule = perceived(kind, settings)
+    n_changed = 0
+    for seed in range(100):
+        history = random_history(Random(seed))
+        look: dict[str, Any] = {"recipient": "1_1", "round": 7, "observer": "1_2", "chance": chance_of(seed)}
+        seen = rule.observe(history, **look)
+        places = {(item.round, item.donor) for item in seen.trace}
         hidden = {
-            agent: [item if item in shown else _otherwise(item, rule) for item in turns]
+            agent: [
+                item if (item.round, agent) in places else _otherwise(item, rule, is_known=_is_known(seen))
+                for item in turns
+            ]
             for agent, turns in history.items()
         }
-        assert rule.observe(hidden, recipient="a", round=7) == seen
+        n_changed += hidden != history
+        assert rule.observe(hidden, **look) == seen
+    assert n_changed == 100
 
 
-def _otherwise(item: TraceItem, rule: Any) -> TraceItem:
+def _is_known(seen: Observed) -> bool:
+    return seen.reputation is not None
+
+
+def _otherwise(item: TraceItem, rule: Any, *, is_known: bool) -> TraceItem:
     """Return a turn that differs in what the rule must not show: all of it, or only the amount, or what is to come."""
-    if item.round >= 7 or rule.kind in ("none", "history", "trace"):
+    if item.round >= 7 - getattr(rule, "delay", 0) or not is_known:
         return turn(item.round, item.donor, item.recipient, 0.77)
     assert item.fraction is not None
     return turn(item.round, item.donor, item.recipient, 0.8 if item.fraction >= rule.threshold else 0.01)
+
+
+# --- noise, delay, knowing ------------------------------------------------------------------------------------------
+
+
+def n_misperceived(rule: Any, *, observer: str = "1_9", n: int = 3000) -> int:
+    """Return in how many games a single gift of everything is not seen as one."""
+    history = {"1_1": [turn(1, "1_1", "1_2", 1.0)], "1_2": []}
+    plain = type(rule)().observe(history, recipient="1_1", round=2)
+    look: dict[str, Any] = {"recipient": "1_1", "round": 2, "observer": observer}
+    return sum(rule.observe(history, **look, chance=chance_of(seed)) != plain for seed in range(n))
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_acts_are_misperceived_as_often_as_the_noise_says(kind: Any) -> None:
+    assert n_misperceived(kind(noise=0.2)) == pytest.approx(600, abs=75)
+    assert n_misperceived(kind()) == 0
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs])
+def test_what_is_seen_instead_of_an_act_is_a_gift_of_any_share_with_equal_chances(kind: Any) -> None:
+    history = {"1_1": [turn(1, "1_1", "1_2", 0.4, "punish")], "1_2": []}
+    shares = []
+    for seed in range(4000):
+        [item] = kind(noise=0.5).observe(history, recipient="1_1", round=2, chance=chance_of(seed)).trace
+        if item.act == "give":
+            assert (item.round, item.donor, item.recipient) == (1, "1_1", "1_2") and item.fraction is not None
+            shares.append(item.fraction)
+    assert len(shares) == pytest.approx(2000, abs=150)
+    for low in (0.0, 0.25, 0.5, 0.75):
+        assert sum(low <= share < low + 0.25 for share in shares) == pytest.approx(len(shares) / 4, abs=90)
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_turns_without_an_act_are_not_misperceived(kind: Any) -> None:
+    history = {"1_1": [turn(1, "1_1", "1_2", None, None), turn(2, "1_1", "1_2", None)], "1_2": []}
+    noisy = kind(noise=0.99)
+    for seed in range(50):
+        seen = noisy.observe(history, recipient="1_1", round=3, chance=chance_of(seed))
+        assert seen == kind().observe(history, recipient="1_1", round=3)
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_in_public_all_misperceive_alike_and_in_private_each_for_itself(kind: Any) -> None:
+    history = {"1_1": [turn(1, "1_1", "1_2", 1.0)], "1_2": []}
+
+    def views(rule: Any, seed: int) -> set[Observed]:
+        look: dict[str, Any] = {"recipient": "1_1", "round": 2, "chance": chance_of(seed)}
+        return {rule.observe(history, **look, observer=f"1_{index}") for index in range(3, 9)}
+
+    assert all(len(views(kind(noise=0.5), seed)) == 1 for seed in range(50))
+    assert sum(len(views(kind(noise=0.5, audience="private"), seed)) > 1 for seed in range(50)) > 40
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_one_act_is_misperceived_in_the_same_way_in_every_later_round(kind: Any) -> None:
+    history = {"1_1": [turn(1, "1_1", "1_2", 1.0)], "1_2": []}
+    rule = kind(noise=0.5, audience="private")
+    for seed in range(50):
+        look: dict[str, Any] = {"recipient": "1_1", "observer": "1_3", "chance": chance_of(seed)}
+        assert len({rule.observe(history, **look, round=round) for round in range(2, 9)}) == 1
+
+
+def test_a_standing_is_judged_by_what_the_same_observer_saw_of_others() -> None:
+    """Keeping from a miser is just, unless the miser was seen to give."""
+    history = {"1_1": [turn(2, "1_1", "1_2", 0.0)], "1_2": [turn(1, "1_2", "1_3", 0.0)], "1_3": []}
+    rule, places = Standing(noise=0.5, audience="private"), []
+
+    def chance(what: str, *place: int) -> float:
+        places.append(place)
+        return 0.0 if place[:3] == (1, 1, 2) else 0.9  # the miser's act alone is misperceived
+
+    seen = rule.observe(history, recipient="1_1", round=3, observer="1_7", chance=chance)
+    assert seen.reputation == Reputation("standing", "bad")
+    assert places and all(place[3:] == (1, 7) for place in places)
+    assert Standing().observe(history, recipient="1_1", round=3).reputation == Reputation("standing", "good")
+
+
+@pytest.mark.parametrize("settings", PERCEPTIONS)
+def test_judgements_that_are_kept_are_those_that_are_made_anew(settings: dict[str, Any]) -> None:
+    rule = Standing(of_bad_donors=Assessment(give_to_bad="bad"), **settings)
+    for seed in range(30):
+        history, judged, chance = random_history(Random(seed)), {}, chance_of(seed)  # type: ignore[var-annotated]
+        for round in range(1, 10):
+            for recipient, observer in permutations(history, 2):
+                look: dict[str, Any] = {"recipient": recipient, "round": round, "observer": observer, "chance": chance}
+                assert rule.observe(history, **look, judged=judged) == rule.observe(history, **look)
+
+
+def test_a_chain_of_judgements_may_be_as_long_as_a_game() -> None:
+    history: dict[str, list[TraceItem]] = {"1_1": [], "1_2": []}
+    for round in range(1, 10_001):
+        donor, recipient = ("1_1", "1_2") if round % 2 else ("1_2", "1_1")
+        history[donor].append(turn(round, donor, recipient, 1.0))
+    assert reputation(Standing(), history, of="1_1", round=10_001) == "good"
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_with_a_delay_is_shown_what_was_shown_so_many_rounds_before(kind: Any) -> None:
+    for seed in range(50):
+        history = random_history(Random(seed))
+        for round in range(1, 10):
+            late = kind(delay=3).observe(history, recipient="1_1", round=round)
+            assert late == kind().observe(history, recipient="1_1", round=max(round - 3, 1))
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_recipients_are_known_as_often_as_the_rule_says_anew_in_each_encounter(kind: Any) -> None:
+    history = {"1_1": [turn(1, "1_1", "1_2", 1.0)], "1_2": []}
+    rule, seen = kind(known=0.7), []
+    for seed in range(500):
+        for round in (2, 3, 4, 5):
+            look: dict[str, Any] = {"recipient": "1_1", "round": round, "observer": "1_3", "chance": chance_of(seed)}
+            seen.append(rule.observe(history, **look))
+    assert seen.count(Observed()) == pytest.approx(600, abs=70)
+    assert set(seen) == {Observed(), kind().observe(history, recipient="1_1", round=2)}
+    by_game = {seen[start : start + 4].count(Observed()) for start in range(0, len(seen), 4)}
+    assert len(by_game) > 2
+
+
+NO_EFFECT: dict[str, Any] = {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public"}
+
+
+@pytest.mark.parametrize("settings", PERCEPTIONS)
+@pytest.mark.parametrize("kind", members(ObservationRule))
+def test_agents_are_told_of_noise_delay_and_gaps_where_there_are_any(kind: Any, settings: dict[str, Any]) -> None:
+    rule = perceived(kind, settings)
+    told = rules_text(rule)
+    has = {name: getattr(rule, name, NO_EFFECT[name]) for name in NO_EFFECT}
+    assert ("may be wrong" in told) == (has["noise"] > 0)
+    assert ("rounds late" in told or "round late" in told) == (has["delay"] > 0)
+    assert ("nothing is known to the donor" in told) == (has["known"] < 1)
+    assert ("otherwise of the same act" in told) == (has["noise"] > 0 and has["audience"] == "private")
+    if has == NO_EFFECT:
+        assert told == rules_text(kind())
+
+
+def rules_text(rule: Any) -> str:
+    [first, *_] = Society(SocietyRules(observation=rule), model="test", seed=0).start()
+    return load_prompt_set("default").messages(first)[0].content
+
+
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_a_donor_that_knows_nothing_is_told_so(kind: Any) -> None:
+    asked, _ = play(SocietyRules(generations=1, observation=kind(known=0)), constant(0.5))
+    decisions = [request for request in asked if isinstance(request.view, DecisionView)]
+    prompts = load_prompt_set("default")
+    assert all("Nothing is known of what" in prompts.messages(request)[1].content for request in decisions)
+
+
+@pytest.mark.parametrize("settings", PERCEPTIONS)
+@pytest.mark.parametrize("kind", members(ObservationRule))
+def test_no_prompt_holds_what_is_hidden(kind: Any, settings: dict[str, Any]) -> None:
+    """Societies whose acts differ from a round on differ in no prompt from before these may be known, but in what
+    agents hold."""
+    rules = SocietyRules(agents=6, generations=1, observation=perceived(kind, settings))
+    prompts = load_prompt_set("default")
+    since = 8
+
+    def policy(share: float) -> Policy:
+        def answer(request: Request) -> Answer:
+            if not isinstance(request.view, DecisionView):
+                return Answer(text="-")
+            own = share if request.view.round >= since else 0.5
+            return Answer(act="give", amount=own * request.view.resources)
+
+        return answer
+
+    def shown(share: float) -> dict[str, str]:
+        asked, _ = play(rules, policy(share))
+        return {
+            request.key: _without_resources(prompts.messages(request)[1].content)
+            for request in asked
+            if isinstance(request.view, DecisionView)
+            and request.view.round <= since + getattr(rules.observation, "delay", 0)
+        }
+
+    one, other = shown(0.0), shown(0.9)
+    assert one == other and len(one) > 20
+
+
+def _without_resources(text: str) -> str:
+    """Return a prompt without what anyone holds, which every donor is told of itself and its recipient."""
+    return re.sub(r"(holds?|between 0 and) [\d.]+", r"\1 N", text)
 
 
 def giving(observation: ImageScore | Standing, *, error: float) -> float:

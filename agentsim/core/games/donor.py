@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentsim.core.observation import ObservationRule
+from agentsim.core.observation import Chance, Judgements, ObservationRule
 from agentsim.core.pairing import Schedule
 from agentsim.core.types import (
     Act,
@@ -82,6 +82,7 @@ class DonorPlay:
         rules: Rules,
         generation: int,
         number: int,
+        chance: Chance,
     ) -> None:
         self.number = number
         """Which game of the generation this is."""
@@ -91,6 +92,8 @@ class DonorPlay:
         self._agents = {agent.id: agent for agent in agents}
         self._observation = observation
         self._generation = generation
+        self._chance = chance
+        self._judged: Judgements = {}
         self._history: dict[str, list[TraceItem]] = {agent.id: [] for agent in agents}
         self._rounds_done = dict.fromkeys(self.resources, 0)
         self._pairs = [{agent: pair for pair in pairs for agent in pair} for pairs in schedule]
@@ -177,7 +180,14 @@ class DonorPlay:
     def _ask(self, round: int, donor: str, recipient: str) -> Request:
         key = f"g{self._generation}/game{self.number}/r{round:02}/{donor}"
         self._open[key] = (round, donor, recipient)
-        seen = self._observation.observe(self._history, recipient=recipient, round=round)
+        seen = self._observation.observe(
+            self._history,
+            recipient=recipient,
+            round=round,
+            observer=donor,
+            chance=self._chance,
+            judged=self._judged,
+        )
         view = DecisionView(
             name=donor,
             generation=self._generation,
