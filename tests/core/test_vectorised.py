@@ -181,6 +181,28 @@ def test_the_same_comes_out_as_one_by_one(changed: dict[str, Any]) -> None:
         assert_same(rules, [player] * rules.agents, seeds=[0, 7])
 
 
+BADLY_KNOWN: list[dict[str, Any]] = [
+    {"noise": 0.3},
+    {"noise": 0.3, "audience": "private"},
+    {"delay": 2},
+    {"known": 0.6},
+    {"noise": 0.2, "delay": 1, "known": 0.7, "audience": "private"},
+]
+
+
+@pytest.mark.parametrize("known", BADLY_KNOWN, ids=str)
+@pytest.mark.parametrize("pairing", [Alternating(), RandomMatching()], ids=["alternating", "random"])
+@pytest.mark.parametrize("kind", [Trace, OwnActs, ImageScore, Standing])
+def test_what_is_known_badly_is_known_as_badly(kind: Any, pairing: Any, known: dict[str, Any]) -> None:
+    rules = SMALL.model_copy(
+        update={"observation": kind(**known), "pairing": pairing, "game": DonorGame(rounds=8), "generations": 2}
+    )
+    mixed: list[ScriptedPlayer] = [Discriminator(), Discriminator(threshold=0.5), *MIXED[:4]]
+    assert_same(rules, mixed, seeds=[0, 7, 11])
+    exact = play_many(rules.model_copy(update={"observation": kind()}), mixed, seeds=range(20))
+    assert (play_many(rules, mixed, seeds=range(20)).resources != exact.resources).any()
+
+
 @given(
     seed=st.integers(0, 2**53 - 1),
     agents=st.sampled_from([2, 4, 8]),

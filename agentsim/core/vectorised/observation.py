@@ -158,7 +158,10 @@ class Judged(Past):
         state = self._state.look()
         found = super().shown(round)
         found["reputation"] = self._of(state, recipients, seen_by=donors)
-        found["is_known"] = self._is_known(round)
+        is_known = self._is_known(round)
+        if is_known is not None:
+            found["is_known"] = is_known
+            found["reputation"][~is_known] = 0  # as at the beginning: neither good nor bad
         if self.shows_own:
             found["own_reputation"] = self._of(state, donors, seen_by=donors)
         return found
