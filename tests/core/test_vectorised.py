@@ -266,7 +266,7 @@ def test_a_copy_has_its_parents_player_and_a_survivor_is_itself() -> None:
 def test_the_first_numbers_of_many_streams_are_those_of_each() -> None:
     every = [f"{seed}/pairing/{generation}/1" for seed in (0, 5, 123, 99_999, 2**53) for generation in range(1, 201)]
     for n in (1, 12, 313):
-        found = first_numbers(every, n)
+        found = first_numbers([name.encode() for name in every], n)
         for place in range(0, len(every), 71):
             rng = Random(every[place])
             assert found[:, place].tolist() == [rng.random() for _ in range(n)]

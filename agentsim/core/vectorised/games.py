@@ -89,16 +89,15 @@ def play_game(
         )
         shares = _decided(players, None if player is None else player[donors].reshape(-1), views, draw)
         amount = shares.reshape(before.shape) * before
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked at when the game is over
-            fraction = amount / before
-            after, recipient_after = before - amount, recipient_before + amount * game.multiplier
+        fraction = amount / before
+        after, recipient_after = before - amount, recipient_before + amount * game.multiplier
         resources[donors], resources[recipients] = after, recipient_after
         past.happen(round, fraction)
-        has_any = before > 0
-        if has_any.all():
+        if np.minimum.reduce(before, axis=None) > 0:
             given[donors] += fraction
             n_gifts[donors] += 1
         else:
+            has_any = before > 0
             given[donors] += np.where(has_any, fraction, 0.0)
             n_gifts[donors] += has_any
         if keeps_encounters:
@@ -134,7 +133,7 @@ def _decided(players: Sequence[ScriptedPlayer], player: Ints | None, views: View
             own = np.flatnonzero(player == number)
             if len(own):
                 shares[own] = policy.decide_many(_some(views, own), partial(_drawn, drawn, own))
-    if not (shares.min() >= 0 and shares.max() <= 1):
+    if not (np.minimum.reduce(shares) >= 0 and np.maximum.reduce(shares) <= 1):
         raise ValueError(f"round {views.round}: a policy gives {shares.min():g} to {shares.max():g} of its resources")
     return shares
 

@@ -101,8 +101,6 @@ class Turns(Past):
         turn = self._last.look()[self._matches.recipients[round - 1]]
         turns = []
         for _ in range(min(self._rule.depth, round - 1)):
-            if turn.max() < 0:
-                break
             turns.append(turn)
             turn = self._behind[turn]
         if not turns:

@@ -21,7 +21,7 @@ __all__ = ["ManySocieties", "play_many"]
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-BLOCK: Final = 4096 * 144
+BLOCK: Final = 8192 * 144
 """Agents × rounds × societies that are played together: many, so that a step costs little for each; few enough for
 their arrays to stay in the processor's cache."""
 
@@ -105,8 +105,9 @@ def play_many(
     for start in range(0, n, size):
         block = slice(start, min(start + size, n))
         own = tuple(int(seed) for seed in seeds[block])
-        for result in _generations(rules, different, first_players, seeds=own, keeps_encounters=keeps_encounters):
-            kept.take(block, result)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked at when a game is over
+            for result in _generations(rules, different, first_players, seeds=own, keeps_encounters=keeps_encounters):
+                kept.take(block, result)
     return kept.result(tuple(int(seed) for seed in seeds), tuple(different))
 
 

@@ -1,0 +1,124 @@
+"""How fast scripted societies are played many at once: `python benchmarks/vectorised.py`.
+
+10,000 societies of the paper's size, 14.4 million decisions: all seeds different, and 100 conditions that share 100
+seeds. Beside it, in the same run, what plain NumPy needs for nothing but the same number of gifts, with who meets whom
+known beforehand, and the ordinary path, one society after the other. Every measurement is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from agentsim.core.society import SocietyRules
+from agentsim.core.strategies import ConstantShare, Discriminator, ScriptedPlayer
+from agentsim.core.vectorised import play_many
+from agentsim.players import Course, prompt_set
+from agentsim.scenario import Condition
+
+RULES = SocietyRules()
+N = 10_000
+DECISIONS = RULES.n_requests - RULES.agents - (RULES.generations - 1) * RULES.agents // 2
+"""Of one society; what else is asked are strategies."""
+TIMES = 3
+
+
+def gifts(*, by_pattern: bool) -> int:
+    """Let everyone give half, round by round: pairs looked up society by society, or one pattern for all."""
+    rng = np.random.default_rng(0)
+    n, half, rounds = RULES.agents, RULES.agents // 2, RULES.game.rounds
+    orders = rng.permuted(np.tile(np.arange(n), (N, 1)), axis=1).T
+    rounds_ = [(orders[:half], np.roll(orders[half:], -shift % half, axis=0)) for shift in range(rounds)]
+    looked_up = [(first * N + np.arange(N), second * N + np.arange(N)) for first, second in rounds_]
+    pattern = [(np.arange(half), np.roll(np.arange(half, n), -shift % half)) for shift in range(rounds)]
+    pairs = [each[:: 1 if shift % 2 else -1] for shift, each in enumerate(pattern if by_pattern else looked_up)]
+    for _ in range(RULES.generations * RULES.game.games):
+        resources = np.full((n, N) if by_pattern else n * N, float(RULES.game.endowment))
+        for donors, recipients in pairs:
+            held = resources[donors]
+            amount = 0.5 * held
+            resources[donors] = held - amount
+            resources[recipients] += amount * RULES.game.multiplier
+    return N * DECISIONS
+
+
+def distinct(player: ScriptedPlayer) -> int:
+    """Play 10,000 seeds of one condition."""
+    play_many(RULES, player, seeds=range(N))
+    return N * DECISIONS
+
+
+def shared(kind: Callable[..., ScriptedPlayer]) -> int:
+    """Play 100 conditions at the same 100 seeds."""
+    for share in np.linspace(0.01, 1, 100):
+        play_many(RULES, kind(share=float(share)), seeds=range(100))
+    return N * DECISIONS
+
+
+def one_by_one(player: ScriptedPlayer) -> int:
+    """Play 20 seeds the ordinary way."""
+    condition = Condition(players=player)
+    prompts = prompt_set(condition)
+    for seed in range(20):
+        Course(condition, seed=seed, prompts=prompts).start()
+    return 20 * DECISIONS
+
+
+MEASURED: dict[str, Callable[[], int]] = {
+    "plain NumPy, pairs by index": lambda: gifts(by_pattern=False),
+    "plain NumPy, one pattern": lambda: gifts(by_pattern=True),
+    "constant share, 10,000 seeds": lambda: distinct(ConstantShare()),
+    "constant share, 100 x 100": lambda: shared(ConstantShare),
+    "discriminator, 10,000 seeds": lambda: distinct(Discriminator()),
+    "discriminator, 100 x 100": lambda: shared(Discriminator),
+    "constant share, one by one": lambda: one_by_one(ConstantShare()),
+    "discriminator, one by one": lambda: one_by_one(Discriminator()),
+}
+
+
+def measure(what: str) -> None:
+    """Print what one process needs for it, as JSON."""
+    began = time.perf_counter()
+    n = MEASURED[what]()
+    wall = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"rate": n / wall, "wall": wall, "peak": peak}))
+
+
+def main() -> None:
+    """Print the table."""
+    found: dict[str, list[dict[str, float]]] = {what: [] for what in MEASURED}
+    for _ in range(TIMES):
+        for what, results in found.items():
+            done = subprocess.run([sys.executable, __file__, what], check=True, capture_output=True, text=True)
+            results.append(json.loads(done.stdout))
+    rate = {what: median(result["rate"] for result in results) for what, results in found.items()}
+    table = Table(title=f"{N:,} societies of the paper's size, median of {TIMES}")
+    for name in ("what", "decisions a second", "wall", "of pairs by index", "of one pattern", "memory at most"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for what, results in found.items():
+        table.add_row(
+            what,
+            f"{rate[what] / 1e6:,.2f} M",
+            f"{median(result['wall'] for result in results):.2f} s",
+            f"{rate[what] / rate['plain NumPy, pairs by index']:.3f}",
+            f"{rate[what] / rate['plain NumPy, one pattern']:.3f}",
+            f"{max(result['peak'] for result in results):,.0f} MB",
+        )
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        measure(sys.argv[1])
+    else:
+        main()
