@@ -113,10 +113,11 @@ def _seeded(keys: Words) -> Words:
     _mix(words[N - 1], FIRST_FACTOR, mixed)
     np.bitwise_xor(mixed, words[1], mixed)
     np.add(mixed, own[(N - 1) % n_keys], words[1])
-    for place, number in [*enumerate(_arrays(range(N)))][2:] + [(1, np.array(1, dtype=np.uint32))]:
+    numbers = _arrays(range(N))
+    for place in (*range(2, N), 1):
         _mix(words[place - 1 or N - 1], SECOND_FACTOR, mixed)
         np.bitwise_xor(mixed, words[place], mixed)
-        np.subtract(mixed, number, words[place])
+        np.subtract(mixed, numbers[place], words[place])
     words[0][:] = 0x80000000
     return state
 
