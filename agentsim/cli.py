@@ -98,7 +98,7 @@ def run(
         for name in _embedded(scenario):
             _pull(name, console)
     specs = runs(scenario)
-    n_requests = sum(spec.condition.n_requests for spec in specs)
+    n_requests = sum(spec.condition.n_requests(spec.seed) for spec in specs)
     console.print(f"{scenario.name}: {len(specs)} runs, {n_requests:,} questions", highlight=False)
     with Progress(console, n_runs=len(specs)) as progress:
         result = play(scenario, results=results, new=new, observer=progress)
@@ -122,7 +122,7 @@ def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = Non
     console.print(Text(summary.yaml))
     shown = summary.runs[:20]
     for spec in shown:
-        console.print(Text(f"  {spec.name}: {spec.condition.n_requests:,} questions"))
+        console.print(Text(f"  {spec.name}: {spec.condition.n_requests(spec.seed):,} questions"))
     if len(summary.runs) > len(shown):
         console.print(f"  ... and {len(summary.runs) - len(shown)} more")
     console.print(

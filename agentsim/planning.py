@@ -129,15 +129,18 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
     models = {condition.players.model for condition in conditions.values()}
     pilots = {} if pilot is None else {model: _pilot(pilot, model) for model in models}
     return [
-        _condition(name, condition, len(scenario.seeds), accounts=accounts, pilot=pilots.get(condition.players.model))
+        _condition(name, condition, scenario.seeds, accounts=accounts, pilot=pilots.get(condition.players.model))
         for name, condition in conditions.items()
     ]
 
 
 def _condition(
-    name: str, condition: Condition, n_runs: int, *, accounts: Accounts, pilot: _Pilot | None
+    name: str, condition: Condition, seeds: Sequence[int], *, accounts: Accounts, pilot: _Pilot | None
 ) -> ConditionPlan:
-    players, n_questions = condition.players, n_runs * condition.n_requests
+    players, n_runs = condition.players, len(seeds)
+    n_questions = sum(condition.n_requests(seed) for seed in seeds)
+    # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
+    length = sum(condition.n_encounters(seed) for seed in seeds) / n_runs / condition.n_encounters(0)
     if not isinstance(players, ModelPlayer):
         return ConditionPlan(name, players.model, n_runs, n_questions)
     pilot = pilot or _Pilot({}, Interval(*LATENCY_S))
@@ -152,7 +155,7 @@ def _condition(
             askings = Interval(1, 1 + ASKED_AGAIN)
             mean_in = Interval(questions.mean_bytes / BYTES_A_TOKEN[1], questions.mean_bytes / BYTES_A_TOKEN[0])
             mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
-        asked = askings.times(n_runs * questions.n)
+        asked = askings.times(n_runs * questions.n * (1 if kind == "strategy" else length))
         calls = calls.plus(asked)
         tokens_in = tokens_in.plus(mean_in.times(asked))
         tokens_out = tokens_out.plus(mean_out.times(asked))
@@ -166,7 +169,7 @@ def _condition(
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         usd=None if price is None else _usd(price, tokens_in, tokens_out),
-        wall_s=_chain(condition, pilot.latency_s).beside(
+        wall_s=_chain(condition, seeds, pilot.latency_s).beside(
             _through(settings, calls, tokens_in.plus(tokens_out), pilot.latency_s)
         ),
         is_piloted=bool(pilot.took),
@@ -180,9 +183,10 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
     return Interval(low / MILLION, high / MILLION)
 
 
-def _chain(condition: Condition, latency_s: Interval) -> Interval:
+def _chain(condition: Condition, seeds: Sequence[int], latency_s: Interval) -> Interval:
     """Return the seconds of the longest chain of calls that have to wait for each other; it is of slow calls."""
-    depth = condition.generations * (1 + condition.game.rounds)
+    numbers = range(1, condition.generations + 1)
+    depth = max(sum(1 + condition.game.n_rounds(seed, generation=number) for number in numbers) for seed in seeds)
     return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
 
 

@@ -7,6 +7,7 @@ next question. So the same code plays live, resumes and replays.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
@@ -52,6 +53,9 @@ class Course:
         self._seed = seed
         self._prompts = prompts
         self._society = Society(condition, model=condition.players.model, seed=seed)
+        lengths = (1 + condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
+        self._n_from = list(itertools.accumulate(lengths))[::-1]
+        """The longest chain of questions from the beginning of each generation to the end of the last."""
 
     @property
     def is_finished(self) -> bool:
@@ -60,9 +64,9 @@ class Course:
 
     def n_after(self, question: Question) -> int:
         """Return how many questions, one after the other, must still follow this one to the society's end."""
-        view, rounds = question.request.view, self._condition.game.rounds
-        left = rounds if isinstance(view, StrategyView) else rounds - view.round
-        return (self._condition.generations - view.generation) * (rounds + 1) + left
+        view = question.request.view
+        done = 0 if isinstance(view, StrategyView) else view.round
+        return self._n_from[view.generation - 1] - 1 - done
 
     def start(self) -> Turn:
         """Return what can be asked first, and what scripted players do unasked."""
@@ -216,7 +220,7 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     Raises:
         ScenarioError: a template uses a name it does not have.
     """
-    game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "games": 1})
+    game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "continuation": 0.0, "games": 1})
     short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
     society = Society(short, model="rehearsal", seed=0)
     waiting = deque(society.start())

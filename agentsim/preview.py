@@ -41,8 +41,9 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
         raise ScenarioError(f"{player.model} is a scripted policy, which reads no prompts; name a model with --model")
     if not 1 <= generation <= condition.generations:
         raise ScenarioError(f"there is no generation {generation}: the scenario has 1 to {condition.generations}")
-    if not 1 <= round <= condition.game.rounds:
-        raise ScenarioError(f"there is no round {round}: a game has 1 to {condition.game.rounds}")
+    n_rounds = condition.game.n_rounds(seed, generation=generation)
+    if not 1 <= round <= n_rounds:
+        raise ScenarioError(f"there is no round {round}: a game has 1 to {n_rounds}")
     prompts = prompt_set(condition)
     first, newborn, decision = _moments(condition, generation=generation, round=round, seed=seed)
 

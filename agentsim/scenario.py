@@ -379,6 +379,9 @@ ADDED: Final[Mapping[tuple[str, str], object]] = {
     ("players", "system_prompt"): "system",
     ("players", "answer_format"): "text",
     ("on_invalid", "out_of_range"): "ask_again",
+    ("game", "error"): 0.0,
+    ("game", "continuation"): 0.0,
+    ("game", "max_rounds"): 10_000,
     ("observation", "noise"): 0.0,
     ("observation", "delay"): 0,
     ("observation", "known"): 1.0,
@@ -415,7 +418,7 @@ def describe(scenario: Scenario) -> Summary:
     specs = runs(scenario)
     data = scenario.model_dump(mode="json")
     ordered = {key: data[key] for key in ("name", "description")} | data
-    return Summary(dump(ordered), specs, sum(spec.condition.n_requests for spec in specs))
+    return Summary(dump(ordered), specs, sum(spec.condition.n_requests(spec.seed) for spec in specs))
 
 
 def json_schema() -> dict[str, Any]:

@@ -225,7 +225,7 @@ class Sitting:
         condition = self._spec.condition
         self._observer.run_opened(
             self._spec.name,
-            n_requests=condition.n_requests,
+            n_requests=condition.n_requests(self._spec.seed),
             generations=condition.generations,
             price=self._price,
         )

@@ -71,7 +71,7 @@ def test_a_name_and_players_are_enough_for_the_paper_s_experiment(write: Write) 
     assert scenario.observation.depth == 3
     assert scenario.players == ModelPlayer(model="openai/a", temperature=0.8)
     assert scenario.seeds == (0, 1, 2, 3, 4)
-    assert scenario.n_requests == 1506
+    assert scenario.n_requests(0) == 1506
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -84,7 +84,7 @@ def test_shipped_scenarios_are_sound_and_named_as_their_file(path: Path) -> None
 
 def test_the_donor_game_has_the_paper_s_number_of_requests() -> None:
     summary = describe(load_scenario(SCENARIOS / "donor-game.yaml"))
-    assert [spec.condition.n_requests for spec in summary.runs] == [1506] * 5
+    assert [spec.condition.n_requests(spec.seed) for spec in summary.runs] == [1506] * 5
     assert summary.n_requests == 5 * 1506
 
 

@@ -105,7 +105,7 @@ async def test_a_society_answers_in_json_and_the_log_says_so(tmp_path: Path, dia
     assert {type(record) for record in records} >= {Donated, Punished, StrategyFormed}
     assert not any(isinstance(record, Missed) or getattr(record, "problem", None) for record in records)
     assert all(record.prompt.answer_schema for record in records if isinstance(record, Reply))
-    assert len(server.requests) == runs(study)[0].condition.n_requests  # none was asked twice
+    assert len(server.requests) == runs(study)[0].condition.n_requests(0)  # none was asked twice
     body = server.requests[-1].body
     if dialect == "openai":
         assert body["response_format"]["json_schema"]["strict"] is True

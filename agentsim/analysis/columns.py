@@ -34,7 +34,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "n_agents": Column("Int64", "agents of a generation"),
         "n_generations": Column("Int64", "generations to be played"),
         "n_games": Column("Int64", "games of a generation"),
-        "n_rounds": Column("Int64", "rounds of a game"),
+        "n_rounds": Column("Int64", "rounds of a game; missing where the number is drawn for each generation"),
         "endowment": Column("Float64", "units each agent holds at the start of a game"),
         "maximum": Column(
             "Float64",
@@ -52,6 +52,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "n_asked_again": Column("Int64", "askings beyond the first of a question"),
         "n_missed": Column("Int64", "encounters without a readable decision: nothing moved"),
         "n_replaced": Column("Int64", "encounters where the scenario counts an unreadable answer as a gift of 0"),
+        "n_failed": Column("Int64", "encounters in which the donor decided, but its act failed: nothing moved"),
         "input_tokens": Column("Int64", "tokens of all prompts; missing where a reply did not say"),
         "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
         "output_tokens": Column("Int64", "tokens of all answers, reasoning included"),
@@ -72,7 +73,9 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "parents": Column("string", "the survivors it was shown, by space"),
         "score": Column("Float64", "units: what selection saw; missing until the generation has ended"),
         "survived": Column("boolean", "whether it was kept; missing in the last generation"),
-        "mean_fraction": Column("Float64", "mean fraction given in its own donations of this generation"),
+        "mean_fraction": Column(
+            "Float64", "mean fraction given in its own donations of this generation, as in generations"
+        ),
         "n_decisions": Column("Int64", "encounters it was donor in"),
         "n_missed": Column("Int64", "those of them without a readable decision"),
     },
@@ -81,11 +84,16 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "generation": Column("Int64", "from 1; only generations that have ended"),
         "mean_final_resources": Column("Float64", "units: mean over agents, averaged over the generation's games"),
         "maximum": Column("Float64", "units: highest mean_final_resources that this generation's schedule allows"),
-        "mean_fraction": Column("Float64", "mean fraction given over donations the donors decided themselves"),
+        "mean_fraction": Column(
+            "Float64",
+            "mean fraction given over donations the donors decided themselves; acts that failed are left out",
+        ),
+        "n_rounds": Column("Int64", "rounds of each of its games"),
         "n_encounters": Column("Int64", "encounters"),
-        "n_punished": Column("Int64", "encounters in which the donor punished"),
+        "n_punished": Column("Int64", "encounters in which the donor punished, and its act did not fail"),
         "n_missed": Column("Int64", "encounters without a readable decision"),
         "n_replaced": Column("Int64", "encounters counted as a gift of 0 for want of a readable answer"),
+        "n_failed": Column("Int64", "encounters in which the donor decided, but its act failed: nothing moved"),
         "n_asked_again": Column("Int64", "askings beyond the first, strategies included"),
     },
     "resources": {
@@ -104,8 +112,11 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "donor": Column("string", "agent"),
         "recipient": Column("string", "agent"),
         "act": Column("string", "give, punish or missing"),
-        "amount": Column("Float64", "units given, or spent on punishing; missing without a decision"),
+        "amount": Column(
+            "Float64", "units given, or spent on punishing; 0 where the act failed; missing without a decision"
+        ),
         "fraction": Column("Float64", "amount / donor_before; missing without a decision or with nothing to give"),
+        "intended": Column("Float64", "units the donor had decided on, where its act failed; else missing"),
         "removed": Column("Float64", "units taken from the recipient by punishment"),
         "donor_before": Column("Float64", "units"),
         "donor_after": Column("Float64", "units"),

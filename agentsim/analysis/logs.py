@@ -39,7 +39,8 @@ OF_SOME_ACTS: Final = {
     "removed": ("punished",),
 }
 """Fields that these records must have, and others cannot."""
-NEVER_MISSING: Final = [name for name in ROW.names if name not in (*OF_SOME_ACTS, "fraction", "problem", "replaced_by")]
+NOT_ALWAYS: Final = (*OF_SOME_ACTS, "fraction", "intended", "problem", "replaced_by")
+NEVER_MISSING: Final = [name for name in ROW.names if name not in NOT_ALWAYS]
 WORDS: Final = {"problem": get_args(Problem), "reading": get_args(Reading), "replaced_by": ("zero",)}
 _RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 
@@ -149,6 +150,8 @@ def _is_usual(table: pa.Table, *, n_rows: int) -> bool:
     if not _all(pc.equal(table["fraction"].is_null(), is_missing)):
         return False
     if not _all(pc.or_(table["replaced_by"].is_null(), kinds["donated"])):
+        return False
+    if not _all(pc.or_(table["intended"].is_null(), pc.invert(kinds["missed"]))):
         return False
     for name, words in WORDS.items():
         if not _all(pc.is_in(table[name], value_set=pa.array([*words, None]))):

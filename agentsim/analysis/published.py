@@ -45,6 +45,8 @@ RULES: Final[Mapping[str, object]] = {
     "selection.kind": "top",
     "selection.fraction": 0.5,
     "transmission.kind": "advice",
+    **dict.fromkeys(("observation.noise", "observation.delay", "observation.known"), None),
+    **dict.fromkeys(("game.error", "game.continuation"), None),  # a log holds such settings only where they are in use
 }
 """The rules of the published runs, as far as the curves are said to hang on them; the schedule is not among them, as
 the paper describes one and its figures fit another."""

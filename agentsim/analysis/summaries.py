@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from agentsim.analysis.columns import COLUMNS
+from agentsim.analysis.decisions import failed, own_fraction
 from agentsim.analysis.logs import RunColumns
 from agentsim.analysis.maximum import highest_mean_of_first, unit_worth
 from agentsim.core.society import SocietyRules
@@ -78,16 +79,17 @@ def _encounters(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
 def _sums(encounters: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return counts of acts, and the mean fraction over donations that were the donors' own, for each group."""
     act = encounters["act"]
-    own = encounters["fraction"].where((act == "give") & encounters["problem"].isna())
+    has_failed = failed(encounters)
     data = encounters[list(by)].assign(
-        mean_fraction=own,
-        n_punished=act == "punish",
+        mean_fraction=own_fraction(encounters),
+        n_punished=(act == "punish") & ~has_failed,
         n_missed=act == "missing",
         n_replaced=encounters["replaced_by"].notna(),
+        n_failed=has_failed,
         n_asked_again=encounters["attempts"] - 1,
     )
     groups = data.groupby(list(by), sort=False)
-    counts = ["n_punished", "n_missed", "n_replaced", "n_asked_again"]
+    counts = ["n_punished", "n_missed", "n_replaced", "n_failed", "n_asked_again"]
     sums = groups[counts].sum().astype("Int64")
     return sums.assign(n_encounters=groups.size().astype("Int64"), mean_fraction=groups["mean_fraction"].mean())
 
@@ -119,6 +121,8 @@ def _generations(
     frame = frame.astype({"run": "string", "generation": "Int64", "mean_final_resources": "Float64"})
     frame = _joined(frame, _sums(encounters, ["run", "generation"]), on=["run", "generation"])
     frame = frame.join(_maxima(runs, encounters), on=["run", "generation"])
+    n_rounds = encounters.groupby(["run", "generation"])["round"].max().rename("n_rounds")
+    frame = frame.join(n_rounds, on=["run", "generation"])
     formed = pd.DataFrame(
         [
             {"run": name, "generation": record.generation, "again": max(0, record.attempts - 1)}
@@ -149,10 +153,18 @@ def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Seri
         multiplier=conditions["multiplier"].reindex(encounters["run"]).to_numpy(),
         n_holders=len(firsts),
     )
-    mean = pd.Series(worth).groupby(np.concatenate([generation, generation])[firsts]).mean()
+    groups = pd.Series(worth).groupby(np.concatenate([generation, generation])[firsts])
     keys = encounters[["run", "generation"]].drop_duplicates()
-    maximum = mean.to_numpy() * conditions["endowment"].reindex(keys["run"]).to_numpy()
+    n_holders = pd.Series({name: _n_holders(run.started.condition) for name, run in runs.items()})
+    n_all = n_holders.reindex(keys["run"]).to_numpy()
+    n_idle = np.maximum(n_all - groups.size().to_numpy(), 0)  # who sat out every round of a game keeps what it had
+    mean = (groups.sum().to_numpy() + n_idle) / n_all
+    maximum = mean * conditions["endowment"].reindex(keys["run"]).to_numpy()
     return pd.Series(maximum, index=pd.MultiIndex.from_frame(keys), name="maximum", dtype="Float64")
+
+
+def _n_holders(condition: Mapping[str, Any]) -> float:
+    return float(condition["agents"] * condition["game"]["games"])
 
 
 def _numbered(groups: NDArray[np.int64], members: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -204,7 +216,7 @@ def _runs(runs: Mapping[str, RunColumns], generations: pd.DataFrame, encounters:
     highest, score = last["maximum"].to_dict(), last["mean_final_resources"].to_dict()
     frame = shaped("runs", (_run(name, run, maximum=highest.get(name)) for name, run in runs.items()))
     frame["mean_final_resources"] = frame["run"].map(score).astype("Float64")
-    sums = _sums(encounters, ["run"])[["n_encounters", "n_missed", "n_replaced"]]
+    sums = _sums(encounters, ["run"])[["n_encounters", "n_missed", "n_replaced", "n_failed"]]
     return _joined(frame.drop(columns=list(sums.columns)), sums, on=["run"])
 
 
@@ -223,7 +235,7 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
         "n_agents": condition["agents"],
         "n_generations": condition["generations"],
         "n_games": game["games"],
-        "n_rounds": game["rounds"],
+        "n_rounds": None if game.get("continuation") else game["rounds"],
         "endowment": game["endowment"],
         "maximum": _maximum_of_rules(started) if maximum is None else maximum,
         "rules_digest": _rules_digest(started),

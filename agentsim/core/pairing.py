@@ -14,7 +14,8 @@ from agentsim.core.types import Value
 __all__ = ["Alternating", "PairingRule", "RandomMatching", "Released", "Schedule", "swapped"]
 
 Schedule = tuple[tuple[tuple[str, str], ...], ...]
-"""For each round its encounters as (donor, recipient); every agent is in exactly one encounter a round."""
+"""For each round its encounters as (donor, recipient); every agent is in exactly one encounter a round, but that one
+who sits out where their number is odd."""
 
 
 class Alternating(Value):
@@ -45,14 +46,18 @@ class Released(Value):
 
 
 class RandomMatching(Value):
-    """A fresh, uniformly random perfect matching with random roles in each round."""
+    """A fresh, uniformly random perfect matching with random roles in each round.
+
+    Of an odd number of agents, one sits out each round, drawn at random as well.
+    """
 
     kind: Literal["random"] = "random"
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
-        """Return `rounds` rounds over an even number of agents."""
+        """Return `rounds` rounds over any number of agents."""
+        paired = len(agents) // 2 * 2
         orders = (shuffled(agents, rng) for _ in range(rounds))
-        return tuple(tuple(zip(order[0::2], order[1::2], strict=True)) for order in orders)
+        return tuple(tuple(zip(order[0:paired:2], order[1:paired:2], strict=True)) for order in orders)
 
 
 PairingRule = Annotated[Alternating | Released | RandomMatching, Field(discriminator="kind")]

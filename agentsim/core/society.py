@@ -38,7 +38,7 @@ class SocietyRules(Value):
     """Everything that decides the course of a society, except who plays."""
 
     agents: int = Field(default=12, ge=2, le=10_000)
-    """Agents a generation; even, as all are paired in each round."""
+    """Agents a generation; even, as all are paired in each round, unless the pairing lets one sit out."""
     generations: int = Field(default=10, ge=1, le=10_000)
     game: Game = DonorGame()
     pairing: PairingRule = Alternating()
@@ -48,8 +48,11 @@ class SocietyRules(Value):
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
-        if self.agents % 2:
-            raise ValueError(f"agents: {self.agents} cannot be paired; use an even number")
+        if self.agents % 2 and self.pairing.kind != "random":
+            raise ValueError(
+                f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
+                " agent sits out each round"
+            )
         survivors = self.selection.n_survivors(self.agents)
         if self.selection.kind != "none" and not 0 < survivors < self.agents:
             raise ValueError(
@@ -70,6 +73,8 @@ class SocietyRules(Value):
             selection=self.selection.kind,
             observation=self.observation.kind,
             threshold=getattr(self.observation, "threshold", None),
+            error=self.game.error,
+            sits_out=self.agents % 2 == 1,
             **self._told_of_perception,
         )
 
@@ -80,12 +85,15 @@ class SocietyRules(Value):
             return {}  # nothing is shown that could be wrong
         return {name: getattr(rule, name) for name in ("noise", "delay", "known", "audience") if hasattr(rule, name)}
 
-    @property
-    def n_requests(self) -> int:
-        """Questions one run asks when every answer is readable at once."""
+    def n_encounters(self, seed: int) -> int:
+        """Return how many encounters one run has."""
+        n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
+        return n_rounds * self.game.games * (self.agents // 2)
+
+    def n_requests(self, seed: int) -> int:
+        """Return how many questions one run asks when every answer is readable at once."""
         newborns = 0 if self.transmission.copies else self.agents - self.selection.n_survivors(self.agents)
-        decisions = self.generations * self.game.games * self.game.rounds * self.agents // 2
-        return self.agents + (self.generations - 1) * newborns + decisions
+        return self.agents + (self.generations - 1) * newborns + self.n_encounters(seed)
 
 
 class Step(NamedTuple):
@@ -183,9 +191,10 @@ class Society:
         # Sorted by name, so that the schedule hangs on the seed and who lives, not on who scored best.
         names = sorted(agent.id for agent in self._agents)
         self._plays = []
+        n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
         for number in range(1, rules.game.games + 1):
             rng = stream(self._seed, "pairing", self.generation, (number + 1) // 2)
-            schedule = rules.pairing.schedule(names, rules.game.rounds, rng)
+            schedule = rules.pairing.schedule(names, n_rounds, rng)
             self._plays.append(
                 DonorPlay(
                     rules.game,

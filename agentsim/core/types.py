@@ -119,6 +119,10 @@ class Rules:
     """Probability that a donor knows anything of its recipient."""
     audience: str = "public"
     """`private` where each observer has misperceptions of its own."""
+    error: float = 0.0
+    """Probability that what a donor decides fails."""
+    sits_out: bool = False
+    """Whether one agent, another each time, has no encounter in a round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,28 +315,32 @@ class Encounter(Value):
     attempts: int = 1
 
 
-class Donated(Encounter):
-    """The donor gave; the recipient received `multiplier` times as much."""
+class Acted(Encounter):
+    """What both kinds of decision share."""
 
-    type: Literal["donated"] = "donated"
     amount: float
+    """Units that the donor gave up: 0 where its act failed."""
     fraction: float | None
     """`None` where the donor had nothing to give."""
     reading: Reading = "plain"
+    intended: float | None = None
+    """Units the donor had decided on, where its act failed and nothing moved; else `None`."""
+
+
+class Donated(Acted):
+    """The donor gave; the recipient received `multiplier` times as much."""
+
+    type: Literal["donated"] = "donated"
     replaced_by: Literal["zero"] | None = None
     """`zero`: no answer could be read and the scenario counts that as a gift of nothing."""
 
 
-class Punished(Encounter):
+class Punished(Acted):
     """The donor spent units to take some away from the recipient."""
 
     type: Literal["punished"] = "punished"
-    amount: float
-    """Units the donor spent."""
-    fraction: float | None
     removed: float
     """Units the recipient lost: at most what it had."""
-    reading: Reading = "plain"
 
 
 class Missed(Encounter):

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from agentsim.analysis.decisions import failed, lost
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures.decisions import lost
 from agentsim.report.data import labels
 from agentsim.report.tables import Table, line, number
 
@@ -138,6 +138,12 @@ def missing(study: Study) -> list[str]:
         sentences.append(
             f"{_of(n_lost - n_missing, len(encounters), 'encounters')} were counted as a gift of 0 by the scenario's"
             " fallback for want of a readable answer: they moved nothing, and count in no mean of giving."
+        )
+    n_failed = int(failed(encounters).sum())
+    if n_failed:
+        sentences.append(
+            f"In {_of(n_failed, len(encounters), 'encounters')} the donor's act failed, as the rules say some do:"
+            " nothing moved, and its decision counts in no mean of giving."
         )
     newborn = study.agents[study.agents["born"] == study.agents["generation"]]
     mute = newborn["strategy"].isna() & ~newborn["model"].str.startswith("scripted/").fillna(False)

@@ -88,6 +88,7 @@ def browser_data(study: Study) -> dict[str, Any]:
             **_strings(met, texts, "donor", "recipient", "act", "problem", "replaced_by"),
             "words": [words.get(key, 0) for key in zip(acts, met["key"], strict=True)],
             **_numbers(met, "generation", "game", "round", "attempts", "amount", "fraction", "removed"),
+            **_numbers(met, "intended"),
             **_numbers(met, "donor_before", "recipient_before"),
         },
         "texts": texts.all,

@@ -78,7 +78,7 @@
     ["round", (i) => number(encounters.round[i]), "n"],
     ["donor", (i) => follower(encounters.run[i], encounters.donor[i])],
     ["recipient", (i) => follower(encounters.run[i], encounters.recipient[i])],
-    ["act", (i) => text(encounters.act[i])],
+    ["act", (i) => text(encounters.act[i]) + (encounters.intended[i] === null ? "" : ", failed")],
     ["amount (units)", (i) => number(encounters.amount[i]), "n"],
     ["fraction", (i) => number(encounters.fraction[i]), "n"],
     ["donor held (units)", (i) => number(encounters.donor_before[i]), "n"],

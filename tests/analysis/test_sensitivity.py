@@ -11,8 +11,8 @@ import pytest
 
 import agentsim
 from agentsim.analysis import Study
+from agentsim.analysis.decisions import lost, own_fraction
 from agentsim.analysis.measures import score_sensitivity, sensitivity
-from agentsim.analysis.measures.decisions import lost, own_fraction
 from agentsim.providers.base import Prompt
 from tests.test_runner import Fake, answer, play
 

@@ -85,7 +85,7 @@ def test_the_same_comes_out_where_a_model_says_so(tmp_path: Path, kind: str, mul
 
 def test_a_run_of_paper_size_asks_1506_questions() -> None:
     asked, _ = play(SocietyRules(), constant(0.5))
-    assert len(asked) == SocietyRules().n_requests == 1506
+    assert len(asked) == SocietyRules().n_requests(0) == 1506
 
 
 def test_the_released_score_favours_one_half_and_the_mean_of_games_does_not() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.core.pairing import Alternating, PairingRule, Released, swapped
+from agentsim.core.pairing import Alternating, PairingRule, RandomMatching, Released, swapped
 from agentsim.core.rng import stream
 
 KINDS = [kind() for kind in get_args(get_args(PairingRule)[0])]
@@ -50,6 +51,14 @@ def test_cross_pairs_meet_twice_and_n_half_rounds_apart(rule: PairingRule) -> No
     assert all(second[0] - first[0] == 6 for first, second in met.values())
     if isinstance(rule, Released):
         assert all(first[1] != second[1] for first, second in met.values())
+
+
+def test_of_an_odd_number_of_agents_one_sits_out_each_round_each_equally_often() -> None:
+    agents = [f"1_{index}" for index in range(5)]
+    schedule = RandomMatching().schedule(agents, 5000, stream(0, "pairing", 1))
+    idle = Counter(agent for pairs in schedule for agent in set(agents) - {name for pair in pairs for name in pair})
+    assert sum(idle.values()) == 5000 and all(len(pairs) == 2 for pairs in schedule)
+    assert all(idle[agent] == pytest.approx(1000, abs=120) for agent in agents)
 
 
 def test_swapping_exchanges_the_roles_of_every_pair() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import agentsim
 from agentsim.core.observation import ObservationRule
-from agentsim.core.pairing import PairingRule
+from agentsim.core.pairing import PairingRule, RandomMatching
 from agentsim.core.rng import stream
 from agentsim.core.selection import Drift, Nobody, Proportional, SelectionRule, Tournament
 from agentsim.core.society import SocietyRules
@@ -72,9 +72,25 @@ def test_a_society_under_every_rule_plays_to_its_end_the_same_in_any_order(rule:
     n_survivors = [len(event.survivors) for event in events if isinstance(event, GenerationEnded)]
     born = sum(isinstance(event, StrategyFormed) for event in events)
     assert born == agents + sum(agents - n for n in n_survivors[:-1])
-    assert len(asked) == len({request.key for request in asked}) == rules.n_requests
+    assert len(asked) == len({request.key for request in asked}) == rules.n_requests(0)
     _, shuffled = play(rules, constant(0.3), order=Random(1))
     assert sorted(event.model_dump_json() for event in shuffled) == sorted(event.model_dump_json() for event in events)
+
+
+@pytest.mark.parametrize("agents", [2, 3, 5, 13, 50])
+def test_a_society_of_any_size_plays_to_its_end_the_same_in_any_order(agents: int) -> None:
+    rules = SocietyRules(agents=agents, generations=3, pairing=RandomMatching())
+    asked, events = play(rules, constant(0.3))
+    met = [event for event in events if isinstance(event, Encounter)]
+    assert len(met) == 3 * 2 * 12 * (agents // 2) and len(asked) == rules.n_requests(0)
+    assert len({(event.generation, event.game, event.round, event.donor) for event in met}) == len(met)
+    _, shuffled = play(rules, constant(0.3), order=Random(1))
+    assert sorted(event.model_dump_json() for event in shuffled) == sorted(event.model_dump_json() for event in events)
+
+
+def test_an_odd_number_of_agents_is_refused_where_all_are_paired() -> None:
+    with pytest.raises(ValueError, match=r"agents: 7 cannot be paired; use an even number, or pairing: {kind: random}"):
+        SocietyRules(agents=7)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -40,7 +40,7 @@ def playthrough(scenario: Path) -> str:
     condition = spec.condition
     prompts = load_prompt_set("default")
     society = Society(condition, model=condition.players.model, seed=spec.seed)
-    lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests} questions", ""]
+    lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests(spec.seed)} questions", ""]
     shown: set[tuple[str, int]] = set()
     waiting = society.start()
     while waiting:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.measures.decisions import own_fraction
+from agentsim.analysis.decisions import failed, own_fraction
 
 __all__ = ["conditional_slope", "discrimination", "giving_by_record", "mean_fraction", "with_records"]
 
@@ -21,8 +21,8 @@ def mean_fraction(encounters: pd.DataFrame, *, by: tuple[str, ...] = ("study", "
     """Return the mean fraction of its own resources that a donor gave: Σ amount/donor_before / n.
 
     Over gifts the donor decided itself: punishing, deciding nothing readable, an answer replaced by the scenario's
-    fallback, and having nothing to give are no gifts of 0 and are left out. Columns: those of `by`; `mean_fraction`
-    (0 to 1); `n_gifts` it is the mean of; `n_encounters`. Source: Vallinder & Hughes 2024.
+    fallback, an act that failed, and having nothing to give are no gifts of 0 and are left out. Columns: those of
+    `by`; `mean_fraction` (0 to 1); `n_gifts` it is the mean of; `n_encounters`. Source: Vallinder & Hughes 2024.
     """
     keys = list(by)
     given = encounters.assign(own=own_fraction(encounters))
@@ -36,7 +36,8 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
 
     `recipient_record`: the fraction given by the recipient when it was last donor in this game; `partner_record`: the
     record, at that moment, of whom it then gave to. Missing where there is none yet, and where the act was none (it
-    punished, could not be read, was replaced, or it had nothing). Rows keep their order.
+    punished, could not be read, was replaced, or it had nothing); an act that failed is a record of 0, as nothing was
+    seen to be given. What was misperceived is not in the log: records are true. Rows keep their order.
     """
     frame = encounters.reset_index(drop=True)
     own = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
@@ -53,7 +54,8 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     ).sort_values("asked")
     is_known = last["row"].notna().to_numpy()
     rows = last["row"].fillna(0).to_numpy(dtype=np.int64)
-    record = np.where(is_known, own[rows] if len(own) else np.nan, np.nan)
+    shown = np.where(failed(frame), frame["fraction"].to_numpy(dtype=float, na_value=np.nan), own)
+    record = np.where(is_known, shown[rows] if len(own) else np.nan, np.nan)
     partner = np.where(is_known, record[rows] if len(own) else np.nan, np.nan)
     return frame.assign(
         own_fraction=pd.array(own, dtype="Float64"),

@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from agentsim.analysis.decisions import failed
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.cooperation import with_records
 
@@ -16,6 +17,8 @@ GENERATION: Final = ["study", "run", "generation"]
 
 def punishment(encounters: pd.DataFrame) -> pd.DataFrame:
     """Return by run and generation how often donors punished, and what it cost both sides.
+
+    Acts that failed are no decisions here, whatever they were to be.
 
     Columns: study, run, generation, `n_encounters`, `n_decided` (with a decision), `n_punished`, `rate` (of the
     decided), `spent` and `removed` (units). A spender of x removes 2x at most, never more than its recipient has
@@ -28,15 +31,21 @@ def punishment(encounters: pd.DataFrame) -> pd.DataFrame:
 
 def _sums(encounters: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Count encounters, decisions and punishments by these columns, with the units spent and removed."""
-    is_punished = (encounters["act"] == "punish").fillna(False).astype(bool)
+    is_decided = _is_decided(encounters)
+    is_punished = (encounters["act"] == "punish").fillna(False).astype(bool) & is_decided
     frame = encounters[keys].assign(
         n_encounters=1,
-        n_decided=(encounters["act"] != "missing").fillna(False).astype(int),
+        n_decided=is_decided.astype(int),
         n_punished=is_punished.astype(int),
         spent=encounters["amount"].where(is_punished, 0.0),
         removed=encounters["removed"].where(is_punished, 0.0),
     )
     return frame.groupby(keys, sort=True).sum().reset_index()
+
+
+def _is_decided(encounters: pd.DataFrame) -> pd.Series[bool]:
+    """Return whether there is a decision, and it was carried out."""
+    return (encounters["act"] != "missing").fillna(False).astype(bool) & ~failed(encounters)
 
 
 def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.DataFrame:
@@ -46,7 +55,7 @@ def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.Da
     `n_punished`, `rate`. Punishing givers is antisocial punishment (Herrmann, Thöni & Gächter 2008).
     """
     frame = with_records(encounters)
-    frame = frame[(frame["act"] != "missing").fillna(False).astype(bool)]
+    frame = frame[_is_decided(frame)]
     record = frame["recipient_record"]
     target = pd.Series("no record", index=frame.index).mask((record < split).fillna(False).astype(bool), "miser")
     frame = frame.assign(target=target.mask((record >= split).fillna(False).astype(bool), "giver"))

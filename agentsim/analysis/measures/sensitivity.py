@@ -12,8 +12,8 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.decisions import lost, own_fraction
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures.decisions import lost, own_fraction
 from agentsim.runlog import RunStarted
 
 __all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]

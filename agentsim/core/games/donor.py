@@ -5,13 +5,15 @@ Source: Vallinder & Hughes, "Cultural Evolution of Cooperation among LLM Agents"
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentsim.core.observation import Chance, Judgements, ObservationRule
 from agentsim.core.pairing import Schedule
+from agentsim.core.rng import uniform
 from agentsim.core.types import (
     Act,
     ActSpec,
@@ -25,6 +27,7 @@ from agentsim.core.types import (
     Rules,
     TraceItem,
     Value,
+    born_and_index,
 )
 
 __all__ = ["DonorGame", "DonorPlay", "Punishment"]
@@ -53,6 +56,31 @@ class DonorGame(Value):
     """Games a generation; each second one repeats the one before it with roles swapped."""
     punishment: Punishment | None = None
     """Costly punishment, or `null` where nobody may punish."""
+    error: float = Field(default=0, ge=0, lt=1)
+    """Probability that an act fails: the donor has decided, but nothing moves, and others see that nothing was given
+    (implementation error: Fishman 2003, J. Theor. Biol. 225; Panchanathan & Boyd 2003, J. Theor. Biol. 224)."""
+    continuation: float = Field(default=0, ge=0, lt=1)
+    """Probability with which, after `rounds` rounds and each further one, there is another: a game without a known end
+    (Roth & Murnighan 1978, J. Math. Psychol. 17). All games of a generation are equally long; agents are not told."""
+    max_rounds: int = Field(default=10_000, ge=1, le=10_000)
+    """Rounds after which a game ends in any case, as long as the longest that `rounds` can ask for."""
+
+    def n_rounds(self, seed: int, *, generation: int) -> int:
+        """Return how many rounds each game of a generation has."""
+        n, chance = self.rounds, self.continuation
+        number = uniform("rounds", seed, generation) if chance else 1.0
+        while n < self.max_rounds and number < chance:
+            n += 1
+            chance *= self.continuation
+        return n
+
+    @model_validator(mode="after")
+    def _may_be_that_long(self) -> Self:
+        if self.max_rounds < self.rounds:
+            raise ValueError(
+                f"max_rounds: {self.max_rounds} is less than the {self.rounds} rounds that are played anyway"
+            )
+        return self
 
     @property
     def punishment_effect(self) -> float | None:
@@ -63,6 +91,10 @@ class DonorGame(Value):
     def acts(self) -> tuple[Act, ...]:
         """What a donor may do."""
         return ("give", "punish") if self.punishment else ("give",)
+
+
+_Meeting = tuple[int, str, str]
+"""Round, donor and recipient of an encounter."""
 
 
 class DonorPlay:
@@ -95,9 +127,13 @@ class DonorPlay:
         self._chance = chance
         self._judged: Judgements = {}
         self._history: dict[str, list[TraceItem]] = {agent.id: [] for agent in agents}
-        self._rounds_done = dict.fromkeys(self.resources, 0)
-        self._pairs = [{agent: pair for pair in pairs for agent in pair} for pairs in schedule]
-        self._open: dict[str, tuple[int, str, str]] = {}
+        self._ahead: dict[str, deque[_Meeting]] = {agent.id: deque() for agent in agents}
+        for round, pairs in enumerate(schedule, start=1):
+            for donor, recipient in pairs:
+                self._ahead[donor].append((round, donor, recipient))
+                self._ahead[recipient].append((round, donor, recipient))
+        self._first = schedule[0]
+        self._open: dict[str, _Meeting] = {}
         self._n_left = sum(len(pairs) for pairs in schedule)
 
     @property
@@ -107,7 +143,7 @@ class DonorPlay:
 
     def start(self) -> list[Request]:
         """Return the first round's requests."""
-        return [self._ask(1, donor, recipient) for donor, recipient in dict.fromkeys(self._pairs[0].values())]
+        return [self._ask(1, donor, recipient) for donor, recipient in self._first]
 
     def answer(self, key: str, answer: Answer) -> tuple[Donated | Punished | Missed, list[Request]]:
         """Let the encounter `key` happen; return its fact and the requests it opens."""
@@ -116,11 +152,8 @@ class DonorPlay:
         self._n_left -= 1
         self.resources[donor] = event.donor_after
         self.resources[recipient] = event.recipient_after
-        act: Act | None = {"donated": "give", "punished": "punish"}.get(event.type)  # type: ignore[assignment]
-        fraction = None if isinstance(event, Missed) else event.fraction
-        self._history[donor].append(TraceItem(round, donor, recipient, act, fraction))
-        self._rounds_done[donor] = self._rounds_done[recipient] = round
-        return event, self._opened_after(round, donor, recipient)
+        self._history[donor].append(_seen(event))
+        return event, self._opened_after(donor, recipient)
 
     def _happen(
         self, key: str, answer: Answer, *, round: int, donor: str, recipient: str
@@ -143,6 +176,9 @@ class DonorPlay:
             return Missed(**common, donor_after=before, recipient_after=recipient_before)
         if not 0 <= amount <= before:
             raise ValueError(f"{key}: amount {amount!r} is not within the donor's resources, 0 to {before!r}")
+        intended = None
+        if answer.is_valid and self._fails(round, donor):
+            amount, intended = 0.0, amount
         fraction = amount / before if before > 0 else None
         if answer.act == "punish":
             if self._game.punishment_effect is None:
@@ -154,6 +190,7 @@ class DonorPlay:
                 fraction=fraction,
                 removed=removed,
                 reading=answer.reading,
+                intended=intended,
                 donor_after=before - amount,
                 recipient_after=recipient_before - removed,
             )
@@ -162,19 +199,24 @@ class DonorPlay:
             amount=amount,
             fraction=fraction,
             reading=answer.reading,
+            intended=intended,
             replaced_by="zero" if answer.replaced_by == "zero" else None,
             donor_after=before - amount,
             recipient_after=recipient_before + amount * self._game.multiplier,
         )
 
-    def _opened_after(self, round: int, donor: str, recipient: str) -> list[Request]:
-        if round == len(self._pairs):
-            return []
-        pairs = dict.fromkeys(self._pairs[round][agent] for agent in (donor, recipient))
+    def _fails(self, round: int, donor: str) -> bool:
+        return self._game.error > 0 and self._chance("error", round, *born_and_index(donor)) < self._game.error
+
+    def _opened_after(self, donor: str, recipient: str) -> list[Request]:
+        """Return the requests of the encounters that are next for both of their agents, now that this one is over."""
+        for agent in (donor, recipient):
+            self._ahead[agent].popleft()
+        following = dict.fromkeys(self._ahead[agent][0] for agent in (donor, recipient) if self._ahead[agent])
         return [
-            self._ask(round + 1, next_donor, next_recipient)
-            for next_donor, next_recipient in pairs
-            if self._rounds_done[next_donor] == self._rounds_done[next_recipient] == round
+            self._ask(*meeting)
+            for meeting in following
+            if all(self._ahead[agent][0] == meeting for agent in meeting[1:])
         ]
 
     def _ask(self, round: int, donor: str, recipient: str) -> Request:
@@ -201,3 +243,11 @@ class DonorPlay:
             reputation=seen.reputation,
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
+
+
+def _seen(event: Donated | Punished | Missed) -> TraceItem:
+    """Return a donor's turn as others see it: where an act failed, that nothing was given, whatever was meant."""
+    if isinstance(event, Missed):
+        return TraceItem(event.round, event.donor, event.recipient, None, None)
+    act: Act = "punish" if isinstance(event, Punished) and event.intended is None else "give"
+    return TraceItem(event.round, event.donor, event.recipient, act, event.fraction)
