@@ -27,8 +27,8 @@ from agentsim.scenario import Condition
 
 RULES = SocietyRules()
 N = 10_000
-DECISIONS = RULES.n_requests - RULES.agents - (RULES.generations - 1) * RULES.agents // 2
-"""Of one society; what else is asked are strategies."""
+DECISIONS = RULES.n_encounters(0)
+"""Of one society."""
 TIMES = 3
 
 

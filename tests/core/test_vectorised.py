@@ -131,7 +131,9 @@ def assert_same(rules: SocietyRules, players: Sequence[ScriptedPlayer], seeds: S
                 fraction = met["fraction"][pair]
                 assert np.isnan(fraction) if fact.fraction is None else fraction == fact.fraction
                 fractions.setdefault(row, []).extend([] if fact.fraction is None else [fact.fraction])
-        assert n_met == many.encounters["donor"][society].size
+        assert n_met == (many.encounters["donor"][society] >= 0).sum() == rules.n_encounters(seed)
+        lengths = [rules.game.n_rounds(seed, generation=row + 1) for row in range(rules.generations)]
+        assert many.n_rounds[society].tolist() == lengths
         for row, given_ in fractions.items():
             assert many.n_gifts[society, row].sum() == len(given_)
             assert many.mean_fraction[society, row] == pytest.approx(np.mean(given_), rel=1e-12)
@@ -148,6 +150,11 @@ RULES: list[dict[str, Any]] = [
     {"game": DonorGame(rounds=7, games=3, multiplier=3, endowment=7.3, punishment=Punishment())},
     {"game": DonorGame(rounds=1, games=1)},
     {"agents": 2},
+    {"agents": 7, "pairing": RandomMatching(), "observation": OwnActs()},
+    {"game": DonorGame(rounds=5, error=0.3)},
+    {"game": DonorGame(rounds=6, error=0.3), "observation": Standing(noise=0.1), "pairing": RandomMatching()},
+    {"game": DonorGame(rounds=2, continuation=0.8), "observation": ImageScore()},
+    {"game": DonorGame(rounds=3, continuation=0.9, max_rounds=9), "pairing": RandomMatching()},
     {"observation": Nothing()},
     {"observation": Trace(depth=0)},
     {"observation": Trace(depth=1), "pairing": RandomMatching()},

@@ -49,7 +49,8 @@ class Outcome:
     n_gifts: Ints
     """The number of turns these were."""
     encounters: dict[str, NDArray[Any]]
-    """By name as in `Encounter`, as (rounds, pairs, societies); agents by slot. Empty where not wanted."""
+    """By name as in `Encounter`, as (rounds, pairs, societies); agents by slot, -1 beyond a society's last round. Empty
+    where not wanted."""
 
 
 def play_game(
@@ -60,9 +61,10 @@ def play_game(
     living: Living,
     *,
     number: int,
+    n_rounds: Ints,
     keeps_encounters: bool,
 ) -> Outcome:
-    """Let a generation play its game of that number."""
+    """Let a generation play its game of that number, of so many rounds in each society."""
     place = (living.seeds, living.generation, number)
 
     def chance(what: str, *within: Any) -> Floats:
@@ -89,19 +91,28 @@ def play_game(
         )
         shares = _decided(players, None if player is None else player[donors].reshape(-1), views, draw)
         amount = shares.reshape(before.shape) * before
+        if game.error:
+            amount[chance("error", round, born[donors], index[donors]) < game.error] = 0.0
+        is_over = n_rounds < round
+        has_ended = bool(is_over.any())
+        if has_ended:
+            amount[:, is_over] = 0.0
         fraction = amount / before
         after, recipient_after = before - amount, recipient_before + amount * game.multiplier
         resources[donors], resources[recipients] = after, recipient_after
         past.happen(round, fraction)
-        if np.minimum.reduce(before, axis=None) > 0:
+        if not has_ended and np.minimum.reduce(before, axis=None) > 0:
             given[donors] += fraction
             n_gifts[donors] += 1
         else:
-            has_any = before > 0
+            has_any = (before > 0) & ~is_over
             given[donors] += np.where(has_any, fraction, 0.0)
             n_gifts[donors] += has_any
         if keeps_encounters:
-            kept.append(_encounters(matches, donors, recipients, before, recipient_before, amount, fraction))
+            met = _encounters(matches, donors, recipients, before, recipient_before, amount, fraction)
+            for values in met.values() if has_ended else ():
+                values[:, is_over] = -1 if values.dtype.kind == "i" else np.nan
+            kept.append(met)
     if not np.isfinite(resources).all():
         raise AgentsimError(
             f"generation {living.generation}, game {number}: resources grow beyond what can be counted; play fewer"

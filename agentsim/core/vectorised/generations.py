@@ -15,7 +15,7 @@ from agentsim.core.types import Agent
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
 
-__all__ = ["Names", "born_after", "first", "scored", "survivors"]
+__all__ = ["Names", "as_places", "born_after", "first", "scored", "survivors"]
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -40,6 +40,11 @@ def _ranks(names: list[str]) -> Ints:
     return ranks
 
 
+def as_places(seeds: Sequence[int]) -> NDArray[np.uint64]:
+    """Return seeds as `rng.uniforms` takes them."""
+    return np.array([seed % 2**64 for seed in seeds], dtype=np.uint64)
+
+
 def first(seeds: Sequence[int], players: Ints) -> Living:
     """Return the first generation; `players` says who plays each agent, in the order of their numbers."""
     n = len(players)
@@ -47,7 +52,7 @@ def first(seeds: Sequence[int], players: Ints) -> Living:
     shape = (n, len(seeds))
     return Living(
         generation=1,
-        seeds=np.array([seed % 2**64 for seed in seeds], dtype=np.uint64),
+        seeds=as_places(seeds),
         born=np.ones(shape, dtype=np.intp),
         index=np.ascontiguousarray(np.broadcast_to(index[:, None], shape)),
         player=np.ascontiguousarray(np.broadcast_to(players[index - 1][:, None], shape)),

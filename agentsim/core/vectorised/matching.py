@@ -48,9 +48,9 @@ class Matches:
         return state.reshape(-1)[self.slots].reshape(self.shape)
 
 
-def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int) -> list[Matches]:
-    """Return the encounters of a generation's games, in order."""
-    rule, agents, rounds, games = rules.pairing, rules.agents, rules.game.rounds, rules.game.games
+def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int, rounds: int) -> list[Matches]:
+    """Return the encounters of a generation's games, in order, of so many rounds."""
+    rule, agents, games = rules.pairing, rules.agents, rules.game.games
     n_draws = agents * rounds if isinstance(rule, RandomMatching) else agents
     pairs_of_games = tuple((generation, number) for number in range(1, (games + 1) // 2 + 1))
     numbers = numbers_by_seed(seeds, "pairing", pairs_of_games, n_draws)
@@ -59,7 +59,8 @@ def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int) -> 
     for drawn in numbers:
         if isinstance(rule, RandomMatching):
             order = np.argsort(drawn.reshape(rounds, agents, -1), axis=1, kind="stable") * len(seeds) + column
-            donors, recipients = list(order[:, 0::2]), list(order[:, 1::2])
+            paired = agents // 2 * 2
+            donors, recipients = list(order[:, 0:paired:2]), list(order[:, 1:paired:2])
             slots = np.arange(agents)[:, None] * len(seeds) + column
             shape: tuple[int, ...] = (agents * len(seeds),)
         else:

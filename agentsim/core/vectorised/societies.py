@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agentsim.core.rng import uniforms
 from agentsim.core.society import SocietyRules
 from agentsim.core.strategies import ScriptedPlayer
 from agentsim.core.vectorised.games import Living, play_game
-from agentsim.core.vectorised.generations import Names, born_after, first, scored, survivors
+from agentsim.core.vectorised.generations import Names, as_places, born_after, first, scored, survivors
 from agentsim.core.vectorised.matching import matches
 from agentsim.errors import ScenarioError
 
@@ -35,6 +36,8 @@ class ManySocieties:
 
     seeds: tuple[int, ...]
     """One a society."""
+    n_rounds: Ints
+    """(society, generation): rounds of each of the generation's games."""
     players: tuple[ScriptedPlayer, ...]
     """The different players, in the order in which they first stood among those of the first generation."""
     born: Ints
@@ -57,7 +60,8 @@ class ManySocieties:
     """(…, agent): how many turns these were."""
     encounters: Mapping[str, NDArray[Any]]
     """(…, game, round, pair) by name: `donor` and `recipient` as slots, `donor_before`, `recipient_before`, `amount`,
-    `fraction` (NaN where the donor had nothing). Empty where they were not to be kept."""
+    `fraction` (NaN where the donor had nothing). Rounds beyond a society's last are -1 and NaN. Empty where encounters
+    were not to be kept."""
 
     @property
     def mean_final_resources(self) -> Floats:
@@ -100,13 +104,22 @@ def play_many(
     different = list(dict.fromkeys(each))
     first_players = np.array([different.index(player) for player in each])
     n = len(seeds)
-    kept = _Kept(rules, n)
-    size = max(1, BLOCK // (rules.agents * rules.game.rounds))
+    n_rounds = _n_rounds(rules, seeds)
+    longest = int(n_rounds.max(initial=rules.game.rounds))
+    kept = _Kept(rules, n_rounds, longest)
+    size = max(1, BLOCK // (rules.agents * longest))
     for start in range(0, n, size):
         block = slice(start, min(start + size, n))
         own = tuple(int(seed) for seed in seeds[block])
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked at when a game is over
-            for result in _generations(rules, different, first_players, seeds=own, keeps_encounters=keeps_encounters):
+            for result in _generations(
+                rules,
+                different,
+                first_players,
+                seeds=own,
+                n_rounds=n_rounds[:, block],
+                keeps_encounters=keeps_encounters,
+            ):
                 kept.take(block, result)
     return kept.result(tuple(int(seed) for seed in seeds), tuple(different))
 
@@ -114,7 +127,7 @@ def play_many(
 KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
     "game": (
         frozenset({"donor"}),
-        frozenset({"rounds", "endowment", "multiplier", "games", "punishment"}),
+        frozenset({"rounds", "endowment", "multiplier", "games", "punishment", "error", "continuation", "max_rounds"}),
     ),
     "pairing": (frozenset({"alternating", "released", "random"}), frozenset()),
     "observation": (
@@ -147,6 +160,21 @@ def refuse_unknown(rules: SocietyRules) -> None:
         raise ScenarioError(f"{where} cannot be played many societies at once; play the runs of a scenario instead")
 
 
+def _n_rounds(rules: SocietyRules, seeds: Sequence[int]) -> NDArray[np.intp]:
+    """Return what `game.n_rounds` says, as (generations, societies)."""
+    game, generations = rules.game, np.arange(1, rules.generations + 1)
+    found = np.full((len(generations), len(seeds)), game.rounds)
+    chance = game.continuation
+    numbers = uniforms("rounds", as_places(seeds), generations[:, None]) if chance else np.ones(found.shape)
+    for _ in range(game.max_rounds - game.rounds):
+        goes_on = numbers < chance
+        if not goes_on.any():
+            break
+        found += goes_on
+        chance *= game.continuation
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Generation:
     """One generation of a block of societies."""
@@ -167,6 +195,7 @@ def _generations(
     first_players: NDArray[np.intp],
     *,
     seeds: tuple[int, ...],
+    n_rounds: NDArray[np.intp],
     keeps_encounters: bool,
 ) -> Iterator[_Generation]:
     """Play a block of societies, one generation after the other."""
@@ -174,17 +203,20 @@ def _generations(
     living = first(seeds, first_players)
     parent = np.full(living.born.shape, -1)
     for generation in range(1, rules.generations + 1):
+        own = n_rounds[generation - 1]
+        met = matches(rules, seeds=seeds, generation=generation, rounds=int(own.max()))
         outcomes = [
             play_game(
                 rules.game,
                 rules.observation,
-                met,
+                each,
                 players,
                 living,
                 number=number,
+                n_rounds=own,
                 keeps_encounters=keeps_encounters,
             )
-            for number, met in enumerate(matches(rules, seeds=seeds, generation=generation), start=1)
+            for number, each in enumerate(met, start=1)
         ]
         resources = [outcome.resources for outcome in outcomes]
         scores = scored(rules.selection, resources)
@@ -207,8 +239,10 @@ def _generations(
 class _Kept:
     """The results of all societies, filled block by block; societies come last here, first in what is returned."""
 
-    def __init__(self, rules: SocietyRules, n_societies: int) -> None:
-        n, generations, games = rules.agents, rules.generations, rules.game.games
+    def __init__(self, rules: SocietyRules, n_rounds: NDArray[np.intp], longest: int) -> None:
+        n, games = rules.agents, rules.game.games
+        generations, n_societies = n_rounds.shape
+        self._n_rounds = n_rounds.astype(np.int32)
         shape = (generations, n, n_societies)
         self._counts = {name: np.empty(shape, dtype=np.int32) for name in ("born", "index", "player", "parent")}
         self._counts["n_gifts"] = np.empty(shape, dtype=np.int32)
@@ -217,7 +251,7 @@ class _Kept:
         n_survivors = rules.selection.n_survivors(n)
         self._survivors = np.empty((generations - 1, n_survivors, n_societies), dtype=np.int32)
         self._encounters: dict[str, NDArray[Any]] = {}
-        self._shape = (generations, games, rules.game.rounds, n // 2, n_societies)
+        self._shape = (generations, games, longest, n // 2, n_societies)
 
     def take(self, block: slice, found: _Generation) -> None:
         """Take up one generation of the societies in the block."""
@@ -234,14 +268,18 @@ class _Kept:
             self._survivors[row, :, block] = found.survivors
         for game, encounters in enumerate(found.encounters):
             for name, values in encounters.items():
-                whole = self._encounters.setdefault(name, np.empty(self._shape, dtype=values.dtype))
-                whole[row, game, ..., block] = values
+                if name not in self._encounters:
+                    self._encounters[name] = np.full(
+                        self._shape, -1 if values.dtype.kind == "i" else np.nan, dtype=values.dtype
+                    )
+                self._encounters[name][row, game, : len(values), :, block] = values
 
     def result(self, seeds: tuple[int, ...], players: tuple[ScriptedPlayer, ...]) -> ManySocieties:
         """Return all of it, with societies first."""
         return ManySocieties(
             seeds,
-            players,
+            players=players,
+            n_rounds=_societies_first(self._n_rounds),
             resources=_societies_first(self._resources),
             survivors=_societies_first(self._survivors),
             encounters={name: _societies_first(values) for name, values in self._encounters.items()},
