@@ -40,6 +40,8 @@ from agentsim.core.vectorised.streams import first_numbers
 from agentsim.errors import AgentsimError, ScenarioError
 from tests.core.playing import play
 from tests.core.test_closed_forms import MEANS, SHARES
+from tests.core.test_rules import RULES as EVERY
+from tests.core.test_rules import members
 
 MIXED: list[ScriptedPlayer] = [
     Discriminator(share=0.7),
@@ -186,6 +188,22 @@ def test_the_same_comes_out_as_one_by_one(changed: dict[str, Any]) -> None:
     alike: list[ScriptedPlayer] = [Discriminator(), RandomShare(), AllGive()]
     for player in alike:
         assert_same(rules, [player] * rules.agents, seeds=[0, 7])
+
+
+@pytest.mark.parametrize("rule", EVERY)
+def test_every_rule_is_the_same_for_every_policy_or_is_refused_by_name(rule: dict[str, Any]) -> None:
+    """New rules and policies are found in their unions."""
+    rules = SMALL.model_copy(update=rule)
+    policies: list[ScriptedPlayer] = [kind() for kind in members(ScriptedPlayer)]
+    [(part, kind)] = [(part, each.kind) for part, each in rule.items()]
+    try:
+        play_many(rules, policies[0], seeds=[0])
+    except ScenarioError as error:
+        assert f"{part}.kind: {kind!r} cannot be played many societies at once" in str(error)
+        return
+    for start in range(0, len(policies), 3):
+        some = (policies[start : start + 3] * 6)[:6]
+        assert_same(rules, some, seeds=[start, 77])
 
 
 BADLY_KNOWN: list[dict[str, Any]] = [
