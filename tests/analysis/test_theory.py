@@ -22,9 +22,10 @@ SCENARIO = {
 
 def test_baselines_are_the_societies_that_are_run(tmp_path: Path) -> None:
     scenario = scenario_from(SCENARIO)
-    run = agentsim.load(agentsim.run(scenario, results=tmp_path).folder).generations
+    study = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
+    run = study.generations.merge(study.runs[["run", "seed"]], on="run").sort_values(["seed", "generation"])
     found = agentsim.baselines(scenario, {"own": Discriminator()}, seeds=[0, 4])
-    run, found = (frame.sort_values(["seed", "generation"]) for frame in (run, found))
+    assert found[["seed", "generation"]].values.tolist() == run[["seed", "generation"]].values.tolist()
     assert found["mean_final_resources"].tolist() == pytest.approx(run["mean_final_resources"].tolist(), rel=1e-12)
     assert found["players"].unique().tolist() == ["own"] and (found["share"] == 1).all()
 

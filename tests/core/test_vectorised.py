@@ -35,7 +35,7 @@ from agentsim.core.types import (
     Request,
     born_and_index,
 )
-from agentsim.core.vectorised import ManySocieties, play_many
+from agentsim.core.vectorised import ManySocieties, games, play_many
 from agentsim.core.vectorised.streams import first_numbers
 from agentsim.errors import AgentsimError, ScenarioError
 from tests.core.playing import play
@@ -266,10 +266,26 @@ def test_resources_are_conserved_but_for_gifts_that_grow(multiplier: float) -> N
     assert many.resources.sum(axis=3) == pytest.approx(6 * 10 + grown)
 
 
+@pytest.mark.parametrize("observation", [Trace(), OwnActs(noise=0.2, audience="private"), Standing(noise=0.2)])
+def test_games_side_by_side_are_the_games_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, observation: Any
+) -> None:
+    rules = SMALL.model_copy(
+        update={"observation": observation, "game": DonorGame(rounds=5, games=3, continuation=0.5)}
+    )
+    aside = play_many(rules, MIXED, seeds=range(9), keeps_encounters=True)
+    monkeypatch.setattr(games, "FEW", 0)
+    assert_same(rules, MIXED, seeds=[0, 5])
+    after = play_many(rules, MIXED, seeds=range(9), keeps_encounters=True)
+    assert (aside.resources == after.resources).all()
+    for name, values in aside.encounters.items():
+        assert np.array_equal(np.sort(values, axis=-1), np.sort(after.encounters[name], axis=-1), equal_nan=True)
+
+
 def test_a_society_is_the_same_whichever_others_are_played_with_it() -> None:
     seeds = [3, 900_000, 12, 3]
     alone = [play_many(SMALL, MIXED, seeds=[seed]) for seed in seeds]
-    together = play_many(SMALL, MIXED, seeds=[*seeds, *range(100, 700)])
+    together = play_many(SMALL, MIXED, seeds=[*seeds, *range(100, 3000)])
     for place, each in enumerate(alone):
         assert (each.resources[0] == together.resources[place]).all()
         assert (each.player[0] == together.player[place]).all()

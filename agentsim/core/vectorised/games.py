@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,14 @@ from agentsim.core.observation import ObservationRule
 from agentsim.core.rng import uniforms
 from agentsim.core.strategies import Draws, ScriptedPlayer
 from agentsim.core.types import Views
-from agentsim.core.vectorised.matching import Matches
+from agentsim.core.vectorised.matching import Matches, together
 from agentsim.core.vectorised.observation import observed
 from agentsim.errors import AgentsimError
 
-__all__ = ["Living", "Outcome", "play_game"]
+__all__ = ["Living", "Outcome", "play_games"]
+
+FEW: Final = 2048
+"""Up to so many societies, games are played side by side: a step then costs more for each, but there are fewer."""
 
 Ints = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -53,18 +56,59 @@ class Outcome:
     where not wanted."""
 
 
-def play_game(
+def play_games(
+    game: DonorGame,
+    observation: ObservationRule,
+    games: list[Matches],
+    players: Sequence[ScriptedPlayer],
+    living: Living,
+    *,
+    n_rounds: Ints,
+    keeps_encounters: bool,
+) -> list[Outcome]:
+    """Let a generation play its games, of so many rounds in each society."""
+    n, n_games = len(living.seeds), len(games)
+    if n_games * n > FEW and len(games[0].shape) == 2:
+        return [
+            _play(game, observation, each, players, living, number=number, n_rounds=n_rounds, keeps=keeps_encounters)
+            for number, each in enumerate(games, start=1)
+        ]
+    agents = (np.tile(each, n_games) for each in (living.born, living.index, living.player))
+    every = Living(living.generation, np.tile(living.seeds, n_games), *agents)
+    outcome = _play(
+        game,
+        observation,
+        together(games),
+        players,
+        every,
+        number=np.repeat(np.arange(1, n_games + 1), n),
+        n_rounds=np.tile(n_rounds, n_games),
+        keeps=keeps_encounters,
+    )
+    parts = [slice(start, start + n) for start in range(0, n_games * n, n)]
+    return [
+        Outcome(
+            outcome.resources[:, part],
+            outcome.given[:, part],
+            outcome.n_gifts[:, part],
+            {name: values[..., part] for name, values in outcome.encounters.items()},
+        )
+        for part in parts
+    ]
+
+
+def _play(
     game: DonorGame,
     observation: ObservationRule,
     matches: Matches,
     players: Sequence[ScriptedPlayer],
     living: Living,
     *,
-    number: int,
+    number: int | Ints,
     n_rounds: Ints,
-    keeps_encounters: bool,
+    keeps: bool,
 ) -> Outcome:
-    """Let a generation play its game of that number, of so many rounds in each society."""
+    """Play one game in each society; `number` says which of the generation's it is, where it differs, one by one."""
     place = (living.seeds, living.generation, number)
 
     def chance(what: str, *within: Any) -> Floats:
@@ -108,14 +152,14 @@ def play_game(
             has_any = (before > 0) & ~is_over
             given[donors] += np.where(has_any, fraction, 0.0)
             n_gifts[donors] += has_any
-        if keeps_encounters:
+        if keeps:
             met = _encounters(matches, donors, recipients, before, recipient_before, amount, fraction)
             for values in met.values() if has_ended else ():
                 values[:, is_over] = -1 if values.dtype.kind == "i" else np.nan
             kept.append(met)
     if not np.isfinite(resources).all():
         raise AgentsimError(
-            f"generation {living.generation}, game {number}: resources grow beyond what can be counted; play fewer"
+            f"generation {living.generation}: resources grow beyond what can be counted; play fewer"
             " rounds, or with a smaller multiplier"
         )
     return Outcome(

@@ -19,7 +19,7 @@ from agentsim.core.pairing import PairingRule, RandomMatching, swapped
 from agentsim.core.society import SocietyRules
 from agentsim.core.vectorised.streams import numbers_by_seed
 
-__all__ = ["Matches", "matches"]
+__all__ = ["Matches", "matches", "together"]
 
 Ints = NDArray[np.intp]
 T = TypeVar("T", bound=np.generic)
@@ -46,6 +46,26 @@ class Matches:
     def by_place(self, state: NDArray[T]) -> NDArray[T]:
         """Return what is kept as (slots, societies) in the shape of the game's states."""
         return state.reshape(-1)[self.slots].reshape(self.shape)
+
+
+def together(games: list[Matches]) -> Matches:
+    """Return several games as one, each society once a game: all of the first game, then all of the second."""
+    n_agents, n_societies = games[0].slots.shape
+    column = np.arange(len(games) * n_societies)
+
+    def joined(sides: list[list[Ints]]) -> list[Ints]:
+        slots = [
+            (game.slots // n_societies).reshape(game.shape)[np.stack(side)]
+            for game, side in zip(games, sides, strict=True)
+        ]
+        return list(np.concatenate(slots, axis=2) * len(column) + column)
+
+    return Matches(
+        joined([game.donors for game in games]),
+        joined([game.recipients for game in games]),
+        np.arange(n_agents)[:, None] * len(column) + column,
+        (n_agents * len(column),),
+    )
 
 
 def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int, rounds: int) -> list[Matches]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agentsim.core.rng import uniforms
 from agentsim.core.society import SocietyRules
 from agentsim.core.strategies import ScriptedPlayer
-from agentsim.core.vectorised.games import Living, play_game
+from agentsim.core.vectorised.games import Living, play_games
 from agentsim.core.vectorised.generations import Names, as_places, born_after, first, scored, survivors
 from agentsim.core.vectorised.matching import matches
 from agentsim.errors import ScenarioError
@@ -204,20 +204,15 @@ def _generations(
     parent = np.full(living.born.shape, -1)
     for generation in range(1, rules.generations + 1):
         own = n_rounds[generation - 1]
-        met = matches(rules, seeds=seeds, generation=generation, rounds=int(own.max()))
-        outcomes = [
-            play_game(
-                rules.game,
-                rules.observation,
-                each,
-                players,
-                living,
-                number=number,
-                n_rounds=own,
-                keeps_encounters=keeps_encounters,
-            )
-            for number, each in enumerate(met, start=1)
-        ]
+        outcomes = play_games(
+            rules.game,
+            rules.observation,
+            matches(rules, seeds=seeds, generation=generation, rounds=int(own.max())),
+            players,
+            living,
+            n_rounds=own,
+            keeps_encounters=keeps_encounters,
+        )
         resources = [outcome.resources for outcome in outcomes]
         scores = scored(rules.selection, resources)
         is_last = generation == rules.generations
