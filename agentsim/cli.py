@@ -79,6 +79,10 @@ def run(
     seeds: Seeds = None,
     results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
     new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of going on with an old one.")] = False,
+    fork: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("--fork", help="Begin a new study with the replies of this one that still hold.", metavar="STUDY"),
+    ] = None,
     max_cost: Annotated[
         Optional[float],  # noqa: UP045 - typer reads it
         typer.Option("--max-cost", help="Never spend more than this on the study, in all sittings.", metavar="US$"),
@@ -101,8 +105,10 @@ def run(
     n_requests = sum(spec.condition.n_requests(spec.seed) for spec in specs)
     console.print(f"{scenario.name}: {len(specs)} runs, {n_requests:,} questions", highlight=False)
     with Progress(console, n_runs=len(specs)) as progress:
-        result = play(scenario, results=results, new=new, observer=progress)
-    _tell(result, console)
+        result = play(scenario, results=results, new=new, fork=fork, observer=progress)
+    if fork is not None:
+        console.print(Text(f"{result.n_taken_over:,} replies were taken over from {fork}"), soft_wrap=True)
+    _tell(result, console, is_new=new or fork is not None)
     if result.is_interrupted:
         raise typer.Exit(130)
     if not result.is_complete:
@@ -343,7 +349,7 @@ def show_prompts(
 
     console = Console()
     specs = runs(load_scenario(file, sets=set_ or (), model=model))
-    spec = next((spec for spec in specs if not spec.condition.players.model.startswith("scripted/")), specs[0])
+    spec = next((spec for spec in specs if spec.condition.model_players), specs[0])
     conditions = {spec.name.rpartition("--seed-")[0] for spec in specs}
     if len(conditions) > 1:
         console.print(Text(f"of {len(conditions)} conditions, {spec.name.rpartition('--seed-')[0]}:"))
@@ -390,7 +396,8 @@ def _embedded(scenario: Scenario) -> list[str]:
     from agentsim.scenario import runs
     from agentsim.weights import WEIGHTS
 
-    named = dict.fromkeys(spec.condition.players.model for spec in runs(scenario))
+    specs = runs(scenario)
+    named = dict.fromkeys(player.model for spec in specs for player in spec.condition.cast.values())
     return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
 
 
@@ -419,7 +426,7 @@ def _pull(name: str, console: Console) -> None:
     console.print(Text(f"{path}: here and verified"), soft_wrap=True)
 
 
-def _tell(result: StudyResult, console: Console) -> None:
+def _tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
     """Say how the runs ended, what came out, and what to do next."""
     from agentsim.analysis import load
     from agentsim.analysis.figures import final_resources, save
@@ -430,7 +437,8 @@ def _tell(result: StudyResult, console: Console) -> None:
         console.print(table)
     for state in result.runs:
         if state.n_torn_bytes:
-            console.print(Text(f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"))
+            torn = f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"
+            (Console(stderr=True) if console.quiet else console).print(Text(torn), soft_wrap=True)
     n_new = sum(state.n_new_replies for state in result.runs)
     if n_new and result.least_s:
         ratio = result.wall_s / result.least_s
@@ -448,8 +456,9 @@ def _tell(result: StudyResult, console: Console) -> None:
     stopped = {state.reason for state in result.runs if state.status != "complete"}
     for reason in sorted(str(reason) for reason in stopped):
         _complain(AgentsimError(f"not complete: {reason}"))
-    if stopped:
-        Console(stderr=True).print("Run the same command again to go on.")
+    if any(state.status != "complete" and not state.is_refused for state in result.runs):
+        command = "it without --new and --fork" if is_new else "the same command again"
+        Console(stderr=True).print(f"Run {command} to go on.")
 
 
 def _complain(error: AgentsimError) -> None:

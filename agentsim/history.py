@@ -115,19 +115,13 @@ def compare_start(logged: RunStarted, now: RunStarted) -> None:
     """Find out whether a log was begun under the scenario and the prompts of today.
 
     Raises:
-        ReplayMismatch: naming what differs and what to do.
+        ReplayMismatch: naming what differs.
     """
     if logged.digest != now.digest:
         difference = _first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
-        raise ReplayMismatch(
-            f"{now.run}: its log was begun under another scenario: {difference}; run with --new to begin a new study,"
-            " or set it back"
-        )
+        raise ReplayMismatch(f"its log was begun under another scenario: {difference}")
     if logged.prompts_digest != now.prompts_digest:
-        raise ReplayMismatch(
-            f"{now.run}: the templates of its prompt set have changed since its log was begun; run with --new, or"
-            " restore them"
-        )
+        raise ReplayMismatch("the templates of its prompt set have changed since its log was begun")
 
 
 def _disagreement(logged: Event, computed: Event | None) -> str:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agentsim.cast import ModelPlayer
 from agentsim.core.society import Society
 from agentsim.core.types import Answer, StrategyView
 from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
 from agentsim.providers.prices import MILLION, Price
-from agentsim.scenario import Condition, ModelPlayer, Scenario, runs
+from agentsim.scenario import Condition, Scenario, runs
 from agentsim.user_settings import with_own
 
 if TYPE_CHECKING:
@@ -114,6 +115,9 @@ class _Pilot(NamedTuple):
     latency_s: Interval
 
 
+NO_PILOT: Final = _Pilot({}, Interval(*LATENCY_S))
+
+
 def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPlan]:
     """Return what each condition of the scenario will take.
 
@@ -126,54 +130,72 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
     """
     accounts = Accounts(with_own(scenario.providers), environ=os.environ)
     conditions = {spec.name.rpartition("--seed-")[0]: spec.condition for spec in runs(scenario)}
-    models = {condition.players.model for condition in conditions.values()}
-    pilots = {} if pilot is None else {model: _pilot(pilot, model) for model in models}
+    models = {player.model for condition in conditions.values() for player in condition.model_players.values()}
+    pilots = {model: NO_PILOT if pilot is None else _pilot(pilot, model) for model in models}
     return [
-        _condition(name, condition, scenario.seeds, accounts=accounts, pilot=pilots.get(condition.players.model))
+        _condition(name, condition, scenario.seeds, accounts=accounts, pilots=pilots)
         for name, condition in conditions.items()
     ]
 
 
 def _condition(
-    name: str, condition: Condition, seeds: Sequence[int], *, accounts: Accounts, pilot: _Pilot | None
+    name: str, condition: Condition, seeds: Sequence[int], *, accounts: Accounts, pilots: Mapping[str, _Pilot]
 ) -> ConditionPlan:
-    players, n_runs = condition.players, len(seeds)
-    n_questions = sum(condition.n_requests(seed) for seed in seeds)
+    n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
+    found = ConditionPlan(name, condition.model, n_runs, n_questions)
+    questions = _questions(condition) if condition.model_players else {}
     # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
-    length = sum(condition.n_encounters(seed) for seed in seeds) / n_runs / condition.n_encounters(0)
-    if not isinstance(players, ModelPlayer):
-        return ConditionPlan(name, players.model, n_runs, n_questions)
-    pilot = pilot or _Pilot({}, Interval(*LATENCY_S))
+    length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
+    through: dict[str, Interval] = {}
+    for label, player in condition.model_players.items():
+        pilot, settings = pilots[player.model], accounts.settings(player.model)
+        load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
+        price = accounts.price(player.model)
+        usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
+        limits = _through(settings, load.calls, load.tokens_in.plus(load.tokens_out), pilot.latency_s)
+        through[player.account] = through.get(player.account, NOTHING).plus(limits)
+        found = replace(
+            found,
+            calls=found.calls.plus(load.calls),
+            input_tokens=found.input_tokens.plus(load.tokens_in),
+            output_tokens=found.output_tokens.plus(load.tokens_out),
+            usd=None if usd is None or found.usd is None else found.usd.plus(usd),
+            wall_s=found.wall_s.beside(_chain(condition, seeds, pilot.latency_s)),
+            is_piloted=found.is_piloted or bool(pilot.took),
+        )
+    for seconds in through.values():
+        found = replace(found, wall_s=found.wall_s.beside(seconds))
+    return found
+
+
+class _Load(NamedTuple):
+    """What one player's questions of all runs of a condition take."""
+
+    calls: Interval
+    tokens_in: Interval
+    tokens_out: Interval
+
+
+def _load(
+    player: ModelPlayer, questions: Mapping[str, _Questions], *, n_runs: int, length: float, pilot: _Pilot
+) -> _Load:
+    """`length`: how many times the encounters of the run of seed 0 all runs have together."""
     calls = tokens_in = tokens_out = NOTHING
-    longest = LONG_ANSWER if players.max_tokens is None else players.max_tokens
-    for kind, questions in _questions(condition).items():
+    longest = LONG_ANSWER if player.max_tokens is None else player.max_tokens
+    for kind, own in questions.items():
         if took := pilot.took.get(kind):
             askings = AROUND.times(took.askings).beside(Interval(1, 1))
-            mean_in = AROUND.times(took.tokens_a_byte * questions.mean_bytes)
+            mean_in = AROUND.times(took.tokens_a_byte * own.mean_bytes)
             mean_out = AROUND.times(took.output)
         else:
             askings = Interval(1, 1 + ASKED_AGAIN)
-            mean_in = Interval(questions.mean_bytes / BYTES_A_TOKEN[1], questions.mean_bytes / BYTES_A_TOKEN[0])
+            mean_in = Interval(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
             mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
-        asked = askings.times(n_runs * questions.n * (1 if kind == "strategy" else length))
+        asked = askings.times(own.n * (n_runs if kind == "strategy" else length))
         calls = calls.plus(asked)
         tokens_in = tokens_in.plus(mean_in.times(asked))
         tokens_out = tokens_out.plus(mean_out.times(asked))
-    price, settings = accounts.price(players.model), accounts.settings(players.model)
-    return ConditionPlan(
-        name=name,
-        model=players.model,
-        n_runs=n_runs,
-        n_questions=n_questions,
-        calls=calls,
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        usd=None if price is None else _usd(price, tokens_in, tokens_out),
-        wall_s=_chain(condition, seeds, pilot.latency_s).beside(
-            _through(settings, calls, tokens_in.plus(tokens_out), pilot.latency_s)
-        ),
-        is_piloted=bool(pilot.took),
-    )
+    return _Load(calls, tokens_in, tokens_out)
 
 
 def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
@@ -203,24 +225,31 @@ def _kind(key: str) -> str:
     return "strategy" if "/strategy/" in key else "decision"
 
 
-def _questions(condition: Condition) -> dict[str, _Questions]:
-    """Count the prompts of one society of a model that gives half, whose strategies are of ordinary length."""
-    player, prompts = condition.players, prompt_set(condition)
-    assert isinstance(player, ModelPlayer)
-    society = Society(condition, model=condition.players.model, seed=0)
-    sizes: dict[str, list[int]] = {}
-    waiting = deque(society.start())
+def _questions(condition: Condition) -> dict[str, dict[str, _Questions]]:
+    """Count the prompts of each player's agents, by kind, in one society of models that give half.
+
+    Their strategies are of ordinary length.
+    """
+    prompts, players = prompt_set(condition), condition.model_players
+    society = Society(condition, model=condition.models, seed=0, strategies=condition.strategies)
+    sizes: dict[str, dict[str, list[int]]] = {}
+    waiting = deque(society.start().requests)
     words = " ".join(["reciprocate"] * STRATEGY_WORDS)
     while waiting:
         request = waiting.popleft()
-        prompt = first_prompt(request, player, prompts, seed=0)
-        sizes.setdefault(_kind(request.key), []).append(n_bytes(prompt.messages))
+        label = society.model_of(request.agent)
+        if label in players:
+            prompt = first_prompt(request, players[label], prompts, seed=0)
+            sizes.setdefault(label, {}).setdefault(_kind(request.key), []).append(n_bytes(prompt.messages))
         if isinstance(request.view, StrategyView):
             answer = Answer(text=words)
         else:
             answer = Answer(act="give", amount=request.view.resources / 2)
         waiting.extend(society.answer(request, answer).requests)
-    return {kind: _Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
+    return {
+        label: {kind: _Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}
+        for label, kinds in sizes.items()
+    }
 
 
 def _pilot(pilot: Study, model: str) -> _Pilot:
@@ -230,9 +259,9 @@ def _pilot(pilot: Study, model: str) -> _Pilot:
     replies = pilot.replies.merge(of_model, on=keys)
     started = [pilot.started[key] for key in of_model.itertuples(index=False, name=None) if key in pilot.started]
     if replies.empty or not started:
-        return _Pilot({}, Interval(*LATENCY_S))
+        return NO_PILOT
     condition = Condition.model_validate(started[0].condition)
-    questions = _questions(condition)
+    questions = _questions(condition)[model]
     took = {}
     for kind, own in replies.groupby([_kind(str(key)) for key in replies["key"]]):
         if own["input_tokens"].notna().any() and own["output_tokens"].notna().any():

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
+from agentsim.cast import ModelPlayer
 from agentsim.core.rng import uniform
 from agentsim.core.society import Society
 from agentsim.core.strategies import ConstantShare, ScriptedPlayer
@@ -21,7 +22,7 @@ from agentsim.errors import AnswerError
 from agentsim.prompts import PromptSet, load_prompt_set, parse
 from agentsim.prompts.structured import schema_of
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
-from agentsim.scenario import Condition, ModelPlayer, digest
+from agentsim.scenario import Condition, digest
 
 __all__ = ["Course", "Question", "Turn", "first_prompt", "prompt_set", "rehearse", "rehearsed"]
 
@@ -33,6 +34,8 @@ class Question(NamedTuple):
     attempt: int
     """1 for the first asking."""
     prompt: Prompt
+    player: str
+    """The label of the player that is asked."""
 
 
 class Turn(NamedTuple):
@@ -52,7 +55,8 @@ class Course:
         self._condition = condition
         self._seed = seed
         self._prompts = prompts
-        self._society = Society(condition, model=condition.players.model, seed=seed)
+        self._cast = condition.cast
+        self._society = Society(condition, model=condition.models, seed=seed, strategies=condition.strategies)
         lengths = (1 + condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
         self._n_from = list(itertools.accumulate(lengths))[::-1]
         """The longest chain of questions from the beginning of each generation to the end of the last."""
@@ -70,7 +74,7 @@ class Course:
 
     def start(self) -> Turn:
         """Return what can be asked first, and what scripted players do unasked."""
-        return self._advance([], self._society.start())
+        return self._advance(*self._society.start())
 
     def receive(self, key: str, completion: Completion) -> Turn:
         """Read the completion of the open question `key`; return what follows.
@@ -97,9 +101,9 @@ class Course:
         elif answer.problem is not None:
             if on_invalid.then == "stop":
                 raise AnswerError(
-                    f"{key}: {question.attempt} replies of {self._condition.players.model!r} could not be read,"
+                    f"{key}: {question.attempt} replies of {question.player!r} could not be read,"
                     f" the last as {answer.problem}: {completion.text[:200]!r};"
-                    " set on_invalid.then to pass or zero to go on"
+                    " set on_invalid.then to pass or zero and run with --fork, to go on from here"
                 )
             answer = replace(answer, replaced_by=on_invalid.then)
         step = self._society.answer(question.request, answer)
@@ -107,24 +111,24 @@ class Course:
 
     def _advance(self, events: list[Event], requests: list[Request]) -> Turn:
         """Let scripted players answer until only models are asked."""
-        player = self._condition.players
-        if isinstance(player, ModelPlayer):
-            questions = [self._ask(request, player) for request in requests]
-            self.open.update((question.request.key, question) for question in questions)
-            return Turn(events, questions)
+        questions = []
         waiting = deque(requests)
         while waiting:
             request = waiting.popleft()
+            label = self._society.model_of(request.agent)
+            player = self._cast[label]
+            if isinstance(player, ModelPlayer):
+                prompt = first_prompt(request, player, self._prompts, seed=self._seed)
+                questions.append(Question(request, 1, prompt, label))
+                continue
             step = self._society.answer(request, _scripted(player, request, seed=self._seed))
             events.extend(step.events)
             waiting.extend(step.requests)
-        return Turn(events, [])
-
-    def _ask(self, request: Request, player: ModelPlayer) -> Question:
-        return Question(request, 1, first_prompt(request, player, self._prompts, seed=self._seed))
+        self.open.update((question.request.key, question) for question in questions)
+        return Turn(events, questions)
 
     def _ask_again(self, question: Question, completion: Completion, answer: Answer) -> Question:
-        player = self._condition.players
+        player = self._cast[question.player]
         assert isinstance(player, ModelPlayer) and answer.problem is not None  # only models are asked twice
         attempt = question.attempt + 1
         # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
@@ -145,6 +149,7 @@ class Course:
                     update={"seed": _sampling_seed(question.request.key, player, seed=self._seed, attempt=attempt)}
                 ),
             ),
+            question.player,
         )
 
 
@@ -193,8 +198,7 @@ def prompt_set(condition: Condition) -> PromptSet:
 
 
 def _answer_format(condition: Condition) -> str:
-    player = condition.players
-    return player.answer_format if isinstance(player, ModelPlayer) else "text"
+    return next((player.answer_format for player in condition.model_players.values()), "text")
 
 
 def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
@@ -223,7 +227,7 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "continuation": 0.0, "games": 1})
     short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
     society = Society(short, model="rehearsal", seed=0)
-    waiting = deque(society.start())
+    waiting = deque(society.start().requests)
     while waiting:
         request = waiting.popleft()
         prompts.messages(request)
@@ -239,7 +243,9 @@ MAX_ECHO_CHARS = 4000
 
 def _scripted(policy: ScriptedPlayer, request: Request, *, seed: int) -> Answer:
     if isinstance(request.view, StrategyView):
-        settings = ", ".join(f"{name} {value:g}" for name, value in policy.model_dump(exclude={"model"}).items())
+        settings = ", ".join(
+            f"{name} {value:g}" for name, value in policy.model_dump(exclude={"model", "agents", "name"}).items()
+        )
         return Answer(text=policy.model + (f" ({settings})" if settings else ""))
     fraction = policy.decide(request.view, lambda: uniform("policy", seed, *_place(request)))
     return Answer(act="give", amount=fraction * request.view.resources)

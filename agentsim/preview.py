@@ -11,7 +11,7 @@ from agentsim.core.types import Answer, Problem, Request, StrategyView
 from agentsim.errors import ScenarioError
 from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.base import Message
-from agentsim.scenario import Condition, ModelPlayer
+from agentsim.scenario import Condition
 
 __all__ = ["Shown", "shown"]
 
@@ -36,16 +36,18 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
     Raises:
         ScenarioError: nobody is asked in this condition, it has no such moment, or a template is wrong.
     """
-    player = condition.players
-    if not isinstance(player, ModelPlayer):
-        raise ScenarioError(f"{player.model} is a scripted policy, which reads no prompts; name a model with --model")
+    player = next(iter(condition.model_players.values()), None)
+    if player is None:
+        raise ScenarioError(
+            f"{condition.model} is a scripted policy, which reads no prompts; name a model with --model"
+        )
     if not 1 <= generation <= condition.generations:
         raise ScenarioError(f"there is no generation {generation}: the scenario has 1 to {condition.generations}")
     n_rounds = condition.game.n_rounds(seed, generation=generation)
     if not 1 <= round <= n_rounds:
         raise ScenarioError(f"there is no round {round}: a game has 1 to {n_rounds}")
     prompts = prompt_set(condition)
-    first, newborn, decision = _moments(condition, generation=generation, round=round, seed=seed)
+    first, newborn, survivor, decision = _moments(condition, generation=generation, round=round, seed=seed)
 
     def titled(request: Request, title: str) -> Shown:
         return Shown(f"{title} ({request.key})", first_prompt(request, player, prompts, seed=seed).messages)
@@ -53,6 +55,8 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
     yield titled(first, "an agent's strategy in the first generation")
     if newborn is not None:
         yield titled(newborn, f"a newborn's strategy in generation {generation}")
+    if survivor is not None:
+        yield titled(survivor, f"a survivor's strategy in generation {generation}")
     yield titled(decision, f"a donor's decision in generation {generation}, round {round}")
     for request, what in ((first, "strategy"), (decision, "decision")):
         texts: dict[str, list[str]] = {}
@@ -64,21 +68,22 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
 
 def _moments(
     condition: Condition, *, generation: int, round: int, seed: int
-) -> tuple[Request, Request | None, Request]:
-    """Return the first question of all, the first newborn's in `generation`, and a decision there in `round`."""
-    society = Society(condition, model=condition.players.model, seed=seed)
-    newborn = None
-    waiting = deque(society.start())
+) -> tuple[Request, Request | None, Request | None, Request]:
+    """Return the first question of all, a newborn's and a survivor's in `generation`, a decision there in `round`."""
+    society = Society(condition, model=condition.model, seed=seed)
+    newborn = survivor = None
+    waiting = deque(society.start().requests)
     first = waiting[0]
     while True:
         request = waiting.popleft()
         view = request.view
         if isinstance(view, StrategyView):
-            if view.generation == generation > 1 and newborn is None:
-                newborn = request
+            if view.generation == generation > 1:
+                survivor = request if view.is_survivor else survivor
+                newborn = newborn if view.is_survivor else request
             answer = Answer(text=STRATEGY)
         else:
             if (view.generation, view.round) == (generation, round):
-                return first, newborn, request
+                return first, newborn, survivor, request
             answer = Answer(act="give", amount=SHARE * view.resources)
         waiting.extend(society.answer(request, answer).requests)

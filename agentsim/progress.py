@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsim.core.types import Encounter, Event, GenerationEnded, StrategyFormed
-from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import Reply
 from agentsim.sitting import RunState
 
@@ -37,7 +36,6 @@ class _Row:
     mean: float | None = None
     n_again: int = 0
     n_invalid: int = 0
-    price: Price | None = None
     tokens: int = 0
     cost_usd: float | None = 0.0
     """Of all replies, earlier sittings' too; `None` where a price or a number of tokens is not known."""
@@ -71,9 +69,9 @@ class Progress:
         if self._is_live:
             self._live.stop()
 
-    def run_opened(self, run: str, *, n_requests: int, generations: int, price: Price | None) -> None:
+    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
         """Begin a row."""
-        self._rows[run] = _Row(generations, n_requests, price=price)
+        self._rows[run] = _Row(generations, n_requests)
         self._say(f"{run}: begins, {n_requests} questions")
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
@@ -92,12 +90,11 @@ class Progress:
                     f" mean final resources {event.mean_final_resources:.1f}; {self._left()}"
                 )
 
-    def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
+    def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
         """Count a reply's tokens and money."""
         row, usage = self._rows[run], reply.completion.usage
         row.tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
-        cost = None if row.price is None else cost_usd(row.price, usage)
-        row.cost_usd = None if row.cost_usd is None or cost is None else row.cost_usd + cost
+        row.cost_usd = None if row.cost_usd is None or cost_usd is None else row.cost_usd + cost_usd
 
     def asked(self, run: str, n_in_flight: int) -> None:
         """Show how many calls are under way."""
@@ -115,6 +112,12 @@ class Progress:
         else:
             self._widths.pop(account, None)
         self._say(self._widths.get(account, f"{account}: {most} calls side by side again"))
+
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """Say what a Ctrl-C does, and what another would."""
+        waiting = "stopping: nothing more is asked, and answers under way are waited for; Ctrl-C again drops them"
+        self._note = "stopping at once" if is_at_once else waiting
+        self._say(self._note)
 
     def run_closed(self, run: str, state: RunState) -> None:
         """End a row; that of a run that was complete before begins with it."""

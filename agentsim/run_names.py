@@ -31,10 +31,10 @@ def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
 
 
 def _short(model: str, settings: Settings) -> str:
-    words = [_slug(model.partition("/")[2])]
+    words = [_slug("-".join(part.partition("/")[2] for part in model.split(" + ")))]
     for path, value in settings.items():
-        if path == "players.model":
-            continue  # the model stands first
+        if path == "players.model" or (path == "players" and isinstance(value, list | tuple)):
+            continue  # the model stands first, or all of them
         label = path.rpartition(".")[2]
         if path == "players" and isinstance(value, Mapping):
             words += [_pair(key, part) for key, part in value.items() if key != "model"]

@@ -18,9 +18,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from agentsim.cast import labels_in
 from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Punished, StrategyFormed, Value
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.prices import Price, cost_usd
 
 __all__ = [
     "LOG_NAME",
@@ -34,6 +36,7 @@ __all__ = [
     "RunStarted",
     "closed_log",
     "is_locked",
+    "locked_by",
     "note_sitting",
     "read_log",
     "seems_closed",
@@ -65,10 +68,35 @@ class RunStarted(Value):
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
     account: dict[str, Any]
-    """The provider account as used (address, dialect, limits), without its key; empty for scripted players."""
+    """The provider account as used (address, dialect, limits), without its key; empty for scripted players, and where
+    several models play."""
+    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Where several models play, the account of each, by the player's label."""
     versions: dict[str, str]
+    forked_from: str | None = None
+    """The folder of the run whose replies this one began with, where it is a fork."""
     time: str
     """UTC, ISO 8601."""
+
+    @property
+    def players(self) -> list[str]:
+        """The labels of those who play: one, or those of a mixed society."""
+        return labels_in(self.condition)
+
+    def account_of(self, player: str | None) -> dict[str, Any]:
+        """Return the account of the player that gave a reply; empty where nothing is known of it."""
+        return self.account if player is None else self.accounts.get(player, {})
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether any of its replies may be billed: those of all models but the ones on this machine."""
+        accounts = [self.account, *self.accounts.values()]
+        return any(account.get("dialect", "local") != "local" for account in accounts)
+
+    def cost_usd(self, reply: Reply) -> float | None:
+        """Return what a reply cost in US dollars; `None` where no price was logged, or the server named no tokens."""
+        price = self.account_of(reply.player).get("price")
+        return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
 
 
 class Reply(Value):
@@ -79,6 +107,8 @@ class Reply(Value):
     """The request's key."""
     attempt: int
     """1 for the first asking; higher where an unreadable answer was asked again."""
+    player: str | None = None
+    """The label of the player that was asked; `None` where one plays all agents."""
     prompt: Prompt
     completion: Completion
     time: str
@@ -314,7 +344,7 @@ def _lock(path: Path) -> int:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        owner = os.read(file, 200).decode(errors="replace").strip() or "another process"
+        owner = _owner(file)
         os.close(file)
         raise LogLocked(f"{path.parent}: is being written by {owner}; wait for it or stop it") from error
     try:
@@ -326,31 +356,46 @@ def _lock(path: Path) -> int:
     return file
 
 
+def _owner(file: int) -> str:
+    return os.read(file, 200).decode(errors="replace").strip() or "another process"
+
+
 def is_locked(folder: Path) -> bool:
     """Return whether a process is writing this run."""
+    return locked_by(folder) is not None
+
+
+def locked_by(folder: Path) -> str | None:
+    """Return the process that is writing this run, as "process 123 on name"; `None` if none is."""
     try:
         file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return True
+        return _owner(file)
     else:
-        return False
+        return None
     finally:
         os.close(file)
 
 
 def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
-    """Leave word in a study's folder of why runs stopped; a help for people, on which nothing hangs."""
-    text = json.dumps({run: reason for run, reason in reasons.items() if reason}, indent=2, ensure_ascii=False)
+    """Leave word in a study's folder of why runs stopped; a help for people, on which nothing hangs.
+
+    `reasons` has the runs of this sitting, `None` for a complete one. Words of other sittings about other runs stay,
+    and a run that another process is playing now is left to that process.
+    """
+    own = {run: reason for run, reason in reasons.items() if not is_locked(study / run)}
+    known = {**stop_reasons(study), **own}
+    text = json.dumps({run: reason for run, reason in known.items() if reason}, indent=2, ensure_ascii=False)
     with suppress(OSError):
         (study / STOPPED_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def stop_reasons(study: Path) -> dict[str, str]:
-    """Return why runs stopped in the last sitting, as far as anyone left word."""
+    """Return why runs stopped when they were last played, as far as anyone left word."""
     try:
         found = json.loads((study / STOPPED_NAME).read_text(encoding="utf-8"))
         return {str(run): str(reason) for run, reason in found.items()}

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from agentsim.errors import LogError
+from agentsim.errors import LogLocked
 from agentsim.history import ReplayState, replay
-from agentsim.players import rehearsed
+from agentsim.players import Course, rehearsed
 from agentsim.prompts import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
-from agentsim.providers.prices import Price, cost_usd
-from agentsim.runlog import LOG_NAME, Reply, RunStarted, note_sitting, read_log, seems_closed
-from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
-from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
+from agentsim.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
+from agentsim.scenario import RunSpec, Scenario, digest, runs
+from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop, run_started
+from agentsim.study_folder import choose, sources, take_over, write_study
 from agentsim.user_settings import with_own
 
 __all__ = ["Observer", "ReplayState", "RunState", "StudyResult", "replay", "run", "run_async"]
@@ -46,6 +46,8 @@ class StudyResult:
     """The least it could have taken with these answers under these limits."""
     bound_by: str = ""
     """What that least is due to: the longest chain of calls, or a limit of an account."""
+    n_taken_over: int = 0
+    """Replies with which this sitting began, taken from the study that it forks."""
 
     @property
     def is_complete(self) -> bool:
@@ -63,6 +65,7 @@ def run(
     *,
     results: Path | str = Path("results"),
     new: bool = False,
+    fork: Path | str | None = None,
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
@@ -76,7 +79,7 @@ def run(
         stop = Stop()
         with _signals(stop):
             return await _play_study(
-                scenario, results=results, new=new, observer=observer, provider=provider, stop=stop
+                scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
             )
 
     try:
@@ -92,6 +95,7 @@ async def run_async(
     *,
     results: Path | str = Path("results"),
     new: bool = False,
+    fork: Path | str | None = None,
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
@@ -101,6 +105,7 @@ async def run_async(
         scenario: what to play.
         results: the folder that holds, or will hold, the study's folder.
         new: start a new study beside an older one of the same name, instead of going on with it.
+        fork: start a new study with those replies of this older one (its folder) that answer what is asked now.
         observer: watches.
         provider: answers in place of the scenario's own accounts, for tests and for models agentsim does not know.
 
@@ -109,7 +114,9 @@ async def run_async(
         ScenarioError: the prompt set is wrong.
         LogError: the study's folder cannot be written.
     """
-    return await _play_study(scenario, results=results, new=new, observer=observer, provider=provider, stop=Stop())
+    return await _play_study(
+        scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=Stop()
+    )
 
 
 async def _play_study(
@@ -117,6 +124,7 @@ async def _play_study(
     *,
     results: Path | str,
     new: bool,
+    fork: Path | str | None,
     observer: Observer | None,
     provider: Provider | None,
     stop: Stop,
@@ -127,21 +135,49 @@ async def _play_study(
     accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
     if provider is None:
         for spec in specs:
-            if isinstance(spec.condition.players, ModelPlayer):
-                players = spec.condition.players
-                accounts.check(players.model)
+            for player in spec.condition.model_players.values():
+                accounts.check(player.model)
                 if scenario.budget is not None:
-                    accounts.check_price(players.model, max_tokens=players.max_tokens)
-    folder = _study_folder(Path(results), scenario.name, new=new)
-    _write_study(folder, scenario, specs)
-    models = {spec.condition.players.model for spec in specs if isinstance(spec.condition.players, ModelPlayer)}
+                    accounts.check_price(player.model, max_tokens=player.max_tokens)
+    templates = {spec.name: prompts[digest(spec.condition, seed=0)].digest for spec in specs}
+    origins = {} if fork is None else sources(Path(fork), specs)
+    folder = choose(Path(results), scenario, specs, templates, new=new or fork is not None)
+    write_study(folder, scenario, specs, templates, versions=_versions())
+    n_taken_over = 0
+    for spec in specs:
+        if spec.name in origins:
+            known = {} if provider else _described(spec, accounts)
+            n_taken_over += _fork(spec, folder, origins[spec.name], prompts=prompts, accounts=known)
+    models = {player.model for spec in specs for player in spec.condition.model_players.values()}
     is_paid = provider is None and any(accounts.is_paid(model) for model in models)
     with _ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
         if ledger is not None:
             accounts.book_in(ledger)
-        return await _play_runs(
+        result = await _play_runs(
             specs, folder, prompts=prompts, accounts=accounts, provider=provider, watch=watch, stop=stop
         )
+        return replace(result, n_taken_over=n_taken_over)
+
+
+def _described(spec: RunSpec, accounts: Accounts) -> dict[str, dict[str, Any]]:
+    """Return the account of each language model that plays, by the player's label."""
+    return {label: accounts.describe(player.model) for label, player in spec.condition.model_players.items()}
+
+
+def _fork(
+    spec: RunSpec,
+    folder: Path,
+    source: Path,
+    *,
+    prompts: dict[str, PromptSet],
+    accounts: Mapping[str, dict[str, Any]],
+) -> int:
+    """Begin a run's log with what still holds of another's; return the number of replies."""
+    own = prompts[digest(spec.condition, seed=0)]
+    started = run_started(spec, folder.name, prompts=own, accounts=accounts, versions=_versions())
+    course = Course(spec.condition, seed=spec.seed, prompts=own)
+    with RunLog(folder / spec.name) as log:
+        return take_over(source, log, started=started, course=course)
 
 
 async def _play_runs(
@@ -155,23 +191,24 @@ async def _play_runs(
     stop: Stop,
 ) -> StudyResult:
     stop.on_stop = accounts.drain
+    stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
     clock = asyncio.get_running_loop().time
     began = clock()
+    note_sitting(folder, {spec.name: None for spec in specs})  # should this one be killed, it left no word
     versions = _versions()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
     async def play(spec: RunSpec) -> RunState:
         async with gate:
-            voice = None
-            if isinstance(spec.condition.players, ModelPlayer):
-                voice = provider or accounts.open(spec.condition.players.model)
+            asked = {label: player.model for label, player in spec.condition.model_players.items()}
+            known = {} if provider else _described(spec, accounts)
             sitting = Sitting(
                 spec,
                 folder,
                 prompts=prompts[digest(spec.condition, seed=0)],
-                account=accounts.describe(spec.condition.players.model) if provider is None and voice else {},
+                accounts=known,
                 versions=versions,
-                provider=voice,
+                providers={label: provider or accounts.open(model) for label, model in asked.items()},
                 observer=watch,
                 stop=stop,
             )
@@ -191,14 +228,19 @@ async def _play_runs(
     states = tuple(tasks[spec.name].result() for spec in specs)
     bounds["the longest chain of calls"] = max((state.critical_path_s for state in states), default=0.0)
     bound_by = max(bounds, key=bounds.__getitem__)
-    note_sitting(folder, {state.run: state.reason for state in states if state.status != "complete"})
+    note_sitting(folder, {state.run: state.reason for state in states})
     return StudyResult(folder, states, wall_s=wall_s, least_s=bounds[bound_by], bound_by=bound_by)
 
 
 @contextmanager
 def _ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
     """Open the study's ledger; it begins with the calls of which the logs know."""
-    with Ledger(folder, limit_usd=limit_usd) as ledger:
+    with ExitStack() as stack:
+        try:
+            ledger = stack.enter_context(Ledger(folder, limit_usd=limit_usd))
+        except LogLocked as error:
+            owners = sorted(set(filter(None, (locked_by(path.parent) for path in folder.glob(f"*/{LOG_NAME}")))))
+            raise LogLocked(f"{error} ({', '.join(owners)})" if owners else str(error)) from error
         if ledger.is_new:
             n_calls, usd = _calls_before(folder)
             if n_calls:
@@ -215,12 +257,12 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
     for path in sorted(folder.glob(f"*/{LOG_NAME}")):
         records = read_log(path.parent).records
         started = next((record for record in records if isinstance(record, RunStarted)), None)
-        if started is None or started.account.get("dialect") == "local":
+        if started is None:
             continue
-        known = started.account.get("price")
-        price = None if known is None else Price.model_validate(known)
-        usages = [record.completion.usage for record in records if isinstance(record, Reply)]
-        costs += [None if price is None else cost_usd(price, usage) for usage in usages]
+        replies = [record for record in records if isinstance(record, Reply)]
+        costs += [
+            started.cost_usd(reply) for reply in replies if started.account_of(reply.player).get("dialect") != "local"
+        ]
     return len(costs), None if None in costs else sum(filter(None, costs))
 
 
@@ -233,44 +275,6 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _study_folder(results: Path, name: str, *, new: bool) -> Path:
-    folder = results / name
-    number = 2
-    while new and folder.exists():
-        folder = results / f"{name}-{number}"
-        number += 1
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LogError(f"{folder}: cannot be made ({error.strerror}); name another place with --results") from error
-    return folder
-
-
-def _write_study(folder: Path, scenario: Scenario, specs: list[RunSpec]) -> None:
-    """Write what the study is; runs of an earlier sitting (other seeds, another model) stay listed."""
-    path = folder / "study.json"
-    try:
-        earlier = json.loads(path.read_text()) if path.exists() else {}
-    except (OSError, ValueError) as error:
-        raise LogError(f"{path}: cannot be read ({error}); delete it, it is written anew") from error
-    listed = {
-        spec.name: {"seed": spec.seed, "settings": spec.settings, "digest": digest(spec.condition, seed=spec.seed)}
-        for spec in specs
-    }
-    study = {
-        "study": folder.name,
-        "scenario": scenario.model_dump(mode="json"),
-        "runs": {**earlier.get("runs", {}), **listed},
-        "versions": _versions(),
-    }
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_text(json.dumps(study, indent=2, ensure_ascii=False) + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise LogError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 @contextmanager

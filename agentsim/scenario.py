@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from agentsim.cast import ModelPlayer, Player, Players, labels, parts
 from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import ScriptedPlayer
 from agentsim.core.types import Value
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
 from agentsim.providers.base import Sampling
@@ -25,14 +25,13 @@ from agentsim.run_names import run_names
 from agentsim.scenario_errors import did_you_mean, translated
 from agentsim.scenario_tree import Cell, cells, load_tree, placed_prompts, variations, with_model, with_setting
 from agentsim.user_settings import with_own
-from agentsim.yaml_source import Mark, Node, dump, node_from, quote
+from agentsim.yaml_source import KeyPath, Mark, Node, dump, node_from, quote
 
 __all__ = [
     "MAX_RUNS",
     "Condition",
     "ModelPlayer",
     "OnInvalid",
-    "Player",
     "RunSpec",
     "Scenario",
     "Summary",
@@ -49,64 +48,6 @@ MAX_RUNS = 10_000
 """The most runs of one scenario."""
 MAX_SEED = 2**53 - 1
 """The greatest seed: the greatest whole number that every JSON reader keeps."""
-
-
-class ModelPlayer(Value):
-    """A language model plays; a setting of `null` is not sent, so that the provider's own default holds."""
-
-    model: str = Field(examples=["openai/gpt-4o-2024-08-06"], max_length=300)
-    """`provider/name`: an account, built in or of `providers`, and the model's name there."""
-    temperature: float | None = Field(default=0.8, ge=0, le=2)
-    max_tokens: int | None = Field(default=512, ge=1)
-    """The most tokens of one answer."""
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | Literal["derived"] | None = None
-    """The provider's sampling seed; `derived`: one for each question, from the run's seed and the question's key."""
-    reasoning_effort: str | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
-    """Further parameters of the provider's API, sent as they are in the request's body."""
-    system_prompt: Literal["system", "user", "none"] = "system"
-    """Where the rules stand: in a system message, at the beginning of the question, or nowhere (agents know none)."""
-    answer_format: Literal["text", "json"] = "text"
-    """`json`: the provider is given a JSON schema for the answer. This alone changes what models do."""
-
-    @field_validator("model")
-    @classmethod
-    def _names_provider_and_model(cls, model: str) -> str:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*/[^\s\x00-\x1f]+", model):
-            raise ValueError(f"{quote(model)} names no model; write provider/name, as openai/gpt-4o-2024-08-06")
-        return model
-
-    @field_validator("extra")
-    @classmethod
-    def _is_json(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        try:
-            json.dumps(extra, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError("holds what JSON cannot, as .nan or .inf; use plain texts, lists and numbers") from error
-        return extra
-
-    @property
-    def account(self) -> str:
-        """The provider's part of `model`."""
-        return self.model.partition("/")[0]
-
-    @property
-    def model_name(self) -> str:
-        """The name the provider knows the model by; it may hold slashes itself."""
-        return self.model.partition("/")[2]
-
-
-def _player_kind(player: object) -> str:
-    model = player.get("model") if isinstance(player, Mapping) else getattr(player, "model", None)
-    return "scripted player" if isinstance(model, str) and model.startswith("scripted/") else "model player"
-
-
-Player: TypeAlias = Annotated[
-    Annotated[ModelPlayer, Tag("model player")] | Annotated[ScriptedPlayer, Tag("scripted player")],
-    Discriminator(_player_kind),
-]
-"""A language model, or a scripted policy where the model's name begins with `scripted/`."""
 
 
 class OnInvalid(Value):
@@ -129,11 +70,54 @@ class OnInvalid(Value):
 class Condition(SocietyRules):
     """One cell of a scenario's grid: everything that, with a seed, decides what is asked."""
 
-    players: Player
-    """Who plays; one model a society."""
+    players: Players
+    """Who plays: one for all agents, or a list of those of a mixed society."""
     prompts: str = Field(default="default", min_length=1)
     """`default`, or a folder of templates: as resolved, an absolute path."""
     on_invalid: OnInvalid = OnInvalid()
+
+    @field_validator("players", mode="before")
+    @classmethod
+    def _has_a_tuple(cls, players: object) -> object:
+        return tuple(players) if isinstance(players, list) else players
+
+    @model_validator(mode="after")
+    def _has_a_player_each(self) -> Self:
+        parts(self.players, n_agents=self.agents)
+        return self
+
+    @property
+    def cast(self) -> dict[str, Player]:
+        """The players by their labels, as agents carry them: the model's name, with settings where those differ."""
+        players = self.players if isinstance(self.players, tuple) else (self.players,)
+        return dict(zip(labels(players), players, strict=True))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The label of each agent's player in the first generation."""
+        counts = parts(self.players, n_agents=self.agents)
+        return tuple(label for label, n in zip(self.cast, counts, strict=True) for _ in range(n))
+
+    @property
+    def model(self) -> str:
+        """All labels, as one name."""
+        return " + ".join(self.cast)
+
+    @property
+    def strategies(self) -> dict[str, str]:
+        """The strategies that are given, by label."""
+        given = {label: getattr(player, "strategy", None) for label, player in self.cast.items()}
+        return {label: text for label, text in given.items() if text is not None}
+
+    @property
+    def model_players(self) -> dict[str, ModelPlayer]:
+        """The language models among the players, by label."""
+        return {label: player for label, player in self.cast.items() if isinstance(player, ModelPlayer)}
+
+    def n_requests(self, seed: int) -> int:
+        """Return how many questions one run asks when every answer is readable at once."""
+        given = self.strategies
+        return super().n_requests(seed) - sum(model in given for model in self.models)
 
 
 class Scenario(Condition):
@@ -271,7 +255,14 @@ def _checked(tree: Node) -> Scenario:
     seen: set[str] = set()
     for cell in cells(base, vary):
         condition = _condition(cell)
-        _check_player(cell.tree, condition.players, accounts=accounts, note=_note(cell))
+        for index, player in enumerate(condition.cast.values()):
+            _check_player(
+                cell.tree,
+                player,
+                place=("players", index) if isinstance(condition.players, tuple) else ("players",),
+                accounts=accounts,
+                note=_note(cell),
+            )
         text = _canonical(identity(condition))
         if text in seen:
             raise tree.error(("vary",), f"two conditions are the same{_note(cell)}; keep one of the two")
@@ -322,14 +313,16 @@ def _accounts(tree: Node, scenario: Scenario) -> dict[str, ProviderSettings]:
     return found
 
 
-def _check_player(tree: Node, player: Player, *, accounts: Mapping[str, ProviderSettings], note: str) -> None:
+def _check_player(
+    tree: Node, player: Player, *, place: KeyPath, accounts: Mapping[str, ProviderSettings], note: str
+) -> None:
     """Refuse accounts that do not exist, and settings that an account's API has no parameter for."""
     if not isinstance(player, ModelPlayer):
         return
     if player.account not in accounts:
         near = did_you_mean(player.account, [*accounts, "scripted"]) or ";"
         what = f"no provider is called {quote(player.account)}{near} known: {', '.join(accounts)}, scripted"
-        raise tree.error(("players", "model"), f"{what}; add your own under `providers:`, with its base_url{note}")
+        raise tree.error((*place, "model"), f"{what}; add your own under `providers:`, with its base_url{note}")
     sampling = Sampling(
         temperature=player.temperature,
         max_tokens=player.max_tokens,
@@ -340,7 +333,7 @@ def _check_player(tree: Node, player: Player, *, accounts: Mapping[str, Provider
     )
     for name in unsupported(accounts[player.account], sampling):
         what = f"{quote(player.account)} has no such parameter; leave it away"
-        raise tree.error(("players", *name.split(".", 1)), f"{what}{note}", at_key=True)
+        raise tree.error((*place, *name.split(".", 1)), f"{what}{note}", at_key=True)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -367,7 +360,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     grid = [
         (_condition(cell), {path: node.plain() for path, node in cell.settings.items()}) for cell in cells(base, vary)
     ]
-    names = run_names([(condition.players.model, settings) for condition, settings in grid])
+    names = run_names([(condition.model, settings) for condition, settings in grid])
     return [
         RunSpec(f"{name}--seed-{seed}", condition, seed, settings)
         for name, (condition, settings) in zip(names, grid, strict=True)
@@ -375,17 +368,12 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     ]
 
 
-ADDED: Final[Mapping[tuple[str, str], object]] = {
-    ("players", "system_prompt"): "system",
-    ("players", "answer_format"): "text",
-    ("on_invalid", "out_of_range"): "ask_again",
-    ("game", "error"): 0.0,
-    ("game", "continuation"): 0.0,
-    ("game", "max_rounds"): 10_000,
-    ("observation", "noise"): 0.0,
-    ("observation", "delay"): 0,
-    ("observation", "known"): 1.0,
-    ("observation", "audience"): "public",
+ADDED: Final[Mapping[str, Mapping[str, object]]] = {
+    "game": {"error": 0.0, "continuation": 0.0, "max_rounds": 10_000},
+    "observation": {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public", "shows_own": False},
+    "transmission": {"rewrite": False, "model_from": "vacancy"},
+    "players": {"system_prompt": "system", "answer_format": "text", "agents": None, "name": None, "strategy": None},
+    "on_invalid": {"out_of_range": "ask_again"},
 }
 """Settings that came later, at what was done before there were any: left out, so that older logs keep their digests."""
 
@@ -393,9 +381,11 @@ ADDED: Final[Mapping[tuple[str, str], object]] = {
 def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
     content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
-    for (part, name), before in ADDED.items():
-        if name in content[part] and content[part][name] == before:
-            del content[part][name]
+    for part, settings in ADDED.items():
+        for each in content[part] if isinstance(content[part], list) else [content[part]]:
+            for name, before in settings.items():
+                if name in each and each[name] == before:
+                    del each[name]
     return content
 
 

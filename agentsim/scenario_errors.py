@@ -159,6 +159,9 @@ def _class_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> type[Base
 def _field_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> FieldInfo | None:
     if not path:
         return None
+    if isinstance(path[-1], int):  # an item is what the list's field takes
+        field = _field_at(path[:-1], tree=tree, model=model)
+        return field if field and _classes(field.annotation) else None
     owner = _class_at(path[:-1], tree=tree, model=model)
     return owner.model_fields.get(str(path[-1])) if owner else None
 

@@ -137,6 +137,9 @@ def with_setting(tree: Node, text: str, *, folder: Path) -> Node:
 def with_model(tree: Node, model: str) -> Node:
     """Let `model` play, in every condition; sampling settings stay if a model played before."""
     value = Node(model, Mark(f"--model {model}"))
+    players = tree.find(("players",))
+    if players is not None and isinstance(players.value, list):  # one plays in place of them all
+        tree = assigned(tree, ("players",), Node({}, value.mark))
     tree = assigned(tree, ("players", "model"), value)
     vary = tree.find(("vary",))
     if vary is not None and isinstance(vary.value, dict):

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentsim.core.types import Encounter, Event, StrategyFormed
-from agentsim.errors import AgentsimError, AnswerError, FatalProviderError, LogError, NotSent
+from agentsim.errors import (
+    AgentsimError,
+    AnswerError,
+    FatalProviderError,
+    LogError,
+    NotSent,
+    ReplayMismatch,
+    SchemaError,
+)
 from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
 from agentsim.providers.places import N_AFTER
-from agentsim.providers.prices import Price, cost_usd
 from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 
-__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
+__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop", "run_started"]
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
@@ -36,6 +43,8 @@ class RunState:
     status: Literal["complete", "interrupted", "stopped"]
     """`interrupted` by the user; `stopped` for the reason given. Both go on when the same command is run again."""
     reason: str | None = None
+    is_refused: bool = False
+    """Whether the log is of another scenario, code or format: the same command would be refused again."""
     n_replies: int = 0
     """Replies in the log."""
     n_new_replies: int = 0
@@ -54,13 +63,13 @@ class RunState:
 class Observer(Protocol):
     """Watches a study; no result needs it. Called on the event loop: be quick."""
 
-    def run_opened(self, run: str, *, n_requests: int, generations: int, price: Price | None) -> None:
+    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
         """A run begins or goes on; it asks `n_requests` questions if all answers are readable at once."""
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """A fact became true, or was found in the log."""
 
-    def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
+    def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
         """A reply came, or was found in the log."""
 
     def asked(self, run: str, n_in_flight: int) -> None:
@@ -72,6 +81,9 @@ class Observer(Protocol):
     def width(self, account: str, n_calls: int, most: int) -> None:
         """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
 
+    def interrupted(self, *, is_at_once: bool) -> None:
+        """The user wants to stop: calls under way still come in, or where said twice (`is_at_once`) are dropped."""
+
     def run_closed(self, run: str, state: RunState) -> None:
         """A run ended or stopped."""
 
@@ -79,13 +91,13 @@ class Observer(Protocol):
 class Silent:
     """Watches nothing."""
 
-    def run_opened(self, run: str, *, n_requests: int, generations: int, price: Price | None) -> None:
+    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
         """Do nothing."""
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """Do nothing."""
 
-    def reply(self, run: str, reply: Reply, *, is_replayed: bool) -> None:
+    def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
         """Do nothing."""
 
     def asked(self, run: str, n_in_flight: int) -> None:
@@ -95,6 +107,9 @@ class Silent:
         """Do nothing."""
 
     def width(self, account: str, n_calls: int, most: int) -> None:
+        """Do nothing."""
+
+    def interrupted(self, *, is_at_once: bool) -> None:
         """Do nothing."""
 
     def run_closed(self, run: str, state: RunState) -> None:
@@ -109,6 +124,8 @@ class Stop:
         self.is_interrupt = False
         self.on_stop: Callable[[], None] = lambda: None
         """Called to hold back calls that have not been made yet."""
+        self.on_interrupt: Callable[[bool], None] = lambda is_at_once: None
+        """Called when the user wants to stop, with whether that was said before."""
         self.event = asyncio.Event()
         self.now = asyncio.Event()
         """Set where not even the calls in flight are waited for."""
@@ -117,6 +134,7 @@ class Stop:
         """The user wants to stop; said twice, at once."""
         if self.is_interrupt:
             self.now.set()
+        self.on_interrupt(self.is_interrupt)
         self.is_interrupt = True
         self.stop("interrupted")
 
@@ -166,21 +184,21 @@ class Sitting:
         folder: Path,
         *,
         prompts: PromptSet,
-        account: dict[str, Any],
+        accounts: Mapping[str, dict[str, Any]],
         versions: dict[str, str],
-        provider: Provider | None,
+        providers: Mapping[str, Provider],
         observer: Observer,
         stop: Stop,
     ) -> None:
         self._spec = spec
         self._folder = folder / spec.name
-        self._started = _run_started(spec, folder.name, prompts=prompts, account=account, versions=versions)
+        self._started = run_started(spec, folder.name, prompts=prompts, accounts=accounts, versions=versions)
         self._course = Course(spec.condition, seed=spec.seed, prompts=prompts)
-        self._provider = provider
+        self._providers = providers
+        """Who answers for each language model, by the player's label."""
         self._observer = observer
         self._stop = stop
         self._path = _CriticalPath()
-        self._price = None if account.get("price") is None else Price.model_validate(account["price"])
         self._n_logged = self._n_new = self._n_torn = self._tokens = 0
         self._cost_usd: float | None = 0.0
         self._n_unread_in_a_row = 0
@@ -195,8 +213,14 @@ class Sitting:
             with RunLog(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
+        except ReplayMismatch as error:
+            remedy = (
+                f"set that back; or run with --new to begin a new study, or with --fork {self._folder.parent} to begin"
+                " one with the replies that still hold"
+            )
+            return self._state("stopped", f"{self._spec.name}: {error}; {remedy}", is_refused=True)
         except AgentsimError as error:
-            return self._state("stopped", str(error))
+            return self._state("stopped", str(error), is_refused=isinstance(error, SchemaError))
         except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
             return self._state("stopped", _bug(error))
         if self._course.is_finished:
@@ -227,7 +251,6 @@ class Sitting:
             self._spec.name,
             n_requests=condition.n_requests(self._spec.seed),
             generations=condition.generations,
-            price=self._price,
         )
         n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
         log.records.clear()  # they are told; a million of them need not be kept
@@ -238,8 +261,8 @@ class Sitting:
         for record in missing:
             if not isinstance(record, RunStarted):
                 self._observe(record)
-        if self._provider is not None and not self._course.is_finished:
-            await self._ask_all(log, self._provider)
+        if self._providers and not self._course.is_finished:
+            await self._ask_all(log)
         if self._course.is_finished:
             finished = RunFinished(
                 n_replies=self._n_logged,
@@ -253,7 +276,7 @@ class Sitting:
             )
             log.append(finished, sync=True)
 
-    async def _ask_all(self, log: RunLog, provider: Provider) -> None:
+    async def _ask_all(self, log: RunLog) -> None:
         """Ask what is open, store what comes, until nothing is open or the study stops."""
         arrived: asyncio.Queue[tuple[Question, Completion | AgentsimError]] = asyncio.Queue()
         failure: AgentsimError | None = None
@@ -262,7 +285,7 @@ class Sitting:
             WANTED.set(lambda: failure is None)  # what waits for the limits when the run fails is not paid for
             N_AFTER.set(self._course.n_after(question))
             try:
-                await arrived.put((question, await provider.complete(question.prompt)))
+                await arrived.put((question, await self._providers[question.player].complete(question.prompt)))
             except AgentsimError as error:
                 await arrived.put((question, error))
 
@@ -335,6 +358,7 @@ class Sitting:
         reply = Reply(
             key=question.request.key,
             attempt=question.attempt,
+            player=question.player if len(self._spec.condition.cast) > 1 else None,
             prompt=question.prompt,
             completion=completion,
             time=_now(),
@@ -343,8 +367,7 @@ class Sitting:
         self._n_logged += 1
         self._n_new += 1
         self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + completion.latency_s
-        self._pay(reply)
-        self._observer.reply(self._spec.name, reply, is_replayed=False)
+        self._pay(reply, is_replayed=False)
         turn = self._course.receive(reply.key, completion)
         log.append(*turn.events, sync=False)
         for event in turn.events:
@@ -364,16 +387,17 @@ class Sitting:
         most = self._spec.condition.on_invalid.stop_after
         if most is not None and self._n_unread_in_a_row >= most:
             raise AnswerError(
-                f"no reply of {self._spec.condition.players.model!r} to {most} questions in a row could be read, the"
+                f"no reply of {self._spec.condition.model!r} to {most} questions in a row could be read, the"
                 f" last to {event.key!r}: {last[:200]!r}; look at its replies, mend the prompts or players' settings"
                 " in a new study, or run again to go on (on_invalid.stop_after says after how many to stop)"
             )
 
-    def _pay(self, reply: Reply) -> None:
+    def _pay(self, reply: Reply, *, is_replayed: bool) -> None:
         usage = reply.completion.usage
         self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
-        cost = None if self._price is None else cost_usd(self._price, usage)
+        cost = self._started.cost_usd(reply)
         self._cost_usd = None if self._cost_usd is None or cost is None else self._cost_usd + cost
+        self._observer.reply(self._spec.name, reply, cost_usd=cost, is_replayed=is_replayed)
 
     def _observe(self, event: Event) -> None:
         self._path.follow(event)
@@ -381,17 +405,19 @@ class Sitting:
 
     def _replayed(self, record: Reply | Event) -> None:
         if isinstance(record, Reply):
-            self._pay(record)
-            self._observer.reply(self._spec.name, record, is_replayed=True)
+            self._pay(record, is_replayed=True)
         else:
             self._path.follow(record)
             self._observer.event(self._spec.name, record, is_replayed=True)
 
-    def _state(self, status: Literal["complete", "interrupted", "stopped"], reason: str | None) -> RunState:
+    def _state(
+        self, status: Literal["complete", "interrupted", "stopped"], reason: str | None, *, is_refused: bool = False
+    ) -> RunState:
         return RunState(
             run=self._spec.name,
             status=status,
             reason=reason,
+            is_refused=is_refused,
             n_replies=self._n_logged,
             n_new_replies=self._n_new,
             n_torn_bytes=self._n_torn,
@@ -402,9 +428,11 @@ class Sitting:
         )
 
 
-def _run_started(
-    spec: RunSpec, study: str, *, prompts: PromptSet, account: dict[str, Any], versions: dict[str, str]
+def run_started(
+    spec: RunSpec, study: str, *, prompts: PromptSet, accounts: Mapping[str, dict[str, Any]], versions: dict[str, str]
 ) -> RunStarted:
+    """Return the first record of a run's log; `accounts` are those of its language models, by the player's label."""
+    is_one = len(spec.condition.cast) == 1
     return RunStarted(
         study=study,
         run=spec.name,
@@ -413,7 +441,8 @@ def _run_started(
         digest=digest(spec.condition, seed=spec.seed),
         settings=spec.settings,
         prompts_digest=prompts.digest,
-        account=account,
+        account=next(iter(accounts.values()), {}) if is_one else {},
+        accounts={} if is_one else dict(accounts),
         versions=versions,
         time=_now(),
     )

@@ -17,7 +17,7 @@ import pytest
 import agentsim
 from agentsim.providers.ledger import read_ledger
 from agentsim.runlog import Reply, read_log
-from agentsim.testing.faultserver import Answer, FaultServer, Request, Status
+from agentsim.testing.faultserver import Answer, FaultServer, Hang, Request, Status
 from tests.test_runner import facts, said
 
 KEY = "sk-sentinel-0123456789abcdef"
@@ -136,6 +136,26 @@ async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_
         ), output
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_says_what_is_waited_for_and_twice_stops_at_once(tmp_path: Path, number: int) -> None:
+    async with FaultServer([Answer(words)] * 9 + [Hang()]) as server:
+        path = scenario_file(tmp_path, server, concurrency=2)
+        process = await started("run", path, "--results", tmp_path)
+        assert process.stdout is not None
+        await server.received(11)  # nine are answered and the two in flight never will be
+        process.send_signal(number)
+        said_first = b""
+        while b"Ctrl-C again drops them" not in said_first:
+            said_first += await process.stdout.readline()
+        assert process.returncode is None
+        process.send_signal(number)
+        code, output = await ended(process)
+    assert code == 130 and "stopping at once" in output and "Traceback" not in output
+    assert len(said(read_log(tmp_path / "small" / "model--seed-0").records)) == 9
+    told = " ".join(cli("status", tmp_path / "small").stdout.split())
+    assert "interrupted by the user" in told and "2 calls may have been billed" in told
+
+
 async def test_a_run_prints_tables_without_a_models_control_characters_and_no_key_anywhere(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server)
@@ -243,7 +263,7 @@ def test_help_and_check_load_no_sdk_and_no_pandas(arguments: list[str]) -> None:
         "import sys; from agentsim.cli import app\n"
         f"try: app({arguments!r})\n"
         "except SystemExit: pass\n"
-        "print(sorted({'pandas', 'openai', 'anthropic', 'matplotlib', 'numpy'} & set(sys.modules)), file=sys.stderr)"
+        "print(sorted({'pandas', 'openai', 'anthropic', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
     )
     root = Path(agentsim.__file__).parent.parent
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)

@@ -77,7 +77,7 @@ def test_a_resumed_run_measures_its_pace_from_now_on(tmp_path: Path) -> None:
 def test_many_runs_are_shown_by_the_first_and_a_count(tmp_path: Path) -> None:
     progress = Progress(console(is_terminal=True), n_runs=40)
     for number in range(40):
-        progress.run_opened(f"run-{number}", n_requests=10, generations=1, price=None)
+        progress.run_opened(f"run-{number}", n_requests=10, generations=1)
     out = console(is_terminal=False)
     out.print(progress.render())
     assert "run-11 " in printed(out) and "run-12 " not in printed(out) and "and 28 more runs" in printed(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -14,9 +15,10 @@ import pytest
 import agentsim
 from agentsim import sitting
 from agentsim.core.types import Encounter, GenerationEnded
-from agentsim.errors import AuthError, BadRequest, ScenarioError, Unavailable
+from agentsim.errors import AuthError, BadRequest, LogLocked, ScenarioError, Unavailable
 from agentsim.providers.base import Completion, Prompt
-from agentsim.runlog import Record, Reply, RunFinished, RunLog, RunStarted, read_log
+from agentsim.providers.ledger import Ledger
+from agentsim.runlog import Record, Reply, RunFinished, RunLog, RunStarted, read_log, stop_reasons
 from agentsim.runner import StudyResult
 from agentsim.scenario import Scenario
 
@@ -289,6 +291,31 @@ def test_a_second_process_on_one_run_is_refused_and_named(tmp_path: Path) -> Non
         [state] = play(tmp_path, Fake()).runs
     assert state.status == "stopped" and "is being written by process" in str(state.reason)
     assert play(tmp_path, Fake()).is_complete
+
+
+def test_why_a_run_stopped_is_of_its_own_last_sitting(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    play(tmp_path, Fake(fail_at=5), seeds=[0])
+    play(tmp_path, Fake(), seeds=[1])
+    assert stop_reasons(folder) == {"model--seed-0": "the fake is out of order"}
+    with RunLog(folder / "model--seed-0"):  # another process plays it: its own end is yet to come
+        play(tmp_path, Fake(), seeds=[0, 1])
+        assert stop_reasons(folder) == {"model--seed-0": "the fake is out of order"}
+
+    class Killed(Fake):
+        async def complete(self, prompt: Prompt) -> Completion:
+            assert stop_reasons(folder) == {}  # were it killed now, nobody had stopped it
+            return await super().complete(prompt)
+
+    assert play(tmp_path, Killed(), seeds=[0]).is_complete
+    assert stop_reasons(folder) == {}
+
+
+async def test_who_spends_under_a_budget_is_named(tmp_path: Path) -> None:
+    with RunLog(tmp_path / "small" / "model--seed-0"), Ledger(tmp_path / "small", limit_usd=1):
+        prices = {"fake": {"base_url": "http://127.0.0.1:9", "prices": {"model": {"input": 1, "output": 1}}}}
+        with pytest.raises(LogLocked, match=rf"another process spends .*\(process {os.getpid()} on "):
+            await agentsim.run_async(scenario(providers=prices, budget=1), results=tmp_path)
 
 
 def test_no_readable_answer_is_missing_or_zero_or_a_stop_as_the_scenario_says(tmp_path: Path) -> None:

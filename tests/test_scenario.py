@@ -335,7 +335,11 @@ IN_PLAYERS = [
         "2:18: players.model: 'scripted/all-giv' is unknown",
         "'scripted/all-give'?",
     ),
-    ("players: {model: scripted/all-give, share: 1}", "2:37: players.share: unknown key 'share'", "allowed: model"),
+    (
+        "players: {model: scripted/all-give, share: 1}",
+        "2:37: players.share: unknown key 'share'",
+        "allowed: agents, name, model",
+    ),
     ("players: {model: scripted/constant-share, share: 2}", "2:50: players.share: 2 is not allowed", "from 0 to 1"),
     ("players: {model: openai/a, temprature: 1}", "2:28: players.temprature: unknown key", "'temperature'?"),
     (
@@ -490,6 +494,15 @@ def test_the_digest_hangs_on_condition_and_seed_alone() -> None:
     assert len(first) == 64
 
 
+def test_an_own_reputation_counts_only_where_it_is_shown() -> None:
+    """So that logs from before there was the setting keep their digests."""
+    kinds = [{"kind": "standing"}, {"kind": "standing", "shows_own": False}, {"kind": "standing", "shows_own": True}]
+    without, hidden, shown = (condition(observation=kind) for kind in kinds)
+    assert "shows_own" not in identity(without)["observation"]
+    assert digest(without, seed=0) == digest(hidden, seed=0) != digest(shown, seed=0)
+    assert Condition.model_validate(identity(shown)) == shown
+
+
 def test_the_digest_does_not_hang_on_where_a_prompt_folder_lies(tmp_path: Path) -> None:
     for place in ("a", "b"):
         (tmp_path / place / "mine").mkdir(parents=True)
@@ -510,7 +523,7 @@ def test_the_json_schema_knows_what_only_files_may_hold() -> None:
 
 
 def test_reading_scenarios_loads_no_client_library_and_no_dataframes() -> None:
-    heavy = "('openai', 'anthropic', 'pandas', 'numpy')"
+    heavy = "('openai', 'anthropic', 'pandas')"
     code = f"import sys, agentsim.scenario; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

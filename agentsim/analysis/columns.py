@@ -27,7 +27,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "runs": {
         **KEY,
         "condition": Column("string", "the run's name without its seed: equal for all seeds of one condition"),
-        "model": Column("string", "the player asked for, as provider/model"),
+        "model": Column("string", "the player, as provider/model; of a mixed society all of them, joined by +"),
         "seed": Column("Int64", "seed of the run"),
         "status": Column("string", "complete, unfinished, or unreadable (then see problem)"),
         "problem": Column("string", "why the log could not be read"),
@@ -111,6 +111,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "round": Column("Int64", "from 1"),
         "donor": Column("string", "agent"),
         "recipient": Column("string", "agent"),
+        "donor_model": Column("string", "the player behind the donor"),
+        "recipient_model": Column("string", "the player behind the recipient"),
         "act": Column("string", "give, punish or missing"),
         "amount": Column(
             "Float64", "units given, or spent on punishing; 0 where the act failed; missing without a decision"
@@ -130,7 +132,9 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "replies": {
         **KEY,
         "key": Column("string", "the question's key"),
+        "generation": Column("Int64", "generation in which it was asked, from 1; with run and cost_usd: its cost"),
         "attempt": Column("Int64", "1 for the first asking"),
+        "player": Column("string", "the player that was asked, as provider/model"),
         "model": Column("string", "the model asked for"),
         "model_answered": Column("string", "the model that answered, in the server's words"),
         "finish_reason": Column("string", "stop, length, filtered, refused or other"),

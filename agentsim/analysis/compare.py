@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.apart import players_apart
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures import take_off
 from agentsim.analysis.statistics import (
@@ -64,12 +65,14 @@ def compare(study: Study, *, by: str = "model") -> Comparison:
 
     Args:
         study: of one study or several; only complete runs count.
-        by: a column of `runs`, such as model, condition, study, or a setting that varies.
+        by: a column of `runs`, such as model, condition, study, or a setting that varies; or player: the models that
+            share mixed societies, each by the mean score of its agents (see `players_apart`).
 
     Raises:
         LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, or runs under
             different rules in a comparison that is not of rules.
     """
+    study = players_apart(study) if by == "player" else study
     runs = _complete(study, by)
     notes = _left_out(study) + _rules(study, runs, by)
     groups = {str(name): own for name, own in runs.groupby(by, sort=True)}
@@ -168,7 +171,8 @@ def _complete(study: Study, by: str) -> pd.DataFrame:
     runs = complete[complete[by].notna() & scores.notna() & np.isfinite(scores.astype(float))]
     found = sorted(str(name) for name in runs[by].unique())
     if len(found) < 2:
-        what = f"only {found[0]!r} has complete runs" if found else "no run is complete"
+        has = "agents left at the end of complete runs" if by == "player" else "complete runs"
+        what = f"only {found[0]!r} has {has}" if found else "no run is complete"
         raise LogError(
             f"{study.name}: there is nothing to compare by {by!r}, {what}; name studies that hold at least two,"
             " or play the scenario to its end"
@@ -178,10 +182,14 @@ def _complete(study: Study, by: str) -> pd.DataFrame:
 
 def _left_out(study: Study) -> list[str]:
     other = study.runs[study.runs["status"] != "complete"]
+    notes = []
+    ended = study.runs[study.runs["status"] == "complete"]
+    if n_gone := int(ended["mean_final_resources"].isna().sum()):
+        notes.append(f"{_counted(n_gone, 'time')} a player had died out by the end: without agents it has no score.")
     if other.empty:
-        return []
+        return notes
     named = [f"{row['run']} ({row['status']})" for row in other.to_dict("records")]
-    return [f"{_counted(len(other), 'run')} left out, not complete: {_listed(named)}."]
+    return [*notes, f"{_counted(len(other), 'run')} left out, not complete: {_listed(named)}."]
 
 
 def _rules(study: Study, runs: pd.DataFrame, by: str) -> list[str]:

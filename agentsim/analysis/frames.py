@@ -161,7 +161,7 @@ def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
         return
     if ledger is None or (part.frames["runs"]["status"] == "unreadable").any():
         return
-    paid = {run for run, started in part.started.items() if started.account.get("dialect", "local") != "local"}
+    paid = {run for run, started in part.started.items() if started.is_paid}
     runs = part.frames["runs"]
     own = runs[runs["run"].isin(paid)]
     n_lost = ledger.n_answered + len(ledger.open) - int(own["n_replies"].sum())

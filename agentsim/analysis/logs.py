@@ -17,7 +17,7 @@ from pyarrow import json as arrow_json
 from pydantic import TypeAdapter, ValidationError
 
 from agentsim.analysis.columns import COLUMNS
-from agentsim.core.types import Encounter, Problem, Reading
+from agentsim.core.types import Encounter, Problem, Reading, StrategyFormed
 from agentsim.errors import LogError
 from agentsim.runlog import LOG_NAME, SCHEMA, Record, RunStarted, read_log
 
@@ -29,7 +29,7 @@ ROW: Final = pa.schema(
     + [
         (name, ARROW[column.dtype])
         for name, column in COLUMNS["encounters"].items()
-        if name not in ("study", "run", "act")
+        if name not in ("study", "run", "act", "donor_model", "recipient_model")
     ]
 )
 ACTS: Final = {"donated": "give", "punished": "punish", "missed": "missing"}
@@ -70,8 +70,21 @@ def read_run(folder: Path) -> RunColumns:
         raise LogError(f"{folder}: the log is empty or does not begin with run_started")
     table = content.encounters
     acts = pc.take(pa.array(ACTS.values()), pc.index_in(table["type"], value_set=pa.array(ACTS.keys())))
-    table = table.append_column("act", acts).select(list(COLUMNS["encounters"])[2:])
+    table = table.append_column("act", acts)
+    for role in ("donor", "recipient"):
+        table = table.append_column(f"{role}_model", _models(first, content.records, table[role]))
+    table = table.select(list(COLUMNS["encounters"])[2:])
     return RunColumns(first, content.records, table, content.n_torn_bytes)
+
+
+def _models(started: RunStarted, records: Sequence[Record], agents: pa.ChunkedArray) -> pa.Array:
+    """Return the player behind each agent; missing where the log does not say."""
+    players = started.players
+    if len(players) == 1:
+        return pa.repeat(players[0], len(agents))
+    models = {record.agent.id: record.agent.model for record in records if isinstance(record, StrategyFormed)}
+    places = pc.index_in(agents.combine_chunks(), value_set=pa.array(models.keys(), pa.string()))
+    return pa.array(models.values(), pa.string()).take(places)
 
 
 class _Content(NamedTuple):

@@ -64,10 +64,10 @@ def published_like(study: Study) -> pd.DataFrame:
     names: set[str] = set()
     for started in study.started.values():
         is_punishing = _kind(started.condition)
-        model = str(started.condition["players"]["model"])
-        if is_punishing is not None and not model.startswith("scripted/"):
+        players = started.players
+        if is_punishing is not None and len(players) == 1 and not players[0].startswith("scripted/"):
             wanted.add(is_punishing)
-            names.add(model.rpartition("/")[2])
+            names.add(players[0].rpartition("/")[2])
     frame = frame[frame["punishment"].isin(wanted)]
     if names & set(frame["model"]):
         frame = frame[frame["model"].isin(names)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,6 @@ from agentsim.analysis.logs import RunColumns
 from agentsim.analysis.maximum import highest_mean_of_first, unit_worth
 from agentsim.core.society import SocietyRules
 from agentsim.core.types import Agent, GameEnded, GenerationEnded, StrategyFormed
-from agentsim.providers.prices import Price, cost_usd
 from agentsim.runlog import Reply, RunFinished, RunStarted
 
 __all__ = ["TOKENS", "condition_name", "frames_of", "shaped"]
@@ -188,10 +188,12 @@ def _agents(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Data
 def _living(name: str, run: RunColumns) -> Iterator[Row]:
     formed = [record for record in run.records if isinstance(record, StrategyFormed)]
     ends = {end.generation: end for end in _ends(run)}
-    by_name: dict[str, Agent] = {event.agent.id: event.agent for event in formed}
+    by_name: dict[str, Agent] = {}
     alive: list[str] = []
-    for generation in sorted({event.generation for event in formed}):
-        alive += [event.agent.id for event in formed if event.generation == generation]
+    for generation in sorted({event.generation for event in formed} | set(ends)):
+        own = {event.agent.id: event.agent for event in formed if event.generation == generation}
+        by_name |= own  # the last words of a survivor that may state another strategy
+        alive += [name for name in own if name not in alive]
         end = ends.get(generation)
         for agent in (by_name[one] for one in alive):
             yield {
@@ -229,7 +231,7 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
     return {
         "run": name,
         "condition": condition_name(name),
-        "model": condition["players"]["model"],
+        "model": " + ".join(started.players),
         "seed": started.seed,
         "status": "complete" if is_complete else "unfinished",
         "n_agents": condition["agents"],
@@ -244,7 +246,7 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
         "n_replies": len(replies),
         "n_asked_again": sum(reply.attempt > 1 for reply in replies),
         **{token: _total([getattr(reply.completion.usage, token) for reply in replies]) for token in TOKENS},
-        "cost_usd": _total([_cost(started, reply) for reply in replies]) if replies else 0.0,
+        "cost_usd": _total([started.cost_usd(reply) for reply in replies]) if replies else 0.0,
         "models_answered": ", ".join(answered) or None,
         "n_torn_bytes": run.n_torn_bytes,
     }
@@ -266,12 +268,6 @@ def _maximum_of_rules(started: RunStarted) -> float | None:
         return None
 
 
-def _cost(started: RunStarted, reply: Reply) -> float | None:
-    """Return a reply's cost in US dollars; missing where the run's log states no price, or the reply no tokens."""
-    price = started.account.get("price")
-    return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
-
-
 def _total(values: Sequence[float | None]) -> float | None:
     """Sum, or missing where a reply did not say."""
     known = [value for value in values if value is not None]
@@ -285,19 +281,28 @@ def _resources(name: str, run: RunColumns) -> Iterator[Row]:
             yield from ({**key, "agent": agent, "resources": units} for agent, units in record.resources.items())
 
 
+def _generation(key: str) -> int | None:
+    """Return the 3 of `g3/game1/r04/2_4`; missing where a log holds a key of another form."""
+    found = re.match(r"g([1-9][0-9]{0,8})/", key)
+    return int(found[1]) if found else None
+
+
 def _replies(name: str, run: RunColumns) -> Iterator[Row]:
+    players = run.started.players
     for reply in run.records:
         if isinstance(reply, Reply):
             completion = reply.completion
             yield {
                 "run": name,
                 "key": reply.key,
+                "generation": _generation(reply.key),
                 "attempt": reply.attempt,
+                "player": reply.player or players[0],
                 "model": reply.prompt.model,
                 "model_answered": completion.model,
                 "finish_reason": completion.finish_reason,
                 **{token: getattr(completion.usage, token) for token in TOKENS},
-                "cost_usd": _cost(run.started, reply),
+                "cost_usd": run.started.cost_usd(reply),
                 "latency_s": completion.latency_s,
                 "hedged": completion.hedge is not None,
                 "time": reply.time,

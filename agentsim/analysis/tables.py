@@ -14,7 +14,7 @@ from rich.text import Text
 
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures import punishment_summary
+from agentsim.analysis.measures import mixed_societies, punishment_summary
 from agentsim.analysis.power import Power
 from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.runlog import is_locked, stop_reasons
@@ -52,6 +52,8 @@ def study_tables(study: Study) -> Iterator[Table]:
         yield generations(study)
     if (punished := _punishment(study)) is not None:
         yield punished
+    if (mixed := _by_model(study)) is not None:
+        yield mixed
     if not study.agents["model"].str.startswith("scripted/").all():
         yield strategies(study)
 
@@ -107,6 +109,37 @@ def _punishment(study: Study) -> Table | None:
                 for who in ("miser", "giver", "no_record")
             ),
         )
+    return table
+
+
+def _by_model(study: Study) -> Table | None:
+    """One row a model of a mixed society, in the first and the last generation; `None` without such societies."""
+    found = mixed_societies(study)
+    if found.empty:
+        return None
+    listed = list(found["run"].unique())
+    more = len(listed) - MAX_RUNS
+    table = titled(
+        "Models in mixed societies, first and last generation",
+        caption="agents: how many of them; score: mean over its agents (units); given: mean fraction, to agents of its"
+        " own model and to others; a model that has died out is not listed"
+        + (f"; {more} more runs: agentsim.analysis.measures.by_model has them all" if more > 0 else ""),
+    )
+    for name in ("run", "gen", "model", "agents", "score", "given", "to own", "to others", "missing"):
+        _add(table, name)
+    shown = ""
+    for row in _named(found[found["run"].isin(listed[:MAX_RUNS])], study).to_dict("records"):
+        fractions = (row[name] for name in ("mean_fraction", "to_own", "to_others"))
+        table.add_row(
+            plain("" if row["run"] == shown else row["run"]),
+            str(row["generation"]),
+            plain(row["model"]),
+            str(row["n_agents"]),
+            _number(row["mean_score"]),
+            *("-" if _is_missing(fraction) else f"{fraction:.2f}" for fraction in fractions),
+            str(row["n_lost"]),
+        )
+        shown = row["run"]
     return table
 
 
@@ -293,7 +326,7 @@ WIDTHS: Final = {
 
 
 def _add(table: Table, name: str, *, title: str | None = None) -> None:
-    is_text = name in ("run", "status", "bar", "agent", "strategy")
+    is_text = name in ("run", "status", "bar", "agent", "strategy", "model")
     table.add_column(
         name if title is None else title,
         justify="left" if is_text else "right",

@@ -84,13 +84,17 @@ class _Observed(Value):
             chance: the game's random numbers; needed where something is left to chance.
             judged: judgements kept from one look to the next in the same game, to save judging again.
         """
-        if self.known < 1 and chance("known", round, *born_and_index(observer)) >= self.known:
-            return Observed()
         look = _Look(history, round - self.delay, observer, chance, {} if judged is None else judged)
-        return self._shown(look, recipient)
+        is_known = self.known == 1 or chance("known", round, *born_and_index(observer)) < self.known
+        seen = self._shown(look, recipient) if is_known else Observed()
+        return replace(seen, own_reputation=self._own(look))
 
     def _shown(self, look: _Look, recipient: str) -> Observed:
         raise NotImplementedError
+
+    def _own(self, look: _Look) -> Reputation | None:
+        """Return what the observer is shown of itself, if anything."""
+        return None
 
     def _is_misperceived(self, item: TraceItem, look: _Look) -> bool:
         if not self.noise or item.act is None or item.fraction is None:
@@ -174,6 +178,11 @@ class _Judged(_Observed):
     """No items are shown."""
     threshold: float = Field(default=0.25, ge=0, le=1)
     """The least share of its resources that a donor must give for its act to count as giving; punishing does not."""
+    shows_own: bool = False
+    """Whether a donor is shown its own score or standing besides its recipient's."""
+
+    def _own(self, look: _Look) -> Reputation | None:
+        return self._shown(look, look.observer).reputation if self.shows_own else None
 
     def _gave(self, item: TraceItem, look: _Look) -> bool | None:
         """Return whether the turn counts as giving to this observer; `None`: no decision, or nothing to give."""

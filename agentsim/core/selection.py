@@ -10,31 +10,47 @@ from typing import Annotated, Literal
 from pydantic import Field, Tag
 
 from agentsim.core.rng import shuffled
-from agentsim.core.types import Value, by_kind
+from agentsim.core.types import Value, born_and_index, by_kind, total
 
-__all__ = ["Drift", "Nobody", "Proportional", "SelectionRule", "Top", "Tournament"]
+__all__ = ["Drift", "Moran", "Nobody", "Proportional", "SelectionRule", "Staggered", "Top", "Tournament"]
 
 
 class _Scored(Value):
-    """What all rules have in common: how agents are scored, and how many survive."""
+    """What all rules have in common: how agents are scored."""
 
-    fraction: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the agents that survives; times the number of agents, rounded, it is the number of survivors."""
     score: Literal["mean_of_games", "last_game"] = "mean_of_games"
     """What is compared: the mean of final resources over the generation's games, or the last game's alone, which
     favours whoever receives last (as in the released notebook)."""
+
+    def scores(self, final_resources: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        """Return each agent's score from the final resources of the generation's games, in order."""
+        counted = final_resources[-1:] if self.score == "last_game" else final_resources
+        return {agent: total(game[agent] for game in counted) / len(counted) for agent in final_resources[0]}
+
+
+class _Share(_Scored):
+    """What rules have in common under which a share of the agents survives."""
+
+    fraction: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the agents that survives; times the number of agents, rounded, it is the number of survivors."""
 
     def n_survivors(self, n_agents: int) -> int:
         """Return how many of `n_agents` survive."""
         return round(n_agents * self.fraction)
 
-    def scores(self, final_resources: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        """Return each agent's score from the final resources of the generation's games, in order."""
-        counted = final_resources[-1:] if self.score == "last_game" else final_resources
-        return {agent: sum(game[agent] for game in counted) / len(counted) for agent in final_resources[0]}
+
+class _Few(_Scored):
+    """What rules have in common under which generations overlap: only a few agents are replaced at a time."""
+
+    replaced: int = Field(default=1, ge=1, le=10_000)
+    """Agents that leave at the end of a generation, and newborns that take their places."""
+
+    def n_survivors(self, n_agents: int) -> int:
+        """Return how many of `n_agents` stay."""
+        return n_agents - self.replaced
 
 
-class Top(_Scored):
+class Top(_Share):
     """The best share of the agents survives; ties are broken at random. (Vallinder & Hughes 2024, section 3.2)"""
 
     kind: Literal["top"] = "top"
@@ -44,7 +60,7 @@ class Top(_Scored):
         return _ranked(scores, rng)[: self.n_survivors(len(scores))]
 
 
-class Proportional(_Scored):
+class Proportional(_Share):
     """Survivors are drawn one after the other, each time with chances in proportion to scores.
 
     Fitness-proportionate selection (Holland 1975, "Adaptation in Natural and Artificial Systems"), without replacement,
@@ -59,7 +75,7 @@ class Proportional(_Scored):
         kept = []
         for _ in range(self.n_survivors(len(scores))):
             chances = left if any(left.values()) else dict.fromkeys(left, 1.0)
-            point = rng.random() * sum(chances.values())
+            point = rng.random() * total(chances.values())
             sums = itertools.accumulate(chances.values())
             drawn = next((agent for agent, bound in zip(chances, sums, strict=True) if point < bound), next(iter(left)))
             kept.append(drawn)
@@ -67,7 +83,7 @@ class Proportional(_Scored):
         return _ranked({agent: scores[agent] for agent in kept}, rng)
 
 
-class Tournament(_Scored):
+class Tournament(_Share):
     """Each survivor is the best of `size` agents drawn at random among those not yet kept.
 
     Tournament selection (Goldberg & Deb 1991, "A comparative analysis of selection schemes used in genetic
@@ -90,7 +106,7 @@ class Tournament(_Scored):
         return _ranked({agent: scores[agent] for agent in kept}, rng)
 
 
-class Drift(_Scored):
+class Drift(_Share):
     """Survivors are drawn at random, whatever they earned: the neutral case (Kimura 1983, "The Neutral Theory")."""
 
     kind: Literal["drift"] = "drift"
@@ -98,6 +114,37 @@ class Drift(_Scored):
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
         """Return the survivors, best first."""
         kept = shuffled(sorted(scores), rng)[: self.n_survivors(len(scores))]
+        return _ranked({agent: scores[agent] for agent in kept}, rng)
+
+
+class Moran(_Few):
+    """Whoever leaves is drawn at random, whatever it earned; who earned more is copied more often.
+
+    With `transmission: {kind: copy, chances: by_score}` it is the process of Moran 1958 ("Random processes in
+    genetics"), in which one dies and one is born at a time (Nowak, Sasaki, Taylor & Fudenberg 2004, Nature 428).
+    """
+
+    kind: Literal["moran"] = "moran"
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return who stays, best first."""
+        kept = shuffled(sorted(scores), rng)[: self.n_survivors(len(scores))]
+        return _ranked({agent: scores[agent] for agent in kept}, rng)
+
+
+class Staggered(_Few):
+    """The oldest leave, whatever they earned; those born in the same generation in random order.
+
+    A chain of overlapping generations, as in laboratory microsocieties (Jacobs & Campbell 1961, J. Abnorm. Soc.
+    Psychol. 62; Baum, Richerson, Efferson & Paciotti 2004, Evol. Hum. Behav. 25).
+    """
+
+    kind: Literal["staggered"] = "staggered"
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return who stays, best first."""
+        youngest_first = sorted(shuffled(sorted(scores), rng), key=lambda agent: -born_and_index(agent)[0])
+        kept = youngest_first[: self.n_survivors(len(scores))]
         return _ranked({agent: scores[agent] for agent in kept}, rng)
 
 
@@ -125,6 +172,8 @@ SelectionRule = Annotated[
     | Annotated[Proportional, Tag("proportional")]
     | Annotated[Tournament, Tag("tournament")]
     | Annotated[Drift, Tag("drift")]
+    | Annotated[Moran, Tag("moran")]
+    | Annotated[Staggered, Tag("staggered")]
     | Annotated[Nobody, Tag("none")],
     by_kind("top"),
 ]

@@ -6,6 +6,7 @@ new requests. It waits for nothing, knows no model, and only the answers decide 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -14,8 +15,8 @@ from agentsim.core.games import DonorGame, DonorPlay, Game
 from agentsim.core.observation import Chance, ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule, swapped
 from agentsim.core.rng import stream, uniform
-from agentsim.core.selection import SelectionRule, Top
-from agentsim.core.transmission import Advice, TransmissionRule
+from agentsim.core.selection import Moran, SelectionRule, Staggered, Top
+from agentsim.core.transmission import Advice, Copy, TransmissionRule
 from agentsim.core.types import (
     Agent,
     Answer,
@@ -28,7 +29,8 @@ from agentsim.core.types import (
     StrategyView,
     TextSpec,
     Value,
-    View,
+    born_and_index,
+    total,
 )
 
 __all__ = ["Society", "SocietyRules", "Step"]
@@ -55,9 +57,10 @@ class SocietyRules(Value):
             )
         survivors = self.selection.n_survivors(self.agents)
         if self.selection.kind != "none" and not 0 < survivors < self.agents:
+            name = "replaced" if isinstance(self.selection, Moran | Staggered) else "fraction"
             raise ValueError(
-                f"selection.fraction: {self.selection.fraction} of {self.agents} agents leaves {survivors} survivors;"
-                f" between 1 and {self.agents - 1} must survive"
+                f"selection.{name}: {getattr(self.selection, name)} of {self.agents} agents leaves {survivors}"
+                f" survivors; between 1 and {self.agents - 1} must survive"
             )
         return self
 
@@ -69,12 +72,14 @@ class SocietyRules(Value):
             multiplier=self.game.multiplier,
             punishment_effect=self.game.punishment_effect,
             trace_depth=self.observation.depth,
-            survival_fraction=self.selection.fraction,
+            survival_fraction=getattr(self.selection, "fraction", 1.0),
+            n_replaced=getattr(self.selection, "replaced", None),
             selection=self.selection.kind,
             observation=self.observation.kind,
             threshold=getattr(self.observation, "threshold", None),
             error=self.game.error,
             sits_out=self.agents % 2 == 1,
+            shows_own=getattr(self.observation, "shows_own", False),
             **self._told_of_perception,
         )
 
@@ -92,8 +97,10 @@ class SocietyRules(Value):
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""
-        newborns = 0 if self.transmission.copies else self.agents - self.selection.n_survivors(self.agents)
-        return self.agents + (self.generations - 1) * newborns + self.n_encounters(seed)
+        survivors = self.selection.n_survivors(self.agents)
+        asked = 0 if self.transmission.copies else self.agents - survivors
+        asked += survivors if self.transmission.rewrite else 0
+        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed)
 
 
 class Step(NamedTuple):
@@ -108,23 +115,38 @@ class Step(NamedTuple):
 class Society:
     """One society's history, from its first question to its last fact."""
 
-    def __init__(self, rules: SocietyRules, *, model: str, seed: int) -> None:
+    def __init__(
+        self, rules: SocietyRules, *, model: str | Sequence[str], seed: int, strategies: Mapping[str, str] | None = None
+    ) -> None:
+        """`model` plays all agents, or names the player of each agent of the first generation.
+
+        `strategies`: by model, what its agents of the first generation follow, who are then not asked for one.
+        """
         self.is_finished = False
         self.generation = 1
         """The generation now living."""
         self._rules = rules
-        self._model = model
+        self._first_models = (model,) * rules.agents if isinstance(model, str) else tuple(model)
+        if len(self._first_models) != rules.agents:
+            raise ValueError(f"{len(self._first_models)} models for {rules.agents} agents; one each is needed")
+        self._given = strategies or {}
         self._seed = seed
-        self._agents: list[Agent] = []
-        self._newborns: dict[str, Agent] = {}
-        self._expected: list[str] = []
+        self._agents: dict[str, Agent] = {}
+        """Those who live, by name; newborns as soon as they have a strategy."""
+        self._models: dict[str, str] = {}
+        """The player of each agent of this generation, newborns without a strategy too."""
+        self._n_unformed = 0
         self._survivors: tuple[Agent, ...] = ()
         self._scores: dict[str, float] = {}
         self._plays: list[DonorPlay] = []
 
-    def start(self) -> list[Request]:
-        """Return the first generation's requests for a strategy."""
-        return self._ask_strategies(self._rules.agents)
+    def model_of(self, agent: str) -> str:
+        """Return the player behind an agent of the generation now living."""
+        return self._models[agent]
+
+    def start(self) -> Step:
+        """Return the first generation's requests for a strategy, and the facts of those who have one already."""
+        return self._begin_generation(self._first_models)
 
     def answer(self, request: Request, answer: Answer) -> Step:
         """Take the answer to an open request; return what follows."""
@@ -140,40 +162,76 @@ class Society:
                 events.extend(ended)
         return Step(events, opened)
 
-    def _ask_strategies(self, n_newborns: int) -> list[Request]:
-        rules, generation = self._rules, self.generation
-        self._expected = [f"{generation}_{index}" for index in range(1, n_newborns + 1)]
-        self._newborns = {}
-        requests = []
-        for agent in self._expected:
-            rng = stream(self._seed, "transmission", agent)
-            view = StrategyView(
-                name=agent,
-                generation=generation,
-                rules=rules.told,
-                advice=rules.transmission.advice(self._survivors, self._scores, rng) if self._survivors else (),
-            )
-            key = f"g{generation}/strategy/{agent}"
-            requests.append(Request(key, agent, view, TextSpec(rules.transmission.max_chars)))
-        return requests
+    def _begin_generation(self, vacancies: Sequence[str]) -> Step:
+        """Fill the vacancies, each named by the model that left it; ask for the strategies that are wanted."""
+        learning = self._rules.transmission
+        kept = {agent.id: agent for agent in self._survivors}
+        self._models = {name: agent.model for name, agent in kept.items()}
+        self._agents = {} if learning.rewrite else dict(kept)
+        formed: list[Event] = []
+        requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
+        for index, vacancy in enumerate(vacancies, start=1):
+            name = f"{self.generation}_{index}"
+            if kept and isinstance(learning, Copy):
+                number = uniform("parent", self._seed, self.generation, index)
+                parent = learning.parent(self._survivors, self._scores, number)
+                self._models[name] = self._newborns_model(index, vacancy, [parent])
+                formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
+            elif not kept and vacancy in self._given:
+                self._models[name] = vacancy
+                formed.append(self._form(name, Answer(text=self._given[vacancy], attempts=0), parents=()))
+            else:
+                request = self._ask_strategy(name, own=None)
+                self._models[name] = self._newborns_model(index, vacancy, [kept[one] for one in _shown(request)])
+                requests.append(request)
+        self._n_unformed = len(requests)
+        return Step(formed, requests or self._start_games())
+
+    def _newborns_model(self, index: int, vacancy: str, parents: Sequence[Agent]) -> str:
+        """Return the player of the generation's newborn of that number, by the transmission's `model_from`."""
+        source, number = self._rules.transmission.model_from, uniform("model", self._seed, self.generation, index)
+        if source == "parent" and parents:
+            return parents[int(number * len(parents))].model
+        return self._first_models[int(number * len(self._first_models))] if source == "share" else vacancy
+
+    def _ask_strategy(self, name: str, *, own: Agent | None) -> Request:
+        rules = self._rules
+        others = [agent for agent in self._survivors if agent.id != name]
+        rng = stream(self._seed, "transmission", name, *([] if own is None else [self.generation]))
+        view = StrategyView(
+            name=name,
+            generation=self.generation,
+            rules=rules.told,
+            advice=rules.transmission.advice(others, self._scores, rng) if others else (),
+            is_survivor=own is not None,
+            own=None if own is None else own.strategy,
+        )
+        key = f"g{self.generation}/strategy/{name}"
+        return Request(key, name, view, TextSpec(rules.transmission.max_chars))
 
     def _form_strategy(self, request: Request, answer: Answer) -> Step:
-        event = self._formed(request, answer)
-        is_last = len(self._newborns) == len(self._expected)
-        return Step([event], self._begin() if is_last else [])
+        shown = _shown(request)
+        parents = tuple(agent.id for agent in self._survivors if agent.id in shown)
+        event = self._form(request.agent, answer, parents=parents)
+        self._n_unformed -= 1
+        return Step([event], self._start_games() if self._n_unformed == 0 else [])
 
-    def _formed(self, request: Request, answer: Answer) -> StrategyFormed:
+    def _form(self, name: str, answer: Answer, *, parents: tuple[str, ...]) -> StrategyFormed:
         """Return the fact that an agent has its strategy, and let it live."""
-        agent = Agent(
-            id=request.agent,
-            born=self.generation,
-            model=self._model,
-            strategy=answer.text,
-            parents=self._parents(request.view),
-        )
-        self._newborns[agent.id] = agent
+        earlier = next((agent for agent in self._survivors if agent.id == name), None)
+        if earlier is None:
+            agent = Agent(
+                id=name,
+                born=self.generation,
+                model=self._models[name],
+                strategy=answer.text,
+                parents=parents,
+            )
+        else:  # it keeps what it had where it said nothing that could be read
+            agent = earlier if answer.text is None else earlier.model_copy(update={"strategy": answer.text})
+        self._agents[name] = agent
         return StrategyFormed(
-            key=request.key,
+            key=f"g{self.generation}/strategy/{name}",
             generation=self.generation,
             agent=agent,
             is_cut=answer.is_cut,
@@ -181,15 +239,10 @@ class Society:
             attempts=answer.attempts,
         )
 
-    def _begin(self) -> list[Request]:
-        """Let the generation's games begin: every agent has its strategy."""
-        self._agents = [*self._survivors, *(self._newborns[name] for name in self._expected)]
-        return self._start_games()
-
     def _start_games(self) -> list[Request]:
         rules = self._rules
         # Sorted by name, so that the schedule hangs on the seed and who lives, not on who scored best.
-        names = sorted(agent.id for agent in self._agents)
+        names = sorted(self._agents)
         self._plays = []
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
         for number in range(1, rules.game.games + 1):
@@ -199,7 +252,7 @@ class Society:
                 DonorPlay(
                     rules.game,
                     swapped(schedule) if number % 2 == 0 else schedule,
-                    agents=self._agents,
+                    agents=[self._agents[name] for name in self._models],
                     observation=rules.observation,
                     rules=rules.told,
                     generation=self.generation,
@@ -214,12 +267,7 @@ class Society:
         place = (self._seed, self.generation, game)
         return lambda what, *within: uniform(what, *place, *within)
 
-    def _parents(self, view: View) -> tuple[str, ...]:
-        """Return the survivors that an agent was shown, best first."""
-        shown = {item.agent for item in view.advice} if isinstance(view, StrategyView) else set()
-        return tuple(agent.id for agent in self._survivors if agent.id in shown)
-
-    def _end_generation(self) -> tuple[list[Event], list[Request]]:
+    def _end_generation(self) -> Step:
         rules = self._rules
         finals = [play.resources for play in self._plays]
         scores = rules.selection.scores(finals)
@@ -228,25 +276,21 @@ class Society:
         survivors = () if is_last else rules.selection.survivors(scores, rng)
         ended = GenerationEnded(
             generation=self.generation,
-            mean_final_resources=sum(sum(final.values()) for final in finals) / len(finals) / rules.agents,
+            mean_final_resources=total(total(final.values()) for final in finals) / len(finals) / rules.agents,
             scores=scores,
             survivors=survivors,
         )
         if is_last:
             self.is_finished = True
-            return [ended], []
-        by_name = {agent.id: agent for agent in self._agents}
-        self._survivors = tuple(by_name[name] for name in survivors)
+            return Step([ended], [])
+        left = [self._agents[name].model for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
+        self._survivors = tuple(self._agents[name] for name in survivors)
         self._scores = scores
         self.generation += 1
-        requests = self._ask_strategies(rules.agents - len(survivors))
-        formed: list[Event] = []
-        if rules.transmission.copies:
-            by_id = {agent.id: agent for agent in self._survivors}
-            for request in requests:
-                [parent] = self._parents(request.view)
-                formed.append(self._formed(request, Answer(text=by_id[parent].strategy, attempts=0)))
-            requests = []
-        if len(self._newborns) == len(self._expected):  # there are none, or they have copied
-            requests = self._begin()
-        return [ended, *formed], requests
+        events, requests = self._begin_generation(left)
+        return Step([ended, *events], requests)
+
+
+def _shown(request: Request) -> list[str]:
+    """Return the survivors whose strategies an agent is shown, as they are listed."""
+    return [item.agent for item in request.view.advice] if isinstance(request.view, StrategyView) else []

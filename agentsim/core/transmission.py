@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Annotated, Literal
@@ -22,6 +23,11 @@ class _Learning(Value):
     """Whether the survivors' scores are shown beside their strategies (the paper: yes; the released notebook: no)."""
     max_chars: int = Field(default=1000, ge=1, le=100_000)
     """The length, in characters, at which a strategy is cut when it is formed."""
+    rewrite: bool = False
+    """Whether survivors, too, are asked each generation, and may state another strategy; else they keep theirs."""
+    model_from: Literal["vacancy", "parent", "share"] = "vacancy"
+    """In a mixed society, which model plays a newborn: that of an agent that left, so that their numbers stay as they
+    are; that of a parent drawn from those it was shown; or one drawn by the shares in which the society began."""
 
     @property
     def copies(self) -> bool:
@@ -34,6 +40,29 @@ class _Learning(Value):
         return tuple(AdviceItem(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order)
 
 
+class _Drawn(_Learning):
+    """What rules have in common under which parents are drawn among the survivors."""
+
+    chances: Literal["equal", "by_score"] = "equal"
+    """Whether all survivors are as likely to be a parent, or in proportion to their scores (payoff-biased: Boyd &
+    Richerson 1985, "Culture and the Evolutionary Process")."""
+
+    def _pick(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
+        """Return the survivor to which a number in [0, 1) falls; with scores of 0 alone, all are as likely."""
+        bounds = list(itertools.accumulate(scores[agent.id] for agent in survivors))
+        if self.chances == "equal" or bounds[-1] == 0:
+            return survivors[int(number * len(survivors))]
+        point = number * bounds[-1]
+        return next((agent for agent, bound in zip(survivors, bounds, strict=True) if point < bound), survivors[-1])
+
+    def _draw(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random, n: int) -> list[Agent]:
+        """Return `n` different survivors, or all where there are fewer, in the survivors' order."""
+        left = list(survivors)
+        while len(left) > len(survivors) - n and left:
+            left.remove(self._pick(left, scores, rng.random()))
+        return [agent for agent in survivors if agent not in left]
+
+
 class Advice(_Learning):
     """A newborn is shown every survivor's strategy and asked to improve on them. (Vallinder & Hughes 2024, 3.2)"""
 
@@ -44,7 +73,7 @@ class Advice(_Learning):
         return self._shown(survivors, scores, rng)
 
 
-class OneParent(_Learning):
+class OneParent(_Drawn):
     """A newborn is shown the strategy of one survivor, drawn at random: vertical transmission with reflection.
 
     (Cavalli-Sforza & Feldman 1981, "Cultural Transmission and Evolution")
@@ -54,10 +83,10 @@ class OneParent(_Learning):
 
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
         """Return what one newborn sees."""
-        return self._shown(shuffled(survivors, rng)[:1], scores, rng)
+        return self._shown(self._draw(survivors, scores, rng, 1), scores, rng)
 
 
-class SomeParents(_Learning):
+class SomeParents(_Drawn):
     """A newborn is shown the strategies of `n` survivors, drawn at random: oblique transmission.
 
     (Cavalli-Sforza & Feldman 1981, "Cultural Transmission and Evolution")
@@ -69,23 +98,32 @@ class SomeParents(_Learning):
 
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
         """Return what one newborn sees."""
-        drawn = {agent.id for agent in shuffled(survivors, rng)[: self.n]}
-        return self._shown([agent for agent in survivors if agent.id in drawn], scores, rng)
+        return self._shown(self._draw(survivors, scores, rng, self.n), scores, rng)
 
 
-class Copy(OneParent):
+class Copy(_Drawn):
     """A newborn takes over the strategy of one survivor, drawn at random, word for word; nobody is asked.
 
     Faithful copying, the yardstick for what models change when they improve on a strategy: replicator dynamics in a
     finite society (Taylor & Jonker 1978; Nowak 2006, "Evolutionary Dynamics").
     """
 
-    kind: Literal["copy"] = "copy"  # type: ignore[assignment]  # a kind of its own
+    kind: Literal["copy"] = "copy"
+    model_from: Literal["vacancy", "parent", "share"] = "parent"
+    """As of the other rules; by default the parent's model comes with its strategy."""
 
     @property
     def copies(self) -> bool:
         """Return true."""
         return True
+
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+        """Return what a survivor that may rewrite its strategy sees: all of them."""
+        return self._shown(survivors, scores, rng)
+
+    def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
+        """Return the survivor that is copied by the newborn to whom a number in [0, 1) belongs."""
+        return self._pick(survivors, scores, number)
 
 
 TransmissionRule = Annotated[

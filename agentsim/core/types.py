@@ -6,7 +6,9 @@ Units of resources are plain floats >= 0; a *fraction* is an amount over the don
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -43,6 +45,7 @@ __all__ = [
     "Views",
     "born_and_index",
     "by_kind",
+    "total",
 ]
 
 
@@ -77,7 +80,7 @@ class Agent(Value):
     born: int
     """The generation it joined in."""
     model: str
-    """The player behind it, as `provider/model` or `scripted/policy`."""
+    """The player behind it, as `provider/model` or `scripted/policy`; in a mixed society as the scenario's labels."""
     strategy: str | None
     """What it follows, in its own words; `None` where it never stated one that could be read."""
     parents: tuple[str, ...] = ()
@@ -88,6 +91,11 @@ def born_and_index(agent: str) -> tuple[int, int]:
     """Return an agent's name as numbers: the generation it was born in, and its place among those born then."""
     born, _, index = agent.partition("_")
     return int(born), int(index)
+
+
+def total(values: Iterable[float]) -> float:
+    """Return the sum, added up from left to right, as logs have it: Python's `sum` rounds otherwise from 3.12 on."""
+    return functools.reduce(operator.add, values, 0.0)
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------
@@ -104,7 +112,9 @@ class Rules:
     trace_depth: int
     """How many past donor turns a donor is shown at most, where it is shown any."""
     survival_fraction: float
-    """Share of the agents that survives a generation."""
+    """Share of the agents that survives a generation, where a rule says a share."""
+    n_replaced: int | None = None
+    """How many agents leave after a generation, where a rule says a number."""
     selection: str = "top"
     """How survivors are chosen: the kind of the selection rule."""
     observation: str = "trace"
@@ -119,6 +129,8 @@ class Rules:
     """Probability that a donor knows anything of its recipient."""
     audience: str = "public"
     """`private` where each observer has misperceptions of its own."""
+    shows_own: bool = False
+    """Whether a donor is shown its own score or standing too."""
     error: float = 0.0
     """Probability that what a donor decides fails."""
     sits_out: bool = False
@@ -154,6 +166,8 @@ class Observed:
     trace: tuple[TraceItem, ...] = ()
     """Past donor turns, newest first."""
     reputation: Reputation | None = None
+    own_reputation: Reputation | None = None
+    """What the donor's own past comes to, where it is shown that too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +188,10 @@ class StrategyView:
     generation: int
     rules: Rules
     advice: tuple[Advice, ...]
+    is_survivor: bool = False
+    """Whether it has lived before and may state another strategy than its own."""
+    own: str | None = None
+    """The strategy that a survivor followed until now; `None` where it never stated one that could be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +210,8 @@ class DecisionView:
     """Newest first; a chain through partners, or the recipient's own history."""
     reputation: Reputation | None = None
     """What the recipient's past comes to, where the scenario shows that."""
+    own_reputation: Reputation | None = None
+    """What the donor's own past comes to, where the scenario shows that."""
 
 
 View = StrategyView | DecisionView
@@ -283,7 +303,7 @@ class Answer:
 
 
 class StrategyFormed(Value):
-    """An agent joined; its strategy holds for life."""
+    """An agent joined, with the strategy it will follow; or a survivor stated another one, where it may."""
 
     type: Literal["strategy_formed"] = "strategy_formed"
     key: str
@@ -294,7 +314,7 @@ class StrategyFormed(Value):
     problem: Problem | None = None
     """Why no strategy was read; `agent.strategy` is then `None`."""
     attempts: int = 1
-    """How often the agent was asked; 0 where it took its parent's strategy over."""
+    """How often the agent was asked; 0 where its strategy was given, or is its parent's."""
 
 
 class Encounter(Value):

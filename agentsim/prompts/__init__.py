@@ -1,7 +1,8 @@
 """Prompt sets: folders of templates that turn a request into the messages a model reads.
 
-A set holds the five files named in `TEMPLATES`. `default` ships with agentsim; any folder of the user's with the same
-files can take its place. Templates are Jinja, sandboxed; an unknown name in one is an error, not an empty string.
+A set holds the files named in `TEMPLATES`, and those of `OPTIONAL` where a scenario has use for them. `default` ships
+with agentsim; any folder of the user's with the same files can take its place. Templates are Jinja, sandboxed; an
+unknown name in one is an error, not an empty string.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ __all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "quoted"]
 TEMPLATES = ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md")
 """The system message; a strategy in generation 1; a newborn's later; a donor's decision; after an unreadable reply."""
 
+OPTIONAL = ("kept-strategy.md",)
+"""What survivors read, where they may state another strategy."""
+
 MAX_TEMPLATE_BYTES = 100_000
 
 
@@ -45,7 +49,7 @@ class PromptSet:
         environment.filters.update(quoted=quoted, units=units, percent=percent)
         paths = {
             name: folder / name if fallback is None or (folder / name).exists() else fallback / name
-            for name in TEMPLATES
+            for name in (*TEMPLATES, *(name for name in OPTIONAL if (folder / name).exists() or fallback is not None))
         }
         sources = {name: _read(path) for name, path in paths.items()}
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
@@ -64,6 +68,7 @@ class PromptSet:
         facts = {field.name: getattr(request.view, field.name) for field in fields(request.view)}
         if isinstance(request.view, StrategyView):
             name = "later-strategy.md" if request.view.advice else "first-strategy.md"
+            name = "kept-strategy.md" if request.view.is_survivor else name
         else:
             name = "decision.md"
         facts["can_punish"] = request.view.rules.punishment_effect is not None
@@ -92,6 +97,8 @@ class PromptSet:
         return Message(role="user", content=self._render("ask-again.md", facts))
 
     def _render(self, name: str, facts: dict[str, Any]) -> str:
+        if name not in self._templates:
+            raise ScenarioError(f"{self._folder / name}: is missing; this scenario asks what it is for, so write it")
         try:
             return self._templates[name].render(facts).strip()
         except (TemplateError, TypeError, ArithmeticError) as error:

@@ -159,8 +159,9 @@ class Width:
         return max(1, int(SHRINK * window.width))
 
     def _set(self, limit: int) -> None:
+        limit = min(limit, self._most)
         is_new = limit != self.limit
-        self.limit = min(limit, self._most)
+        self.limit = limit
         self._window = _Window(self.limit)
         if is_new and self._on_change is not None:
             self._on_change(self.limit)

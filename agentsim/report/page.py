@@ -23,7 +23,7 @@ from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.figures import drawings, forest
 from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.files import replace_whole
-from agentsim.analysis.measures import punishment_summary, summary
+from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
 from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
 from agentsim.analysis.published import SOURCE, published_like, published_summary
@@ -343,6 +343,23 @@ PUNISHED_NOTE: Final = (
 )
 
 
+MIXED: Final = {
+    "n_agents": "agents",
+    "share": "of the generation",
+    "n_survived": "survive",
+    "mean_score": "mean score (units)",
+    "n_decisions": "decisions",
+    "n_lost": "lost",
+    "mean_fraction": "given",
+    "to_own": "to its own model",
+    "to_others": "to others",
+}
+MIXED_NOTE: Final = (
+    "Models in mixed societies, in the first and the last generation of each run. Given: mean fraction, to agents of"
+    " the same model and to others. A model that has died out is not listed."
+)
+
+
 def _measures(study: Study) -> list[Table]:
     """Return the measures of every run, in two tables that a page is wide enough for."""
     if study.generations.empty:
@@ -354,7 +371,9 @@ def _measures(study: Study) -> list[Table]:
     note = "Of the last finished generation; differential, selection and transmission are means over generations."
     wide = frame.rename(columns={"label": "name"})
     punished = punishment_summary(study)
+    mixed = mixed_societies(study)
     return [
+        *([] if mixed.empty else [from_frame(mixed, titles=MIXED, note=MIXED_NOTE)]),
         *([] if punished.empty else [from_frame(punished, titles=PUNISHED, note=PUNISHED_NOTE)]),
         from_frame(
             wide[["name", *OUTCOMES]], titles={"name": "run", "mean_final_resources": "mean final resources (units)"}

@@ -11,6 +11,7 @@ import yaml
 
 from agentsim.analysis.frames import Study
 from agentsim.report.tables import line, verbatim
+from agentsim.runlog import RunStarted
 
 __all__ = ["Condition", "conditions"]
 
@@ -37,7 +38,9 @@ def conditions(study: Study) -> Iterator[Condition]:
         for key in keys:
             started = study.started[key]
             text = yaml.safe_dump(started.condition, sort_keys=False, allow_unicode=True, width=100)
-            same = json.dumps([text, started.versions, started.account, started.prompts_digest], sort_keys=True)
+            same = json.dumps(
+                [text, started.versions, started.account, started.accounts, started.prompts_digest], sort_keys=True
+            )
             variants.setdefault(same, []).append(key)
         for group in variants.values():
             yield _described(study, str(name), group)
@@ -53,9 +56,9 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
     n_silent = len(own) - int(answered.sum())
     said_by = [f"{line(model)} ({count:,} replies)" for model, count in answered.items()]
     said_by += [f"{n_silent:,} replies did not say"] if n_silent else []
-    is_scripted = first.condition["players"]["model"].startswith("scripted/")
+    is_scripted = all(player.startswith("scripted/") for player in first.players)
     facts = (
-        ("model asked for", line(first.condition["players"]["model"])),
+        ("model asked for", line(" + ".join(first.players))),
         ("models that answered", "none: a scripted policy" if is_scripted else "; ".join(said_by) or "none yet"),
         ("tokens", "none: nobody was asked" if is_scripted else _tokens(runs)),
         ("cost", "none: nobody was asked" if is_scripted else _cost(runs)),
@@ -65,13 +68,22 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
             if len(times)
             else f"{len(own):,}",
         ),
-        ("account, without its key", _pairs(first.account) or "none"),
+        *_accounts(first),
         ("versions", _pairs(first.versions)),
         ("prompt set", f"SHA-256 {line(first.prompts_digest)}"),
     )
     text = yaml.safe_dump(first.condition, sort_keys=False, allow_unicode=True, width=100)
     seeds = ", ".join(str(study.started[key].seed) for key in keys)
     return Condition(line(name), seeds, verbatim(text), facts)
+
+
+def _accounts(started: RunStarted) -> list[tuple[str, str]]:
+    """Name the account of each model, without its key."""
+    if started.accounts:
+        return [
+            (f"account of {line(player)}, without its key", _pairs(own)) for player, own in started.accounts.items()
+        ]
+    return [("account, without its key", _pairs(started.account) or "none")]
 
 
 TOKENS: Final = {

@@ -20,6 +20,7 @@ from agentsim.analysis.tables import plain, study_tables
 from agentsim.core.society import Society, SocietyRules
 from agentsim.core.types import Answer, DecisionView, Encounter, GenerationEnded
 from agentsim.errors import BadRequest, LogError
+from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.runlog import read_log
 from tests.test_runner import Fake, answer, play
 
@@ -54,6 +55,26 @@ def test_the_frames_agree_with_each_other(study: Study) -> None:
     assert study.agents.groupby(["run", "generation"]).size().eq(4).all()
     kept = study.agents[study.agents["generation"] < 3].groupby(["run", "generation"])["survived"].sum()
     assert kept.eq(2).all() and study.agents[study.agents["generation"] == 3]["survived"].isna().all()
+
+
+def test_tokens_and_cost_are_known_by_run_model_and_generation(tmp_path: Path) -> None:
+    class Priced(Fake):
+        async def complete(self, prompt: Prompt) -> Completion:
+            completion = await super().complete(prompt)
+            return completion.model_copy(update={"usage": Usage(input_tokens=100, output_tokens=10)})
+
+    folder = play(tmp_path, Priced(), seeds=[0, 1]).folder
+    for log in folder.glob("*/log.jsonl"):  # the account of a provider given in Python has no price
+        log.write_text(
+            log.read_text().replace('"account":{}', '"account":{"price":{"input":1,"output":5,"source":"t"}}')
+        )
+    loaded = agentsim.load(folder)
+    by_generation = loaded.replies.groupby(["run", "model", "generation"])[["input_tokens", "cost_usd"]].sum()
+    assert len(by_generation) == 2 * 3 and (by_generation["input_tokens"] > 0).all()
+    assert by_generation["cost_usd"].to_numpy() == pytest.approx(by_generation["input_tokens"].to_numpy() * 1.5e-6)
+    assert by_generation["cost_usd"].sum() == pytest.approx(loaded.runs["cost_usd"].sum())
+    keys = loaded.replies["key"].str.extract(r"^g(\d+)/")[0].astype("Int64")
+    assert (loaded.replies["generation"] == keys).all()
 
 
 def test_what_was_not_decided_is_missing_and_never_zero(tmp_path: Path) -> None:
@@ -336,7 +357,7 @@ def test_no_policy_that_gives_all_or_nothing_by_turn_beats_the_maximum(seed: int
 def mean_when(rules: SocietyRules, *, seed: int, gives: Sequence[float]) -> float:
     """Play one generation in which the donor of the k-th encounter, by its key, gives the k-th share of what it has."""
     society = Society(rules, model="scripted/all-give", seed=seed)
-    waiting, n_done = society.start(), 0
+    waiting, n_done = society.start().requests, 0
     while True:
         waiting.sort(key=lambda request: request.key)
         request = waiting.pop(0)

@@ -27,7 +27,7 @@ def play(
 ) -> tuple[list[Request], list[Event]]:
     """Return all requests and all facts; `order` picks which open request is answered next."""
     society = Society(rules, model="scripted/test", seed=seed)
-    waiting, asked, events = society.start(), [], []
+    (events, waiting), asked = society.start(), []
     while waiting:
         request = waiting.pop(order.randrange(len(waiting)) if order else 0)
         asked.append(request)

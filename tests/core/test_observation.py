@@ -351,7 +351,7 @@ def test_agents_are_told_of_noise_delay_and_gaps_where_there_are_any(kind: Any, 
 
 
 def rules_text(rule: Any) -> str:
-    [first, *_] = Society(SocietyRules(observation=rule), model="test", seed=0).start()
+    [first, *_] = Society(SocietyRules(observation=rule), model="test", seed=0).start().requests
     return load_prompt_set("default").messages(first)[0].content
 
 
@@ -424,3 +424,28 @@ def test_image_scoring_unravels_under_errors_where_standing_does_not() -> None:
     assert giving(scoring, error=0.0) == giving(Standing(), error=0.0) == 1.0
     standing, image = giving(Standing(), error=0.1), giving(scoring, error=0.1)
     assert standing > 0.7 and image < 0.6 * standing, (standing, image)
+
+
+@pytest.mark.parametrize("kind", [ImageScore, Standing])
+def test_donors_are_shown_their_own_reputation_where_the_rule_says_so_and_nowhere_else(kind: Any) -> None:
+    def policy(request: Request) -> Answer:
+        view = request.view
+        if not isinstance(view, DecisionView):
+            return Answer(text="-")
+        share = 0.5 if int(view.name[-1]) % 2 else 0.0
+        return Answer(act="give", amount=share * view.resources)
+
+    for observation, is_shown in ((kind(shows_own=True), True), (kind(), False)):
+        asked, _ = play(SocietyRules(agents=6, generations=1, observation=observation), policy)
+        shown = [request.view for request in asked if isinstance(request.view, DecisionView)]
+        assert {view.own_reputation is not None for view in shown} == {is_shown}
+        assert {view.rules.shows_own for view in shown} == {is_shown}
+        if not is_shown:
+            continue
+        first = [view.own_reputation for view in shown if view.round == 1]
+        assert {own.value for own in first if own} <= {0, "good"}
+        givers = [view.own_reputation for view in shown if view.round == 12 and int(view.name[-1]) % 2]
+        misers = [view.own_reputation for view in shown if view.round == 12 and not int(view.name[-1]) % 2]
+        assert all(own and own.value in ("good", 5) for own in givers)
+        assert any(own and own.value in ("bad", -5) for own in misers)
+    assert SocietyRules(observation=Trace()).told.shows_own is False

@@ -15,7 +15,7 @@ from agentsim.core.pairing import PairingRule, RandomMatching
 from agentsim.core.rng import stream
 from agentsim.core.selection import Drift, Nobody, Proportional, SelectionRule, Tournament
 from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import ScriptedPlayer
+from agentsim.core.strategies import Playing, ScriptedPlayer
 from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
 from agentsim.core.types import (
     Agent,
@@ -49,6 +49,17 @@ def test_every_rule_is_in_the_docs() -> None:
     for union in (PairingRule, ObservationRule, SelectionRule, TransmissionRule):
         for kind in members(union):
             assert f"| `{kind.model_fields['kind'].default}` |" in docs, kind
+
+
+def test_every_policy_is_in_the_docs_with_the_traits_it_has_by_default() -> None:
+    docs = (Path(agentsim.__file__).parent.parent / "docs" / "rules.md").read_text()
+    for kind in members(ScriptedPlayer):
+        [row] = [line for line in docs.splitlines() if line.startswith(f"| `{kind.model_fields['model'].default}`")]
+        traits = kind().traits  # type: ignore[attr-defined]
+        words = [word for word in ("nice", "forgiving", "stochastic", "graded") if getattr(traits, f"is_{word}")]
+        assert f"| {traits.order} | {', '.join(words)} |".replace("|  |", "| |") in row, row
+        own = {field for field in kind.model_fields if field not in ("model", *Playing.model_fields)}
+        assert all(f"`{field}" in row for field in own), row
 
 
 RULES = [

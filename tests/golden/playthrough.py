@@ -39,10 +39,10 @@ def playthrough(scenario: Path) -> str:
     spec = runs(load_scenario(scenario))[0]
     condition = spec.condition
     prompts = load_prompt_set("default")
-    society = Society(condition, model=condition.players.model, seed=spec.seed)
+    society = Society(condition, model=condition.models, seed=spec.seed)
     lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests(spec.seed)} questions", ""]
     shown: set[tuple[str, int]] = set()
-    waiting = society.start()
+    waiting = society.start().requests
     while waiting:
         request = waiting.pop(0)
         view = request.view

@@ -99,6 +99,21 @@ def test_a_hostile_strategy_stays_inside_its_quotation(text: str) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("kind", "own"), [("image_score", "Your own score is "), ("standing", "You yourself are in good standing.")]
+)
+@pytest.mark.parametrize("answer_format", ["text", "json"])
+def test_a_donor_is_told_its_own_reputation_where_the_scenario_says_so(kind: str, own: str, answer_format: str) -> None:
+    prompts = load_prompt_set("default", answer_format=answer_format)
+    for shows_own in (True, False):
+        observation = {"kind": kind, "shows_own": shows_own}
+        rules = SocietyRules.model_validate({"agents": 4, "generations": 1, "observation": observation})
+        asked, _ = play(rules, constant(0.5))
+        messages = [prompts.messages(request) for request in asked if isinstance(request.view, DecisionView)]
+        assert all((own in question.content) == shows_own for _, question in messages)
+        assert all(("you and others see it" in system.content) == shows_own for system, _ in messages)
+
+
 @given(st.text())
 def test_a_quotation_is_one_line_of_json_without_control_characters(text: str) -> None:
     shown = quoted(text)

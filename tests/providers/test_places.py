@@ -144,6 +144,14 @@ def test_there_are_never_more_places_than_stated_and_never_none() -> None:
             assert 1 <= width.limit <= most
 
 
+def test_where_nobody_is_refused_nobody_is_told_of_a_change() -> None:
+    told: list[int] = []
+    width = Width(3, on_change=told.append)
+    for _ in range(500):
+        width.count(width.window, in_use=3, seconds=1.0, is_refused=False)
+    assert told == [] and width.limit == 3
+
+
 def test_a_place_that_was_refused_rests() -> None:
     async def main() -> float:
         places = Places(1)

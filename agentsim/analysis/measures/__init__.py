@@ -17,6 +17,7 @@ from agentsim.analysis.measures.evolution import (
     survival_differential,
     variances,
 )
+from agentsim.analysis.measures.models import by_model, mixed_societies
 from agentsim.analysis.measures.outcomes import (
     collapse,
     efficiency,
@@ -36,6 +37,7 @@ from agentsim.analysis.measures.summary import summary
 
 __all__ = [
     "answers",
+    "by_model",
     "collapse",
     "conditional_slope",
     "discrimination",
@@ -45,6 +47,7 @@ __all__ = [
     "implied_share",
     "mean_final_resources",
     "mean_fraction",
+    "mixed_societies",
     "price_equation",
     "punishment",
     "punishment_summary",

@@ -241,6 +241,7 @@ class DonorPlay:
             recipient_resources=self.resources[recipient],
             trace=seen.trace,
             reputation=seen.reputation,
+            own_reputation=seen.own_reputation,
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
 

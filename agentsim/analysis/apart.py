@@ -1,0 +1,44 @@
+"""A study of mixed societies taken apart: each model's agents as a run of their own, to be compared as runs are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.models import by_model
+
+__all__ = ["players_apart"]
+
+
+def players_apart(study: Study) -> Study:
+    """Return the study with one run for each model of each run, named `run: model`.
+
+    Its scores are means over the agents of that model, its numbers of lost decisions those of these donors. Models that
+    share a society share its seed, so they are compared within it. A model that has died out has no score: that is not
+    0, and what became of it is in `measures.by_model`.
+    """
+    keys = ["study", "run"]
+    parts = by_model(study.agents, study.encounters)
+    parts["part"] = parts["run"] + ": " + parts["model"]
+    generations = parts.merge(study.generations[[*keys, "generation", "maximum"]], on=[*keys, "generation"])
+    generations = generations.assign(run=generations["part"], mean_final_resources=generations["mean_score"])
+    last = study.generations.groupby(keys)["generation"].max().rename("last").reset_index()
+    at_last = parts.merge(last, on=keys)
+    ends = at_last[at_last["generation"] == at_last["last"]].set_index(["study", "part"])["mean_score"]
+    sums = parts.groupby([*keys, "model", "part"])[["n_decisions", "n_lost"]].sum().reset_index()
+    own = ["model", "mean_final_resources", "n_missed", "n_replaced", "n_encounters"]
+    runs = sums.merge(study.runs.drop(columns=own), on=keys)
+    runs["mean_final_resources"] = pd.MultiIndex.from_frame(runs[["study", "part"]]).map(ends.to_dict())
+    runs = runs.assign(
+        run=runs["part"],
+        mean_final_resources=runs["mean_final_resources"].astype("Float64"),
+        n_encounters=runs["n_decisions"],
+        n_missed=runs["n_lost"],
+        n_replaced=pd.array([0] * len(runs), dtype="Int64"),
+        player=runs["model"],
+    )
+    names = parts[["study", "run", "part"]].drop_duplicates().itertuples(index=False, name=None)
+    started = {(name, part): study.started[name, run] for name, run, part in names}
+    return replace(study, runs=runs, generations=generations, started=started)

@@ -1,0 +1,62 @@
+"""Societies in which several models play: what became of the agents of each, and how they treat each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from agentsim.analysis.decisions import lost, own_fraction
+from agentsim.analysis.frames import Study
+
+__all__ = ["by_model", "mixed_societies"]
+
+GROUP: Final = ["study", "run", "generation", "model"]
+
+
+def by_model(agents: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
+    """Return by run, generation and model how its agents fared and what they gave.
+
+    Columns: study, run, generation, model; `n_agents` and their `share` of the generation; `n_survived` (missing in the
+    last generation); `mean_score` (units, what selection saw); `n_decisions` as donors and `n_lost` of them;
+    `mean_fraction` given by decisions of their own, and that part of it given `to_own` model and `to_others`. What
+    never happened is missing: a model that has died out has no row.
+    """
+    living = agents.groupby(GROUP, sort=True).agg(
+        n_agents=("agent", "size"),
+        n_survived=("survived", lambda own: own.sum() if own.notna().any() else pd.NA),
+        mean_score=("score", "mean"),
+    )
+    totals = agents.groupby(GROUP[:3]).size().rename("n_all")
+    living = living.join(totals, on=GROUP[:3])
+    living.insert(1, "share", living["n_agents"] / living.pop("n_all"))
+    is_own = (encounters["donor_model"] == encounters["recipient_model"]).fillna(False).astype(bool)
+    given = own_fraction(encounters)
+    acts = encounters[["study", "run", "generation"]].assign(
+        model=encounters["donor_model"],
+        n_decisions=1,
+        n_lost=lost(encounters).astype(int),
+        mean_fraction=given,
+        to_own=given.where(is_own),
+        to_others=given.where(~is_own),
+    )
+    groups = acts.groupby(GROUP, sort=True)
+    counts = groups[["n_decisions", "n_lost"]].sum()
+    means = groups[["mean_fraction", "to_own", "to_others"]].mean()
+    found = living.join(counts).join(means)
+    found[["n_decisions", "n_lost"]] = found[["n_decisions", "n_lost"]].fillna(0)
+    dtypes = {name: "Int64" if str(name).startswith("n_") else "Float64" for name in found}
+    return found.astype(dtypes).reset_index()
+
+
+def mixed_societies(study: Study) -> pd.DataFrame:
+    """Return `by_model` of the first and the last generation of each run in which several models play."""
+    keys = ["study", "run"]
+    is_mixed = study.runs["model"].str.contains(" + ", regex=False).fillna(False).astype(bool)
+    if study.agents.empty or not is_mixed.any():
+        return pd.DataFrame(columns=GROUP)
+    runs = study.runs.loc[is_mixed, keys]
+    found = by_model(study.agents.merge(runs, on=keys), study.encounters.merge(runs, on=keys))
+    ends = found.groupby(keys)["generation"]
+    is_end = (found["generation"] == ends.transform("min")) | (found["generation"] == ends.transform("max"))
+    return found[is_end].reset_index(drop=True)
