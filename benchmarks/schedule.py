@@ -151,6 +151,7 @@ def troubles() -> Table:
         ("down for 30 s", "", Simulated(down=(60, 90)), {}),
         ("down for 10 min", "1 probe in 5 s, back in 10 s", Simulated(down=(60, 660)), {}),
         ("1 % hang for ever", "1.35 ×", Simulated(hung=0.01), {}),
+        ("1 % hang for ever, waited for", "", Simulated(hung=0.01), {"gives_up_early": False}),
         ("1 % hang for ever, hedged at p95", "1.1 ×", Simulated(hung=0.01), {"hedge": {"after": "p95"}}),
         ("500 a minute, not stated", "1.05", Simulated(a_minute=500), {}),
     ):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import NamedTuple
 
 import pytest
@@ -137,3 +138,11 @@ def test_the_files_named_are_there() -> None:
     shipped = {path.name for path in (ROOT / "scenarios").glob("*.yaml")}
     assert all(f"`{name}`" in README for name in shipped)
     assert "@@" not in README
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_what_is_named_in_python_is_there(path: Path) -> None:
+    for name in set(re.findall(r"`(agentsim(?:\.[A-Za-z_]+)+)(?![\w/.-])", path.read_text())):
+        resolve_name(name)
