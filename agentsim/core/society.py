@@ -197,7 +197,9 @@ class Society:
         source, number = self._rules.transmission.model_from, uniform("model", self._seed, self.generation, index)
         if source == "parent" and parents:
             return parents[int(number * len(parents))].model
-        return self._first_models[int(number * len(self._first_models))] if source == "share" else vacancy
+        if source == "share" and self._survivors:  # the first generation is as the scenario says
+            return self._first_models[int(number * len(self._first_models))]
+        return vacancy
 
     def _ask_strategy(self, name: str, *, own: Agent | None) -> Request:
         rules = self._rules

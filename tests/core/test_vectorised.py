@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Assessment, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
 from agentsim.core.rng import stream, uniform
-from agentsim.core.selection import Drift, Nobody, Proportional, Top, Tournament
-from agentsim.core.society import SocietyRules
+from agentsim.core.selection import Drift, Moran, Nobody, Proportional, SelectionRule, Staggered, Top, Tournament
+from agentsim.core.society import Society, SocietyRules
 from agentsim.core.strategies import (
     AllGive,
     AllKeep,
@@ -25,20 +26,20 @@ from agentsim.core.strategies import (
     RandomShare,
     ScriptedPlayer,
 )
-from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents
+from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
 from agentsim.core.types import (
     Answer,
     DecisionView,
     Donated,
+    Event,
     GameEnded,
     GenerationEnded,
-    Request,
+    StrategyFormed,
     born_and_index,
 )
 from agentsim.core.vectorised import ManySocieties, games, play_many
 from agentsim.core.vectorised.streams import first_numbers
 from agentsim.errors import AgentsimError, ScenarioError
-from tests.core.playing import play
 from tests.core.test_closed_forms import MEANS, SHARES
 from tests.core.test_rules import RULES as EVERY
 from tests.core.test_rules import members
@@ -54,37 +55,29 @@ MIXED: list[ScriptedPlayer] = [
 
 
 def ordinary(
-    rules: SocietyRules, players: Sequence[ScriptedPlayer], *, seed: int, source: str
-) -> tuple[list[Any], dict[str, ScriptedPlayer]]:
+    rules: SocietyRules, players: Sequence[ScriptedPlayer], *, seed: int
+) -> tuple[list[Event], dict[str, ScriptedPlayer]]:
     """Return the facts of one society played by `Society`, and who played each agent."""
-    player = {f"1_{index}": each for index, each in enumerate(players, start=1)}
+    different = list(dict.fromkeys(players))
+    society = Society(rules, model=[f"scripted/{different.index(each)}" for each in players], seed=seed)
+    facts, waiting = society.start()
+    while waiting:
+        request = waiting.pop()
+        view, answer = request.view, Answer(text="as before")
+        if isinstance(view, DecisionView):
+            generation, game, round, donor = request.key.split("/")
+            place = int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)
+            own = different[int(society.model_of(donor).removeprefix("scripted/"))]
+            share = own.decide(view, partial(uniform, "policy", seed, *place))
+            answer = Answer(act="give", amount=share * view.resources)
+        step = society.answer(request, answer)
+        facts.extend(step.events)
+        waiting.extend(step.requests)
+    formed = [fact.agent for fact in facts if isinstance(fact, StrategyFormed)]
+    return facts, {agent.id: different[int(agent.model.removeprefix("scripted/"))] for agent in formed}
 
-    def answer(request: Request) -> Answer:
-        view = request.view
-        if not isinstance(view, DecisionView):
-            return Answer(text="as before")
-        generation, game, round, donor = request.key.split("/")
-        place = int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)
-        own = player.get(donor, AllKeep())  # of generations that are played again below
-        return Answer(act="give", amount=own.decide(view, lambda: uniform("policy", seed, *place)) * view.resources)
 
-    facts: list[Any] = []
-    for generation in range(1, rules.generations + 1):  # who is born hangs on who survives: once more for each
-        facts = play(
-            rules.model_copy(update={"generations": min(generation + 1, rules.generations)}), answer, seed=seed
-        )[1]
-        ended = [event for event in facts if isinstance(event, GenerationEnded)][generation - 1]
-        left = sorted(set(ended.scores) - set(ended.survivors), key=born_and_index)
-        for index, vacancy in enumerate(left if ended.survivors else (), start=1):
-            place = (seed, generation + 1, index)
-            parent = ended.survivors[int(uniform("parent", *place) * len(ended.survivors))]
-            share = players[int(uniform("model", *place) * len(players))]
-            player[f"{generation + 1}_{index}"] = {
-                "parent": player[parent],
-                "vacancy": player[vacancy],
-                "share": share,
-            }[source]
-    return facts, player
+FROM: tuple[Literal["vacancy", "parent", "share"], ...] = ("vacancy", "parent", "share")
 
 
 def names(many: ManySocieties, society: int, generation: int) -> list[str]:
@@ -92,17 +85,17 @@ def names(many: ManySocieties, society: int, generation: int) -> list[str]:
     return [f"{born}_{index}" for born, index in both]
 
 
-def assert_same(rules: SocietyRules, players: Sequence[ScriptedPlayer], seeds: Sequence[int], source: str = "") -> None:
+def assert_same(rules: SocietyRules, players: Sequence[ScriptedPlayer], seeds: Sequence[int]) -> None:
     """Every number of every society is the ordinary path's, bit by bit; means are to twelve digits."""
-    source = source or ("parent" if rules.transmission.copies else "vacancy")
     many = play_many(rules, players, seeds=seeds, keeps_encounters=True)
     for society, seed in enumerate(seeds):
-        facts, player = ordinary(rules, players, seed=seed, source=source)
+        facts, player = ordinary(rules, players, seed=seed)
         slots = {
             (generation, name): slot
             for generation in range(rules.generations)
             for slot, name in enumerate(names(many, society, generation))
         }
+        parents = {fact.agent.id: " ".join(fact.agent.parents) for fact in facts if isinstance(fact, StrategyFormed)}
         fractions: dict[int, list[float]] = {}
         n_met = 0
         for fact in facts:
@@ -112,6 +105,10 @@ def assert_same(rules: SocietyRules, players: Sequence[ScriptedPlayer], seeds: S
                 assert own == sorted(fact.scores)
                 assert many.scores[society, row].tolist() == [fact.scores[name] for name in own]
                 assert [many.players[number] for number in many.player[society, row]] == [player[name] for name in own]
+                if row and rules.transmission.copies:
+                    before = names(many, society, row - 1)
+                    found_parents = [before[slot] for slot in many.parent[society, row]]
+                    assert found_parents == [name if name in before else parents[name] for name in own]
                 mean = many.mean_final_resources[society, row]
                 assert mean == pytest.approx(fact.mean_final_resources, rel=1e-12)
                 if row < rules.generations - 1:
@@ -206,6 +203,28 @@ def test_every_rule_is_the_same_for_every_policy_or_is_refused_by_name(rule: dic
         assert_same(rules, some, seeds=[start, 77])
 
 
+LEARNING: list[TransmissionRule] = [
+    *(kind(model_from=source) for kind in (Advice, OneParent, SomeParents, Copy) for source in FROM),
+    Advice(scores=False, model_from="parent"),
+    Advice(rewrite=True),
+    Copy(chances="by_score"),
+    OneParent(chances="by_score", model_from="parent"),
+    SomeParents(n=2, chances="by_score", model_from="parent", scores=False),
+]
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [Top(fraction=0.4), Moran(), Moran(replaced=3), Staggered(replaced=2), Drift(), Proportional(fraction=0.7)],
+    ids=str,
+)
+@pytest.mark.parametrize("transmission", LEARNING, ids=str)
+def test_newborns_have_the_same_players(selection: SelectionRule, transmission: TransmissionRule) -> None:
+    game = DonorGame(rounds=3)
+    rules = SocietyRules(agents=10, generations=4, selection=selection, transmission=transmission, game=game)
+    assert_same(rules, (MIXED * 2)[:10], seeds=[0, 9])
+
+
 BADLY_KNOWN: list[dict[str, Any]] = [
     {"noise": 0.3},
     {"noise": 0.3, "audience": "private"},
@@ -226,6 +245,17 @@ def test_what_is_known_badly_is_known_as_badly(kind: Any, pairing: Any, known: d
     assert_same(rules, mixed, seeds=[0, 7, 11])
     exact = play_many(rules.model_copy(update={"observation": kind()}), mixed, seeds=range(20))
     assert (play_many(rules, mixed, seeds=range(20)).resources != exact.resources).any()
+
+
+@pytest.mark.parametrize("known", [{}, {"noise": 0.3, "audience": "private", "delay": 1, "known": 0.8}], ids=str)
+@pytest.mark.parametrize("pairing", [Alternating(), RandomMatching()], ids=["alternating", "random"])
+@pytest.mark.parametrize("kind", [ImageScore, Standing])
+def test_policies_know_as_much_of_themselves(kind: Any, pairing: Any, known: dict[str, Any]) -> None:
+    policies: list[Any] = [each() for each in members(ScriptedPlayer)]
+    rules = SocietyRules(
+        agents=12, generations=2, observation=kind(shows_own=True, **known), pairing=pairing, game=DonorGame(error=0.1)
+    )
+    assert_same(rules, (policies * 2)[:12], seeds=[0, 5])
 
 
 @given(
@@ -329,6 +359,11 @@ def test_what_is_not_known_here_is_refused_by_name() -> None:
     with pytest.raises(ScenarioError, match=r"observation.blur: 0.5 cannot"):
         play_many(SMALL.model_copy(update={"observation": Blurred(blur=0.5)}), AllGive(), seeds=[0])
     play_many(SMALL.model_copy(update={"observation": Blurred()}), AllGive(), seeds=[0])
+
+
+def test_no_seeds_are_no_societies() -> None:
+    many = play_many(SMALL, MIXED, seeds=[])
+    assert many.mean_final_resources.shape == (0, 3) and many.seeds == ()
 
 
 def test_a_setting_of_societies_is_played_here_or_refused() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agentsim.core.rng import stream, uniforms
 from agentsim.core.selection import Nobody, SelectionRule, Top
 from agentsim.core.society import SocietyRules
-from agentsim.core.transmission import Advice
+from agentsim.core.transmission import Advice, Copy
 from agentsim.core.types import Agent
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
@@ -156,19 +156,18 @@ def _inherited(
 ) -> tuple[Ints, Ints]:
     """Return the newborns' parents, as slots, and their players."""
     rule, generation, column = rules.transmission, living.generation + 1, np.arange(scores.shape[1])
-    source = getattr(rule, "model_from", "parent" if rule.copies else "vacancy")
     parent = np.full(index.shape, -1)
-    if rule.copies:
+    if isinstance(rule, Copy):
         numbers = uniforms("parent", living.seeds, generation, index)
-        parent = kept[_picked(getattr(rule, "chances", "equal"), scores[kept, column], numbers), column]
+        parent = kept[_picked(rule.chances, scores[kept, column], numbers), column]
     if (players == players[0]).all() or not len(index):
         return parent, np.full(index.shape, players[0])
-    if source == "parent" and rule.copies:
+    if rule.model_from == "parent" and isinstance(rule, Copy):
         return parent, living.player[parent, column]
     numbers = uniforms("model", living.seeds, generation, index)
-    if source == "share":
+    if rule.model_from == "share":
         return parent, players[(numbers * len(players)).astype(np.intp)]
-    if source == "vacancy":
+    if rule.model_from == "vacancy":
         left = np.ones(scores.shape, dtype=np.bool_)
         left[kept, column] = False
         # Vacancies are in the order of those who left: by birth, then by number; survivors are sorted behind.

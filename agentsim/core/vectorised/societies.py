@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -23,8 +24,8 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 BLOCK: Final = 8192 * 144
-"""Agents × rounds × societies that are played together: many, so that a step costs little for each; few enough for
-their arrays to stay in the processor's cache."""
+"""Agents × rounds × societies that are played together, more or less: many, so that a step costs little for each; few
+enough for their arrays to stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,9 +108,9 @@ def play_many(
     n_rounds = _n_rounds(rules, seeds)
     longest = int(n_rounds.max(initial=rules.game.rounds))
     kept = _Kept(rules, n_rounds, longest)
-    size = max(1, BLOCK // (rules.agents * longest))
-    for start in range(0, n, size):
-        block = slice(start, min(start + size, n))
+    parts = max(min(n, 1), round(n * rules.agents * longest / BLOCK))
+    for start, end in pairwise(np.linspace(0, n, parts + 1).astype(int).tolist()):
+        block = slice(start, end)
         own = tuple(int(seed) for seed in seeds[block])
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked at when a game is over
             for result in _generations(

@@ -31,7 +31,7 @@ SECOND_FACTOR: Final = np.array(1566083941, dtype=np.uint32)
 FEW: Final = 500
 """Below so many streams, one after the other is faster."""
 AT_ONCE: Final = 8192
-"""Streams seeded together: their states of 2.5 kB each are to stay in the processor's cache."""
+"""Streams seeded together, more or less: their states of 2.5 kB each are to stay in the processor's cache."""
 
 
 KEPT: Final = 2**17
@@ -71,8 +71,7 @@ def first_numbers(names: Sequence[bytes], n: int) -> Numbers:
     n_words = -(-np.fromiter(map(len, names), dtype=np.intp) // 4)
     for alike in (np.flatnonzero(n_words == length) for length in np.unique(n_words).tolist()):
         width = 4 * int(n_words[alike[0]])
-        for start in range(0, len(alike), size):
-            some = alike[start : start + size]
+        for some in np.array_split(alike, max(1, round(len(alike) / size))):
             keys = _keys([names[place] for place in some.tolist()], width)
             found[:, some] = _numbers(_seeded(keys), n)
     return found
