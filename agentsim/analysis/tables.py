@@ -62,26 +62,20 @@ def study_tables(study: Study) -> Iterator[Table]:
 def runs(study: Study) -> Table:
     """One row a run: how far it is, what it asked, what could not be read, tokens."""
     table = titled(plain(f"Runs of {study.name}").plain, caption=_caption(study))
-    has_cost = bool((study.runs["cost_usd"] > 0).any())
-    for name in (
-        "run",
-        "status",
-        "gen",
-        "mean",
-        "replies",
-        "missing",
-        "tokens in",
-        "out",
-        *(["US$"] if has_cost else []),
-    ):
-        _add(table, name)
+    has_cost, is_asked = bool((study.runs["cost_usd"] > 0).any()), bool((study.runs["n_replies"] > 0).any())
+    columns = ["run", "status", "gen", "mean", "replies", "missing", "tokens in", "out", "US$"]
+    left_out = {*([] if has_cost else ["US$"]), *([] if is_asked else ["replies", "tokens in", "out"])}
+    for name in columns:
+        if name not in left_out:
+            _add(table, name)
     for row in _named(study.runs, study).to_dict("records"):
         table.add_row(
             plain(row["run"]),
             plain(row["status"] if _is_missing(row["problem"]) else f"{row['status']}: {row['problem']}"),
-            *(_number(row[key]) for key in ("generations", "mean_final_resources", "n_replies")),
+            *(_number(row[key]) for key in ("generations", "mean_final_resources")),
+            *([_number(row["n_replies"])] if is_asked else []),
             _missing(row["n_missed"], row["n_replaced"]),
-            *(_number(row[key]) for key in ("input_tokens", "output_tokens")),
+            *(_number(row[key]) for key in ("input_tokens", "output_tokens") if is_asked),
             *(["-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:.2f}"] if has_cost else []),
         )
     return table
@@ -357,7 +351,7 @@ def _add(table: Table, name: str, *, title: str | None = None) -> None:
         name if title is None else title,
         justify="left" if is_text else "right",
         no_wrap=name in WIDTHS,
-        min_width=10 if name == "status" else WIDTHS.get(name),
+        min_width={"status": 10, "run": 16}.get(name, WIDTHS.get(name)),
         overflow="fold",
     )
 
