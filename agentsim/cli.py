@@ -428,7 +428,23 @@ def _pull(name: str, console: Console) -> None:
 
 
 def _tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
-    """Say how the runs ended, what came out, and what to do next."""
+    """Say how the runs ended, what came out, and what to do next; where nothing did, only why."""
+    if any(state.status == "complete" or state.n_new_replies for state in result.runs):
+        _show(result, console)
+    for state in result.runs:
+        if state.n_torn_bytes:
+            torn = f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"
+            (Console(stderr=True) if console.quiet else console).print(Text(torn), soft_wrap=True)
+    stopped = {state.reason for state in result.runs if state.status != "complete"}
+    for reason in sorted(str(reason) for reason in stopped):
+        _complain(AgentsimError(f"not complete: {reason}"))
+    if any(state.status != "complete" and not state.is_refused for state in result.runs):
+        command = "it without --new and --fork" if is_new else "the same command again"
+        Console(stderr=True).print(f"Run {command} to go on.")
+
+
+def _show(result: StudyResult, console: Console) -> None:
+    """Print a study's tables, draw its picture, and say where all of it is."""
     from agentsim.analysis import load
     from agentsim.analysis.figures import final_resources, save
     from agentsim.analysis.tables import study_tables
@@ -436,10 +452,6 @@ def _tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
     study = load(result.folder)
     for table in study_tables(study):
         console.print(table)
-    for state in result.runs:
-        if state.n_torn_bytes:
-            torn = f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"
-            (Console(stderr=True) if console.quiet else console).print(Text(torn), soft_wrap=True)
     n_new = sum(state.n_new_replies for state in result.runs)
     if n_new and result.least_s:
         ratio = result.wall_s / result.least_s
@@ -454,12 +466,6 @@ def _tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
     console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
     console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
     console.print(Text(f'notebook: agentsim.load("{result.folder}").encounters'), soft_wrap=True)
-    stopped = {state.reason for state in result.runs if state.status != "complete"}
-    for reason in sorted(str(reason) for reason in stopped):
-        _complain(AgentsimError(f"not complete: {reason}"))
-    if any(state.status != "complete" and not state.is_refused for state in result.runs):
-        command = "it without --new and --fork" if is_new else "the same command again"
-        Console(stderr=True).print(f"Run {command} to go on.")
 
 
 def _complain(error: AgentsimError) -> None:

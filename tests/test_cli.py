@@ -136,6 +136,30 @@ async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_
         ), output
 
 
+def test_an_unfinished_line_that_is_cut_off_is_said_however_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nagents: 4\ngenerations: 1\nplayers: {model: scripted/all-give}\nseeds: [0]\n")
+    arguments = ("run", path, "--results", tmp_path, "--quiet")
+    assert cli(*arguments).stderr == ""
+    with next((tmp_path / "s").glob("*/log.jsonl")).open("a") as log:
+        log.write('{"type":"do')
+    again = cli(*arguments)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "11 bytes of an unfinished line were cut off its log" in again.stderr
+
+
+async def test_a_second_process_is_told_who_plays_and_nothing_else(tmp_path: Path) -> None:
+    async with FaultServer([Answer(words)] * 9 + [Hang()]) as server:
+        path = scenario_file(tmp_path, server, concurrency=2)
+        first = await started("run", path, "--results", tmp_path)
+        await server.received(11)
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--quiet"))
+        assert code == 1 and f"is being written by process {first.pid} on " in output
+        assert not (tmp_path / "small" / "final-resources.png").exists() and len(server.requests) == 11
+        first.kill()
+        await ended(first)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_ctrl_c_says_what_is_waited_for_and_twice_stops_at_once(tmp_path: Path, number: int) -> None:
     async with FaultServer([Answer(words)] * 9 + [Hang()]) as server:
