@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentsim.analysis import load as load
+    from agentsim.analysis.apart import players_apart as players_apart
     from agentsim.analysis.compare import compare as compare
     from agentsim.analysis.measures import summary as summary
     from agentsim.analysis.theory import baselines as baselines
@@ -25,13 +26,25 @@ if TYPE_CHECKING:
     from agentsim.scenario import load_scenario as load_scenario
     from agentsim.scenario import scenario_from as scenario_from
 
-__all__ = ["baselines", "compare", "load", "load_scenario", "replay", "run", "run_async", "scenario_from", "summary"]
+__all__ = [
+    "baselines",
+    "compare",
+    "load",
+    "load_scenario",
+    "players_apart",
+    "replay",
+    "run",
+    "run_async",
+    "scenario_from",
+    "summary",
+]
 
 _HOMES = {
     "baselines": "agentsim.analysis.theory",
     "compare": "agentsim.analysis.compare",
     "load": "agentsim.analysis",
     "load_scenario": "agentsim.scenario",
+    "players_apart": "agentsim.analysis.apart",
     "replay": "agentsim.runner",
     "run": "agentsim.runner",
     "run_async": "agentsim.runner",

@@ -9,7 +9,7 @@ import pytest
 
 import agentsim
 from agentsim.analysis.apart import players_apart
-from agentsim.analysis.measures import by_model
+from agentsim.analysis.measures import by_model, with_records
 from agentsim.errors import LogError, ScenarioError
 from agentsim.history import replay
 from agentsim.planning import plan
@@ -93,6 +93,28 @@ def test_models_that_share_societies_are_compared_within_them(tmp_path: Path) ->
     found = agentsim.compare(study, by="player")
     assert list(found.groups["group"]) == ["fake/bright", "fake/dim", "scripted/constant-share"]
     assert set(found.table["design"]) == {"paired"} and set(found.table["n_first"]) == {6}
+
+
+def test_every_measure_of_parts_is_one_by_model(tmp_path: Path) -> None:
+    players = [
+        {"model": "scripted/discriminator", "share": 0.6, "threshold": 0.5},
+        {"model": "scripted/constant-share", "share": 0.2},
+        {"model": "scripted/random"},
+    ]
+    result = play_run(tmp_path, Fake(), players=players, agents=12, game={"kind": "donor", "rounds": 20})
+    study = agentsim.load(result.folder, cache=False)
+    apart = agentsim.players_apart(study)
+    found = {str(row["model"]): row for row in agentsim.summary(apart).to_dict("records")}
+    assert len(found) == 3
+    assert found["scripted/constant-share"]["mean_fraction"] == pytest.approx(0.2)
+    assert found["scripted/constant-share"]["slope"] == pytest.approx(0, abs=1e-9)
+    # What discriminators were shown is what all gave, not discriminators alone.
+    assert found["scripted/discriminator"]["slope"] > 0.5
+    whole = with_records(study.encounters)
+    for (run, generation), own in apart.encounters.groupby(["run", "generation"]):
+        there = (whole["donor_model"] == str(run).partition(": ")[2]) & (whole["generation"] == generation)
+        assert own["recipient_record"].tolist() == whole[there]["recipient_record"].tolist()
+    assert apart.resources["run"].nunique() == apart.agents["run"].nunique() == 3
 
 
 def test_a_model_that_died_out_has_no_score_and_that_is_said(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A study of mixed societies taken apart: each model's agents as a run of their own, to be compared as runs are."""
+"""A study of mixed societies taken apart: each model's agents as a run of their own, to be measured as runs are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.cooperation import with_records
 from agentsim.analysis.measures.models import by_model
 
 __all__ = ["players_apart"]
@@ -15,9 +16,10 @@ __all__ = ["players_apart"]
 def players_apart(study: Study) -> Study:
     """Return the study with one run for each model of each run, named `run: model`.
 
-    Its scores are means over the agents of that model, its numbers of lost decisions those of these donors. Models that
-    share a society share its seed, so they are compared within it. A model that has died out has no score: that is not
-    0, and what became of it is in `measures.by_model`.
+    Scores are means over the agents of that model; encounters those in which they were donors, with the records that
+    their recipients really had; a maximum is still that of all agents. Every measure of the parts is one by model.
+    Models that share a society share its seed, so they are compared within it. A model that has died out has no score:
+    that is not 0, and what became of it is in `measures.by_model`.
     """
     keys = ["study", "run"]
     parts = by_model(study.agents, study.encounters)
@@ -41,4 +43,19 @@ def players_apart(study: Study) -> Study:
     )
     names = parts[["study", "run", "part"]].drop_duplicates().itertuples(index=False, name=None)
     started = {(name, part): study.started[name, run] for name, run, part in names}
-    return replace(study, runs=runs, generations=generations, started=started)
+    models = study.agents[[*keys, "agent", "model"]].drop_duplicates([*keys, "agent"])
+    resources = study.resources.merge(models, on=[*keys, "agent"], how="left")
+    return replace(
+        study,
+        runs=runs,
+        generations=generations,
+        started=started,
+        agents=_of(study.agents, study.agents["model"]),
+        encounters=_of(with_records(study.encounters), study.encounters["donor_model"]),
+        resources=_of(study.resources, resources["model"]),
+        replies=_of(study.replies, study.replies["player"]),
+    )
+
+
+def _of(frame: pd.DataFrame, model: pd.Series[str]) -> pd.DataFrame:
+    return frame.assign(run=frame["run"] + ": " + model.set_axis(frame.index))

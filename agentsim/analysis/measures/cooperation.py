@@ -39,6 +39,8 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     punished, could not be read, was replaced, or it had nothing); an act that failed is a record of 0, as nothing was
     seen to be given. What was misperceived is not in the log: records are true. Rows keep their order.
     """
+    if "recipient_record" in encounters:  # they are known already, from more encounters than these
+        return encounters
     frame = encounters.reset_index(drop=True)
     own = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
     games = frame.groupby(GAME, sort=False).ngroup().to_numpy()
