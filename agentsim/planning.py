@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentsim.core.society import Society
-from agentsim.core.types import Answer, StrategyView
+from agentsim.core.types import Answer, Request, StrategyView
 from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from agentsim.analysis import Study
 
-__all__ = ["ConditionPlan", "Interval", "plan", "plan_table"]
+__all__ = ["ConditionPlan", "Interval", "Questions", "kind_of", "plan", "plan_of", "plan_table", "stand_in"]
 
 BYTES_A_TOKEN: Final = (3.0, 5.0)
 """Of English, with the tokenizers in use; the first makes more tokens."""
@@ -90,7 +90,7 @@ class ConditionPlan:
     is_piloted: bool = False
 
 
-class _Questions(NamedTuple):
+class Questions(NamedTuple):
     """The questions of one kind that one run asks."""
 
     n: int
@@ -140,19 +140,42 @@ def _condition(
     players, n_questions = condition.players, n_runs * condition.n_requests
     if not isinstance(players, ModelPlayer):
         return ConditionPlan(name, players.model, n_runs, n_questions)
+    return plan_of(
+        name,
+        players,
+        n_runs,
+        questions=_questions(condition),
+        depth=condition.generations * (1 + condition.game.rounds),
+        accounts=accounts,
+        pilot=pilot,
+    )
+
+
+def plan_of(
+    name: str,
+    players: ModelPlayer,
+    n_runs: int,
+    *,
+    questions: Mapping[str, Questions],
+    depth: int,
+    accounts: Accounts,
+    pilot: _Pilot | None = None,
+) -> ConditionPlan:
+    """Return what `n_runs` times these questions, by kind, will take; `depth` of them have to wait for each other."""
+    n_questions = n_runs * sum(each.n for each in questions.values())
     pilot = pilot or _Pilot({}, Interval(*LATENCY_S))
     calls = tokens_in = tokens_out = NOTHING
     longest = LONG_ANSWER if players.max_tokens is None else players.max_tokens
-    for kind, questions in _questions(condition).items():
+    for kind, own in questions.items():
         if took := pilot.took.get(kind):
             askings = AROUND.times(took.askings).beside(Interval(1, 1))
-            mean_in = AROUND.times(took.tokens_a_byte * questions.mean_bytes)
+            mean_in = AROUND.times(took.tokens_a_byte * own.mean_bytes)
             mean_out = AROUND.times(took.output)
         else:
             askings = Interval(1, 1 + ASKED_AGAIN)
-            mean_in = Interval(questions.mean_bytes / BYTES_A_TOKEN[1], questions.mean_bytes / BYTES_A_TOKEN[0])
+            mean_in = Interval(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
             mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
-        asked = askings.times(n_runs * questions.n)
+        asked = askings.times(n_runs * own.n)
         calls = calls.plus(asked)
         tokens_in = tokens_in.plus(mean_in.times(asked))
         tokens_out = tokens_out.plus(mean_out.times(asked))
@@ -166,7 +189,7 @@ def _condition(
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         usd=None if price is None else _usd(price, tokens_in, tokens_out),
-        wall_s=_chain(condition, pilot.latency_s).beside(
+        wall_s=_chain(depth, pilot.latency_s).beside(
             _through(settings, calls, tokens_in.plus(tokens_out), pilot.latency_s)
         ),
         is_piloted=bool(pilot.took),
@@ -180,9 +203,8 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
     return Interval(low / MILLION, high / MILLION)
 
 
-def _chain(condition: Condition, latency_s: Interval) -> Interval:
-    """Return the seconds of the longest chain of calls that have to wait for each other; it is of slow calls."""
-    depth = condition.generations * (1 + condition.game.rounds)
+def _chain(depth: int, latency_s: Interval) -> Interval:
+    """Return the seconds of so many calls that have to wait for each other; they are slow ones."""
     return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
 
 
@@ -195,28 +217,35 @@ def _through(settings: ProviderSettings, calls: Interval, tokens: Interval, late
     return seconds
 
 
+def kind_of(request: Request) -> str:
+    """Return what kind of question it is."""
+    return "strategy" if isinstance(request.view, StrategyView) else "decision"
+
+
 def _kind(key: str) -> str:
     return "strategy" if "/strategy/" in key else "decision"
 
 
-def _questions(condition: Condition) -> dict[str, _Questions]:
+def _questions(condition: Condition) -> dict[str, Questions]:
     """Count the prompts of one society of a model that gives half, whose strategies are of ordinary length."""
     player, prompts = condition.players, prompt_set(condition)
     assert isinstance(player, ModelPlayer)
     society = Society(condition, model=condition.players.model, seed=0)
     sizes: dict[str, list[int]] = {}
     waiting = deque(society.start())
-    words = " ".join(["reciprocate"] * STRATEGY_WORDS)
     while waiting:
         request = waiting.popleft()
         prompt = first_prompt(request, player, prompts, seed=0)
-        sizes.setdefault(_kind(request.key), []).append(n_bytes(prompt.messages))
-        if isinstance(request.view, StrategyView):
-            answer = Answer(text=words)
-        else:
-            answer = Answer(act="give", amount=request.view.resources / 2)
-        waiting.extend(society.answer(request, answer).requests)
-    return {kind: _Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
+        sizes.setdefault(kind_of(request), []).append(n_bytes(prompt.messages))
+        waiting.extend(society.answer(request, stand_in(request)).requests)
+    return {kind: Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
+
+
+def stand_in(request: Request) -> Answer:
+    """Return the answer that stands in while prompts are counted: a strategy of ordinary length, half of all units."""
+    if isinstance(request.view, StrategyView):
+        return Answer(text=" ".join(["reciprocate"] * STRATEGY_WORDS))
+    return Answer(act="give", amount=request.view.resources / 2)
 
 
 def _pilot(pilot: Study, model: str) -> _Pilot:

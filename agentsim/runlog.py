@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Punished, StrategyFormed, Value
+from agentsim.core.types import Event, Value
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
 
@@ -62,6 +62,8 @@ class RunStarted(Value):
     """SHA-256 of condition and seed; a log is only ever continued under the same one."""
     settings: dict[str, Any]
     """What tells this run's condition from the study's others: path -> value."""
+    probe: dict[str, Any] | None = Field(default=None, exclude_if=lambda probe: probe is None)
+    """The design, where strategies are asked in stated situations and no society is played (`probing.design`)."""
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
     account: dict[str, Any]
@@ -105,10 +107,7 @@ class RunFinished(Value):
     time: str
 
 
-Record = Annotated[
-    RunStarted | Reply | RunFinished | StrategyFormed | Donated | Punished | Missed | GameEnded | GenerationEnded,
-    Field(discriminator="type"),
-]
+Record = Annotated[RunStarted | Reply | RunFinished | Event, Field(discriminator="type")]
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 

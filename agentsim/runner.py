@@ -8,12 +8,13 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 from agentsim.errors import LogError
 from agentsim.history import ReplayState, replay
@@ -28,7 +29,21 @@ from agentsim.scenario import ModelPlayer, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop
 from agentsim.user_settings import with_own
 
-__all__ = ["Observer", "ReplayState", "RunState", "StudyResult", "replay", "run", "run_async"]
+__all__ = [
+    "Observer",
+    "ReplayState",
+    "RunState",
+    "StudyResult",
+    "open_ledger",
+    "replay",
+    "run",
+    "run_async",
+    "study_folder",
+    "to_its_end",
+    "versions_now",
+]
+
+Played = TypeVar("Played")
 
 MAX_OPEN_RUNS = 64
 """Societies driven side by side; each holds one open file."""
@@ -72,19 +87,25 @@ def run(
     the first Ctrl-C lets the calls in flight come in and be stored, the second drops them.
     """
 
-    async def play() -> StudyResult:
+    return to_its_end(
+        lambda stop: _play_study(scenario, results=results, new=new, observer=observer, provider=provider, stop=stop)
+    )
+
+
+def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
+    """Run what plays, in a script or beside a notebook's event loop, and let Ctrl-C stop it in an orderly way."""
+
+    async def playing() -> Played:
         stop = Stop()
         with _signals(stop):
-            return await _play_study(
-                scenario, results=results, new=new, observer=observer, provider=provider, stop=stop
-            )
+            return await play(stop)
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(play())
+        return asyncio.run(playing())
     with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread:
-        return thread.submit(asyncio.run, play()).result()
+        return thread.submit(asyncio.run, playing()).result()
 
 
 async def run_async(
@@ -132,11 +153,11 @@ async def _play_study(
                 accounts.check(players.model)
                 if scenario.budget is not None:
                     accounts.check_price(players.model, max_tokens=players.max_tokens)
-    folder = _study_folder(Path(results), scenario.name, new=new)
+    folder = study_folder(Path(results), scenario.name, new=new)
     _write_study(folder, scenario, specs)
     models = {spec.condition.players.model for spec in specs if isinstance(spec.condition.players, ModelPlayer)}
     is_paid = provider is None and any(accounts.is_paid(model) for model in models)
-    with _ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
+    with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
         if ledger is not None:
             accounts.book_in(ledger)
         return await _play_runs(
@@ -157,7 +178,7 @@ async def _play_runs(
     stop.on_stop = accounts.drain
     clock = asyncio.get_running_loop().time
     began = clock()
-    versions = _versions()
+    versions = versions_now()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
     async def play(spec: RunSpec) -> RunState:
@@ -196,7 +217,7 @@ async def _play_runs(
 
 
 @contextmanager
-def _ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
+def open_ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
     """Open the study's ledger; it begins with the calls of which the logs know."""
     with Ledger(folder, limit_usd=limit_usd) as ledger:
         if ledger.is_new:
@@ -224,7 +245,7 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
     return len(costs), None if None in costs else sum(filter(None, costs))
 
 
-def _versions() -> dict[str, str]:
+def versions_now() -> dict[str, str]:
     """Return the versions that a result may hang on."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
@@ -235,7 +256,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _study_folder(results: Path, name: str, *, new: bool) -> Path:
+def study_folder(results: Path, name: str, *, new: bool) -> Path:
+    """Return the folder of a study, made where it is not there yet; `new`: one beside those of earlier studies.
+
+    Raises:
+        LogError: it cannot be made.
+    """
     folder = results / name
     number = 2
     while new and folder.exists():
@@ -263,7 +289,7 @@ def _write_study(folder: Path, scenario: Scenario, specs: list[RunSpec]) -> None
         "study": folder.name,
         "scenario": scenario.model_dump(mode="json"),
         "runs": {**earlier.get("runs", {}), **listed},
-        "versions": _versions(),
+        "versions": versions_now(),
     }
     temporary = path.with_suffix(".tmp")
     try:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from agentsim.core.types import Encounter, Event, StrategyFormed
+from agentsim.core.types import Encounter, Event, Probed, StrategyFormed
 from agentsim.errors import AgentsimError, AnswerError, FatalProviderError, LogError, NotSent
 from agentsim.history import catch_up, code_digest, compare_start
-from agentsim.players import Course, Question, Turn
+from agentsim.players import Course, Question, Questioning, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
 from agentsim.providers.places import N_AFTER
@@ -22,7 +22,7 @@ from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 
-__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop"]
+__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop", "run_started"]
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
@@ -171,11 +171,18 @@ class Sitting:
         provider: Provider | None,
         observer: Observer,
         stop: Stop,
+        course: Questioning | None = None,
+        n_requests: int | None = None,
+        probe: dict[str, Any] | None = None,
     ) -> None:
+        """`course` asks in place of a society, `n_requests` questions by the design `probe`."""
         self._spec = spec
         self._folder = folder / spec.name
-        self._started = _run_started(spec, folder.name, prompts=prompts, account=account, versions=versions)
-        self._course = Course(spec.condition, seed=spec.seed, prompts=prompts)
+        started = run_started(spec, folder.name, prompts=prompts, account=account, versions=versions, probe=probe)
+        self._started = started
+        self._course: Questioning = course or Course(spec.condition, seed=spec.seed, prompts=prompts)
+        self._n_requests = spec.condition.n_requests if n_requests is None else n_requests
+        self._generations = spec.condition.generations if probe is None else 1
         self._provider = provider
         self._observer = observer
         self._stop = stop
@@ -222,11 +229,10 @@ class Sitting:
         return True
 
     async def _play(self, log: RunLog) -> None:
-        condition = self._spec.condition
         self._observer.run_opened(
             self._spec.name,
-            n_requests=condition.n_requests,
-            generations=condition.generations,
+            n_requests=self._n_requests,
+            generations=self._generations,
             price=self._price,
         )
         n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
@@ -358,7 +364,7 @@ class Sitting:
         Raises:
             AnswerError: so many questions in a row went without a readable reply as the scenario allows.
         """
-        if not isinstance(event, StrategyFormed | Encounter):
+        if not isinstance(event, StrategyFormed | Encounter | Probed):
             return
         self._n_unread_in_a_row = 0 if event.problem is None else self._n_unread_in_a_row + 1
         most = self._spec.condition.on_invalid.stop_after
@@ -402,15 +408,23 @@ class Sitting:
         )
 
 
-def _run_started(
-    spec: RunSpec, study: str, *, prompts: PromptSet, account: dict[str, Any], versions: dict[str, str]
+def run_started(
+    spec: RunSpec,
+    study: str,
+    *,
+    prompts: PromptSet,
+    account: dict[str, Any],
+    versions: dict[str, str],
+    probe: dict[str, Any] | None = None,
 ) -> RunStarted:
+    """Return the first record of a run's log, as it would be written now."""
     return RunStarted(
         study=study,
         run=spec.name,
         seed=spec.seed,
         condition=identity(spec.condition),
-        digest=digest(spec.condition, seed=spec.seed),
+        digest=digest(spec.condition, seed=spec.seed, probe=probe),
+        probe=probe,
         settings=spec.settings,
         prompts_digest=prompts.digest,
         account=account,
