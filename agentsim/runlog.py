@@ -24,6 +24,7 @@ from agentsim.providers.base import Completion, Prompt
 
 __all__ = [
     "LOG_NAME",
+    "PROBE_NAME",
     "SCHEMA",
     "ClosedLog",
     "LogContent",
@@ -46,6 +47,8 @@ SCHEMA = 1
 LOG_NAME = "log.jsonl"
 LOCK_NAME = "lock"
 STOPPED_NAME = "stopped.json"
+PROBE_NAME = "probe.json"
+"""The design of a probe, in its folder, which is thereby none of a study."""
 
 
 class RunStarted(Value):

@@ -214,9 +214,11 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
     best: dict[str, tuple[Norm, float | None, _Laid]] = {}
     seen: set[bytes] = set()
     for norm in NORMS:
+        predictions = _predictions(norm, surface)
+        is_free = len(predictions) > 1
         options = [
-            (threshold, _laid(is_good[used], surface.resources[used], means, used, is_free=norm.table is not None))
-            for threshold, is_good in _predictions(norm, surface).items()
+            (threshold, _laid(is_good[used], surface.resources[used], means, used, is_free=is_free))
+            for threshold, is_good in predictions.items()
             if not _is_known(is_good[used], seen)
         ]
         if options:

@@ -7,13 +7,14 @@ same command goes on after a kill. Its folder holds `probe/log.jsonl` and, of pa
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections import deque
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from agentsim.errors import ScenarioError
+from agentsim.errors import LogError, ScenarioError
 from agentsim.planning import ConditionPlan, Questions, kind_of, plan_of, stand_in
 from agentsim.players import prompt_set, rehearse
 from agentsim.probing.course import ProbeCourse, policies
@@ -21,7 +22,7 @@ from agentsim.probing.design import Design
 from agentsim.prompts import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, n_bytes
-from agentsim.runlog import note_sitting
+from agentsim.runlog import PROBE_NAME, note_sitting
 from agentsim.runner import StudyResult, open_ledger, study_folder, to_its_end, versions_now
 from agentsim.scenario import ModelPlayer, RunSpec, Scenario, runs
 from agentsim.sitting import Observer, Silent, Sitting, Stop
@@ -95,6 +96,7 @@ async def _probe(
         if scenario.budget is not None:
             accounts.check_price(player.model, max_tokens=player.max_tokens)
     folder = study_folder(Path(results), scenario.name, new=new)
+    _write_design(folder, design)
     is_paid = is_own and accounts.is_paid(player.model)
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -123,6 +125,26 @@ async def _probe(
             await accounts.aclose()
     note_sitting(folder, {} if state.status == "complete" else {state.run: state.reason})
     return StudyResult(folder, (state,), wall_s=clock() - began)
+
+
+def _write_design(folder: Path, design: Design) -> None:
+    """Write what the probe is, for people; what counts is in its log.
+
+    Raises:
+        ScenarioError: the folder is that of a study.
+        LogError: it cannot be written.
+    """
+    if (folder / "study.json").exists():
+        raise ScenarioError(f"{folder}: holds a study; give the probe another name, with --name")
+    path = folder / PROBE_NAME
+    if path.exists():
+        return
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(json.dumps(design.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def plan(scenario: Scenario, design: Design) -> ConditionPlan:
