@@ -125,10 +125,10 @@ class Slopes(NamedTuple):
     record: Estimate
     """d fraction / d recipient's record."""
     partner_if_kept: Estimate
-    """d fraction / d partner's record, for a recipient that gave it nothing: below 0 where keeping from the bad is
-    excused, as in standing."""
+    """d fraction / d partner's record, for a recipient with the worst record of the grid: below 0 where keeping from the
+    bad is excused, as in standing."""
     partner_if_gave: Estimate
-    """The same for a recipient that gave it all: above 0 where giving to the bad is blamed, as in stern judging."""
+    """The same for one with the best record: above 0 where giving to the bad is blamed, as in stern judging."""
     resources: Estimate
     """d fraction / d log10 of resources."""
 
@@ -136,8 +136,9 @@ class Slopes(NamedTuple):
 def slopes(surface: Surface, means: Means) -> Slopes:
     """Fit the mean fraction given on the recipient's record (x) and the partner's (p).
 
-    `record`: fraction = a + b x, with an a for each p and amount of resources. `partner_*`: fraction = a + b x + c p +
-    d x p, with an a for each amount of resources; c for a recipient that kept all, c + d for one that gave all.
+    `record`: fraction = a + b x, with an a for each p and amount of resources. `partner_*`: fraction = a + c p, with an
+    a for each amount of resources, over the cells with the worst or the best x alone: no shape is taken for granted in
+    between.
     """
     known = ~np.isnan(means.mean[0])
     amounts = np.unique(surface.resources)
@@ -157,9 +158,9 @@ def slopes(surface: Surface, means: Means) -> Slopes:
     both = shown & ~np.isnan(p)
     if not both.any():
         return Slopes(record, NOTHING, NOTHING, resources)
-    p = np.nan_to_num(p)
-    design, n = np.column_stack([blocks, x, p, x * p]), len(amounts)
-    kept, gave = _solved(design, means, both, [0] * n + [0, 1, 0], [0] * n + [0, 1, 1])
+    design = np.column_stack([blocks, np.nan_to_num(p)])
+    ends = (surface.level[both].min(), surface.level[both].max())
+    [kept], [gave] = (_solved(design, means, both & (surface.level == end), [0] * len(amounts) + [1]) for end in ends)
     return Slopes(record, kept, gave, resources)
 
 

@@ -44,7 +44,7 @@ def _summary(probe: Probe) -> Table:
     )
     for name in ("strategy", "given", "slope", "kept", "gave", "rule", "missing"):
         is_text = name in ("strategy", "rule")
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=4)
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold", min_width=12 if is_text else 4)
     for row in probe.summary.head(MAX_ROWS).to_dict("records"):
         name = row["subject"] if row["subject"] != ALL else f"all ({row['role']})"
         table.add_row(
@@ -155,9 +155,10 @@ def _rule(row: Any) -> str:
 
 
 def _interval(row: Any, name: str) -> str:
-    if pd.isna(row[f"{name}_low"]):
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if pd.isna(low) or high - low < 0.005:
         return _number(row[name])
-    return f"{_number(row[name])}\n{_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])}"
+    return f"{_number(row[name])}\n{_number(low)} to {_number(high)}"
 
 
 def _number(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -355,7 +355,14 @@ def _surface(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> Surface:
 def _fits(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> tuple[Slopes, list[Fit]]:
     surface = _surface(answers, cells)
     means = resampled(surface)
-    return slopes(surface, means), fit_norms(surface, means)
+    fits = fit_norms(surface, means)
+    if any(cell["reputation"] in ("good", "bad") for cell in cells):
+        # Who follows a standing need not judge by acts: it is the scenario's rule that has judged.
+        fits = [
+            fit._replace(norm=replace(fit.norm, name="discriminating")) if fit.threshold is not None else fit
+            for fit in fits
+        ]
+    return slopes(surface, means), fits
 
 
 def _fit_row(fit: Fit) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import fsum
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -72,7 +73,7 @@ class _Game:
     """Which of its societies."""
     society: Society
     fractions: list[float] = field(default_factory=list)
-    """What it gave, decision by decision."""
+    """What it gave, in the order in which answers came; summed exactly, so that the order changes nothing."""
     n_decisions: int = 0
     n_missed: int = 0
 
@@ -308,7 +309,7 @@ class ProbeCourse:
                 subject=game.subject.name,
                 society=game.number,
                 score=event.scores[FOCAL],
-                mean_fraction=sum(game.fractions) / len(game.fractions) if game.fractions else None,
+                mean_fraction=fsum(game.fractions) / len(game.fractions) if game.fractions else None,
                 n_decisions=game.n_decisions,
                 n_missed=game.n_missed,
             )

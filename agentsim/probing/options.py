@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ __all__ = ["BACKGROUND", "Options", "designed"]
 
 BACKGROUND: Final = "discriminator,constant-share,all-keep"
 """Among whom children and their parents are scored, where nothing else is said."""
+MAX_NAME: Final = 64
+"""Of a folder, in characters, as of a scenario's name."""
 N: Final = 5
 """How often a situation is asked, where nothing else is said."""
 
@@ -105,6 +108,8 @@ def _of_file(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, .
     for option, value in (("--run", options.run), ("--generation", options.generation), ("--agent", options.agents)):
         if value:
             raise ScenarioError(f"{option}: {source} is no folder of a study; name one, as results/quickstart")
+    if not source.exists():
+        raise ScenarioError(f"{source}: does not exist; name a scenario file, or the folder of a study")
     scenario = load_scenario(source, sets=options.sets, model=options.model)
     if isinstance(scenario.players, ModelPlayer):
         if not options.strategies:
@@ -129,13 +134,26 @@ def _of_file(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, .
 def _named(scenario: Scenario, name: str | None, default: list[str]) -> Scenario:
     """Return the scenario under the probe's name."""
     if name is None:
-        words = re.sub(r"[^a-z0-9._-]+", "-", "-".join(["probe", *filter(None, default)]).lower())
-        name = re.sub(r"\.{2,}", ".", words)[:64].rstrip(".-")
+        name = _name(["probe", *default]) or _name(["probe", *default[1:]])
+        if name is None:
+            told_apart = hashlib.sha256("/".join(default).encode()).hexdigest()[:8]
+            name = f"{_slug(['probe', *default[1:]])[: MAX_NAME - 9]}-{told_apart}"
     data: dict[str, Any] = {**{field: getattr(scenario, field) for field in Scenario.model_fields}, "name": name}
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
         raise ScenarioError(f"--name: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def _name(words: list[str]) -> str | None:
+    """Return the words as the name of a folder, if it is short enough for one."""
+    name = _slug(words)
+    return name if len(name) <= MAX_NAME else None
+
+
+def _slug(words: list[str]) -> str:
+    name = re.sub(r"[^a-z0-9._-]+", "-", "-".join(filter(None, words)).lower())
+    return re.sub(r"\.{2,}", ".", name).rstrip(".-")
 
 
 def _short(model: str | None) -> str:

@@ -39,7 +39,7 @@ def response(probe: Probe) -> Figure:
     subjects = list(dict.fromkeys(surface["subject"]))[:MAX_PANELS]
     columns = min(len(subjects), 4)
     rows = ceil(len(subjects) / columns)
-    figure = blank(max(4.8, 3.0 * columns), max(3.8, 2.6 * rows + 0.9))
+    figure = blank(max(6.4, 3.0 * columns), max(4.6, 2.6 * rows + 1.2))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     summary = probe.summary[probe.summary["subject"] != ALL].set_index("subject")
     handles: dict[str, Any] = {}
@@ -53,11 +53,19 @@ def response(probe: Probe) -> Figure:
         nearest = "" if pd.isna(norm) else f"\n{norm} ({summary.loc[subject, 'distance']:.2f})"
         axes.set_title(f"{shown(subject, max_chars=24)}{nearest}", fontsize=9)
     has_record = bool(surface["level"].notna().any())
-    figure.supxlabel(_axis(surface) if has_record else "resources (units)", fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel(_axis(surface) if has_record else "resources (units)", fontsize=8)
     figure.supylabel("mean fraction given (95 %)", fontsize=9)
     figure.suptitle(f"{shown(probe.name)}: response; nearest rule (distance)", fontsize=10)
     if len(handles) > 1:
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=min(4, columns + 1),
+            fontsize=8,
+            frameon=False,
+        )
     return figure
 
 
