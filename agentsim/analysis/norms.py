@@ -125,8 +125,8 @@ class Slopes(NamedTuple):
     record: Estimate
     """d fraction / d recipient's record."""
     partner_if_kept: Estimate
-    """d fraction / d partner's record, for a recipient with the worst record of the grid: below 0 where keeping from the
-    bad is excused, as in standing."""
+    """d fraction / d partner's record, for a recipient with the worst record of the grid: below 0 where keeping from
+    the bad is excused, as in standing."""
     partner_if_gave: Estimate
     """The same for one with the best record: above 0 where giving to the bad is blamed, as in stern judging."""
     resources: Estimate
@@ -143,37 +143,31 @@ def slopes(surface: Surface, means: Means) -> Slopes:
     known = ~np.isnan(means.mean[0])
     amounts = np.unique(surface.resources)
     blocks = (surface.resources[:, None] == amounts[None, :]).astype(float)
-    log = np.log10(surface.resources)
-    on_resources = _solved(np.column_stack([np.ones_like(log), log]), means, known, [0, 1]) if len(amounts) > 1 else ()
-    resources = on_resources[0] if on_resources else NOTHING
+    constant = np.ones((len(surface.resources), 1))
+    resources = _slope(np.log10(surface.resources), constant, means, known) if len(amounts) > 1 else NOTHING
     shown = known & ~np.isnan(surface.level)
     if not shown.any():
         return Slopes(NOTHING, NOTHING, NOTHING, resources)
-    x, p = np.nan_to_num(surface.level), surface.partner
-    groups = {(partner, amount) for partner, amount in zip(np.nan_to_num(p, nan=-1), surface.resources, strict=True)}
-    each = np.column_stack(
-        [(np.nan_to_num(p, nan=-1) == partner) & (surface.resources == amount) for partner, amount in sorted(groups)]
-    ).astype(float)
-    [record] = _solved(np.column_stack([each, x]), means, shown, [0] * each.shape[1] + [1])
-    both = shown & ~np.isnan(p)
+    partner = np.nan_to_num(surface.partner, nan=-1)
+    partners = (partner[:, None] == np.unique(partner)[None, :]).astype(float)
+    each = (blocks[:, :, None] * partners[:, None, :]).reshape(len(partner), -1)
+    record = _slope(np.nan_to_num(surface.level), each, means, shown)
+    both = shown & ~np.isnan(surface.partner)
     if not both.any():
         return Slopes(record, NOTHING, NOTHING, resources)
-    design = np.column_stack([blocks, np.nan_to_num(p)])
-    ends = (surface.level[both].min(), surface.level[both].max())
-    [kept], [gave] = (_solved(design, means, both & (surface.level == end), [0] * len(amounts) + [1]) for end in ends)
+    worst, best = surface.level[both].min(), surface.level[both].max()
+    kept, gave = (_slope(partner, blocks, means, both & (surface.level == end)) for end in (worst, best))
     return Slopes(record, kept, gave, resources)
 
 
-def _solved(design: Floats, means: Means, used: npt.NDArray[np.bool_], *wanted: Sequence[float]) -> list[Estimate]:
-    """Return sums of a least-squares fit's coefficients; nothing where the answers that came do not determine them."""
-    rows = design[used]
-    rows = rows[:, (columns := np.abs(rows).sum(axis=0) > 0)]
-    weights = [np.asarray(each, dtype=float) for each in wanted]
-    if np.linalg.matrix_rank(rows) < rows.shape[1] or any(each[~columns].any() for each in weights):
-        return [NOTHING] * len(wanted)
-    coefficients = means.mean[:, used] @ np.linalg.pinv(rows).T
-    is_repeated = bool((means.n[used] > 1).any())
-    return [_estimate(coefficients @ each[columns], is_repeated=is_repeated) for each in weights]
+def _slope(x: Floats, blocks: Floats, means: Means, used: npt.NDArray[np.bool_]) -> Estimate:
+    """Return the slope on x beside a level for each block; nothing where the answers that came do not determine it."""
+    rows = np.column_stack([blocks, x])[used]
+    rows = rows[:, [*np.flatnonzero(blocks[used].any(axis=0)), -1]]
+    if np.linalg.matrix_rank(rows) < rows.shape[1]:
+        return NOTHING
+    values = means.mean[:, used] @ np.linalg.pinv(rows)[-1]
+    return _estimate(values, is_repeated=bool((means.n[used] > 1).any()))
 
 
 def _estimate(values: Floats, *, is_repeated: bool) -> Estimate:

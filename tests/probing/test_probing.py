@@ -221,7 +221,7 @@ def test_an_unreadable_answer_is_asked_again_and_then_missing_never_zero(tmp_pat
     assert bad["given"].isna().all() and (bad["act"] == "missing").all() and (bad["attempts"] == 2).all()
     assert set(bad["problem"]) == {"unreadable"}
     [row] = found.summary.to_dict("records")
-    assert (row["n"], row["n_missing"], row["mean_fraction"]) == (100, 24, 0.4)
+    assert (row["n"], row["n_missing"]) == (100, 24) and row["mean_fraction"] == pytest.approx(0.4)
     assert found.surface.set_index("situation").loc["r50-p0-u10", "n_missing"] == 4
     assert found.surface["mean"].isna().sum() == 6
 
