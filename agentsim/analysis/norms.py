@@ -83,14 +83,17 @@ class Means(NamedTuple):
     """Sum of squared deviations from it."""
     n: Floats
     """Answers: (cells,)."""
+    is_repeated: npt.NDArray[np.bool_]
+    """Whether every strategy that answered in a cell did so twice or more: (cells,)."""
 
 
 def resampled(surface: Surface, *, seed: int = 0) -> Means:
     """Return the observed means of all cells, and those of bootstrap resamples within cells and strategies."""
     rng = np.random.default_rng(seed)
-    rows, squares, counts = [], [], []
+    rows, squares, counts, repeated = [], [], [], []
     for strategies in surface.answers:
         drawn = [own[_indices(len(own), rng)] for own in strategies if len(own)]
+        repeated.append(all(own.shape[1] > 1 for own in drawn))
         if not drawn:
             rows.append(np.full(N_RESAMPLES + 1, np.nan))
             squares.append(np.zeros(N_RESAMPLES + 1))
@@ -100,7 +103,7 @@ def resampled(surface: Surface, *, seed: int = 0) -> Means:
         rows.append(values.mean(axis=1))
         squares.append(((values - rows[-1][:, None]) ** 2).sum(axis=1))
         counts.append(values.shape[1])
-    return Means(np.array(rows).T, np.array(squares).T, np.array(counts, dtype=float))
+    return Means(np.array(rows).T, np.array(squares).T, np.array(counts, dtype=float), np.array(repeated))
 
 
 def _indices(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -109,7 +112,7 @@ def _indices(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
 
 
 class Estimate(NamedTuple):
-    """A number with its 95 % interval; no interval where nothing was asked twice."""
+    """A number with its 95 % interval; no interval where any answer it is made of has no repetition beside it."""
 
     value: float | None
     low: float | None
@@ -167,7 +170,7 @@ def _slope(x: Floats, blocks: Floats, means: Means, used: npt.NDArray[np.bool_])
     if np.linalg.matrix_rank(rows) < rows.shape[1]:
         return NOTHING
     values = means.mean[:, used] @ np.linalg.pinv(rows)[-1]
-    return _estimate(values, is_repeated=bool((means.n[used] > 1).any()))
+    return _estimate(values, is_repeated=bool(means.is_repeated[used].all()))
 
 
 def _estimate(values: Floats, *, is_repeated: bool) -> Estimate:
@@ -223,7 +226,7 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
             best[norm.name] = norm, threshold, laid._replace(bic=bic)
     ranks = np.array([laid.bic for _, _, laid in best.values()])
     wins = ranks.argmin(axis=0)[1:]  # the first, that is the simplest, where several are equal
-    is_repeated = bool((means.n[used] > 1).any())
+    is_repeated = bool(means.is_repeated[used].all())
     fits = [
         Fit(
             norm=norm,

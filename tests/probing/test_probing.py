@@ -141,6 +141,21 @@ def test_a_generation_is_read_agent_by_agent_and_as_one(tmp_path: Path) -> None:
     assert set(found.surface["subject"]) == {"text-1", "text-2"} and found.summary["norm"].eq("unconditional").all()
 
 
+def test_there_is_no_interval_where_an_answer_stands_alone(tmp_path: Path) -> None:
+    def text(prompt: Prompt) -> str:
+        n_asked[0] += acts(prompt)[:2] == [0.5, 0.5]
+        return "no" if acts(prompt)[:2] == [0.5, 0.5] and n_asked[0] > 1 else f"Answer: {len(prompt.messages)}%"
+
+    n_asked = [0]
+    rules = scenario(on_invalid={"attempts": 1})
+    found = load_probe(asked(tmp_path, Fake(text=text), rules, n=2).folder)
+    [row] = found.summary.to_dict("records")
+    assert row["n_missing"] == 3 and row["slope"] is not None
+    missing = found.summary[["slope_low", "slope_high", "support"]]
+    assert missing.isna().all(axis=None) and found.summary["slope"].notna().all()
+    assert found.summary["partner_if_kept_low"].notna().all()  # those answers are all there, twice
+
+
 # --- what is asked -------------------------------------------------------------------------------------------------
 
 
