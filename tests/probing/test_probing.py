@@ -239,6 +239,8 @@ def test_an_unreadable_answer_is_asked_again_and_then_missing_never_zero(tmp_pat
     assert (row["n"], row["n_missing"]) == (100, 24) and row["mean_fraction"] == pytest.approx(0.4)
     assert found.surface.set_index("situation").loc["r50-p0-u10", "n_missing"] == 4
     assert found.surface["mean"].isna().sum() == 6
+    [axes] = response(found).axes
+    assert "24 of 124 answers unread" in axes.get_title()
 
 
 def test_without_any_readable_answer_nothing_is_concluded(tmp_path: Path) -> None:

@@ -28,13 +28,13 @@ def response(probe: Probe) -> Figure:
     """Draw one panel a strategy: the mean fraction given by the recipient's record, a line a partner's record.
 
     Bars are 95 % intervals over repetitions (Student's t). Line styles are amounts of resources. Dotted, grey: giving
-    as the recipient gave. Situations in which no decision could be read are left out.
+    as the recipient gave. A line breaks off where no decision could be read; the panel says how many answers were not.
 
     Raises:
         LogError: no decision could be read yet.
     """
-    surface = probe.surface.dropna(subset=["mean"])
-    if surface.empty:
+    surface = probe.surface  # with situations that nobody could read: a line breaks off there
+    if surface["mean"].isna().all():
         raise LogError(f"{probe.name}: no decision of a situation has been read yet; there is nothing to draw")
     subjects = list(dict.fromkeys(surface["subject"]))[:MAX_PANELS]
     columns = min(len(subjects), 4)
@@ -51,7 +51,9 @@ def response(probe: Probe) -> Figure:
         _panel(axes, surface[surface["subject"] == subject], handles)
         norm = summary.loc[subject, "norm"]
         nearest = "" if pd.isna(norm) else f"\n{norm} ({summary.loc[subject, 'distance']:.2f})"
-        axes.set_title(f"{shown(subject, max_chars=24)}{nearest}", fontsize=9)
+        n_missing, n_read = int(summary.loc[subject, "n_missing"]), int(summary.loc[subject, "n"])
+        unread = f"\n{n_missing} of {n_missing + n_read} answers unread" if n_missing else ""
+        axes.set_title(f"{shown(subject, max_chars=24)}{nearest}{unread}", fontsize=9)
     has_record = bool(surface["level"].notna().any())
     for axes in grid[-1]:
         axes.set_xlabel(_axis(surface) if has_record else "resources (units)", fontsize=8)
