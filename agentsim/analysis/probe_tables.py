@@ -54,7 +54,7 @@ def _summary(probe: Probe) -> Table:
             _number(row["mean_fraction"]),
             *(_interval(row, measure) for measure in ("slope", "partner_if_kept", "partner_if_gave")),
             _rule(row),
-            f"{row['n_missing']} of {row['n'] + row['n_missing']}",
+            f"{row['n_missing']}/{row['n'] + row['n_missing']}",
         )
     return table
 
