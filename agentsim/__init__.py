@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentsim.analysis.apart import players_apart as players_apart
     from agentsim.analysis.compare import compare as compare
     from agentsim.analysis.measures import summary as summary
+    from agentsim.analysis.probes import load_probe as load_probe
     from agentsim.analysis.theory import baselines as baselines
     from agentsim.runner import replay as replay
     from agentsim.runner import run as run
@@ -30,6 +31,7 @@ __all__ = [
     "baselines",
     "compare",
     "load",
+    "load_probe",
     "load_scenario",
     "players_apart",
     "replay",
@@ -43,6 +45,7 @@ _HOMES = {
     "baselines": "agentsim.analysis.theory",
     "compare": "agentsim.analysis.compare",
     "load": "agentsim.analysis",
+    "load_probe": "agentsim.analysis.probes",
     "load_scenario": "agentsim.scenario",
     "players_apart": "agentsim.analysis.apart",
     "replay": "agentsim.runner",

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, field_validator
 
 from agentsim.core.strategies import Playing, ScriptedPlayer
+from agentsim.errors import ScenarioError
 from agentsim.yaml_source import quote
 
-__all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "parts"]
+__all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "only_player", "parts"]
 
 MAX_LABEL_CHARS: Final = 40
 """Of a setting's value in a player's label."""
@@ -98,6 +99,17 @@ def labels(players: Sequence[Player]) -> list[str]:
         words = player.name or ", ".join(f"{name} {_short(own[name])}" for name in told)
         found.append(player.model + (f" ({words})" if words else ""))
     return found
+
+
+def only_player(players: Players) -> Player:
+    """Return the one player there is.
+
+    Raises:
+        ScenarioError: there are several.
+    """
+    if isinstance(players, tuple):
+        raise ScenarioError(f"players: {', '.join(labels(players))} play; name the one that is meant with --model")
+    return players
 
 
 def labels_in(condition: Mapping[str, Any]) -> list[str]:

@@ -318,6 +318,93 @@ def report(
 
 
 @app.command()
+def probe(
+    source: Annotated[
+        Path,
+        typer.Argument(help="The folder of a study whose strategies are asked, or a scenario.", show_default=False),
+    ],
+    run: Annotated[Optional[str], typer.Option(help="Of the study.", metavar="RUN")] = None,  # noqa: UP045
+    generation: Annotated[Optional[int], typer.Option(help="Of the run; else its last.", min=1)] = None,  # noqa: UP045
+    agent: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--agent", help="Ask this agent's strategy only, as 3_1; may be repeated."),
+    ] = None,
+    strategy: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--strategy", help="Ask this strategy under the scenario's rules; may be repeated."),
+    ] = None,
+    n: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option("--n", help="How often each situation is asked; else 5, with --children 0.", min=0),
+    ] = None,
+    children: Annotated[
+        int, typer.Option(help="Ask for so many newborns' strategies, and compare them with their parents'.", min=0)
+    ] = 0,
+    background: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="Score strategies among these policies; with --children as a rule.", metavar="POLICIES"),
+    ] = None,
+    societies: Annotated[int, typer.Option(help="Societies in which each strategy is scored.", min=1)] = 1,
+    records: Annotated[Optional[str], typer.Option(help="Recipients' records, in percent.")] = None,  # noqa: UP045
+    partners: Annotated[Optional[str], typer.Option(help="Their partners' records, in percent.")] = None,  # noqa: UP045
+    resources: Annotated[Optional[str], typer.Option(help="Units held.")] = None,  # noqa: UP045
+    set_: Sets = None,
+    model: Model = None,
+    name: Annotated[Optional[str], typer.Option(help="Names the probe's folder.")] = None,  # noqa: UP045
+    results: Annotated[Path, typer.Option(help="Where the probe's folder is, or will be.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new probe instead of going on with an old one.")] = False,
+    max_cost: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--max-cost", help="Never spend more than this on the probe, in all sittings.", metavar="US$"),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and ask nobody.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
+) -> None:
+    """Ask strategies what they would give in designed situations, or how newborns differ from their parents."""
+    from agentsim.planning import plan_table
+    from agentsim.probing.asking import plan as planned
+    from agentsim.probing.asking import probe as ask
+    from agentsim.probing.options import Options, designed
+    from agentsim.progress import Progress
+
+    options = Options(
+        run=run,
+        generation=generation,
+        agents=tuple(agent or ()),
+        strategies=tuple(strategy or ()),
+        n=n,
+        children=children,
+        background=background,
+        societies=societies,
+        records=records,
+        partners=partners,
+        resources=resources,
+        sets=tuple(set_ or ()),
+        model=model,
+        name=name,
+        max_cost=max_cost,
+    )
+    scenario, design = designed(source, options)
+    console = Console(quiet=quiet)
+    foreseen = planned(scenario, design)
+    if plan:
+        Console().print(plan_table([foreseen]))
+        return
+    if pull:
+        for each in _embedded(scenario):
+            _pull(each, console)
+    console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
+    with Progress(console, n_runs=1) as progress:
+        result = ask(scenario, design, results=results, new=new, observer=progress)
+    _tell_probe(result, console)
+    if result.is_interrupted:
+        raise typer.Exit(130)
+    if not result.is_complete:
+        raise typer.Exit(1)
+
+
+@app.command()
 def replay(folder: Folder) -> None:
     """Compute every run again from its log, asking nobody, and say whether it is exact."""
     from agentsim.history import replay as recompute
@@ -466,6 +553,30 @@ def _show(result: StudyResult, console: Console) -> None:
     console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
     console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
     console.print(Text(f'notebook: agentsim.load("{result.folder}").encounters'), soft_wrap=True)
+
+
+def _tell_probe(result: StudyResult, console: Console) -> None:
+    """Say what a probe has found so far, draw it, and what to do next."""
+    from agentsim.analysis.figures import response, save
+    from agentsim.analysis.probe_tables import probe_tables
+    from agentsim.analysis.probes import load_probe, write_tables
+    from agentsim.runlog import LOG_NAME
+
+    [state] = result.runs
+    if (result.folder / state.run / LOG_NAME).exists():
+        found = load_probe(result.folder)
+        for table in probe_tables(found):
+            console.print(table)
+        write_tables(found, result.folder)
+        if found.answers["given"].notna().any():
+            save(response(found), result.folder / "response")
+            console.print(Text(f"picture:  {result.folder / 'response.png'} (and .svg)"), soft_wrap=True)
+        console.print(Text(f"tables:   {result.folder}/*.csv"), soft_wrap=True)
+        console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
+        console.print(Text(f'notebook: agentsim.load_probe("{result.folder}").answers'), soft_wrap=True)
+    if state.status != "complete":
+        _complain(AgentsimError(f"not complete: {state.reason}"))
+        Console(stderr=True).print("Run the same command again to go on.")
 
 
 def _complain(error: AgentsimError) -> None:

@@ -16,13 +16,15 @@ from typing import Any
 
 from agentsim.core.types import Event
 from agentsim.errors import AgentsimError, LogError, ReplayMismatch
-from agentsim.players import Course, prompt_set
+from agentsim.players import Course, Questioning, prompt_set
+from agentsim.probing.course import ProbeCourse
+from agentsim.probing.design import Design
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
 
 __all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "replay"]
 
-DECIDING = ("core/**/*.py", "prompts/*.py", "players.py")
+DECIDING = ("core/**/*.py", "prompts/*.py", "players.py", "probing/course.py", "probing/design.py")
 """The code that facts hang on, beside the replies, the scenario and the templates."""
 
 
@@ -63,7 +65,7 @@ def code_digest() -> str:
 
 
 def catch_up(
-    records: list[Record], course: Course, started: RunStarted, *, observe: Callable[[Reply | Event], None]
+    records: list[Record], course: Questioning, started: RunStarted, *, observe: Callable[[Reply | Event], None]
 ) -> tuple[int, list[RunStarted | Event], bool]:
     """Bring `course` to where the log ends.
 
@@ -118,10 +120,15 @@ def compare_start(logged: RunStarted, now: RunStarted) -> None:
         ReplayMismatch: naming what differs.
     """
     if logged.digest != now.digest:
-        difference = _first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
+        difference = _first_difference(_decided(logged), _decided(now))
         raise ReplayMismatch(f"its log was begun under another scenario: {difference}")
     if logged.prompts_digest != now.prompts_digest:
         raise ReplayMismatch("the templates of its prompt set have changed since its log was begun")
+
+
+def _decided(started: RunStarted) -> dict[str, Any]:
+    """Return what decides what is asked."""
+    return {"seed": started.seed, **started.condition, **({} if started.probe is None else {"probe": started.probe})}
 
 
 def _disagreement(logged: Event, computed: Event | None) -> str:
@@ -161,8 +168,13 @@ def _replay_run(folder: Path) -> ReplayState:
         condition = Condition.model_validate(started.condition)
         prompts = prompt_set(condition)
         # Templates may have changed since; what counts is whether they still make the prompts of this very run.
-        now = started.model_copy(update={"digest": digest(condition, seed=started.seed)})
-        course = Course(condition, seed=started.seed, prompts=prompts)
+        now = started.model_copy(update={"digest": digest(condition, seed=started.seed, probe=started.probe)})
+        course: Questioning
+        if started.probe is None:
+            course = Course(condition, seed=started.seed, prompts=prompts)
+        else:
+            design = Design.model_validate(started.probe)
+            course = ProbeCourse(design, condition, seed=started.seed, prompts=prompts)
         n_replies, missing, is_complete = catch_up(records, course, now, observe=count)
     except (AgentsimError, ValueError) as error:
         return ReplayState(folder.name, False, False, str(error), 0, n_events)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentsim.cast import ModelPlayer
 from agentsim.core.society import Society
-from agentsim.core.types import Answer, DecisionView, StrategyView
+from agentsim.core.types import Answer, DecisionView, NoteView, Request, StrategyView
 from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agentsim.analysis import Study
 
-__all__ = ["ConditionPlan", "Interval", "plan", "plan_table"]
+__all__ = ["ConditionPlan", "Interval", "Questions", "kind_of", "plan", "plan_of", "plan_table", "stand_in"]
 
 BYTES_A_TOKEN: Final = (3.0, 5.0)
 """Of English, with the tokenizers in use; the first makes more tokens."""
@@ -93,7 +93,7 @@ class ConditionPlan:
     is_piloted: bool = False
 
 
-class _Questions(NamedTuple):
+class Questions(NamedTuple):
     """The questions of one kind that one run asks."""
 
     n: int
@@ -148,26 +148,27 @@ def _condition(
     questions = _questions(condition) if condition.model_players else {}
     # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
     length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
-    through: dict[str, Interval] = {}
+    depth, through = _depth(condition, seeds), dict[str, Interval]()
     for label, player in condition.model_players.items():
-        pilot, settings = pilots[player.model], accounts.settings(player.model)
+        pilot = pilots[player.model]
         load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
-        price = accounts.price(player.model)
-        usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
-        limits = _through(settings, load.calls, load.tokens_in.plus(load.tokens_out), pilot.latency_s)
+        found = _loaded(found, player, load, depth=depth, accounts=accounts, pilot=pilot)
+        limits = _through(accounts.settings(player.model), load, pilot.latency_s)
         through[player.account] = through.get(player.account, NOTHING).plus(limits)
-        found = replace(
-            found,
-            calls=found.calls.plus(load.calls),
-            input_tokens=found.input_tokens.plus(load.tokens_in),
-            output_tokens=found.output_tokens.plus(load.tokens_out),
-            usd=None if usd is None or found.usd is None else found.usd.plus(usd),
-            wall_s=found.wall_s.beside(_chain(condition, seeds, pilot.latency_s)),
-            is_piloted=found.is_piloted or bool(pilot.took),
-        )
     for seconds in through.values():
         found = replace(found, wall_s=found.wall_s.beside(seconds))
     return found
+
+
+def plan_of(
+    name: str, player: ModelPlayer, *, questions: Mapping[str, Questions], depth: int, accounts: Accounts
+) -> ConditionPlan:
+    """Return what these questions to one player, by kind, will take; `depth` of them have to wait for each other."""
+    plain = ConditionPlan(name, player.model, 1, sum(each.n for each in questions.values()))
+    load = _load(player, questions, n_runs=1, length=1, pilot=NO_PILOT)
+    found = _loaded(plain, player, load, depth=depth, accounts=accounts, pilot=NO_PILOT)
+    limits = _through(accounts.settings(player.model), load, NO_PILOT.latency_s)
+    return replace(found, wall_s=found.wall_s.beside(limits))
 
 
 class _Load(NamedTuple):
@@ -178,8 +179,25 @@ class _Load(NamedTuple):
     tokens_out: Interval
 
 
+def _loaded(
+    found: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, accounts: Accounts, pilot: _Pilot
+) -> ConditionPlan:
+    """Add what a player takes to a plan, but for the time that its account's limits need."""
+    price = accounts.price(player.model)
+    usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
+    return replace(
+        found,
+        calls=found.calls.plus(load.calls),
+        input_tokens=found.input_tokens.plus(load.tokens_in),
+        output_tokens=found.output_tokens.plus(load.tokens_out),
+        usd=None if usd is None or found.usd is None else found.usd.plus(usd),
+        wall_s=found.wall_s.beside(_chain(depth, pilot.latency_s)),
+        is_piloted=found.is_piloted or bool(pilot.took),
+    )
+
+
 def _load(
-    player: ModelPlayer, questions: Mapping[str, _Questions], *, n_runs: int, length: float, pilot: _Pilot
+    player: ModelPlayer, questions: Mapping[str, Questions], *, n_runs: int, length: float, pilot: _Pilot
 ) -> _Load:
     """`length`: how many times the encounters of the run of seed 0 all runs have together."""
     calls = tokens_in = tokens_out = NOTHING
@@ -207,23 +225,34 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
     return Interval(low / MILLION, high / MILLION)
 
 
-def _chain(condition: Condition, seeds: Sequence[int], latency_s: Interval) -> Interval:
-    """Return the seconds of the longest chain of calls that have to wait for each other; it is of slow calls."""
+def _depth(condition: Condition, seeds: Sequence[int]) -> int:
+    """Return how many calls of a run have to wait for each other, at most."""
     numbers = range(1, condition.generations + 1)
-    depth = max(
+    return max(
         sum(1 + condition.n_in_a_row * condition.game.n_rounds(seed, generation=number) for number in numbers)
         for seed in seeds
     )
+
+
+def _chain(depth: int, latency_s: Interval) -> Interval:
+    """Return the seconds of so many calls that have to wait for each other; they are slow ones."""
     return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
 
 
-def _through(settings: ProviderSettings, calls: Interval, tokens: Interval, latency_s: Interval) -> Interval:
+def _through(settings: ProviderSettings, load: _Load, latency_s: Interval) -> Interval:
     """Return the seconds that the account's limits need to let all calls through; retries come on top."""
+    calls, tokens = load.calls, load.tokens_in.plus(load.tokens_out)
     seconds = calls.times(latency_s).times(1 / settings.concurrency)
     for limit, amount in ((settings.requests_per_minute, calls), (settings.tokens_per_minute, tokens)):
         if limit is not None:
             seconds = seconds.beside(amount.times(60 / limit))
     return seconds
+
+
+def kind_of(request: Request) -> str:
+    """Return what kind of question it is."""
+    kinds: dict[type, str] = {StrategyView: "strategy", NoteView: "note", DecisionView: "decision"}
+    return kinds[type(request.view)]
 
 
 def _kind(key: str) -> str:
@@ -232,31 +261,31 @@ def _kind(key: str) -> str:
     return "note" if key.endswith("/note") else "decision"
 
 
-def _questions(condition: Condition) -> dict[str, dict[str, _Questions]]:
-    """Count the prompts of each player's agents, by kind, in one society of models that give half.
-
-    Their strategies are of ordinary length.
-    """
+def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
+    """Count the prompts of each player's agents, by kind, in one society of models that give half."""
     prompts, players = prompt_set(condition), condition.model_players
     society = Society(condition, model=condition.models, seed=0, strategies=condition.strategies)
     sizes: dict[str, dict[str, list[int]]] = {}
     waiting = deque(society.start().requests)
-    words = " ".join(["reciprocate"] * STRATEGY_WORDS)
     while waiting:
         request = waiting.popleft()
         label = society.model_of(request.agent)
         if label in players:
             prompt = first_prompt(request, players[label], prompts, seed=0)
-            sizes.setdefault(label, {}).setdefault(_kind(request.key), []).append(n_bytes(prompt.messages))
-        if isinstance(request.view, DecisionView):
-            answer = Answer(act="give", amount=request.view.resources / 2)
-        else:
-            answer = Answer(text=words if isinstance(request.view, StrategyView) else NOTE)
-        waiting.extend(society.answer(request, answer).requests)
+            sizes.setdefault(label, {}).setdefault(kind_of(request), []).append(n_bytes(prompt.messages))
+        waiting.extend(society.answer(request, stand_in(request)).requests)
     return {
-        label: {kind: _Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}
+        label: {kind: Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}
         for label, kinds in sizes.items()
     }
+
+
+def stand_in(request: Request) -> Answer:
+    """Return the answer that stands in while prompts are counted: words of ordinary length, half of all units."""
+    if isinstance(request.view, DecisionView):
+        return Answer(act="give", amount=request.view.resources / 2)
+    is_strategy = isinstance(request.view, StrategyView)
+    return Answer(text=" ".join(["reciprocate"] * STRATEGY_WORDS) if is_strategy else NOTE)
 
 
 def _pilot(pilot: Study, model: str) -> _Pilot:

@@ -11,7 +11,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from agentsim.cast import ModelPlayer
 from agentsim.core.rng import uniform
@@ -22,9 +22,19 @@ from agentsim.errors import AnswerError
 from agentsim.prompts import PromptSet, load_prompt_set, parse, percent
 from agentsim.prompts.structured import schema_of
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
-from agentsim.scenario import Condition, digest
+from agentsim.scenario import Condition, OnInvalid, digest
 
-__all__ = ["Course", "Question", "Turn", "first_prompt", "prompt_set", "rehearse", "rehearsed"]
+__all__ = [
+    "Course",
+    "Question",
+    "Questioning",
+    "Turn",
+    "first_prompt",
+    "prompt_set",
+    "read_answer",
+    "rehearse",
+    "rehearsed",
+]
 
 
 class Question(NamedTuple):
@@ -44,6 +54,30 @@ class Turn(NamedTuple):
     events: list[Event]
     questions: list[Question]
     """Questions open from now on."""
+
+
+class Questioning(Protocol):
+    """What a sitting drives: questions are open, completions go in, facts and further questions come out."""
+
+    open: dict[str, Question]
+    """The questions that wait for a completion, by key."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to ask."""
+        ...
+
+    def n_after(self, question: Question) -> int:
+        """Return how many questions, one after the other, must still follow this one to the end."""
+        ...
+
+    def start(self) -> Turn:
+        """Return what can be asked first, and what is known unasked."""
+        ...
+
+    def receive(self, key: str, completion: Completion) -> Turn:
+        """Read the completion of the open question `key`; return what follows."""
+        ...
 
 
 class Course:
@@ -88,29 +122,19 @@ class Course:
             AnswerError: it was the last attempt and the scenario says `then: stop`.
         """
         question = self.open.pop(key)
-        on_invalid = self._condition.on_invalid
-        answer = parse(
+        player = self._cast[question.player]
+        assert isinstance(player, ModelPlayer)  # only models are asked
+        answer = read_answer(
+            question,
             completion,
-            question.request.spec,
-            is_structured=question.prompt.answer_schema is not None,
-            clamps=on_invalid.out_of_range == "clamp",
+            player=player,
+            on_invalid=self._condition.on_invalid,
+            prompts=self._prompts,
+            seed=self._seed,
         )
-        is_passed_over = answer.problem == "out_of_range" and on_invalid.out_of_range == "pass"
-        if answer.problem is not None and question.attempt < on_invalid.attempts and not is_passed_over:
-            again = self._ask_again(question, completion, answer)
-            self.open[key] = again
-            return Turn([], [again])
-        answer = replace(answer, attempts=question.attempt)
-        if is_passed_over:
-            answer = replace(answer, replaced_by="pass")
-        elif answer.problem is not None:
-            if on_invalid.then == "stop":
-                raise AnswerError(
-                    f"{key}: {question.attempt} replies of {question.player!r} could not be read,"
-                    f" the last as {answer.problem}: {completion.text[:200]!r};"
-                    " set on_invalid.then to pass or zero and run with --fork, to go on from here"
-                )
-            answer = replace(answer, replaced_by=on_invalid.then)
+        if isinstance(answer, Question):
+            self.open[key] = answer
+            return Turn([], [answer])
         step = self._society.answer(question.request, answer)
         return self._advance(step.events, step.requests)
 
@@ -132,30 +156,68 @@ class Course:
         self.open.update((question.request.key, question) for question in questions)
         return Turn(events, questions)
 
-    def _ask_again(self, question: Question, completion: Completion, answer: Answer) -> Question:
-        player = self._cast[question.player]
-        assert isinstance(player, ModelPlayer) and answer.problem is not None  # only models are asked twice
-        attempt = question.attempt + 1
-        # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
-        said = completion.text[:MAX_ECHO_CHARS].strip() or "(nothing)"
-        prompt = question.prompt
-        return Question(
-            question.request,
-            attempt,
-            Prompt(
-                model=prompt.model,
-                messages=(
-                    *prompt.messages,
-                    Message(role="assistant", content=said),
-                    self._prompts.ask_again(question.request, answer.problem),
-                ),
-                answer_schema=prompt.answer_schema,
-                sampling=prompt.sampling.model_copy(
-                    update={"seed": _sampling_seed(question.request.key, player, seed=self._seed, attempt=attempt)}
-                ),
+
+def read_answer(
+    question: Question,
+    completion: Completion,
+    *,
+    player: ModelPlayer,
+    on_invalid: OnInvalid,
+    prompts: PromptSet,
+    seed: int,
+) -> Answer | Question:
+    """Return the answer in a completion, the scenario's fallback in its place, or the question to be asked again.
+
+    Raises:
+        AnswerError: it was the last attempt and the scenario says `then: stop`.
+    """
+    answer = parse(
+        completion,
+        question.request.spec,
+        is_structured=question.prompt.answer_schema is not None,
+        clamps=on_invalid.out_of_range == "clamp",
+    )
+    is_passed_over = answer.problem == "out_of_range" and on_invalid.out_of_range == "pass"
+    if answer.problem is not None and question.attempt < on_invalid.attempts and not is_passed_over:
+        return _again(question, completion, answer.problem, player=player, prompts=prompts, seed=seed)
+    answer = replace(answer, attempts=question.attempt)
+    if is_passed_over:
+        return replace(answer, replaced_by="pass")
+    if answer.problem is not None:
+        if on_invalid.then == "stop":
+            raise AnswerError(
+                f"{question.request.key}: {question.attempt} replies of {question.player!r} could not be read,"
+                f" the last as {answer.problem}: {completion.text[:200]!r};"
+                " set on_invalid.then to pass or zero and run with --fork, to go on from here"
+            )
+        return replace(answer, replaced_by=on_invalid.then)
+    return answer
+
+
+def _again(
+    question: Question, completion: Completion, problem: Problem, *, player: ModelPlayer, prompts: PromptSet, seed: int
+) -> Question:
+    attempt = question.attempt + 1
+    # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
+    said = completion.text[:MAX_ECHO_CHARS].strip() or "(nothing)"
+    prompt = question.prompt
+    return Question(
+        question.request,
+        attempt,
+        Prompt(
+            model=prompt.model,
+            messages=(
+                *prompt.messages,
+                Message(role="assistant", content=said),
+                prompts.ask_again(question.request, problem),
             ),
-            question.player,
-        )
+            answer_schema=prompt.answer_schema,
+            sampling=prompt.sampling.model_copy(
+                update={"seed": _sampling_seed(question.request.key, player, seed=seed, attempt=attempt)}
+            ),
+        ),
+        question.player,
+    )
 
 
 def first_prompt(request: Request, player: ModelPlayer, prompts: PromptSet, *, seed: int) -> Prompt:

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agentsim.core.types import Encounter, Event, GenerationEnded, NoteWritten, StrategyFormed
+from agentsim.core.types import Encounter, Event, GenerationEnded, NoteWritten, Probed, StrategyFormed
 from agentsim.runlog import Reply
 from agentsim.sitting import RunState
 
@@ -78,7 +78,7 @@ class Progress:
         """Count a fact."""
         row = self._rows[run]
         # A copied strategy was never asked for.
-        if isinstance(event, Encounter | NoteWritten | StrategyFormed) and event.attempts:
+        if isinstance(event, Encounter | NoteWritten | StrategyFormed | Probed) and event.attempts:
             row.n_answered += 1
             row.n_now += not is_replayed
             row.n_again += event.attempts - 1

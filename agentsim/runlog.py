@@ -19,22 +19,14 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, TypeAdapter, ValidationError
 
 from agentsim.cast import labels_in
-from agentsim.core.types import (
-    Donated,
-    GameEnded,
-    GenerationEnded,
-    Missed,
-    NoteWritten,
-    Punished,
-    StrategyFormed,
-    Value,
-)
+from agentsim.core.types import Event, Value
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.prices import Price, cost_usd
 
 __all__ = [
     "LOG_NAME",
+    "PROBE_NAME",
     "SCHEMA",
     "ClosedLog",
     "LogContent",
@@ -58,6 +50,8 @@ SCHEMA = 1
 LOG_NAME = "log.jsonl"
 LOCK_NAME = "lock"
 STOPPED_NAME = "stopped.json"
+PROBE_NAME = "probe.json"
+"""The design of a probe, in its folder, which is thereby none of a study."""
 
 
 class RunStarted(Value):
@@ -74,6 +68,8 @@ class RunStarted(Value):
     """SHA-256 of condition and seed; a log is only ever continued under the same one."""
     settings: dict[str, Any]
     """What tells this run's condition from the study's others: path -> value."""
+    probe: dict[str, Any] | None = Field(default=None, exclude_if=lambda probe: probe is None)
+    """The design, where strategies are asked in stated situations and no society is played (`probing.design`)."""
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
     account: dict[str, Any]
@@ -144,19 +140,7 @@ class RunFinished(Value):
     time: str
 
 
-Record = Annotated[
-    RunStarted
-    | Reply
-    | RunFinished
-    | StrategyFormed
-    | Donated
-    | Punished
-    | Missed
-    | NoteWritten
-    | GameEnded
-    | GenerationEnded,
-    Field(discriminator="type"),
-]
+Record = Annotated[RunStarted | Reply | RunFinished | Event, Field(discriminator="type")]
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 

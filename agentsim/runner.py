@@ -7,13 +7,13 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agentsim.errors import LogLocked
 from agentsim.history import ReplayState, replay
@@ -28,7 +28,20 @@ from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop, run_star
 from agentsim.study_folder import choose, sources, take_over, write_study
 from agentsim.user_settings import with_own
 
-__all__ = ["Observer", "ReplayState", "RunState", "StudyResult", "replay", "run", "run_async"]
+__all__ = [
+    "Observer",
+    "ReplayState",
+    "RunState",
+    "StudyResult",
+    "open_ledger",
+    "replay",
+    "run",
+    "run_async",
+    "to_its_end",
+    "versions_now",
+]
+
+Played = TypeVar("Played")
 
 MAX_OPEN_RUNS = 64
 """Societies driven side by side; each holds one open file."""
@@ -75,19 +88,27 @@ def run(
     the first Ctrl-C lets the calls in flight come in and be stored, the second drops them.
     """
 
-    async def play() -> StudyResult:
+    return to_its_end(
+        lambda stop: _play_study(
+            scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
+        )
+    )
+
+
+def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
+    """Run what plays, in a script or beside a notebook's event loop, and let Ctrl-C stop it in an orderly way."""
+
+    async def playing() -> Played:
         stop = Stop()
         with _signals(stop):
-            return await _play_study(
-                scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
-            )
+            return await play(stop)
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(play())
+        return asyncio.run(playing())
     with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread:
-        return thread.submit(asyncio.run, play()).result()
+        return thread.submit(asyncio.run, playing()).result()
 
 
 async def run_async(
@@ -142,7 +163,7 @@ async def _play_study(
     templates = {spec.name: prompts[digest(spec.condition, seed=0)].digest for spec in specs}
     origins = {} if fork is None else sources(Path(fork), specs)
     folder = choose(Path(results), scenario, specs, templates, new=new or fork is not None)
-    write_study(folder, scenario, specs, templates, versions=_versions())
+    write_study(folder, scenario, specs, templates, versions=versions_now())
     n_taken_over = 0
     for spec in specs:
         if spec.name in origins:
@@ -150,7 +171,7 @@ async def _play_study(
             n_taken_over += _fork(spec, folder, origins[spec.name], prompts=prompts, accounts=known)
     models = {player.model for spec in specs for player in spec.condition.model_players.values()}
     is_paid = provider is None and any(accounts.is_paid(model) for model in models)
-    with _ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
+    with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
         if ledger is not None:
             accounts.book_in(ledger)
         result = await _play_runs(
@@ -174,7 +195,7 @@ def _fork(
 ) -> int:
     """Begin a run's log with what still holds of another's; return the number of replies."""
     own = prompts[digest(spec.condition, seed=0)]
-    started = run_started(spec, folder.name, prompts=own, accounts=accounts, versions=_versions())
+    started = run_started(spec, folder.name, prompts=own, accounts=accounts, versions=versions_now())
     course = Course(spec.condition, seed=spec.seed, prompts=own)
     with RunLog(folder / spec.name) as log:
         return take_over(source, log, started=started, course=course)
@@ -195,7 +216,7 @@ async def _play_runs(
     clock = asyncio.get_running_loop().time
     began = clock()
     note_sitting(folder, {spec.name: None for spec in specs})  # should this one be killed, it left no word
-    versions = _versions()
+    versions = versions_now()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
     async def play(spec: RunSpec) -> RunState:
@@ -233,7 +254,7 @@ async def _play_runs(
 
 
 @contextmanager
-def _ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
+def open_ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
     """Open the study's ledger; it begins with the calls of which the logs know."""
     with ExitStack() as stack:
         try:
@@ -266,7 +287,7 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
     return len(costs), None if None in costs else sum(filter(None, costs))
 
 
-def _versions() -> dict[str, str]:
+def versions_now() -> dict[str, str]:
     """Return the versions that a result may hang on."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):

@@ -389,14 +389,15 @@ def identity(condition: Condition) -> dict[str, Any]:
     return content
 
 
-def digest(condition: Condition, *, seed: int) -> str:
-    """Return the SHA-256, in hex, of the condition and the seed, in canonical JSON.
+def digest(condition: Condition, *, seed: int, probe: Mapping[str, Any] | None = None) -> str:
+    """Return the SHA-256, in hex, of the condition, the seed and, if there is one, a probe's design, in canonical JSON.
 
     Of the prompt set only the folder's name counts, not where it lies: its content has a digest of its own
     (`PromptSet.digest`). Accounts and limits do not count, so a run may be resumed under others.
     """
     content = {**identity(condition), "prompts": Path(condition.prompts).name}
-    return hashlib.sha256(_canonical({"condition": content, "seed": seed}).encode()).hexdigest()
+    probed = {} if probe is None else {"probe": probe}
+    return hashlib.sha256(_canonical({"condition": content, "seed": seed, **probed}).encode()).hexdigest()
 
 
 def _canonical(data: object) -> str:

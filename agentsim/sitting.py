@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from agentsim.core.types import Encounter, Event, NoteWritten, StrategyFormed
+from agentsim.core.types import Encounter, Event, NoteWritten, Probed, StrategyFormed
 from agentsim.errors import (
     AgentsimError,
     AnswerError,
@@ -21,7 +21,7 @@ from agentsim.errors import (
     SchemaError,
 )
 from agentsim.history import catch_up, code_digest, compare_start
-from agentsim.players import Course, Question, Turn
+from agentsim.players import Course, Question, Questioning, Turn
 from agentsim.prompts import PromptSet
 from agentsim.providers.base import Completion, Provider
 from agentsim.providers.places import N_AFTER
@@ -192,11 +192,19 @@ class Sitting:
         providers: Mapping[str, Provider],
         observer: Observer,
         stop: Stop,
+        course: Questioning | None = None,
+        n_requests: int | None = None,
+        probe: dict[str, Any] | None = None,
     ) -> None:
+        """`course` asks in place of a society, `n_requests` questions by the design `probe`."""
         self._spec = spec
         self._folder = folder / spec.name
-        self._started = run_started(spec, folder.name, prompts=prompts, accounts=accounts, versions=versions)
-        self._course = Course(spec.condition, seed=spec.seed, prompts=prompts)
+        self._started = run_started(
+            spec, folder.name, prompts=prompts, accounts=accounts, versions=versions, probe=probe
+        )
+        self._course: Questioning = course or Course(spec.condition, seed=spec.seed, prompts=prompts)
+        self._n_requests = spec.condition.n_requests(spec.seed) if n_requests is None else n_requests
+        self._generations = spec.condition.generations if probe is None else 1
         self._providers = providers
         """Who answers for each language model, by the player's label."""
         self._observer = observer
@@ -249,11 +257,10 @@ class Sitting:
         return True
 
     async def _play(self, log: RunLog) -> None:
-        condition = self._spec.condition
         self._observer.run_opened(
             self._spec.name,
-            n_requests=condition.n_requests(self._spec.seed),
-            generations=condition.generations,
+            n_requests=self._n_requests,
+            generations=self._generations,
         )
         n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
         log.records.clear()  # they are told; a million of them need not be kept
@@ -384,7 +391,7 @@ class Sitting:
         Raises:
             AnswerError: so many questions in a row went without a readable reply as the scenario allows.
         """
-        if not isinstance(event, StrategyFormed | Encounter | NoteWritten):
+        if not isinstance(event, StrategyFormed | Encounter | NoteWritten | Probed):
             return
         self._n_unread_in_a_row = 0 if event.problem is None else self._n_unread_in_a_row + 1
         most = self._spec.condition.on_invalid.stop_after
@@ -432,7 +439,13 @@ class Sitting:
 
 
 def run_started(
-    spec: RunSpec, study: str, *, prompts: PromptSet, accounts: Mapping[str, dict[str, Any]], versions: dict[str, str]
+    spec: RunSpec,
+    study: str,
+    *,
+    prompts: PromptSet,
+    accounts: Mapping[str, dict[str, Any]],
+    versions: dict[str, str],
+    probe: dict[str, Any] | None = None,
 ) -> RunStarted:
     """Return the first record of a run's log; `accounts` are those of its language models, by the player's label."""
     is_one = len(spec.condition.cast) == 1
@@ -441,7 +454,8 @@ def run_started(
         run=spec.name,
         seed=spec.seed,
         condition=identity(spec.condition),
-        digest=digest(spec.condition, seed=spec.seed),
+        digest=digest(spec.condition, seed=spec.seed, probe=probe),
+        probe=probe,
         settings=spec.settings,
         prompts_digest=prompts.digest,
         account=next(iter(accounts.values()), {}) if is_one else {},

@@ -17,7 +17,7 @@ from agentsim.players import Course
 from agentsim.runlog import LOG_NAME, Record, Reply, RunLog, RunStarted, read_log
 from agentsim.scenario import RunSpec, Scenario, digest
 
-__all__ = ["PromptsOf", "choose", "sources", "take_over", "write_study"]
+__all__ = ["PromptsOf", "choose", "make_folder", "new_folder", "sources", "take_over", "write_study"]
 
 STUDY_NAME: Final = "study.json"
 PromptsOf = Mapping[str, str]
@@ -32,14 +32,32 @@ def choose(results: Path, scenario: Scenario, specs: Sequence[RunSpec], prompts:
     """
     folders = _beside(results, scenario.name)
     folder = results / scenario.name
-    if new and folder in folders:
-        numbers = [_number(path, scenario.name) for path in folders]
-        folder = results / f"{scenario.name}-{max(numbers) + 1}"
-    elif not new:
-        for path in folders:
-            begun = [_is_of(path, spec, prompts) for spec in specs]
-            if True in begun and False not in begun and _scenario_name(path) in (None, scenario.name):
-                folder = path
+    if new:
+        return new_folder(results, scenario.name)
+    for path in folders:
+        begun = [_is_of(path, spec, prompts) for spec in specs]
+        if True in begun and False not in begun and _scenario_name(path) in (None, scenario.name):
+            folder = path
+    return make_folder(folder)
+
+
+def new_folder(results: Path, name: str) -> Path:
+    """Return a folder that was not there before, beside those of earlier studies of the name.
+
+    Raises:
+        LogError: it cannot be made.
+    """
+    numbers = [_number(path, name) for path in _beside(results, name)]
+    is_free = not (results / name).exists()
+    return make_folder(results / name if is_free else results / f"{name}-{max(numbers) + 1}")
+
+
+def make_folder(folder: Path) -> Path:
+    """Return the folder, which is there then.
+
+    Raises:
+        LogError: it cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

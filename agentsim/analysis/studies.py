@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agentsim.errors import LogError
-from agentsim.runlog import LOG_NAME
+from agentsim.runlog import LOG_NAME, PROBE_NAME
 
 __all__ = ["StudyFolder", "find_studies"]
 
@@ -68,12 +68,16 @@ def _folders(path: str | Path) -> Iterator[Path]:
 
 
 def _is_study(folder: Path) -> bool:
+    if (folder / PROBE_NAME).is_file():
+        return False
     return folder.is_dir() and ((folder / STUDY_NAME).is_file() or any(folder.glob(f"*/{LOG_NAME}")))
 
 
 def _complaint(folder: Path) -> str:
     if not folder.exists():
         return f"{folder}: holds no runs, it does not exist; name the folder of a study, such as results/quickstart"
+    if (folder / PROBE_NAME).is_file():
+        return f"{folder}: holds no runs, it is a probe; read it with agentsim.load_probe"
     if folder.name == LOG_NAME or (folder / LOG_NAME).exists():
         study = (folder if folder.is_dir() else folder.parent).absolute().parent
         return f"{folder}: holds no runs, it is one; name the folder of its study, {study}"

@@ -33,12 +33,14 @@ __all__ = [
     "NoteView",
     "NoteWritten",
     "Observed",
+    "Probed",
     "Problem",
     "Punished",
     "Reading",
     "Reputation",
     "Request",
     "Rules",
+    "Scored",
     "StrategyFormed",
     "StrategyView",
     "TextSpec",
@@ -450,7 +452,52 @@ class GenerationEnded(Value):
     """Best first; empty after the last generation, where nobody is selected."""
 
 
+class Probed(Value):
+    """A strategy was asked what it would do in one situation, outside of any game."""
+
+    type: Literal["probed"] = "probed"
+    key: str
+    """`probe/1_3/r50-p0-u10/07`: strategy, situation, repetition."""
+    generation: int
+    """In which the strategy lives."""
+    subject: str
+    """Whose strategy it is."""
+    situation: str
+    """The situation's name, as in the probe's design."""
+    repetition: int
+    """From 1."""
+    act: Act | None
+    """`None`: no decision could be read."""
+    fraction: float | None
+    """Share of its resources it would give, or spend on punishing; `None` without a decision."""
+    reading: Reading = "plain"
+    problem: Problem | None = None
+    attempts: int = 1
+    """How often it was asked; 0 for a scripted policy."""
+
+
+class Scored(Value):
+    """A strategy has played one generation's games among stated policies."""
+
+    type: Literal["scored"] = "scored"
+    key: str
+    """`score/1_3/s0`: strategy, society."""
+    generation: int
+    """In which the strategy lives; in the society it is the first."""
+    subject: str
+    society: int
+    """From 0; all strategies meet the same societies."""
+    score: float
+    """What selection would see: units."""
+    mean_fraction: float | None
+    """Of its resources, given in its own decisions; `None` where it made none."""
+    n_decisions: int
+    """Encounters in which it was the donor."""
+    n_missed: int
+    """Those of them without a decision that could be read."""
+
+
 Event = Annotated[
-    StrategyFormed | Donated | Punished | Missed | NoteWritten | GameEnded | GenerationEnded,
+    StrategyFormed | Donated | Punished | Missed | NoteWritten | GameEnded | GenerationEnded | Probed | Scored,
     Field(discriminator="type"),
 ]

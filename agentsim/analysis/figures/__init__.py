@@ -6,6 +6,7 @@ from agentsim.analysis.figures.forest import forest
 from agentsim.analysis.figures.giving import giving
 from agentsim.analysis.figures.ledger import ledger
 from agentsim.analysis.figures.lineage import lineage
+from agentsim.analysis.figures.response import response
 from agentsim.analysis.figures.society import society
 from agentsim.analysis.figures.style import save
 
@@ -17,6 +18,7 @@ __all__ = [
     "giving",
     "ledger",
     "lineage",
+    "response",
     "save",
     "society",
     "write_figures",

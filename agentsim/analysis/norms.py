@@ -1,0 +1,312 @@
+"""What a response surface says: slopes, and the nearest assessment rule of the literature. Arrays in, values out.
+
+A surface is the mean fraction given in each situation (*cell*). Situations are weighted alike. Intervals are percentile
+bootstraps over the repetitions within each cell and strategy (Efron 1979): they hold what the model's own chance adds,
+and nothing of what other wordings or situations would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from agentsim.core.observation import Assessment
+
+__all__ = ["NORMS", "Fit", "Norm", "Slopes", "Surface", "fit_norms", "resampled", "slopes"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+N_RESAMPLES: Final = 1_999
+LEAST_ERROR: Final = 0.005
+"""Answers are whole units or percents: no rule is told from another by errors smaller than half a percent."""
+TIE: Final = 2.0
+"""A difference in BIC below this is "not worth more than a bare mention" (Kass & Raftery 1995, JASA 90)."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """An assessment rule: who is good after an act, and so deserves to be given to."""
+
+    name: str
+    table: Assessment | None
+    """`None`: everyone is treated alike."""
+    source: str
+    also: tuple[str, ...] = ()
+    """Rules of third order that judge alike as long as the recipient's own earlier standing is not known (good)."""
+
+
+NORMS: Final = (
+    Norm("unconditional", None, "all good or all bad, whatever was done (Nowak & Sigmund 1998: AllC, AllD)"),
+    Norm("image scoring", Assessment(keep_from_bad="bad"), "Nowak & Sigmund 1998, Nature 393"),
+    Norm(
+        "simple standing",
+        Assessment(),
+        "Sugden 1986; Leimar & Hammerstein 2001, Proc. R. Soc. B 268",
+        ("leading eight L1", "L3", "L4", "L7"),
+    ),
+    Norm(
+        "stern judging",
+        Assessment(give_to_bad="bad"),
+        "Kandori 1992; Pacheco, Santos & Chalub 2006, PLoS Comput. Biol. 2",
+        ("consistent standing (L2)", "L5", "L6", "judging (L8)"),
+    ),
+    Norm(
+        "shunning",
+        Assessment(give_to_bad="bad", keep_from_bad="bad"),
+        "Takahashi & Mashima 2006, J. Theor. Biol. 243",
+    ),
+)
+"""The rules that are looked for, the simplest first; the leading eight are those of Ohtsuki & Iwasa 2004, 2006."""
+
+
+class Surface(NamedTuple):
+    """Answers by situation: one element a cell."""
+
+    level: Floats
+    """How good the recipient's record is, in [0, 1]; NaN where it is not shown."""
+    partner: Floats
+    """The partner's record, in [0, 1]; NaN where it is not shown."""
+    resources: Floats
+    answers: Sequence[Sequence[Floats]]
+    """For each cell, for each strategy, the fractions given."""
+
+
+class Means(NamedTuple):
+    """Cells' means, the observed ones first and then those of resamples: (1 + resamples, cells)."""
+
+    mean: Floats
+    """NaN where a cell has no answer."""
+    squares: Floats
+    """Sum of squared deviations from it."""
+    n: Floats
+    """Answers: (cells,)."""
+    is_repeated: npt.NDArray[np.bool_]
+    """Whether every strategy that answered in a cell did so twice or more: (cells,)."""
+
+
+def resampled(surface: Surface, *, seed: int = 0) -> Means:
+    """Return the observed means of all cells, and those of bootstrap resamples within cells and strategies."""
+    rng = np.random.default_rng(seed)
+    rows, squares, counts, repeated = [], [], [], []
+    for strategies in surface.answers:
+        drawn = [own[_indices(len(own), rng)] for own in strategies if len(own)]
+        repeated.append(all(own.shape[1] > 1 for own in drawn))
+        if not drawn:
+            rows.append(np.full(N_RESAMPLES + 1, np.nan))
+            squares.append(np.zeros(N_RESAMPLES + 1))
+            counts.append(0)
+            continue
+        values = np.concatenate(drawn, axis=1)
+        rows.append(values.mean(axis=1))
+        squares.append(((values - rows[-1][:, None]) ** 2).sum(axis=1))
+        counts.append(values.shape[1])
+    return Means(np.array(rows).T, np.array(squares).T, np.array(counts, dtype=float), np.array(repeated))
+
+
+def _indices(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    drawn = rng.integers(0, n, size=(N_RESAMPLES, n))
+    return np.vstack([np.arange(n)[None, :], drawn])
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval; no interval where any answer it is made of has no repetition beside it."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+NOTHING: Final = Estimate(None, None, None)
+
+
+class Slopes(NamedTuple):
+    """How giving hangs on what the donor is shown, by least squares."""
+
+    record: Estimate
+    """d fraction / d recipient's record."""
+    partner_if_kept: Estimate
+    """d fraction / d partner's record, for a recipient with the worst record of the grid: below 0 where keeping from
+    the bad is excused, as in standing."""
+    partner_if_gave: Estimate
+    """The same for one with the best record: above 0 where giving to the bad is blamed, as in stern judging."""
+    resources: Estimate
+    """d fraction / d log10 of resources."""
+
+
+def slopes(surface: Surface, means: Means) -> Slopes:
+    """Fit the mean fraction given on the recipient's record (x) and the partner's (p).
+
+    `record`: fraction = a + b x, with an a for each p and amount of resources. `partner_*`: fraction = a + c p, with an
+    a for each amount of resources, over the cells with the worst or the best x alone: no shape is taken for granted in
+    between.
+    """
+    known = ~np.isnan(means.mean[0])
+    amounts = np.unique(surface.resources)
+    blocks = (surface.resources[:, None] == amounts[None, :]).astype(float)
+    constant = np.ones((len(surface.resources), 1))
+    resources = _slope(np.log10(surface.resources), constant, means, known) if len(amounts) > 1 else NOTHING
+    shown = known & ~np.isnan(surface.level)
+    if not shown.any():
+        return Slopes(NOTHING, NOTHING, NOTHING, resources)
+    partner = np.nan_to_num(surface.partner, nan=-1)
+    partners = (partner[:, None] == np.unique(partner)[None, :]).astype(float)
+    each = (blocks[:, :, None] * partners[:, None, :]).reshape(len(partner), -1)
+    record = _slope(np.nan_to_num(surface.level), each, means, shown)
+    both = shown & ~np.isnan(surface.partner)
+    if not both.any():
+        return Slopes(record, NOTHING, NOTHING, resources)
+    worst, best = surface.level[both].min(), surface.level[both].max()
+    kept, gave = (_slope(partner, blocks, means, both & (surface.level == end)) for end in (worst, best))
+    return Slopes(record, kept, gave, resources)
+
+
+def _slope(x: Floats, blocks: Floats, means: Means, used: npt.NDArray[np.bool_]) -> Estimate:
+    """Return the slope on x beside a level for each block; nothing where the answers that came do not determine it."""
+    rows = np.column_stack([blocks, x])[used]
+    rows = rows[:, [*np.flatnonzero(blocks[used].any(axis=0)), -1]]
+    if np.linalg.matrix_rank(rows) < rows.shape[1]:
+        return NOTHING
+    values = means.mean[:, used] @ np.linalg.pinv(rows)[-1]
+    return _estimate(values, is_repeated=bool(means.is_repeated[used].all()))
+
+
+def _estimate(values: Floats, *, is_repeated: bool) -> Estimate:
+    if not is_repeated:
+        return Estimate(float(values[0]), None, None)
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
+class Fit(NamedTuple):
+    """One rule laid on a surface."""
+
+    norm: Norm
+    distance: float
+    """Root of the mean over cells of the squared difference between mean and rule, in fractions of resources."""
+    low: float
+    """Mean level of the undeserving, over amounts of resources; of all where the rule tells nobody apart."""
+    high: float
+    """Mean level of the deserving."""
+    threshold: float | None
+    """The least record that counts as giving, chosen among those of the grid."""
+    bic: float
+    support: float | None
+    """Share of the bootstrap's resamples in which this rule has the lowest BIC; `None` without repetitions."""
+
+
+def fit_norms(surface: Surface, means: Means) -> list[Fit]:
+    """Return how well each rule fits, best first; rules that the grid cannot tell apart come as the simplest of them.
+
+    A rule says of each cell whether the recipient is good: it gave if its record is at least a threshold, its partner
+    was good if that one's was. The fraction given to the good and to the bad are fitted, for each amount of resources,
+    the first not below the second. Rules are compared by BIC = N log(RSS / N) + k log N over the N answers, with k
+    levels and thresholds fitted (Schwarz 1978, Ann. Stat. 6), as a rule with two levels always lies nearer than one
+    with a single one.
+    """
+    used = ~np.isnan(means.mean[0])
+    if not used.any():
+        return []
+    best: dict[str, tuple[Norm, float | None, _Laid]] = {}
+    seen: set[bytes] = set()
+    for norm in NORMS:
+        predictions = _predictions(norm, surface)
+        is_free = len(predictions) > 1
+        options = [
+            (threshold, _laid(is_good[used], surface.resources[used], means, used, is_free=is_free))
+            for threshold, is_good in predictions.items()
+            if not _is_known(is_good[used], seen)
+        ]
+        if options:
+            # Of several thresholds each resample takes its own best, as the observed surface does.
+            threshold, laid = min(options, key=lambda option: float(option[1].bic[0]))
+            bic = np.min([option[1].bic for option in options], axis=0)
+            best[norm.name] = norm, threshold, laid._replace(bic=bic)
+    ranks = np.array([laid.bic for _, _, laid in best.values()])
+    wins = ranks.argmin(axis=0)[1:]  # the first, that is the simplest, where several are equal
+    is_repeated = bool(means.is_repeated[used].all())
+    fits = [
+        Fit(
+            norm=norm,
+            distance=laid.distance,
+            low=laid.low,
+            high=laid.high,
+            threshold=threshold,
+            bic=float(laid.bic[0]),
+            support=float((wins == index).mean()) if is_repeated else None,
+        )
+        for index, (norm, threshold, laid) in enumerate(best.values())
+    ]
+    return sorted(fits, key=lambda fit: fit.bic)
+
+
+def _is_known(is_good: npt.NDArray[np.bool_], seen: set[bytes]) -> bool:
+    """Whether another rule says the same of every cell; all good and all bad are the same, as levels are fitted."""
+    key = np.ones_like(is_good).tobytes() if is_good.all() or not is_good.any() else is_good.tobytes()
+    if key in seen:
+        return True
+    seen.add(key)
+    return False
+
+
+def _predictions(norm: Norm, surface: Surface) -> Mapping[float | None, npt.NDArray[np.bool_]]:
+    """Return who is good in each cell, by the threshold at which a record counts as giving."""
+    shown = ~np.isnan(surface.level)
+    has_partner = bool((~np.isnan(surface.partner)).any())
+    if norm.table is None or not shown.any():
+        return {None: np.ones(len(surface.level), dtype=bool)} if norm.table is None else {}
+    depends = norm.table.judge(gave=True, recipient="bad") == "bad" or norm.table.keep_from_bad == "good"
+    if depends and not has_partner:
+        return {}
+    found: dict[float | None, npt.NDArray[np.bool_]] = {}
+    for threshold in np.unique(surface.level[shown])[1:]:
+        # A recipient of whom nothing is known begins in good standing.
+        found[float(threshold)] = np.array(
+            [
+                True
+                if np.isnan(record)
+                else norm.table.judge(
+                    gave=bool(record >= threshold),
+                    recipient="good" if np.isnan(partner) or partner >= threshold else "bad",
+                )
+                == "good"
+                for record, partner in zip(surface.level, surface.partner, strict=True)
+            ]
+        )
+    return found
+
+
+class _Laid(NamedTuple):
+    distance: float
+    low: float
+    high: float
+    bic: Floats
+    """Of the observed surface and of each resample."""
+
+
+def _laid(
+    is_good: npt.NDArray[np.bool_], resources: Floats, means: Means, used: npt.NDArray[np.bool_], *, is_free: bool
+) -> _Laid:
+    """Fit a rule's levels to every resample at once."""
+    mean, n = means.mean[:, used], means.n[used]
+    fitted = np.empty_like(mean)
+    lows, highs, n_levels = [], [], int(is_free)  # the threshold, too, is chosen
+    for amount in np.unique(resources):
+        block = resources == amount
+        good, bad = block & is_good, block & ~is_good
+        whole = np.average(mean[:, block], axis=1, weights=n[block])
+        high = np.average(mean[:, good], axis=1, weights=n[good]) if good.any() else whole
+        low = np.average(mean[:, bad], axis=1, weights=n[bad]) if bad.any() else whole
+        is_turned = high < low  # the rule is turned round: it says nothing here
+        high, low = np.where(is_turned, whole, high), np.where(is_turned, whole, low)
+        fitted[:, good], fitted[:, bad] = high[:, None], low[:, None]
+        n_levels += 2 if good.any() and bad.any() else 1
+        lows.append(float(low[0]))
+        highs.append(float(high[0]))
+    total = float(n.sum())
+    rss = means.squares[:, used].sum(axis=1) + ((mean - fitted) ** 2 * n).sum(axis=1)
+    bic = total * np.log(np.maximum(rss / total, LEAST_ERROR**2)) + n_levels * np.log(total)
+    distance = float(np.sqrt(((mean[0] - fitted[0]) ** 2).mean()))
+    return _Laid(distance, float(np.mean(lows)), float(np.mean(highs)), bic)

@@ -1,0 +1,1 @@
+"""What strategies would do, asked in a designed grid of situations, and how newborns differ from their parents."""
