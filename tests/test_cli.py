@@ -287,7 +287,7 @@ def test_help_and_check_load_no_sdk_and_no_pandas(arguments: list[str]) -> None:
         "import sys; from agentsim.cli import app\n"
         f"try: app({arguments!r})\n"
         "except SystemExit: pass\n"
-        "print(sorted({'pandas', 'openai', 'anthropic', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+        "print(sorted({'pandas', 'openai', 'anthropic', 'matplotlib', 'numpy'} & set(sys.modules)), file=sys.stderr)"
     )
     root = Path(agentsim.__file__).parent.parent
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)

@@ -523,7 +523,7 @@ def test_the_json_schema_knows_what_only_files_may_hold() -> None:
 
 
 def test_reading_scenarios_loads_no_client_library_and_no_dataframes() -> None:
-    heavy = "('openai', 'anthropic', 'pandas')"
+    heavy = "('openai', 'anthropic', 'pandas', 'numpy')"
     code = f"import sys, agentsim.scenario; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -13,10 +13,11 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from random import Random
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["shuffled", "stream", "uniform", "uniforms"]
 
@@ -56,6 +57,8 @@ def uniform(what: str, *place: int) -> float:
 
 def uniforms(what: str, *place: ArrayLike) -> NDArray[np.float64]:
     """Return `uniform(what, ...)` for each element of the places, which are whole numbers or arrays that broadcast."""
+    import numpy as np  # reading a scenario needs none of it
+
     state: NDArray[np.uint64] = np.asarray(_purpose(what), dtype=np.uint64)
     with np.errstate(over="ignore"):  # wrapping around is what is meant
         for part in place:

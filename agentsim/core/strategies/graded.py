@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsim.core.strategies.records import decided_many, is_said_good, is_said_good_many
 from agentsim.core.strategies.traits import Draw, Draws, Fractions, Playing, Traits
 from agentsim.core.types import DecisionView, Views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Proportional", "RaiseTheStakes"]
 
@@ -46,6 +48,8 @@ class Proportional(Playing):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return the factor times the mean share seen, for each."""
+        import numpy as np
+
         is_share, value = _seen_many(views, self.share, last=self.last)
         return np.where(is_share, np.minimum(1.0, self.factor * value), value)
 
@@ -78,6 +82,8 @@ class RaiseTheStakes(Playing):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return what the recipient gave, or a step more, for each."""
+        import numpy as np
+
         is_share, value = _seen_many(views, self.share, last=1)
         return np.where(is_share & (value >= self.share), np.minimum(1.0, value + self.step), value)
 
@@ -95,6 +101,8 @@ def _seen(view: DecisionView, unknown: float, *, last: int) -> tuple[bool, float
 
 
 def _seen_many(views: Views, unknown: float, *, last: int) -> tuple[NDArray[np.bool_], Fractions]:
+    import numpy as np
+
     n_donors = len(views.resources)
     if views.reputation is not None:
         is_good = is_said_good_many(views.reputation, views)

@@ -7,14 +7,16 @@ an act counts as help if it gave at least `threshold` of the donor's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsim.core.strategies.traits import Draw, Draws, Fractions, Playing, Traits
 from agentsim.core.types import DecisionView, Views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["GenerousJudge", "Judge"]
 
@@ -39,6 +41,8 @@ class Judge(Playing, ABC):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return the share, or 0, for each."""
+        import numpy as np
+
         return np.where(self._trusts_many(views), self.share, 0.0)
 
 
@@ -59,6 +63,8 @@ class GenerousJudge(Judge):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return the share, or 0, for each."""
+        import numpy as np
+
         return np.where(self._trusts_many(views) | (draw() < self.generosity), self.share, 0.0)
 
     def _traits(self, order: Literal[0, 1, 2, 3], *, trusts_unknown: bool = True, trusts_worst: bool = False) -> Traits:

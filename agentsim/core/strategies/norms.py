@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsim.core.observation import Assessment
@@ -13,6 +11,10 @@ from agentsim.core.strategies.judging import GenerousJudge
 from agentsim.core.strategies.records import is_said_good, standing, standing_many
 from agentsim.core.strategies.traits import Traits
 from agentsim.core.types import DecisionView, Views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["LeadingEight", "StandingPolicy", "leading_eight"]
 

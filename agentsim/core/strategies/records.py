@@ -6,11 +6,14 @@ readable decision, or of a donor that had nothing, says nothing about that donor
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentsim.core.observation import Assessment
 from agentsim.core.types import DecisionView, Reputation, TraceItem, Views
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "decided_many",
@@ -22,7 +25,7 @@ __all__ = [
     "standing_many",
 ]
 
-Flags = NDArray[np.bool_]
+Flags: TypeAlias = "NDArray[np.bool_]"
 WORST, BEST = -5, 5
 """The ends of the score of Nowak & Sigmund 1998."""
 
@@ -52,6 +55,8 @@ def gave(item: TraceItem, threshold: float) -> bool | None:
 
 def decided_many(views: Views, row: int) -> Flags:
     """Return of each donor's item in that row whether it is there and holds a decision: `gave` is not `None`."""
+    import numpy as np
+
     is_act = views.is_gift[row] | views.is_punishment[row]
     is_decided: Flags = views.is_shown[row] & is_act & ~np.isnan(views.fraction[row])
     return is_decided
@@ -83,6 +88,8 @@ def score(view: DecisionView, threshold: float) -> int:
 
 def score_many(views: Views, threshold: float) -> NDArray[np.int64]:
     """Return `score` for each."""
+    import numpy as np
+
     if views.reputation is not None:
         return views.reputation if views.is_known is None else np.where(views.is_known, views.reputation, 0)
     total = np.zeros(len(views.resources), dtype=np.int64)
@@ -114,6 +121,8 @@ def standing(view: DecisionView, threshold: float, assessment: Assessment) -> bo
 
 def standing_many(views: Views, threshold: float, assessment: Assessment) -> Flags:
     """Return `standing` for each."""
+    import numpy as np
+
     if views.reputation is not None:
         return is_said_good_many(views.reputation, views)
     unknown = np.ones(len(views.resources), dtype=np.bool_)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsim.core.strategies.judging import GenerousJudge, Judge
@@ -21,6 +19,10 @@ from agentsim.core.strategies.records import (
 from agentsim.core.strategies.traits import Traits
 from agentsim.core.types import DecisionView, Views
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["Discriminator", "GenerousDiscriminator", "ImageScorer"]
 
 
@@ -32,6 +34,8 @@ def _is_good(view: DecisionView, threshold: float) -> bool:
 
 
 def _are_good(views: Views, threshold: float) -> NDArray[np.bool_]:
+    import numpy as np
+
     if views.reputation is not None:
         return is_said_good_many(views.reputation, views)
     if not len(views.fraction):

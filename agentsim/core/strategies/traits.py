@@ -1,24 +1,29 @@
-"""What is said of a policy, and how policies are called."""
+"""What is said of a policy, and how policies are called.
+
+NumPy is imported where many decisions are made at once: reading a scenario needs none of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from agentsim.core.types import Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Draw", "Draws", "Fractions", "Playing", "Traits"]
 
 Draw = Callable[[], float]
 """Gives the decision's own random number in [0, 1)."""
-Draws = Callable[[], NDArray[np.float64]]
+Draws: TypeAlias = "Callable[[], NDArray[np.float64]]"
 """Gives one such number for each of many decisions."""
-Fractions = NDArray[np.float64]
+Fractions: TypeAlias = "NDArray[np.float64]"
 
 
 class Playing(Value):

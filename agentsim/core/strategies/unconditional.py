@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from agentsim.core.strategies.traits import Draw, Draws, Fractions, Playing, Traits
@@ -29,6 +28,8 @@ class AllGive(Playing):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return 1 for each."""
+        import numpy as np
+
         return np.ones_like(views.resources)
 
 
@@ -48,6 +49,8 @@ class AllKeep(Playing):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return 0 for each."""
+        import numpy as np
+
         return np.zeros_like(views.resources)
 
 
@@ -71,6 +74,8 @@ class ConstantShare(Playing):
 
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
         """Return the share for each."""
+        import numpy as np
+
         return np.full_like(views.resources, self.share)
 
 
