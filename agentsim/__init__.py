@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from agentsim.analysis import load as load
     from agentsim.analysis.compare import compare as compare
     from agentsim.analysis.measures import summary as summary
+    from agentsim.analysis.theory import baselines as baselines
     from agentsim.runner import replay as replay
     from agentsim.runner import run as run
     from agentsim.runner import run_async as run_async
     from agentsim.scenario import load_scenario as load_scenario
     from agentsim.scenario import scenario_from as scenario_from
 
-__all__ = ["compare", "load", "load_scenario", "replay", "run", "run_async", "scenario_from", "summary"]
+__all__ = ["baselines", "compare", "load", "load_scenario", "replay", "run", "run_async", "scenario_from", "summary"]
 
 _HOMES = {
+    "baselines": "agentsim.analysis.theory",
     "compare": "agentsim.analysis.compare",
     "load": "agentsim.analysis",
     "load_scenario": "agentsim.scenario",

@@ -225,7 +225,7 @@ def compare(
     from agentsim.analysis.compare import compare as compared
     from agentsim.analysis.compare import write
     from agentsim.analysis.figures import final_resources, save
-    from agentsim.analysis.tables import comparison_tables, plain, published_table
+    from agentsim.analysis.tables import comparison_tables, plain, published_table, sensitivity_table
 
     study = load(*folders)
     found = compared(study, by=by)
@@ -234,8 +234,9 @@ def compare(
     console = Console()
     for table in comparison_tables(found):
         console.print(table)
-    if (theirs := published_table(study)) is not None:
-        console.print(theirs)
+    for more in (sensitivity_table(study), published_table(study)):
+        if more is not None:
+            console.print(more)
     for note in found.notes:
         console.print(plain(note, max_chars=1000))
     for path in paths:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentsim.cast import ModelPlayer
 from agentsim.core.society import Society
-from agentsim.core.types import Answer, StrategyView
+from agentsim.core.types import Answer, DecisionView, StrategyView
 from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
@@ -34,7 +34,7 @@ BYTES_A_TOKEN: Final = (3.0, 5.0)
 """Of English, with the tokenizers in use; the first makes more tokens."""
 ASKED_AGAIN: Final = 0.25
 """Share of questions asked once more, at most, where no pilot says how many."""
-SHORT_ANSWER: Final = {"decision": 15, "strategy": 60}
+SHORT_ANSWER: Final = {"decision": 15, "strategy": 60, "note": 15}
 """Tokens of a short answer."""
 LONG_ANSWER: Final = 512
 """Tokens of a long answer where nothing bounds it."""
@@ -42,6 +42,8 @@ LATENCY_S: Final = (0.8, 4.0)
 """Seconds of a call, on average, where no pilot says."""
 STRATEGY_WORDS: Final = 60
 """Of the strategies that stand in while prompts are counted."""
+NOTE: Final = "Gave me half of what it had, as one may expect of somebody who reciprocates; a fair partner."
+"""The note that stands in for all."""
 SLOWER_CHAIN: Final = 1.35
 """The longest chain waits for the slowest of each round: by so much its calls are slower than others, at most."""
 
@@ -208,7 +210,10 @@ def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
 def _chain(condition: Condition, seeds: Sequence[int], latency_s: Interval) -> Interval:
     """Return the seconds of the longest chain of calls that have to wait for each other; it is of slow calls."""
     numbers = range(1, condition.generations + 1)
-    depth = max(sum(1 + condition.game.n_rounds(seed, generation=number) for number in numbers) for seed in seeds)
+    depth = max(
+        sum(1 + condition.n_in_a_row * condition.game.n_rounds(seed, generation=number) for number in numbers)
+        for seed in seeds
+    )
     return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
 
 
@@ -222,7 +227,9 @@ def _through(settings: ProviderSettings, calls: Interval, tokens: Interval, late
 
 
 def _kind(key: str) -> str:
-    return "strategy" if "/strategy/" in key else "decision"
+    if "/strategy/" in key:
+        return "strategy"
+    return "note" if key.endswith("/note") else "decision"
 
 
 def _questions(condition: Condition) -> dict[str, dict[str, _Questions]]:
@@ -241,10 +248,10 @@ def _questions(condition: Condition) -> dict[str, dict[str, _Questions]]:
         if label in players:
             prompt = first_prompt(request, players[label], prompts, seed=0)
             sizes.setdefault(label, {}).setdefault(_kind(request.key), []).append(n_bytes(prompt.messages))
-        if isinstance(request.view, StrategyView):
-            answer = Answer(text=words)
-        else:
+        if isinstance(request.view, DecisionView):
             answer = Answer(act="give", amount=request.view.resources / 2)
+        else:
+            answer = Answer(text=words if isinstance(request.view, StrategyView) else NOTE)
         waiting.extend(society.answer(request, answer).requests)
     return {
         label: {kind: _Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}

@@ -17,9 +17,9 @@ from agentsim.cast import ModelPlayer
 from agentsim.core.rng import uniform
 from agentsim.core.society import Society
 from agentsim.core.strategies import ConstantShare, ScriptedPlayer
-from agentsim.core.types import Answer, Event, Problem, Request, StrategyView, born_and_index
+from agentsim.core.types import Answer, Event, NoteView, Problem, Request, StrategyView, born_and_index
 from agentsim.errors import AnswerError
-from agentsim.prompts import PromptSet, load_prompt_set, parse
+from agentsim.prompts import PromptSet, load_prompt_set, parse, percent
 from agentsim.prompts.structured import schema_of
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
 from agentsim.scenario import Condition, digest
@@ -57,7 +57,8 @@ class Course:
         self._prompts = prompts
         self._cast = condition.cast
         self._society = Society(condition, model=condition.models, seed=seed, strategies=condition.strategies)
-        lengths = (1 + condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
+        rounds = (condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
+        lengths = (1 + n_rounds * condition.n_in_a_row for n_rounds in rounds)
         self._n_from = list(itertools.accumulate(lengths))[::-1]
         """The longest chain of questions from the beginning of each generation to the end of the last."""
 
@@ -69,7 +70,11 @@ class Course:
     def n_after(self, question: Question) -> int:
         """Return how many questions, one after the other, must still follow this one to the society's end."""
         view = question.request.view
-        done = 0 if isinstance(view, StrategyView) else view.round
+        a_round = self._condition.n_in_a_row
+        if isinstance(view, StrategyView):
+            done = 0
+        else:
+            done = a_round * view.round if isinstance(view, NoteView) else a_round * (view.round - 1) + 1
         return self._n_from[view.generation - 1] - 1 - done
 
     def start(self) -> Turn:
@@ -247,8 +252,18 @@ def _scripted(policy: ScriptedPlayer, request: Request, *, seed: int) -> Answer:
             f"{name} {value:g}" for name, value in policy.model_dump(exclude={"model", "agents", "name"}).items()
         )
         return Answer(text=policy.model + (f" ({settings})" if settings else ""))
+    if isinstance(request.view, NoteView):
+        return Answer(text=_noted(request.view))
     fraction = policy.decide(request.view, lambda: uniform("policy", seed, *_place(request)))
     return Answer(act="give", amount=fraction * request.view.resources)
+
+
+def _noted(view: NoteView) -> str:
+    """Return a scripted player's note: what happened, and nothing else."""
+    if view.fraction is None:
+        return "had nothing to give"
+    share = percent(view.fraction)
+    return f"gave {share} of its units" if view.act == "give" else f"spent {share} of its units on punishing"
 
 
 def _place(request: Request) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
 from agentsim.core.society import Society
-from agentsim.core.types import Answer, Problem, Request, StrategyView
+from agentsim.core.types import Answer, NoteView, Problem, Request, StrategyView
 from agentsim.errors import ScenarioError
 from agentsim.players import first_prompt, prompt_set
 from agentsim.providers.base import Message
@@ -18,6 +18,7 @@ __all__ = ["Shown", "shown"]
 SHARE = 0.5
 """What everyone gives until the moment shown."""
 STRATEGY = f"to give {SHARE:.0%} of what I hold to everyone"
+NOTE = f"It gave {SHARE:.0%} of what it held."
 
 
 class Shown(NamedTuple):
@@ -31,7 +32,7 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
     """Yield every kind of prompt, filled in for a moment of a society in which everyone gives half.
 
     The first strategy; a newborn's in `generation`, if that is a later one; the decision of the first donor of `round`
-    there; and what follows a reply that cannot be read, for each reason.
+    there; the note on it, where notes are written; and what follows a reply that cannot be read, for each reason.
 
     Raises:
         ScenarioError: nobody is asked in this condition, it has no such moment, or a template is wrong.
@@ -47,7 +48,7 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
     if not 1 <= round <= n_rounds:
         raise ScenarioError(f"there is no round {round}: a game has 1 to {n_rounds}")
     prompts = prompt_set(condition)
-    first, newborn, survivor, decision = _moments(condition, generation=generation, round=round, seed=seed)
+    first, newborn, survivor, decision, note = _moments(condition, generation=generation, round=round, seed=seed)
 
     def titled(request: Request, title: str) -> Shown:
         return Shown(f"{title} ({request.key})", first_prompt(request, player, prompts, seed=seed).messages)
@@ -58,7 +59,9 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
     if survivor is not None:
         yield titled(survivor, f"a survivor's strategy in generation {generation}")
     yield titled(decision, f"a donor's decision in generation {generation}, round {round}")
-    for request, what in ((first, "strategy"), (decision, "decision")):
+    if note is not None:
+        yield titled(note, f"its recipient's note on it in generation {generation}, round {round}")
+    for request, what in ((first, "strategy"), (decision, "decision"), *([(note, "note")] if note else [])):
         texts: dict[str, list[str]] = {}
         for problem in get_args(Problem):
             texts.setdefault(prompts.ask_again(request, problem).content, []).append(problem)
@@ -66,10 +69,18 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
             yield Shown(f"after a {what} that is {' or '.join(problems)}", (Message(role="user", content=text),))
 
 
-def _moments(
-    condition: Condition, *, generation: int, round: int, seed: int
-) -> tuple[Request, Request | None, Request | None, Request]:
-    """Return the first question of all, a newborn's and a survivor's in `generation`, a decision there in `round`."""
+class _Moments(NamedTuple):
+    first: Request
+    """The first question of all."""
+    newborn: Request | None
+    survivor: Request | None
+    """Those of the generation, if they are asked."""
+    decision: Request
+    note: Request | None
+    """What is asked about the decision, if anything."""
+
+
+def _moments(condition: Condition, *, generation: int, round: int, seed: int) -> _Moments:
     society = Society(condition, model=condition.model, seed=seed)
     newborn = survivor = None
     waiting = deque(society.start().requests)
@@ -79,11 +90,15 @@ def _moments(
         view = request.view
         if isinstance(view, StrategyView):
             if view.generation == generation > 1:
-                survivor = request if view.is_survivor else survivor
-                newborn = newborn if view.is_survivor else request
+                survivor = survivor or (request if view.is_survivor else None)
+                newborn = newborn or (None if view.is_survivor else request)
             answer = Answer(text=STRATEGY)
+        elif isinstance(view, NoteView):
+            answer = Answer(text=NOTE)
         else:
-            if (view.generation, view.round) == (generation, round):
-                return first, newborn, survivor, request
             answer = Answer(act="give", amount=SHARE * view.resources)
+            if (view.generation, view.round) == (generation, round):
+                opened = society.answer(request, answer).requests
+                note = next((other for other in opened if isinstance(other.view, NoteView)), None)
+                return _Moments(first, newborn, survivor, request, note)
         waiting.extend(society.answer(request, answer).requests)

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from agentsim.core.types import Encounter, Event, GenerationEnded, StrategyFormed
+from agentsim.core.types import Encounter, Event, GenerationEnded, NoteWritten, StrategyFormed
 from agentsim.runlog import Reply
 from agentsim.sitting import RunState
 
@@ -77,7 +77,8 @@ class Progress:
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """Count a fact."""
         row = self._rows[run]
-        if isinstance(event, Encounter | StrategyFormed) and event.attempts:  # a copied strategy was never asked for
+        # A copied strategy was never asked for.
+        if isinstance(event, Encounter | NoteWritten | StrategyFormed) and event.attempts:
             row.n_answered += 1
             row.n_now += not is_replayed
             row.n_again += event.attempts - 1

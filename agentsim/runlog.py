@@ -19,7 +19,16 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, TypeAdapter, ValidationError
 
 from agentsim.cast import labels_in
-from agentsim.core.types import Donated, GameEnded, GenerationEnded, Missed, Punished, StrategyFormed, Value
+from agentsim.core.types import (
+    Donated,
+    GameEnded,
+    GenerationEnded,
+    Missed,
+    NoteWritten,
+    Punished,
+    StrategyFormed,
+    Value,
+)
 from agentsim.errors import LogError, LogLocked, SchemaError
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.prices import Price, cost_usd
@@ -136,7 +145,16 @@ class RunFinished(Value):
 
 
 Record = Annotated[
-    RunStarted | Reply | RunFinished | StrategyFormed | Donated | Punished | Missed | GameEnded | GenerationEnded,
+    RunStarted
+    | Reply
+    | RunFinished
+    | StrategyFormed
+    | Donated
+    | Punished
+    | Missed
+    | NoteWritten
+    | GameEnded
+    | GenerationEnded,
     Field(discriminator="type"),
 ]
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from agentsim.core.types import Encounter, Event, StrategyFormed
+from agentsim.core.types import Encounter, Event, NoteWritten, StrategyFormed
 from agentsim.errors import (
     AgentsimError,
     AnswerError,
@@ -159,7 +159,7 @@ class _CriticalPath:
 
     def follow(self, event: Event) -> None:
         """Add one fact."""
-        if not isinstance(event, StrategyFormed | Encounter):
+        if not isinstance(event, StrategyFormed | Encounter | NoteWritten):
             return
         if event.generation != self._generation:
             self._generation, self._base, self._agents = event.generation, self.longest, {}
@@ -169,7 +169,10 @@ class _CriticalPath:
             self._agents[0, ""] = max(self._agents.get((0, ""), self._base), path)
         else:
             born = self._agents.get((0, ""), self._base)
-            both = [(event.game, event.donor), (event.game, event.recipient)]
+            donor, recipient = (
+                (event.donor, event.recipient) if isinstance(event, Encounter) else (event.about, event.author)
+            )
+            both = [(event.game, donor), (event.game, recipient)]
             path = seconds + max(self._agents.get(place, born) for place in both)
             self._agents.update(dict.fromkeys(both, path))
         self.longest = max(self.longest, path)
@@ -381,7 +384,7 @@ class Sitting:
         Raises:
             AnswerError: so many questions in a row went without a readable reply as the scenario allows.
         """
-        if not isinstance(event, StrategyFormed | Encounter):
+        if not isinstance(event, StrategyFormed | Encounter | NoteWritten):
             return
         self._n_unread_in_a_row = 0 if event.problem is None else self._n_unread_in_a_row + 1
         most = self._spec.condition.on_invalid.stop_after

@@ -14,6 +14,7 @@ from agentsim.core.types import (
     ActSpec,
     Advice,
     DecisionView,
+    Note,
     Request,
     Rules,
     StrategyFormed,
@@ -94,6 +95,28 @@ def test_two_thousand_strategies_change_nothing_of_a_prompt_but_one_quoted_line(
             shown = quoted(cut)
             assert "\n" not in shown and json.loads(shown) is not None
             assert hostile == [text.replace('"HARMLESS"', shown) for text in plain]
+
+
+@pytest.mark.parametrize("prompts_format", ["text", "json"])
+def test_two_thousand_notes_change_nothing_of_a_prompt_but_one_quoted_line(prompts_format: str) -> None:
+    prompts = load_prompt_set("default", answer_format=prompts_format)
+    rules = replace(RULES, observation="gossip")
+
+    def decision(text: str) -> Request:
+        notes = (Note(3, "1_4", "1_2", text), Note(1, "1_3", "1_2", "It gave me half."))
+        view = replace(DECISION, rules=rules, trace=(), notes=notes)
+        return Request("g2/game1/r04/1_1", "1_1", view, ActSpec(("give", "punish"), 12.5))
+
+    [system, plain] = [message.content for message in prompts.messages(decision("NOTHING TO SAY"))]
+    for payload in PAYLOADS:
+        said = Completion(text=f"My note: {payload}", model=None, finish_reason="stop", latency_s=0)
+        answer = parse(said, TextSpec(200, "note"))
+        assert answer.text is None or len(answer.text) <= 200
+        cut = answer.text or payload[:200]
+        shown = quoted(cut)
+        assert "\n" not in shown
+        hostile = [message.content for message in prompts.messages(decision(cut))]
+        assert hostile == [system, plain.replace('"NOTHING TO SAY"', shown)]
 
 
 def spoken(payload: str) -> Completion:

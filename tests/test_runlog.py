@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,20 @@ def test_every_reply_survives_writing_and_reading(
     record = reply(text, question=question)
     written(folder, record)
     assert read_log(folder).records == [record]
+
+
+def test_ten_thousand_odd_texts_come_back_as_they_were_logged(tmp_path: Path) -> None:
+    rng = Random(1)
+    odd = '\u2028\u2029\x85\x00\U0001f600\ud800\udfff\u202e"\\\n\r\x1b A'
+    texts = [
+        "".join(rng.choice(odd) if rng.random() < 0.6 else chr(rng.randrange(0x110000)) for _ in range(n % 30))
+        for n in range(10_000)
+    ]
+    records: list[Record] = [STARTED, *map(reply, texts)]
+    with RunLog(tmp_path) as log:
+        log.append(*records, sync=True)
+    assert read_log(tmp_path).records == records
+    assert len(log.path.read_bytes().decode().splitlines()) == len(records)
 
 
 def test_a_log_cut_at_any_byte_keeps_what_was_whole_and_goes_on(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "n_missed": Column("Int64", "encounters without a readable decision"),
         "n_replaced": Column("Int64", "encounters counted as a gift of 0 for want of a readable answer"),
         "n_failed": Column("Int64", "encounters in which the donor decided, but its act failed: nothing moved"),
-        "n_asked_again": Column("Int64", "askings beyond the first, strategies included"),
+        "n_asked_again": Column("Int64", "askings beyond the first, strategies and notes included"),
     },
     "resources": {
         **KEY,
@@ -128,6 +128,19 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "problem": Column("string", "why the last reply was not readable; missing for a valid answer"),
         "replaced_by": Column("string", "zero where the scenario's fallback stands in for an answer"),
         "reading": Column("string", "how the amount was written: plain units, or percent of own resources"),
+    },
+    "gossip": {
+        **KEY,
+        "key": Column("string", "the note's key: that of the decision it is about, and /note"),
+        "generation": Column("Int64", "from 1"),
+        "game": Column("Int64", "from 1"),
+        "round": Column("Int64", "from 1"),
+        "author": Column("string", "agent; the encounter's recipient"),
+        "about": Column("string", "agent; the encounter's donor"),
+        "note": Column("string", "what was written, cut at the stated length; missing where no note could be read"),
+        "is_cut": Column("boolean", "whether it was longer"),
+        "attempts": Column("Int64", "how often the author was asked"),
+        "problem": Column("string", "why the last reply was not readable; missing for a note that was read"),
     },
     "replies": {
         **KEY,

@@ -47,6 +47,8 @@ class Study:
     """One row an encounter."""
     replies: pd.DataFrame
     """One row a reply; none for scripted players."""
+    gossip: pd.DataFrame
+    """One row a note that a recipient was to write about its donor; none under other observation rules than gossip."""
     started: Mapping[tuple[str, str], RunStarted]
     """The first record of each readable log, by study and run: condition, seed, versions, account."""
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""From the columns of runs to the six frames of one study, all runs at once."""
+"""From the columns of runs to the seven frames of one study, all runs at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from agentsim.analysis.decisions import failed, own_fraction
 from agentsim.analysis.logs import RunColumns
 from agentsim.analysis.maximum import highest_mean_of_first, unit_worth
 from agentsim.core.society import SocietyRules
-from agentsim.core.types import Agent, GameEnded, GenerationEnded, StrategyFormed
+from agentsim.core.types import Agent, GameEnded, GenerationEnded, NoteWritten, StrategyFormed
 from agentsim.runlog import Reply, RunFinished, RunStarted
 
 __all__ = ["TOKENS", "condition_name", "frames_of", "shaped"]
@@ -43,6 +43,7 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
         "generations": generations,
         "resources": shaped("resources", (row for name, run in runs.items() for row in _resources(name, run))),
         "encounters": encounters,
+        "gossip": shaped("gossip", (row for name, run in runs.items() for row in _gossip(name, run))),
         "replies": shaped("replies", (row for name, run in runs.items() for row in _replies(name, run))),
     }
     return {name: frame[[column for column in COLUMNS[name] if column != "study"]] for name, frame in frames.items()}
@@ -128,7 +129,7 @@ def _generations(
             {"run": name, "generation": record.generation, "again": max(0, record.attempts - 1)}
             for name, run in runs.items()
             for record in run.records
-            if isinstance(record, StrategyFormed)
+            if isinstance(record, StrategyFormed | NoteWritten)
         ],
         columns=["run", "generation", "again"],
     ).astype({"run": "string", "generation": "Int64", "again": "Int64"})
@@ -279,6 +280,12 @@ def _resources(name: str, run: RunColumns) -> Iterator[Row]:
         if isinstance(record, GameEnded):
             key = {"run": name, "generation": record.generation, "game": record.game}
             yield from ({**key, "agent": agent, "resources": units} for agent, units in record.resources.items())
+
+
+def _gossip(name: str, run: RunColumns) -> Iterator[Row]:
+    for record in run.records:
+        if isinstance(record, NoteWritten):
+            yield {"run": name, "note": record.text, **record.model_dump(exclude={"type", "text"})}
 
 
 def _generation(key: str) -> int | None:

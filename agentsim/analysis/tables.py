@@ -14,7 +14,7 @@ from rich.text import Text
 
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures import mixed_societies, punishment_summary
+from agentsim.analysis.measures import mixed_societies, punishment_summary, score_sensitivity
 from agentsim.analysis.power import Power
 from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.runlog import is_locked, stop_reasons
@@ -26,6 +26,7 @@ __all__ = [
     "power_table",
     "published_table",
     "runs",
+    "sensitivity_table",
     "status_table",
     "strategies",
     "study_tables",
@@ -253,6 +254,31 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     yield pairs
 
 
+def sensitivity_table(study: Study) -> Table | None:
+    """Return each condition's score under every way to treat lost decisions; `None` where none was lost."""
+    found = score_sensitivity(study)
+    if (found["n_whole"] == found["n_runs"]).all():
+        return None
+    table = titled(
+        "Final resources, whatever the lost decisions were",
+        caption="geometric means over complete runs (units), if lost decisions moved nothing (as logged), were the"
+        " agent's own mean, or whatever bounds it; whole: of the runs that lost none. - : not defined (under punishment"
+        " no bound is known)",
+    )
+    for name in ("condition", "runs", "nothing", "own mean", "bounds", "whole"):
+        table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
+    for row in found.to_dict("records"):
+        table.add_row(
+            plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
+            str(row["n_runs"]),
+            _short(row["as_zero"]),
+            _short(row["as_own_mean"]),
+            _range(row["low"], row["high"]),
+            f"{_short(row['whole_only'])} ({row['n_whole']})",
+        )
+    return table
+
+
 def published_table(study: Study) -> Table | None:
     """Return the published runs of the study's rules, first and last generation; `None` where there are none."""
     theirs = published_summary(published_like(study))
@@ -395,12 +421,12 @@ def status_table(study: Study) -> Table:
     """One row a run: whether it is being played, how far it is, what it took, and why it stopped."""
     spent = study.runs["cost_usd"].dropna().sum()
     unpriced = int((study.runs["cost_usd"].isna() & study.runs["n_replies"].notna()).sum())
+    notes = [f"US$ {spent:,.2f} for the replies in the logs"] if spent or not unpriced else []
+    notes += [f"what the replies of {unpriced} runs cost is not known"] if unpriced else []
+    notes += ["invalid: decisions that could not be read", *study.notes]
     table = titled(
         plain(f"Status of {study.name}").plain,
-        caption=f"US$ {spent:,.2f} for the replies in the logs"
-        + (f", and what {unpriced} runs of unknown price cost" if unpriced else "")
-        + "; invalid: decisions that could not be read"
-        + "".join(f"; {plain(note, max_chars=MAX_TEXT * 2).plain}" for note in study.notes),
+        caption=plain("; ".join(notes), max_chars=MAX_TEXT * 4).plain,
     )
     for name in ("run", "status", "gen", "calls", "again", "invalid", "US$"):
         _add(table, name)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
 
-from agentsim.core.types import Observed, Reputation, TraceItem, Value, born_and_index, by_kind
+from agentsim.core.types import Note, Observed, Reputation, TraceItem, Value, born_and_index, by_kind
 
 __all__ = [
     "Assessment",
     "Chance",
+    "Gossip",
     "History",
     "ImageScore",
     "Judgements",
@@ -272,6 +273,39 @@ class Standing(_Judged):
         return table.judge(gave=gave, recipient=recipient)
 
 
+class Gossip(_Observed):
+    """What others wrote of the recipient: after each encounter, its recipient writes a short public note on its donor.
+
+    Sommerfeld, Krambeck, Semmann & Milinski 2007, "Gossip as an alternative for direct observation in games of indirect
+    reciprocity", PNAS 104; Wu, Balliet & Van Lange 2016, "Gossip versus punishment", Sci. Rep. 6. An encounter is over
+    only when its note is there. Where no decision could be read, nothing is written; a note that cannot be read is
+    missing, and older ones are shown in its place.
+    """
+
+    kind: Literal["gossip"] = "gossip"
+    depth: int = Field(default=3, ge=1, le=100)
+    """The most notes shown."""
+    max_chars: int = Field(default=200, ge=1, le=10_000)
+    """The length, in characters, at which a note is cut when it is written."""
+
+    @model_validator(mode="after")
+    def _has_words_alone(self) -> Self:
+        if self.noise:
+            raise ValueError(f"noise: {self.noise} does not apply to gossip, which shows words; delay and known do")
+        if self.audience != "public":
+            raise ValueError("audience: notes are public; leave it away")
+        return self
+
+    def _shown(self, look: _Look, recipient: str) -> Observed:
+        """Return the notes on the recipient, newest first, at most `depth`."""
+        notes = [
+            Note(turn.round, author=turn.recipient, about=turn.donor, text=turn.note)
+            for turn in reversed(look.history[recipient])
+            if turn.round < look.before and turn.note is not None
+        ]
+        return Observed(notes=tuple(notes[: self.depth]))
+
+
 def _n_before(turns: Sequence[TraceItem], round: int) -> int:
     """Return how many of the turns, oldest first, are of earlier rounds."""
     return bisect_left(turns, round, key=lambda turn: turn.round)
@@ -282,6 +316,7 @@ ObservationRule = Annotated[
     | Annotated[Nothing, Tag("none")]
     | Annotated[OwnActs, Tag("history")]
     | Annotated[ImageScore, Tag("image_score")]
-    | Annotated[Standing, Tag("standing")],
+    | Annotated[Standing, Tag("standing")]
+    | Annotated[Gossip, Tag("gossip")],
     by_kind("trace"),
 ]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from agentsim.core.games import DonorGame, DonorPlay, Game
-from agentsim.core.observation import Chance, ObservationRule, Trace
+from agentsim.core.observation import Chance, Gossip, ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule, swapped
 from agentsim.core.rng import stream, uniform
 from agentsim.core.selection import Moran, SelectionRule, Staggered, Top
@@ -100,7 +100,12 @@ class SocietyRules(Value):
         survivors = self.selection.n_survivors(self.agents)
         asked = 0 if self.transmission.copies else self.agents - survivors
         asked += survivors if self.transmission.rewrite else 0
-        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed)
+        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed) * self.n_in_a_row
+
+    @property
+    def n_in_a_row(self) -> int:
+        """Questions that an encounter asks, one after the other: a decision, and perhaps a note on it."""
+        return 2 if isinstance(self.observation, Gossip) else 1
 
 
 class Step(NamedTuple):
@@ -150,7 +155,7 @@ class Society:
 
     def answer(self, request: Request, answer: Answer) -> Step:
         """Take the answer to an open request; return what follows."""
-        if isinstance(request.spec, TextSpec):
+        if isinstance(request.view, StrategyView):
             return self._form_strategy(request, answer)
         play = next(play for play in self._plays if request.key.split("/")[1] == f"game{play.number}")
         event, opened = play.answer(request.key, answer)

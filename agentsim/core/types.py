@@ -29,6 +29,9 @@ __all__ = [
     "GameEnded",
     "GenerationEnded",
     "Missed",
+    "Note",
+    "NoteView",
+    "NoteWritten",
     "Observed",
     "Problem",
     "Punished",
@@ -148,6 +151,18 @@ class TraceItem:
     """`None`: the turn passed without a decision that could be read."""
     fraction: float | None
     """Share of its resources the donor gave or spent; `None` without an act, or where it had nothing."""
+    note: str | None = None
+    """What the recipient wrote about it, where notes are written; `None` where none could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a recipient wrote about its donor, as it is shown to a later donor of that donor's."""
+
+    round: int
+    author: str
+    about: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +183,8 @@ class Observed:
     reputation: Reputation | None = None
     own_reputation: Reputation | None = None
     """What the donor's own past comes to, where it is shown that too."""
+    notes: tuple[Note, ...] = ()
+    """What was written about the recipient, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +229,30 @@ class DecisionView:
     """What the recipient's past comes to, where the scenario shows that."""
     own_reputation: Reputation | None = None
     """What the donor's own past comes to, where the scenario shows that."""
+    notes: tuple[Note, ...] = ()
+    """What was written about the recipient, newest first, where the scenario shows that."""
 
 
-View = StrategyView | DecisionView
+@dataclass(frozen=True, slots=True)
+class NoteView:
+    """What a recipient knows when it writes about its donor."""
+
+    name: str
+    generation: int
+    round: int
+    rules: Rules
+    strategy: str | None
+    resources: float
+    """What it holds now."""
+    donor: str
+    act: Act
+    fraction: float | None
+    """Share of its resources the donor gave or spent; `None` where it had nothing."""
+    change: float
+    """Units that the act added to what the recipient holds; below 0 where it was punished."""
+
+
+View = StrategyView | DecisionView | NoteView
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +294,11 @@ class ActSpec:
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
-    """The answer is the text behind the prompt set's strategy marker, cut at `max_chars`."""
+    """The answer is the text behind the prompt set's marker for it, cut at `max_chars`."""
 
     max_chars: int
+    what: Literal["strategy", "note"] = "strategy"
+    """What the text is, and so which marker it stands behind."""
 
 
 AnswerSpec = ActSpec | TextSpec
@@ -269,7 +309,7 @@ class Request:
     """A question to one agent; `key` names it for ever."""
 
     key: str
-    """`g3/strategy/3_4` or `g3/game1/r04/2_4` (generation, game, round, donor)."""
+    """`g3/strategy/3_4`, `g3/game1/r04/2_4` (generation, game, round, donor), or `g3/game1/r04/2_4/note`."""
     agent: str
     view: View
     spec: AnswerSpec
@@ -369,6 +409,25 @@ class Missed(Encounter):
     type: Literal["missed"] = "missed"
 
 
+class NoteWritten(Value):
+    """The recipient of an encounter wrote about its donor, for those who meet that one later."""
+
+    type: Literal["note_written"] = "note_written"
+    key: str
+    generation: int
+    game: int
+    round: int
+    author: str
+    about: str
+    text: str | None
+    """`None` where no note could be read."""
+    is_cut: bool = False
+    """Whether the note was cut at the stated length."""
+    problem: Problem | None = None
+    """Why no note was read."""
+    attempts: int = 1
+
+
 class GameEnded(Value):
     """Final resources of one game."""
 
@@ -392,5 +451,6 @@ class GenerationEnded(Value):
 
 
 Event = Annotated[
-    StrategyFormed | Donated | Punished | Missed | GameEnded | GenerationEnded, Field(discriminator="type")
+    StrategyFormed | Donated | Punished | Missed | NoteWritten | GameEnded | GenerationEnded,
+    Field(discriminator="type"),
 ]

@@ -19,18 +19,17 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from agentsim.core.types import ActSpec, Problem, Request, Rules, StrategyView
+from agentsim.core.types import ActSpec, AnswerSpec, NoteView, Problem, Request, Rules, StrategyView
 from agentsim.errors import ScenarioError
-from agentsim.prompts.parsing import ANSWER_MARKER, STRATEGY_MARKER, parse
+from agentsim.prompts.parsing import ANSWER_MARKER, MARKERS, parse
 from agentsim.providers.base import Message
 
-__all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "quoted"]
+__all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
 
 TEMPLATES = ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md")
 """The system message; a strategy in generation 1; a newborn's later; a donor's decision; after an unreadable reply."""
-
-OPTIONAL = ("kept-strategy.md",)
-"""What survivors read, where they may state another strategy."""
+OPTIONAL = {"kept-strategy.md": "transmission.rewrite", "note.md": "observation: {kind: gossip}"}
+"""What survivors read that may state another strategy, and recipients that write about donors; and what needs it."""
 
 MAX_TEMPLATE_BYTES = 100_000
 
@@ -49,9 +48,10 @@ class PromptSet:
         environment.filters.update(quoted=quoted, units=units, percent=percent)
         paths = {
             name: folder / name if fallback is None or (folder / name).exists() else fallback / name
-            for name in (*TEMPLATES, *(name for name in OPTIONAL if (folder / name).exists() or fallback is not None))
+            for name in (*TEMPLATES, *OPTIONAL)
         }
-        sources = {name: _read(path) for name, path in paths.items()}
+        is_there = {name: name in TEMPLATES or path.exists() for name, path in paths.items()}
+        sources = {name: _read(path) for name, path in paths.items() if is_there[name]}
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
         """SHA-256 over the names and texts of all templates."""
         self._templates = {}
@@ -69,10 +69,14 @@ class PromptSet:
         if isinstance(request.view, StrategyView):
             name = "later-strategy.md" if request.view.advice else "first-strategy.md"
             name = "kept-strategy.md" if request.view.is_survivor else name
+        elif isinstance(request.view, NoteView):
+            name = "note.md"
         else:
             name = "decision.md"
         facts["can_punish"] = request.view.rules.punishment_effect is not None
-        facts["marker"] = ANSWER_MARKER if isinstance(request.spec, ActSpec) else STRATEGY_MARKER
+        facts["marker"] = _marker(request.spec)
+        if isinstance(request.view, NoteView) and not isinstance(request.spec, ActSpec):
+            facts["max_chars"] = request.spec.max_chars
         return (
             self._system(request.view.rules, can_punish=facts["can_punish"]),
             Message(role="user", content=self._render(name, facts)),
@@ -89,8 +93,9 @@ class PromptSet:
         spec = request.spec
         facts = {
             "problem": problem,
-            "marker": ANSWER_MARKER if isinstance(spec, ActSpec) else STRATEGY_MARKER,
+            "marker": _marker(spec),
             "is_decision": isinstance(spec, ActSpec),
+            "is_note": not isinstance(spec, ActSpec) and spec.what == "note",
             "can_punish": isinstance(spec, ActSpec) and "punish" in spec.acts,
             "resources": spec.high if isinstance(spec, ActSpec) else None,
         }
@@ -98,7 +103,8 @@ class PromptSet:
 
     def _render(self, name: str, facts: dict[str, Any]) -> str:
         if name not in self._templates:
-            raise ScenarioError(f"{self._folder / name}: is missing; this scenario asks what it is for, so write it")
+            what = f"{OPTIONAL[name]} needs it; begin with agentsim/prompts/default/{name}"
+            raise ScenarioError(f"{self._folder / name}: is missing; {what}")
         try:
             return self._templates[name].render(facts).strip()
         except (TemplateError, TypeError, ArithmeticError) as error:
@@ -106,6 +112,10 @@ class PromptSet:
             raise ScenarioError(
                 f"{self._folder / name}{f':{line}' if line else ''}: {error}; known here: {', '.join(sorted(facts))}"
             ) from error
+
+
+def _marker(spec: AnswerSpec) -> str:
+    return ANSWER_MARKER if isinstance(spec, ActSpec) else MARKERS[spec.what]
 
 
 def load_prompt_set(name_or_folder: str | Path, *, answer_format: str = "text") -> PromptSet:

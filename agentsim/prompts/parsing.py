@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from agentsim.core.types import Act, ActSpec, Answer, AnswerSpec, Problem, Reading, TextSpec
 from agentsim.prompts import structured
 from agentsim.providers.base import Completion
 
-__all__ = ["ANSWER_MARKER", "STRATEGY_MARKER", "parse"]
+__all__ = ["ANSWER_MARKER", "MARKERS", "STRATEGY_MARKER", "parse"]
 
 ANSWER_MARKER = "Answer:"
 """What a donor is asked to write before its decision."""
 STRATEGY_MARKER = "My strategy will be"
 """What an agent is asked to write before its strategy."""
+MARKERS: Final = {"strategy": STRATEGY_MARKER, "note": "My note:"}
+"""What an agent is asked to write before a text, by what the text is."""
 
 ROUNDING = 1e-9
 """Relative slack for an amount at the edge of its range."""
 
 _ANSWER = re.compile(r"\b(?:final\s+)?answer\s*(?:is\s*)?[:=]", re.IGNORECASE)
-_STRATEGY = re.compile(r"my\s+strategy\s+will\s+be", re.IGNORECASE)
+_MARKED = {
+    "strategy": re.compile(r"my\s+strategy\s+will\s+be", re.IGNORECASE),
+    "note": re.compile(r"\bmy\s+note[*_`]*\s*:", re.IGNORECASE),
+}
 _EMPHASIS = re.compile(r"[*`]|\\boxed|\\text|(?<!\w)_+|_+(?!\w)")
 _BRACKETS = re.compile(r"[<>\[\]{}\\]")
 _NAME = re.compile(r"\b\d+_\d+\b")
@@ -70,23 +75,23 @@ def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> 
         answer = structured.read(completion.text, spec)
         return Answer(problem="cut_off") if is_cut_off and answer.problem is not None else answer
     if isinstance(spec, TextSpec):
-        return _parse_strategy(completion.text, spec, is_cut_off=is_cut_off)
+        return _parse_text(completion.text, spec, is_cut_off=is_cut_off)
     return _parse_act(completion.text, spec, is_cut_off=is_cut_off)
 
 
-def _parse_strategy(text: str, spec: TextSpec, *, is_cut_off: bool) -> Answer:
+def _parse_text(text: str, spec: TextSpec, *, is_cut_off: bool) -> Answer:
     # The last marker counts: models tend to repeat the instruction first.
-    found = list(_STRATEGY.finditer(text))
+    found = list(_MARKED[spec.what].finditer(text))
     if not found:
         return Answer(problem="cut_off" if is_cut_off else "unreadable")
     behind = text[found[-1].end() :].lstrip(" \t\r\n:,;.*`_\"'“”‘’«»<>[]-–—…")
     paragraph = re.split(r"\n\s*\n", behind, maxsplit=1)
-    strategy = paragraph[0].strip().rstrip("*`\"'”’» ")
-    if not strategy:
+    words = paragraph[0].strip().rstrip("*`\"'”’» ")
+    if not words:
         return Answer(problem="unreadable")
     if is_cut_off and len(paragraph) == 1:
         return Answer(problem="cut_off")
-    return Answer(text=strategy[: spec.max_chars], is_cut=len(strategy) > spec.max_chars)
+    return Answer(text=words[: spec.max_chars], is_cut=len(words) > spec.max_chars)
 
 
 def _parse_act(text: str, spec: ActSpec, *, is_cut_off: bool) -> Answer:

@@ -15,10 +15,10 @@ __all__ = ["read", "schema_of"]
 
 
 def schema_of(spec: AnswerSpec) -> dict[str, Any]:
-    """Return the JSON schema of an answer: a reason first, as in free text, then the strategy or the decision."""
+    """Return the JSON schema of an answer: a reason first, as in free text, then the text or the decision."""
     properties: dict[str, Any] = {"reasoning": {"type": "string"}}
     if isinstance(spec, TextSpec):
-        properties["strategy"] = {"type": "string"}
+        properties[spec.what] = {"type": "string"}
     else:
         if len(spec.acts) > 1:
             properties["act"] = {"type": "string", "enum": list(spec.acts)}
@@ -35,16 +35,16 @@ def read(text: str, spec: AnswerSpec) -> Answer:
     if not isinstance(value, dict):
         return Answer(problem="unreadable")
     if isinstance(spec, TextSpec):
-        strategy = value.get("strategy")
-        return _strategy(strategy, spec) if isinstance(strategy, str) else Answer(problem="unreadable")
+        words = value.get(spec.what)
+        return _text(words, spec) if isinstance(words, str) else Answer(problem="unreadable")
     return _decision(value, spec)
 
 
-def _strategy(text: str, spec: TextSpec) -> Answer:
-    strategy = text.strip()
-    if not strategy:
+def _text(text: str, spec: TextSpec) -> Answer:
+    words = text.strip()
+    if not words:
         return Answer(problem="empty")
-    return Answer(text=strategy[: spec.max_chars], is_cut=len(strategy) > spec.max_chars)
+    return Answer(text=words[: spec.max_chars], is_cut=len(words) > spec.max_chars)
 
 
 def _decision(value: dict[str, Any], spec: ActSpec) -> Answer:

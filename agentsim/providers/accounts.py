@@ -19,6 +19,7 @@ from agentsim.providers.base import Completion, Prompt, Provider, Sampling
 from agentsim.providers.hedged import Hedged, percentile_of
 from agentsim.providers.ledger import Booked, Ledger
 from agentsim.providers.outage import Outage
+from agentsim.providers.patience import Patient
 from agentsim.providers.places import OnWidth
 from agentsim.providers.prices import Price, StatedPrice, known_price
 from agentsim.providers.wrappers import Limited, OnRetry, Retried
@@ -72,6 +73,8 @@ class ProviderSettings(BaseModel):
     """Of prompts and answers together."""
     timeout_s: Seconds = 120.0
     """Seconds until the whole answer must be there."""
+    gives_up_early: bool = True
+    """Ask again before that what takes 1.5 x as long as any of the model's last 1,000 answers, and 30 s at least."""
     attempts: int = Field(default=10, ge=1, le=1000)
     """How often one call is made as long as its failures may pass."""
     max_wait_s: Seconds = 60.0
@@ -197,7 +200,7 @@ def open_account(
 
 
 class Account:
-    """A provider with its account's limits around it, then its hedging, then its retries."""
+    """A provider with its account's patience and limits around it, then its hedging, then its retries."""
 
     def __init__(
         self,
@@ -212,6 +215,8 @@ class Account:
         # As many failures in a row as calls are under way: nobody got an answer.
         threshold = max(MIN_FAILURES, settings.concurrency)
         self._outage = Outage(name=name, threshold=threshold, max_s=settings.max_outage_s)
+        if settings.gives_up_early and settings.dialect != "local":
+            provider = Patient(provider, most_s=settings.timeout_s)
         self._limited = Limited(
             provider,
             concurrency=settings.concurrency,

@@ -21,6 +21,7 @@ from agentsim.errors import NotSent, RateLimited, TransientError
 from agentsim.providers.base import Completion, Prompt, Provider
 from agentsim.providers.learned_pace import LearnedPace
 from agentsim.providers.outage import PROBE_S, HeldBack, Outage
+from agentsim.providers.patience import PATIENT, GivenUp
 from agentsim.providers.places import OnWidth, Places
 from agentsim.providers.token_pace import Spent, TokenPace
 
@@ -191,11 +192,14 @@ class Retried:
             FatalProviderError: at once.
         """
         n_failed = 0
+        PATIENT.set(False)
 
         def wait(error: Exception) -> float | bool:
             nonlocal n_failed
             if not isinstance(error, TransientError):
                 return False
+            if isinstance(error, GivenUp):
+                PATIENT.set(True)
             if isinstance(error, HeldBack):
                 return 0.0
             if self._outage is not None and self._is_held_back(self._outage, error):

@@ -149,6 +149,11 @@ def missing(study: Study) -> list[str]:
     mute = newborn["strategy"].isna() & ~newborn["model"].str.startswith("scripted/").fillna(False)
     if mute.any():
         sentences.append(f"{_of(int(mute.sum()), len(newborn), 'agents')} have no strategy that could be read.")
+    unread = int(study.gossip["note"].isna().sum())
+    if unread:
+        sentences.append(
+            f"{_of(unread, len(study.gossip), 'notes')} could not be read: nobody was shown anything for them."
+        )
     torn = int(runs["n_torn_bytes"].fillna(0).sum())
     if torn:
         sentences.append(f"{torn:,} bytes of unfinished last lines were passed over (a crash tore them).")

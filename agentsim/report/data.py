@@ -56,6 +56,9 @@ def browser_data(study: Study) -> dict[str, Any]:
     own = _places(study.agents, places)
     met = study.encounters.sort_values([*KEY, "generation", "game", "round"], kind="stable")
     acts = _places(met, places)
+    written = study.gossip.dropna(subset=["note"])
+    about = (str(key).removesuffix("/note") for key in written["key"])
+    notes = dict(zip(zip(_places(written, places), about, strict=True), written["note"], strict=True))
     return {
         "cut": cut,
         "runs": [
@@ -87,6 +90,7 @@ def browser_data(study: Study) -> dict[str, Any]:
             "run": acts,
             **_strings(met, texts, "donor", "recipient", "act", "problem", "replaced_by"),
             "words": [words.get(key, 0) for key in zip(acts, met["key"], strict=True)],
+            "note": [texts.place(_cut(notes.get(key), MAX_STRATEGY)) for key in zip(acts, met["key"], strict=True)],
             **_numbers(met, "generation", "game", "round", "attempts", "amount", "fraction", "removed"),
             **_numbers(met, "intended"),
             **_numbers(met, "donor_before", "recipient_before"),

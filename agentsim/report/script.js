@@ -85,6 +85,7 @@
     ["recipient held (units)", (i) => number(encounters.recipient_before[i]), "n"],
     ["validity", (i) => validity(i) + (encounters.problem[i] ? `: ${text(encounters.problem[i])}` : "")],
     ["reply", (i) => reader(encounters.words[i])],
+    ...(encounters.note.some((place) => place) ? [["recipient's note", (i) => text(encounters.note[i])]] : []),
   ];
 
   function follower(run, name) {

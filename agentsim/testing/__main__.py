@@ -18,6 +18,7 @@ def main(
     tail: Annotated[float, typer.Option(help="The slowest 1 % take so many times the median.", min=1)] = 8,
     stalled: Annotated[float, typer.Option(help="Share of answers that take a minute.", min=0, max=1)] = 0,
     refused: Annotated[float, typer.Option(help="Share refused with 429 at random.", min=0, max=1)] = 0,
+    bursts: Annotated[float, typer.Option(help="Share refused with 429 in rows of 20.", min=0, max=1)] = 0,
     failed: Annotated[float, typer.Option(help="Share that meet a 5xx.", min=0, max=1)] = 0,
     reset: Annotated[float, typer.Option(help="Share whose connection is reset.", min=0, max=1)] = 0,
     malformed: Annotated[float, typer.Option(help="Share with an unusable body.", min=0, max=1)] = 0,
@@ -34,6 +35,7 @@ def main(
     weather = Weather(
         seed=seed,
         refused=refused,
+        bursts=bursts,
         failed=failed,
         reset=reset,
         malformed=malformed,

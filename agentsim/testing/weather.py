@@ -16,6 +16,8 @@ from agentsim.testing.faultserver import Answer, Behaviour, Drip, Endless, Hang,
 
 __all__ = ["Weather", "lognormal", "plausible"]
 
+BURST: Final = 20
+"""Requests refused in one burst."""
 Z_99: Final = 2.326
 """The 99th percentile of a standard normal."""
 
@@ -53,6 +55,8 @@ class Weather:
     seed: int = 0
     refused: float = 0.0
     """Share of requests that are refused with 429, at random."""
+    bursts: float = 0.0
+    """Share that are refused with 429 in rows of 20, whoever asks."""
     failed: float = 0.0
     """Share that meet a 500, 502, 503 or 529."""
     reset: float = 0.0
@@ -79,6 +83,8 @@ class Weather:
 
     def __post_init__(self) -> None:
         self._draw = Random(self.seed)
+        self._n_of_burst = 0
+        """Requests that the burst now on still refuses."""
         self._begun: deque[tuple[float, int]] = deque()
         """When the requests of the last minute came, and their tokens."""
 
@@ -102,9 +108,13 @@ class Weather:
                 429, message="too many concurrent requests", headers={"retry-after": "1"}
             )
         self._begun.append((now, n_in + n_out))
+        if self._n_of_burst:
+            self._n_of_burst -= 1
+            return "refused in a burst", self._refusal()
         luck = self._draw.random()
         for name, share, behaviour in (
             ("refused", self.refused, self._refusal),
+            ("refused in a burst", self.bursts / (BURST - (BURST - 1) * self.bursts), self._burst),
             ("failed", self.failed, self._failure),
             ("reset", self.reset, self._reset),
             ("malformed", self.malformed, self._malformed),
@@ -160,6 +170,10 @@ class Weather:
 
     def _refusal(self) -> Behaviour:
         return Status(429, message="slow down", headers={"retry-after": "1"})
+
+    def _burst(self) -> Behaviour:
+        self._n_of_burst = BURST - 1
+        return self._refusal()
 
     def _failure(self) -> Behaviour:
         return Status(self._draw.choice([500, 502, 503, 529]), message="overloaded")

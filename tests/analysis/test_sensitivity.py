@@ -13,6 +13,8 @@ import agentsim
 from agentsim.analysis import Study
 from agentsim.analysis.decisions import lost, own_fraction
 from agentsim.analysis.measures import score_sensitivity, sensitivity
+from agentsim.analysis.measures.sensitivity import final_resources_band
+from agentsim.analysis.tables import sensitivity_table
 from agentsim.providers.base import Prompt
 from tests.test_runner import Fake, answer, play
 
@@ -76,8 +78,45 @@ def test_where_nothing_was_lost_all_are_one(tmp_path: Path) -> None:
     assert row["as_zero"] == pytest.approx(row["as_own_mean"]) == pytest.approx(row["whole_only"])
 
 
-def test_under_punishment_there_is_no_such_number(tmp_path: Path) -> None:
+def punishing(prompt: Prompt) -> str:
+    said = prompt.messages[-1].content
+    if "round 3" in said and "Answer:" in said:
+        return f"Answer: punish {len(said) % 5}"
+    return sometimes_mute(prompt).replace("Answer: ", "Answer: give ")
+
+
+def test_under_punishment_lost_decisions_are_played_again_and_bounds_are_not_known(tmp_path: Path) -> None:
     game = {"kind": "donor", "rounds": 4, "punishment": {"cost": 1, "effect": 2}}
-    study = agentsim.load(play(tmp_path, Fake(), game=game, on_invalid={"attempts": 1, "stop_after": None}).folder)
+    on_invalid = {"attempts": 1, "stop_after": None}
+    study = agentsim.load(play(tmp_path, Fake(text=punishing), game=game, on_invalid=on_invalid, generations=1).folder)
+    assert (study.encounters["act"] == "punish").sum() > 2 and lost(study.encounters).sum() > 2
+    [row] = sensitivity(study).to_dict("records")
+    started = next(iter(study.started.values()))
+    again = final_resources_band(study.encounters, started=started, n_agents=4)
+    assert again.observed == pytest.approx(row["resources"])  # with nothing put in their place it is what happened
+    assert pd.isna(row["resources_low"]) and pd.isna(row["resources_high"])
+    # A gift of the agent's own mean takes the place of a lost decision: made so in the frame, it is observed.
+    own = own_fraction(study.encounters).astype(float)
+    means = own.groupby(study.encounters["donor"]).mean()
+    is_lost = lost(study.encounters)
+    made = study.encounters.copy()
+    made.loc[is_lost, "fraction"] = made.loc[is_lost, "donor"].map(means).fillna(own.mean()).astype("Float64")
+    made.loc[is_lost, ["act", "replaced_by"]] = ["give", None]
+    expected = final_resources_band(made, started=started, n_agents=4).observed
+    assert row["resources_own_mean"] == pytest.approx(expected) and expected != again.observed
+    [score] = score_sensitivity(study).to_dict("records")
+    assert score["as_own_mean"] == pytest.approx(expected) and pd.isna(score["low"])
+
+
+def test_compare_prints_the_scores_under_each_way_to_treat_lost_decisions_only_where_any_was_lost(
+    study: Study, tmp_path: Path
+) -> None:
+    table = sensitivity_table(study)
+    assert table is not None and table.row_count == 1
     [row] = score_sensitivity(study).to_dict("records")
-    assert pd.isna(row["as_own_mean"]) and not pd.isna(row["as_zero"])
+    cells = [next(iter(column.cells)) for column in table.columns]
+    assert cells[2:4] == [f"{row['as_zero']:.3g}", f"{row['as_own_mean']:.3g}"] and cells[5] == "- (0)"
+    whole = agentsim.load(
+        play(tmp_path / "whole", Fake(text=lambda prompt: "My strategy will be to\nAnswer: 1")).folder
+    )
+    assert whole.runs["n_missed"].sum() == 0 and sensitivity_table(whole) is None

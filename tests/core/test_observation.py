@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import permutations
 from random import Random
 from typing import Any
@@ -11,6 +12,7 @@ from agentsim.core.games import DonorGame
 from agentsim.core.observation import (
     Assessment,
     Chance,
+    Gossip,
     History,
     ImageScore,
     Nothing,
@@ -23,7 +25,7 @@ from agentsim.core.pairing import RandomMatching, Released
 from agentsim.core.rng import stream, uniform
 from agentsim.core.society import Society, SocietyRules
 from agentsim.core.strategies import Discriminator
-from agentsim.core.types import Answer, DecisionView, Observed, Reputation, Request, TraceItem
+from agentsim.core.types import Answer, DecisionView, NoteView, Observed, Reputation, Request, TraceItem
 from agentsim.prompts import load_prompt_set
 from tests.core.playing import Policy, constant, play
 from tests.core.test_rules import members
@@ -164,7 +166,10 @@ PERCEPTIONS: list[dict[str, Any]] = [
 
 def perceived(kind: Any, settings: dict[str, Any]) -> Any:
     """Return the rule with those of the settings that it has."""
-    return kind(**{name: value for name, value in settings.items() if name in kind.model_fields})
+    refused = ("noise", "audience") if kind is Gossip else ()
+    return kind(
+        **{name: value for name, value in settings.items() if name in kind.model_fields and name not in refused}
+    )
 
 
 def chance_of(seed: int) -> Chance:
@@ -180,6 +185,13 @@ def random_history(draw: Random) -> dict[str, list[TraceItem]]:
     return history
 
 
+def with_notes(history: dict[str, list[TraceItem]]) -> dict[str, list[TraceItem]]:
+    return {
+        agent: [replace(item, note=f"note {item.round}" if item.round % 3 else None) for item in turns]
+        for agent, turns in history.items()
+    }
+
+
 @pytest.mark.parametrize("settings", PERCEPTIONS)
 @pytest.mark.parametrize("kind", members(ObservationRule))
 def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[str, Any]) -> None:
@@ -188,12 +200,20 @@ def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[st
     n_changed = 0
     for seed in range(100):
         history = random_history(Random(seed))
+        if rule.kind == "gossip":
+            history = with_notes(history)
         look: dict[str, Any] = {"recipient": "1_1", "round": 7, "observer": "1_2", "chance": chance_of(seed)}
         seen = rule.observe(history, **look)
         places = {(item.round, item.donor) for item in seen.trace}
+        written = {(note.round, note.about): note.text for note in seen.notes}
         hidden = {
             agent: [
-                item if (item.round, agent) in places else _otherwise(item, rule, is_known=_is_known(seen))
+                item
+                if (item.round, agent) in places
+                else replace(
+                    _otherwise(item, rule, is_known=seen.reputation is not None),
+                    note=written.get((item.round, agent), item.note and "other words"),
+                )
                 for item in turns
             ]
             for agent, turns in history.items()
@@ -201,10 +221,6 @@ def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[st
         n_changed += hidden != history
         assert rule.observe(hidden, **look) == seen
     assert n_changed == 100
-
-
-def _is_known(seen: Observed) -> bool:
-    return seen.reputation is not None
 
 
 def _otherwise(item: TraceItem, rule: Any, *, is_known: bool) -> TraceItem:
@@ -374,6 +390,8 @@ def test_no_prompt_holds_what_is_hidden(kind: Any, settings: dict[str, Any]) -> 
 
     def policy(share: float) -> Policy:
         def answer(request: Request) -> Answer:
+            if isinstance(request.view, NoteView):
+                return Answer(text=f"gave {request.view.fraction}")
             if not isinstance(request.view, DecisionView):
                 return Answer(text="-")
             own = share if request.view.round >= since else 0.5

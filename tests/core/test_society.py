@@ -60,6 +60,12 @@ def test_the_order_of_answers_changes_no_fact(seed: int, order: Random) -> None:
     assert facts(in_turn) == facts(shuffled)
 
 
+def test_a_thousand_orders_of_the_same_answers_give_one_society() -> None:
+    rules = SMALL.model_copy(update={"generations": 2})
+    histories = {"".join(facts(play(rules, noisy(3), seed=3, order=Random(n))[1])) for n in range(1000)}  # type: ignore[arg-type]
+    assert len(histories) == 1
+
+
 @given(seed=st.integers(0, 50))
 def test_resources_are_conserved_but_for_gifts_that_grow_and_punishment(seed: int) -> None:
     _, events = play(SMALL, noisy(seed), seed=seed)  # type: ignore[arg-type]

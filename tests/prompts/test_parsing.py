@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -211,3 +212,20 @@ def test_a_strategy_without_marker_or_without_end_is_not_guessed() -> None:
 def test_a_long_strategy_is_cut_and_says_so() -> None:
     answer = parse(completion("My strategy will be " + "x" * 100_000), TextSpec(100))
     assert answer.text == "x" * 100 and answer.is_cut
+
+
+def test_ten_thousand_garbled_replies_crash_nothing_and_leave_no_range() -> None:
+    rng, odd = Random(1), "0123456789.,%$*- \n-+eENaNinf\u0663\u00bd\x00\u202e"
+    texts = [line["text"] for line in CORPUS if line["text"]]
+    n_read = 0
+    for number in range(10_000):
+        text = list(rng.choice(texts))
+        for _ in range(rng.randrange(1, 6)):
+            place = rng.randrange(len(text) + 1)
+            text[place : place + rng.randrange(2)] = rng.choice(["", rng.choice(odd), chr(rng.randrange(0x110000))])
+        spec = (GIVE, EITHER)[number % 2]
+        answer = parse(completion("".join(text)), spec)
+        n_read += answer.is_valid
+        if answer.is_valid:
+            assert answer.amount is not None and math.isfinite(answer.amount) and 0 <= answer.amount <= spec.high
+    assert 2_000 < n_read < 9_000

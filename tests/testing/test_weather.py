@@ -33,6 +33,15 @@ def test_shares_are_as_told_and_the_same_seed_gives_the_same() -> None:
     assert one.counts["answered"] / 2000 == pytest.approx(0.5, abs=0.04)
 
 
+def test_bursts_refuse_so_large_a_share_in_rows() -> None:
+    weather = Weather(seed=4, bursts=0.3)
+    met = [isinstance(weather(REQUEST), Status) for _ in range(20_000)]
+    rows = "".join("r" if is_refused else " " for is_refused in met).split()
+    assert sum(met) / len(met) == pytest.approx(0.3, abs=0.03)
+    assert all(len(row) % 20 == 0 for row in rows[:-1]) and len(rows) > 100
+    assert weather.counts["refused in a burst"] == sum(met)
+
+
 def test_a_minute_holds_no_more_than_the_limit() -> None:
     now = 0.0
     weather = Weather(requests_per_minute=10, clock=lambda: now)

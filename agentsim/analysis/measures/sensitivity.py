@@ -7,7 +7,8 @@ read. They are not a confidence interval and know nothing of how agents would ha
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ class Band(NamedTuple):
 
     observed: float | None
     low: float | None
+    """None, as `high`, where no bound is known."""
     high: float | None
     own_mean: float | None = None
     """The number if each lost decision had been its agent's own mean of that generation."""
@@ -47,7 +49,7 @@ def fraction_band(encounters: pd.DataFrame) -> Band:
     return Band(total / n if n else None, total / (n + k), (total + k) / (n + k))
 
 
-def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_agents: int) -> Band | None:
+def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_agents: int) -> Band:
     """Return the mean final resources (units) of one generation, and exact bounds given all fractions that were read.
 
     What a unit is worth at the end is computed backwards through each game: a donor that gave the fraction f keeps
@@ -55,11 +57,12 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
     between 0 and 1, to be worst or best; worths are >= 0, so choosing so at each step is worst or best of all. A donor
     that had nothing to give is free as well: it might have had something after another past.
 
-    None where punishment is allowed: what it removes is not proportional to what agents hold.
+    Where punishment is allowed there are no bounds, as what it removes is not proportional to what agents hold: the
+    encounters are played again in their order.
     """
     game = started.condition["game"]
     if game.get("punishment") is not None:
-        return None
+        return _played_again(encounters, game=game, n_agents=n_agents)
     worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}, "low": {}, "high": {}, "own mean": {}}
     own = own_fraction(encounters).astype("Float64")
     means, everyone = own.groupby(encounters["donor"]).mean().dropna().to_dict(), own.mean()
@@ -85,6 +88,28 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
     return Band(mean["observed"], mean["low"], mean["high"], mean["own mean"])
 
 
+def _played_again(encounters: pd.DataFrame, *, game: Mapping[str, Any], n_agents: int) -> Band:
+    """Return the mean final resources with each lost decision moving nothing, and as a gift of its agent's own mean."""
+    own = own_fraction(encounters).astype("Float64")
+    means, everyone = own.groupby(encounters["donor"]).mean().dropna().to_dict(), own.mean()
+    removes = game["punishment"]["effect"] / game["punishment"]["cost"]
+    endowment = float(game["endowment"])
+    held: list[dict[tuple[int, str], float]] = [{}, {}]
+    ordered = encounters.assign(is_lost=lost(encounters)).sort_values(["game", "round"])
+    columns = ["game", "donor", "recipient", "act", "fraction", "is_lost"]
+    for number, donor, recipient, act, fraction, is_lost in ordered[columns].itertuples(index=False):
+        mean = means.get(donor, everyone)
+        for units, share in zip(held, (0.0, 0.0 if pd.isna(mean) else float(mean)), strict=True):
+            before, others = units.get((number, donor), endowment), units.get((number, recipient), endowment)
+            amount = before * (share if is_lost else 0.0 if pd.isna(fraction) else float(fraction))
+            is_punished = act == "punish" and not is_lost
+            moved = -min(amount * removes, others) if is_punished else game["multiplier"] * amount
+            units[number, donor], units[number, recipient] = before - amount, others + moved
+    n_holders = encounters["game"].nunique() * n_agents
+    observed, own_mean = ((sum(units.values()) + endowment * (n_holders - len(units))) / n_holders for units in held)
+    return Band(observed, None, None, own_mean)
+
+
 def score_sensitivity(study: Study) -> pd.DataFrame:
     """Return how each condition's score depends on what is made of lost decisions, over its complete runs.
 
@@ -92,7 +117,7 @@ def score_sensitivity(study: Study) -> pd.DataFrame:
     condition; `n_runs`; `as_zero`, the score as it is logged, nothing having moved where a decision was lost;
     `as_own_mean`, if each of the last generation's lost decisions had been its agent's own mean; `low` and `high`, its
     exact bounds; `n_whole`, runs that lost no decision in any generation, and `whole_only`, the score of these alone.
-    Missing where a number is not defined (as under punishment) or a score is 0.
+    Missing where a number is not defined (as the bounds under punishment) or a score is 0.
     """
     bands = sensitivity(study)
     lost_in_all = bands.groupby(["study", "run"], sort=False)["n_lost"].sum()
@@ -156,9 +181,9 @@ def sensitivity(study: Study) -> pd.DataFrame:
                 "fraction_low": given.low,
                 "fraction_high": given.high,
                 "resources": float(ended[name, run, generation]),
-                "resources_low": ends.low if ends else None,
-                "resources_high": ends.high if ends else None,
-                "resources_own_mean": ends.own_mean if ends else None,
+                "resources_low": ends.low,
+                "resources_high": ends.high,
+                "resources_own_mean": ends.own_mean,
             }
         )
     text, count, number = "string", "Int64", "Float64"

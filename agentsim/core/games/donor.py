@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agentsim.core.observation import Chance, Judgements, ObservationRule
+from agentsim.core.observation import Chance, Gossip, Judgements, ObservationRule
 from agentsim.core.pairing import Schedule
 from agentsim.core.rng import uniform
 from agentsim.core.types import (
@@ -22,9 +23,12 @@ from agentsim.core.types import (
     DecisionView,
     Donated,
     Missed,
+    NoteView,
+    NoteWritten,
     Punished,
     Request,
     Rules,
+    TextSpec,
     TraceItem,
     Value,
     born_and_index,
@@ -134,6 +138,7 @@ class DonorPlay:
                 self._ahead[recipient].append((round, donor, recipient))
         self._first = schedule[0]
         self._open: dict[str, _Meeting] = {}
+        self._untold: dict[str, TraceItem] = {}
         self._n_left = sum(len(pairs) for pairs in schedule)
 
     @property
@@ -145,15 +150,20 @@ class DonorPlay:
         """Return the first round's requests."""
         return [self._ask(1, donor, recipient) for donor, recipient in self._first]
 
-    def answer(self, key: str, answer: Answer) -> tuple[Donated | Punished | Missed, list[Request]]:
-        """Let the encounter `key` happen; return its fact and the requests it opens."""
+    def answer(self, key: str, answer: Answer) -> tuple[Donated | Punished | Missed | NoteWritten, list[Request]]:
+        """Let the encounter `key` happen, or the note on it be written; return the fact and the requests it opens."""
+        if key in self._untold:
+            turn = self._untold.pop(key)
+            return self._written(key, turn, answer), self._end(replace(turn, note=answer.text))
         round, donor, recipient = self._open.pop(key)
         event = self._happen(key, answer, round=round, donor=donor, recipient=recipient)
-        self._n_left -= 1
         self.resources[donor] = event.donor_after
         self.resources[recipient] = event.recipient_after
-        self._history[donor].append(_seen(event))
-        return event, self._opened_after(donor, recipient)
+        turn = _seen(event)
+        if isinstance(self._observation, Gossip) and turn.act is not None:
+            change = event.recipient_after - event.recipient_before
+            return event, [self._ask_note(f"{key}/note", turn, self._observation, change=change)]
+        return event, self._end(turn)
 
     def _happen(
         self, key: str, answer: Answer, *, round: int, donor: str, recipient: str
@@ -208,11 +218,27 @@ class DonorPlay:
     def _fails(self, round: int, donor: str) -> bool:
         return self._game.error > 0 and self._chance("error", round, *born_and_index(donor)) < self._game.error
 
-    def _opened_after(self, donor: str, recipient: str) -> list[Request]:
-        """Return the requests of the encounters that are next for both of their agents, now that this one is over."""
-        for agent in (donor, recipient):
+    def _written(self, key: str, turn: TraceItem, answer: Answer) -> NoteWritten:
+        return NoteWritten(
+            key=key,
+            generation=self._generation,
+            game=self.number,
+            round=turn.round,
+            author=turn.recipient,
+            about=turn.donor,
+            text=answer.text,
+            is_cut=answer.is_cut,
+            problem=answer.problem,
+            attempts=answer.attempts,
+        )
+
+    def _end(self, turn: TraceItem) -> list[Request]:
+        """Let an encounter be over; return the requests of those that are next for both of their agents now."""
+        self._n_left -= 1
+        self._history[turn.donor].append(turn)
+        for agent in (turn.donor, turn.recipient):
             self._ahead[agent].popleft()
-        following = dict.fromkeys(self._ahead[agent][0] for agent in (donor, recipient) if self._ahead[agent])
+        following = dict.fromkeys(self._ahead[agent][0] for agent in (turn.donor, turn.recipient) if self._ahead[agent])
         return [
             self._ask(*meeting)
             for meeting in following
@@ -242,8 +268,27 @@ class DonorPlay:
             trace=seen.trace,
             reputation=seen.reputation,
             own_reputation=seen.own_reputation,
+            notes=seen.notes,
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
+
+    def _ask_note(self, key: str, turn: TraceItem, rule: Gossip, *, change: float) -> Request:
+        assert turn.act is not None
+        self._untold[key] = turn
+        author = turn.recipient
+        view = NoteView(
+            name=author,
+            generation=self._generation,
+            round=turn.round,
+            rules=self._rules,
+            strategy=self._agents[author].strategy,
+            resources=self.resources[author],
+            donor=turn.donor,
+            act=turn.act,
+            fraction=turn.fraction,
+            change=change,
+        )
+        return Request(key, author, view, TextSpec(rule.max_chars, "note"))
 
 
 def _seen(event: Donated | Punished | Missed) -> TraceItem:

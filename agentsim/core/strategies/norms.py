@@ -16,6 +16,8 @@ from agentsim.core.types import DecisionView, Views
 
 __all__ = ["LeadingEight", "StandingPolicy", "leading_eight"]
 
+STANDING: Final = Assessment()
+"""Only keeping from the good is bad."""
 TABLES: Final = ("ggb", "bgb", "ggg", "gbg", "bgg", "bbg", "gbb", "bbb")
 """Of L1 to L8, what becomes of (a good donor that gives to the bad, a bad one that does, a bad one that keeps from the
 bad). About all else the eight agree: giving to the good is good, keeping from the good is bad, and a good donor that
@@ -44,7 +46,7 @@ class StandingPolicy(GenerousJudge):
     Hammerstein 2001, Proc. R. Soc. B 268. A standing that is shown decides, by whichever table the scenario judges; so
     does a score, of which 0 or more is good. Where acts are shown, it judges them itself from the oldest to the newest,
     each by what the one before it in time made of its recipient; whoever is unknown is good. A history of own acts
-    tells nothing about recipients, so there it is a discriminator.
+    tells nothing about recipients, so there the newest act that was a decision says all.
     """
 
     model: Literal["scripted/standing"] = "scripted/standing"
@@ -59,9 +61,6 @@ class StandingPolicy(GenerousJudge):
 
     def _trusts_many(self, views: Views) -> NDArray[np.bool_]:
         return standing_many(views, self.threshold, STANDING)
-
-
-STANDING: Final = Assessment()
 
 
 class LeadingEight(GenerousJudge):

@@ -1,0 +1,212 @@
+"""Selection, birth and inheritance in many societies at once, by the ordinary rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentsim.core.rng import stream, uniforms
+from agentsim.core.selection import Nobody, SelectionRule, Top
+from agentsim.core.society import SocietyRules
+from agentsim.core.transmission import Advice
+from agentsim.core.types import Agent
+from agentsim.core.vectorised.games import Living
+from agentsim.core.vectorised.streams import numbers_by_seed
+
+__all__ = ["Names", "as_places", "born_after", "first", "scored", "survivors"]
+
+Ints = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+
+class Names:
+    """The order of agents' names, `<born>_<index>`, as text."""
+
+    def __init__(self, *, generations: int, agents: int) -> None:
+        self._of_born = _ranks([f"{born}_" for born in range(generations + 1)])
+        self._of_index = _ranks([str(index) for index in range(agents + 1)])
+
+    def order(self, born: Ints, index: Ints) -> Ints:
+        """Return, for each society, its agents in the order of their names; arrays are (agents, societies)."""
+        keys = self._of_born[born] * len(self._of_index) + self._of_index[index]
+        return np.argsort(keys.T, axis=1).T
+
+
+def _ranks(names: list[str]) -> Ints:
+    ranks = np.empty(len(names), dtype=np.intp)
+    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    return ranks
+
+
+def as_places(seeds: Sequence[int]) -> NDArray[np.uint64]:
+    """Return seeds as `rng.uniforms` takes them."""
+    return np.array([seed % 2**64 for seed in seeds], dtype=np.uint64)
+
+
+def first(seeds: Sequence[int], players: Ints) -> Living:
+    """Return the first generation; `players` says who plays each agent, in the order of their numbers."""
+    n = len(players)
+    index = np.array(sorted(range(1, n + 1), key=str))
+    shape = (n, len(seeds))
+    return Living(
+        generation=1,
+        seeds=as_places(seeds),
+        born=np.ones(shape, dtype=np.intp),
+        index=np.ascontiguousarray(np.broadcast_to(index[:, None], shape)),
+        player=np.ascontiguousarray(np.broadcast_to(players[index - 1][:, None], shape)),
+    )
+
+
+def scored(rule: SelectionRule, resources: Sequence[Floats]) -> Floats:
+    """Return the agents' scores from the final resources of the games, in order; all are (slots, societies)."""
+    counted = resources[-1:] if rule.score == "last_game" else resources
+    total = np.zeros_like(counted[0])
+    for game in counted:
+        total += game
+    return total / len(counted)
+
+
+def survivors(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
+    """Return the slots of those who live on, best first, as (survivors, societies)."""
+    n_agents = len(scores)
+    n = rule.n_survivors(n_agents)
+    place = ((living.generation,),)
+    if isinstance(rule, Top | Nobody):
+        own = np.ascontiguousarray(scores.T)
+        order = np.argsort(-own, axis=1, kind="stable")
+        best = np.take_along_axis(own, order, axis=1)[:, : n + 1]
+        tied = np.flatnonzero((best[:, 1:] == best[:, :-1]).any(axis=1))
+        if len(tied):
+            numbers = numbers_by_seed(tuple(seeds[society] for society in tied.tolist()), "selection", place, n_agents)[
+                0
+            ]
+            order[tied] = np.lexsort((numbers.T, -own[tied]), axis=1)
+        return order[:, :n].T
+    kind: str = rule.kind
+    if kind in ("drift", "moran", "staggered"):
+        numbers = numbers_by_seed(tuple(seeds), "selection", place, n_agents + n)[0]
+        youngest_first = (-living.born,) if kind == "staggered" else ()
+        drawn = np.lexsort((numbers[:n_agents], *youngest_first), axis=0)[:n]
+        kept = np.sort(drawn, axis=0)
+        rank = np.lexsort((numbers[n_agents:], -np.take_along_axis(scores, kept, axis=0)), axis=0)
+        return np.take_along_axis(kept, rank, axis=0)
+    return _one_by_one(rule, scores, living, seeds=seeds)
+
+
+def _one_by_one(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
+    found = []
+    for society, seed in enumerate(seeds):
+        names = _names(living, society)
+        own = dict(zip(names, scores[:, society].tolist(), strict=True))
+        kept = rule.survivors(own, stream(seed, "selection", living.generation))
+        found.append([names.index(name) for name in kept])
+    return np.array(found, dtype=np.intp).T
+
+
+def _names(living: Living, society: int) -> list[str]:
+    both = zip(living.born[:, society].tolist(), living.index[:, society].tolist(), strict=True)
+    return [f"{born}_{index}" for born, index in both]
+
+
+def born_after(
+    rules: SocietyRules,
+    living: Living,
+    kept: Ints,
+    scores: Floats,
+    *,
+    seeds: Sequence[int],
+    players: Ints,
+    names: Names,
+) -> tuple[Living, Ints]:
+    """Return the next generation, and for each of its agents the slot it had before, or its parent's.
+
+    A newborn that was shown several parents' strategies has -1 there.
+
+    Args:
+        kept: slots of survivors, best first.
+        scores: by slot.
+        players: of the first generation's agents, in the order of their numbers.
+    """
+    n_agents, n_societies = scores.shape
+    n_newborns, column = n_agents - len(kept), np.arange(n_societies)
+    generation = living.generation + 1
+    index = np.broadcast_to(np.arange(1, n_newborns + 1)[:, None], (n_newborns, n_societies))
+    parent, player = _inherited(rules, living, kept, scores, seeds=seeds, players=players, index=index)
+    born_then = np.full((n_newborns, n_societies), generation)
+    born = np.concatenate([living.born[kept, column], born_then])
+    index = np.concatenate([living.index[kept, column], index])
+    player = np.concatenate([living.player[kept, column], player])
+    before = np.concatenate([kept, parent])
+    order = names.order(born, index)
+    sorted_ = [np.ascontiguousarray(each[order, column]) for each in (born, index, player, before)]
+    return Living(generation, living.seeds, *sorted_[:3]), sorted_[3]
+
+
+def _inherited(
+    rules: SocietyRules,
+    living: Living,
+    kept: Ints,
+    scores: Floats,
+    *,
+    seeds: Sequence[int],
+    players: Ints,
+    index: Ints,
+) -> tuple[Ints, Ints]:
+    """Return the newborns' parents, as slots, and their players."""
+    rule, generation, column = rules.transmission, living.generation + 1, np.arange(scores.shape[1])
+    source = getattr(rule, "model_from", "parent" if rule.copies else "vacancy")
+    parent = np.full(index.shape, -1)
+    if rule.copies:
+        numbers = uniforms("parent", living.seeds, generation, index)
+        parent = kept[_picked(getattr(rule, "chances", "equal"), scores[kept, column], numbers), column]
+    if (players == players[0]).all() or not len(index):
+        return parent, np.full(index.shape, players[0])
+    if source == "parent" and rule.copies:
+        return parent, living.player[parent, column]
+    numbers = uniforms("model", living.seeds, generation, index)
+    if source == "share":
+        return parent, players[(numbers * len(players)).astype(np.intp)]
+    if source == "vacancy":
+        left = np.ones(scores.shape, dtype=np.bool_)
+        left[kept, column] = False
+        # Vacancies are in the order of those who left: by birth, then by number; survivors are sorted behind.
+        order = np.lexsort((living.index, living.born, ~left), axis=0)[: len(index)]
+        return parent, living.player[order, column]
+    if isinstance(rule, Advice) and rule.scores:
+        shown = kept[(numbers * len(kept)).astype(np.intp), column]
+        return parent, living.player[shown, column]
+    return parent, _shown_one_by_one(rules, living, kept, scores, numbers, seeds=seeds)
+
+
+def _picked(chances: str, scores: Floats, numbers: Floats) -> Ints:
+    """Return to which survivor each number falls; `scores` are the survivors', best first."""
+    equal = (numbers * len(scores)).astype(np.intp)
+    if chances == "equal":
+        return equal
+    bounds = np.cumsum(scores, axis=0)
+    point = numbers * bounds[-1]
+    by_score = (point[:, None] >= bounds[None]).sum(axis=1)
+    return np.where(bounds[-1] == 0, equal, np.minimum(by_score, len(scores) - 1))
+
+
+def _shown_one_by_one(
+    rules: SocietyRules, living: Living, kept: Ints, scores: Floats, numbers: Floats, *, seeds: Sequence[int]
+) -> Ints:
+    """Return the player of one of those whose strategies each newborn was shown."""
+    found = np.empty(numbers.shape, dtype=np.intp)
+    for society, seed in enumerate(seeds):
+        names = _names(living, society)
+        slots = dict(zip(names, range(len(names)), strict=True))
+        own = dict(zip(names, scores[:, society].tolist(), strict=True))
+        agents = [
+            Agent(id=names[slot], born=int(living.born[slot, society]), model="scripted", strategy=None)
+            for slot in kept[:, society]
+        ]
+        for place, number in enumerate(numbers[:, society]):
+            rng = stream(seed, "transmission", f"{living.generation + 1}_{place + 1}")
+            shown = rules.transmission.advice(agents, own, rng)
+            parent = shown[int(number * len(shown))].agent
+            found[place, society] = living.player[slots[parent], society]
+    return found

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import agentsim
+from agentsim.analysis.theory import baselines
+from agentsim.core.strategies import AllGive, AllKeep, Discriminator, ScriptedPlayer
+from agentsim.core.transmission import Copy
+from agentsim.errors import ScenarioError
+from agentsim.scenario import scenario_from
+
+SCENARIO = {
+    "name": "small",
+    "agents": 6,
+    "generations": 3,
+    "players": {"model": "scripted/discriminator"},
+    "seeds": [0, 4],
+}
+
+
+def test_baselines_are_the_societies_that_are_run(tmp_path: Path) -> None:
+    scenario = scenario_from(SCENARIO)
+    study = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
+    run = study.generations.merge(study.runs[["run", "seed"]], on="run").sort_values(["seed", "generation"])
+    found = agentsim.baselines(scenario, {"own": Discriminator()}, seeds=[0, 4])
+    assert found[["seed", "generation"]].values.tolist() == run[["seed", "generation"]].values.tolist()
+    assert found["mean_final_resources"].tolist() == pytest.approx(run["mean_final_resources"].tolist(), rel=1e-12)
+    assert found["players"].unique().tolist() == ["own"] and (found["share"] == 1).all()
+
+
+def test_the_yardsticks_are_played_by_default_and_bound_the_scores() -> None:
+    found = baselines(scenario_from(SCENARIO), seeds=range(3))
+    assert len(found) == 4 * 3 * 3
+    means = found.groupby("players")["mean_final_resources"].mean()
+    assert means["all keep"] == 10 and means["all give all"] == found["mean_final_resources"].max()
+    assert found[found["players"] == "all give half"]["mean_fraction"].tolist() == pytest.approx([0.5] * 9)
+
+
+def test_a_mixed_society_says_how_many_are_still_the_first_ones() -> None:
+    rules = scenario_from(SCENARIO).model_copy(update={"transmission": Copy(), "generations": 12})
+    mixed: list[ScriptedPlayer] = [AllGive(), AllKeep(), AllKeep(), AllGive(), AllKeep(), AllKeep()]
+    found = baselines(rules, {"givers": mixed}, seeds=range(30))
+    first, last = (found[found["generation"] == generation]["share"] for generation in (1, 12))
+    assert first.tolist() == pytest.approx([1 / 3] * 30)
+    assert last.mean() < 1 / 3 and set(last) <= {0, 1}
+    with pytest.raises(ScenarioError, match="5 for 6 agents"):
+        baselines(rules, {"few": mixed[:5]})

@@ -1,0 +1,160 @@
+"""Calls that hang are given up long after any answer would have come, and asked again with all the time there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from agentsim.errors import Unavailable
+from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.ledger import Booked, Ledger, read_ledger
+from agentsim.providers.patience import Patient
+from agentsim.testing.virtual import virtually
+from agentsim.testing.weather import lognormal
+from tests.providers.test_wrappers import COMPLETION, PROMPT
+
+HANG_S = 120.0
+
+
+class Slow:
+    """Answers after as many seconds as it is told; what takes longer than its deadline never comes."""
+
+    def __init__(self, *latencies: float, then: Callable[[], float] = lambda: 1.0) -> None:
+        self.latencies, self.then = list(latencies), then
+        self.n_calls = self.n_cut = 0
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        self.n_calls += 1
+        seconds = self.latencies.pop(0) if self.latencies else self.then()
+        try:
+            await asyncio.sleep(min(seconds, HANG_S))
+        except asyncio.CancelledError:
+            self.n_cut += 1
+            raise
+        if seconds >= HANG_S:
+            raise Unavailable("no whole answer within 120 s")
+        return COMPLETION.model_copy(update={"latency_s": seconds})
+
+    async def aclose(self) -> None: ...
+
+
+def account(server: Slow, **settings: object) -> tuple[Account, list[str]]:
+    said: list[str] = []
+    checked = ProviderSettings.model_validate({"base_url": "http://127.0.0.1:9", **settings})
+    return Account("server", checked, server, on_retry=lambda message, wait_s: said.append(message)), said
+
+
+def asked(server: Slow, n: int, **settings: object) -> tuple[float, list[str]]:
+    """Ask so many questions one after the other; return the seconds and what was said of repeated calls."""
+    opened, said = account(server, **settings)
+
+    async def main() -> float:
+        for _ in range(n):
+            await opened.complete(PROMPT)
+        return asyncio.get_running_loop().time()
+
+    return virtually(main()), said
+
+
+def test_a_call_that_hangs_is_given_up_after_half_a_minute_and_said() -> None:
+    seconds, said = asked(Slow(*[1.0] * 200, 1e9), 201)
+    assert 200 + 30 < seconds < 200 + 33
+    assert said == [
+        "no answer of 'm' within 30 s, where the slowest of its last 200 took 1 s; it is asked again with 120 s"
+    ]
+
+
+def test_the_slowest_answer_says_how_long() -> None:
+    seconds, _ = asked(Slow(*[1.0] * 150, 50.0, *[1.0] * 49, 1e9), 201)
+    assert 199 + 50 + 75 < seconds < 199 + 50 + 78
+
+
+@pytest.mark.parametrize(
+    ("n_known", "settings"),
+    [(199, {}), (200, {"gives_up_early": False}), (200, {"dialect": "local", "base_url": None})],
+)
+def test_without_enough_answers_or_where_it_is_not_wanted_the_whole_deadline_is_kept(
+    n_known: int, settings: dict[str, object]
+) -> None:
+    seconds, _ = asked(Slow(*[1.0] * n_known, 1e9), n_known + 1, **settings)
+    assert seconds > n_known + HANG_S
+
+
+def test_who_was_given_up_has_the_whole_deadline_and_teaches_that_answers_became_slow() -> None:
+    server = Slow(*[1.0] * 200, then=lambda: 60.0)
+    seconds, said = asked(server, 300)
+    # The first slow answer is cut once, comes in full on the second asking, and from then on none is cut.
+    assert server.n_cut == len(said) == 1 and server.n_calls == 301
+    assert 200 + 30 + 100 * 60 < seconds < 200 + 33 + 100 * 60
+
+
+def test_the_whole_deadline_is_for_the_question_that_was_given_up_and_for_no_later_one() -> None:
+    seconds, said = asked(Slow(*[1.0] * 200, 1e9, 1.0, 1e9), 202)
+    assert len(said) == 2 and 200 + 60 < seconds < 200 + 66
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fewer_than_one_honest_answer_in_a_thousand_is_given_up(seed: int) -> None:
+    draw, heavy = Random(seed), lognormal(1.5, seed=seed)
+    latencies: list[Callable[[], float]] = [heavy, lambda: 60.0 if draw.random() < 0.03 else heavy() / 2]
+    for latency in latencies:
+        server = Slow(then=lambda latency=latency: min(latency(), HANG_S - 1))  # type: ignore[misc]
+        asked(server, 5000)
+        assert server.n_cut <= 5
+
+
+def test_one_call_in_a_hundred_that_hangs_costs_a_third_more_time_at_most() -> None:
+    def wall_s(hung: float, **settings: object) -> float:
+        """Return the seconds until all but the last 32 of 4,000 questions are answered."""
+        draw, latency, times = Random(2), lognormal(1.5, seed=1), list[float]()
+        server = Slow(then=lambda: 1e9 if draw.random() < hung else latency())
+        opened, _ = account(server, concurrency=32, attempts=100, **settings)
+
+        async def ask() -> None:
+            await opened.complete(PROMPT)
+            times.append(asyncio.get_running_loop().time())
+
+        async def main() -> None:
+            await asyncio.gather(*(ask() for _ in range(4000)))
+
+        virtually(main())
+        return times[-33]
+
+    calm = wall_s(0.0)
+    assert wall_s(0.01) <= 1.35 * calm < wall_s(0.01, gives_up_early=False)
+
+
+def test_a_call_that_was_given_up_may_be_billed_and_the_ledger_says_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        with Ledger(tmp_path) as ledger:
+            booked = Booked(Slow(*[1.0] * 200, 1e9), ledger, price=lambda model: None)
+            opened = Account("server", ProviderSettings(base_url="http://127.0.0.1:9"), booked)
+            for _ in range(201):
+                await opened.complete(PROMPT)
+
+    virtually(main())
+    state = read_ledger(tmp_path)
+    assert state is not None and (state.n_answered, len(state.open)) == (201, 1)
+
+
+def test_a_failure_of_the_providers_own_is_passed_on_as_it_is() -> None:
+    class Failing(Slow):
+        async def complete(self, prompt: Prompt) -> Completion:
+            completion = await super().complete(prompt)
+            if self.n_calls > 200:
+                raise TimeoutError("its own")
+            return completion
+
+    async def main() -> None:
+        patient = Patient(Failing(), most_s=HANG_S)
+        for _ in range(200):
+            await patient.complete(PROMPT)
+        with pytest.raises(TimeoutError, match="its own"):
+            await patient.complete(PROMPT)
+
+    virtually(main())
