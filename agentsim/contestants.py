@@ -183,4 +183,3 @@ def _frozen(
     seed = run.rpartition("--")[2]
     own = _own(f"{seed}-g{generation}-{agent['agent']}")
     return Contestant(_player(node_from(settings, source=word)), own)
-

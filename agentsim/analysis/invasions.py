@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import pandas as pd
@@ -17,13 +18,29 @@ from agentsim.analysis.compare import ALPHA
 from agentsim.analysis.frames import Study
 from agentsim.analysis.statistics import bca_interval, clopper_pearson, holm
 from agentsim.cast import labels_in
-from agentsim.errors import LogError
+from agentsim.errors import AgentsimError, LogError
 
-__all__ = ["Courses", "Invasions", "Role", "contestant_name", "courses_of", "invasions", "is_neutral"]
+__all__ = [
+    "CONDITIONS",
+    "COURSES",
+    "MARKS",
+    "Courses",
+    "Invasions",
+    "Role",
+    "contestant_name",
+    "courses_of",
+    "described",
+    "invasions",
+    "matrix_rows",
+    "until_decided",
+    "write",
+]
 
 Role = Literal["resident", "invader"]
 BLIND: Final = ("drift", "moran", "staggered")
 """Kinds of selection under which who leaves has nothing to do with what it earned."""
+MARKS: Final = {"more": "▲", "less": "▼", "cannot say": "·"}
+"""Of verdicts, where there is little room."""
 MAX_NAMED: Final = 8
 """Runs that a sentence names; it counts the rest."""
 
@@ -92,15 +109,29 @@ def contestant_name(player: Mapping[str, Any]) -> str:
     return f"{str(player['model']).partition('/')[2]} {own}".strip()
 
 
-def is_neutral(selection: Mapping[str, Any], transmission: Mapping[str, Any]) -> bool:
-    """Return whether what an agent earned has no part in who leaves and who is copied."""
-    return selection.get("kind", "top") in BLIND and transmission.get("chances", "equal") == "equal"
+def described(condition: Mapping[str, Any], *, name: str, rules: str) -> dict[str, Any] | None:
+    """Return a condition, as it is logged, as a row of `CONDITIONS` without `share_lost`; `None` if it is no invasion.
 
-
-def selection_name(selection: Mapping[str, Any], transmission: Mapping[str, Any]) -> str:
-    """Return in a word or two how selection works."""
-    kind = str(selection.get("kind", "top"))
-    return f"{kind}, by score" if transmission.get("chances", "equal") == "by_score" else kind
+    `label` is beside it: that of the invaders, as agents carry it.
+    """
+    players, rule, learning = condition["players"], condition["selection"], condition["transmission"]
+    if learning.get("model_from", "vacancy") != "parent" or isinstance(players, Mapping) or len(players) != 2:
+        return None
+    found = dict(zip((str(player.get("name")).split(" ")[0] for player in players), players, strict=True))
+    if set(found) != set(get_args(Role)):
+        return None
+    kind, chances = rule.get("kind", "top"), learning.get("chances", "equal")
+    return {
+        "condition": name,
+        **{role: contestant_name(player) for role, player in found.items()},
+        "selection": f"{kind}, by score" if chances == "by_score" else kind,
+        "is_neutral": kind in BLIND and chances == "equal",
+        "rules": rules,
+        "n_agents": condition["agents"],
+        "n_invaders": found["invader"]["agents"],
+        "n_generations": condition["generations"],
+        "label": labels_in(condition)[list(found).index("invader")],
+    }
 
 
 def courses_of(study: Study) -> Courses:
@@ -110,64 +141,30 @@ def courses_of(study: Study) -> Courses:
         LogError: none of its runs is a complete invasion.
     """
     runs = study.runs.assign(condition=study.conditions(study.runs))
-    kept, conditions, notes = [], {}, []
+    kept: list[dict[str, Any]] = []
+    conditions: dict[str, dict[str, Any]] = {}
     unfinished: list[str] = []
     for row in runs.to_dict("records"):
-        started = study.started.get((row["study"], row["run"]))
-        roles = None if started is None else _roles(started.condition)
-        if started is not None and roles is None:
-            continue
-        if started is None or roles is None or row["status"] != "complete":
+        name, started = row["condition"], study.started.get((row["study"], row["run"]))
+        one = started and described(started.condition, name=name, rules=row["rules_digest"])
+        if started is None or (one and row["status"] != "complete"):
             unfinished.append(str(row["run"]))
-            continue
-        conditions[row["condition"]] = _condition(row, started.condition, roles)
-        kept.append({key: row[key] for key in ("study", "run", "condition", "seed")} | {"label": roles["invader"][0]})
+        elif one:
+            conditions[name] = one
+            kept.append({key: row[key] for key in ("study", "run", "condition", "seed")} | {"label": one["label"]})
+    left_out = f"{_counted(len(unfinished), 'run')} left out, not complete: {_listed(unfinished)}."
     if not kept:
-        what = f"; not complete: {_listed(unfinished)}" if unfinished else ""
         raise LogError(
-            f"{study.name}: holds no complete invasion, a run with a resident and an invader whose newborns take their"
-            f" parent's model{what}"
+            f"{study.name}: holds no complete invasion, a run with a resident and an invader whose newborns are played"
+            f" by their parent's model{f'; {left_out}' if unfinished else ''}"
         )
-    if unfinished:
-        notes.append(f"{_counted(len(unfinished), 'run')} left out, not complete: {_listed(unfinished)}.")
-    own = pd.DataFrame(kept)
-    agents = study.agents.merge(own, on=["study", "run"])
     table = pd.DataFrame(list(conditions.values()))
     lost = runs.groupby("condition")[["n_missed", "n_replaced", "n_encounters"]].sum()
-    share = (lost["n_missed"] + lost["n_replaced"]) / lost["n_encounters"]
-    table["share_lost"] = table["condition"].map(share)
-    courses = _counts(agents).merge(table[["condition", "n_agents"]].astype({"condition": "string"}), on="condition")
-    return Courses(table[list(CONDITIONS)].astype(CONDITIONS), until_decided(courses), tuple(notes))
-
-
-def _roles(condition: Mapping[str, Any]) -> dict[Role, tuple[str, Mapping[str, Any]]] | None:
-    """Return label and settings of resident and invader; `None` where a run is no invasion."""
-    players = condition["players"]
-    if condition["transmission"].get("model_from", "vacancy") != "parent" or isinstance(players, Mapping):
-        return None
-    found: dict[Role, tuple[str, Mapping[str, Any]]] = {
-        role: (label, player)
-        for label, player in zip(labels_in(condition), players, strict=True)
-        for role in get_args(Role)
-        if str(player.get("name")).split(" ")[0] == role
-    }
-    return found if len(found) == len(players) == 2 else None
-
-
-def _condition(
-    row: Mapping[Any, Any], condition: Mapping[str, Any], roles: Mapping[Role, tuple[str, Mapping[str, Any]]]
-) -> dict[str, Any]:
-    rules = condition["selection"], condition["transmission"]
-    return {
-        "condition": row["condition"],
-        **{role: contestant_name(player) for role, (_, player) in roles.items()},
-        "selection": selection_name(*rules),
-        "is_neutral": is_neutral(*rules),
-        "rules": row["rules_digest"],
-        "n_agents": row["n_agents"],
-        "n_invaders": roles["invader"][1]["agents"],
-        "n_generations": row["n_generations"],
-    }
+    table["share_lost"] = table["condition"].map((lost["n_missed"] + lost["n_replaced"]) / lost["n_encounters"])
+    courses = _counts(study.agents.merge(pd.DataFrame(kept), on=["study", "run"]))
+    n_agents = courses["condition"].map(table.set_index("condition")["n_agents"])
+    notes = (left_out,) if unfinished else ()
+    return Courses(table[list(CONDITIONS)].astype(CONDITIONS), until_decided(courses, n_agents=n_agents), notes)
 
 
 def _counts(agents: pd.DataFrame) -> pd.DataFrame:
@@ -185,13 +182,11 @@ def _counts(agents: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index().astype(COURSES)
 
 
-def until_decided(courses: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows up to the first generation in which all agents, given as `n_agents`, are of one kind."""
-    ordered = courses.sort_values(["condition", "seed", "generation"], ignore_index=True)
-    is_decided = (ordered["n_invaders"] == 0) | (ordered["n_invaders"] == ordered["n_agents"])
-    keys = [ordered["condition"], ordered["seed"]]
-    n_decided = is_decided.astype(int).groupby(keys).cumsum()
-    return ordered.loc[n_decided - is_decided.astype(int) == 0, list(COURSES)].reset_index(drop=True)
+def until_decided(courses: pd.DataFrame, *, n_agents: int | pd.Series[int]) -> pd.DataFrame:
+    """Return the rows of each run up to the first generation in which its agents are all of one kind."""
+    is_decided = (courses["n_invaders"] == 0) | (courses["n_invaders"] == n_agents)
+    n_decided = is_decided.astype(int).groupby([courses["condition"], courses["seed"]]).cumsum()
+    return courses.loc[n_decided - is_decided.astype(int) == 0, list(COURSES)].reset_index(drop=True)
 
 
 # --- what came out -------------------------------------------------------------------------------------------------
@@ -200,15 +195,15 @@ def until_decided(courses: pd.DataFrame) -> pd.DataFrame:
 def invasions(found: Courses) -> Invasions:
     """Return what became of invaders.
 
-    A run in which both contestants are left in its last generation is *censored*: nobody knows how it would have ended.
-    So the rate of fixation lies between `n_fixed / n_runs` and `(n_fixed + n_censored) / n_runs`. The 95 % interval goes
-    from the lower Clopper-Pearson limit of the first to the upper limit of the second, and holds at least its level
-    whatever became of the censored. p is that of the exact two-sided binomial test against `neutral`, k of N, on the
+    A run in which both contestants are left in its last generation is *censored*: nobody knows how it would have
+    ended. So the rate of fixation lies between `n_fixed / n_runs` and `(n_fixed + n_censored) / n_runs`. The 95 %
+    interval goes from the lower Clopper-Pearson limit of the first to the upper limit of the second, and holds at
+    least its level whatever became of the censored. p is that of the exact two-sided binomial test against `neutral`, k of N, on the
     bound that is nearer to it, and 1 where k/N lies between the bounds; Holm's (1979) correction is over all conditions
     with selection, and by itself over those without. The interval of `advantage` is BCa, over runs.
     """
     runs = _outcomes(found)
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for condition in found.conditions.to_dict("records"):
         own = runs[runs["condition"] == condition["condition"]]
         if len(own):
@@ -279,7 +274,7 @@ def _advantage(own: pd.DataFrame, condition: Mapping[Any, Any]) -> dict[str, Any
     return {"advantage": float(values.mean()), "advantage_low": low, "advantage_high": high}
 
 
-def _judge(rows: list[dict[str, Any]]) -> None:
+def _judge(rows: list[dict[Any, Any]]) -> None:
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p
         is_more = row["rate_low"] > row["neutral"]
@@ -329,7 +324,7 @@ def _kind(first: str, second: str, first_invades: int, second_invades: int) -> s
     return f"{first if first_invades > 0 else second} dominates"
 
 
-def _cannot(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _cannot(rows: list[dict[Any, Any]]) -> Iterator[str]:
     """Say what no outcome could have shown, and what remained open."""
     tested = [row for row in rows if not row["is_neutral"]]
     for n, neutral in sorted({(row["n_runs"], row["neutral"]) for row in tested}):
@@ -367,3 +362,49 @@ def _counted(n: int, what: str) -> str:
 def _listed(names: list[str]) -> str:
     more = len(names) - MAX_NAMED
     return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+# --- as a matrix, and as files -------------------------------------------------------------------------------------
+
+
+def matrix_rows(found: Invasions) -> tuple[list[str], dict[tuple[str, str], dict[Any, Any]]]:
+    """Return the contestants, and the row of `conditions` under selection by resident and invader.
+
+    Raises:
+        LogError: two conditions under selection have the same resident and invader.
+    """
+    under = found.conditions[~found.conditions["is_neutral"].astype(bool)]
+    cells = {(row["resident"], row["invader"]): row for row in under.to_dict("records")}
+    if len(cells) < len(under):
+        raise LogError("the same contestants met under several rules: one matrix is of one set of rules")
+    names = dict.fromkeys(name for place in cells for name in place)
+    return list(names), cells
+
+
+def write(found: Invasions, courses: Courses, folder: Path) -> list[Path]:
+    """Write invasions.csv, pairs.csv, runs.csv, courses.csv, notes.txt, and the matrix as SVG and PNG.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AgentsimError: the folder cannot be written to.
+    """
+    from agentsim.analysis.export import write_csv
+    from agentsim.analysis.figures import invasion_matrix, save
+    from agentsim.analysis.files import make_folder, replace_whole
+
+    frames = {"invasions": found.conditions, "pairs": found.pairs, "runs": found.runs, "courses": courses.courses}
+    make_folder(folder)
+    notes = "".join(f"{note}\n" for note in found.notes)
+    try:
+        for name, frame in frames.items():
+            replace_whole(folder / f"{name}.csv", lambda path, frame=frame: write_csv(frame, path))  # type: ignore[misc]
+        replace_whole(folder / "notes.txt", lambda path: path.write_text(notes, encoding="utf-8"))
+    except OSError as error:
+        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another place") from error
+    return [
+        *(folder / f"{name}.csv" for name in frames),
+        folder / "notes.txt",
+        *save(invasion_matrix(found), folder / "matrix"),
+    ]
