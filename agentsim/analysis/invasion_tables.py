@@ -48,35 +48,29 @@ def _matrix(names: list[str], cells: Mapping[tuple[str, str], Mapping[Any, Any]]
 
 
 def _conditions(conditions: pd.DataFrame) -> Table:
-    more = len(conditions) - MAX_ROWS
+    """One row a resident and an invader under selection; what came of it without is beside it."""
+    is_neutral = conditions["is_neutral"].astype(bool)
+    under = conditions[~is_neutral] if not is_neutral.all() else conditions
+    controls = {(row["resident"], row["invader"]): row for row in conditions[is_neutral].to_dict("records")}
+    more = len(under) - MAX_ROWS
+    first = under.to_dict("records")[0]
     table = titled(
-        "Invasions",
-        caption="lost: extinct; open: undecided when the generations ended (censored), so the rate has bounds; chance:"
-        " k/N; p: exact, against chance, after Holm; advantage: mean score of invaders less that of residents in"
-        " generation 1 (units); both with 95 % intervals over runs"
-        + (f"; {more} more conditions are in invasions.csv" if more > 0 else ""),
+        f"{first['n_invaders']} invading among {first['n_agents']}, {first['n_generations']} generations, selection:"
+        f" {plain(first['selection']).plain}",
+        caption="lost: extinct; open: undecided when the generations ended (censored), so the rate has bounds; without:"
+        f" the rate without selection; chance is {first['neutral']:.1%}; p: exact, against chance, after Holm;"
+        " advantage: mean score of invaders less that of residents in generation 1 (units); 95 % intervals over runs"
+        + (f"; {more} more are in invasions.csv" if more > 0 else ""),
     )
-    for name in (
-        "resident",
-        "invader",
-        "selection",
-        "runs",
-        "fixed",
-        "lost",
-        "open",
-        "rate",
-        "chance",
-        "p",
-        "advantage",
-    ):
-        left = name in ("resident", "invader", "selection")
-        table.add_column(name, justify="left" if left else "right", overflow="fold")
-    for row in conditions.head(MAX_ROWS).to_dict("records"):
+    for name in ("resident", "invader", "runs", "fixed", "lost", "open", "rate", "without", "p", "advantage"):
+        table.add_column(name, justify="left" if name in ("resident", "invader") else "right", overflow="fold")
+    for row in under.head(MAX_ROWS).to_dict("records"):
+        control = controls.get((row["resident"], row["invader"]))
         table.add_row(
-            *(plain(row[name], max_chars=MAX_NAME) for name in ("resident", "invader", "selection")),
+            *(plain(row[name], max_chars=MAX_NAME) for name in ("resident", "invader")),
             *(f"{row[name]:,}" for name in ("n_runs", "n_fixed", "n_extinct", "n_censored")),
-            f"{_rate(row)} {MARKS[row['verdict']]}\n[{row['low']:.1%}, {row['high']:.1%}]",
-            f"{row['neutral']:.1%}",
+            f"{_rate(row)} {MARKS[row['verdict']]}\n[{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
+            "-" if control is None else _rate(control),
             f"{row['p_holm']:.2g}",
             _advantage(row),
         )

@@ -198,9 +198,9 @@ def invasions(found: Courses) -> Invasions:
     A run in which both contestants are left in its last generation is *censored*: nobody knows how it would have
     ended. So the rate of fixation lies between `n_fixed / n_runs` and `(n_fixed + n_censored) / n_runs`. The 95 %
     interval goes from the lower Clopper-Pearson limit of the first to the upper limit of the second, and holds at
-    least its level whatever became of the censored. p is that of the exact two-sided binomial test against `neutral`, k of N, on the
-    bound that is nearer to it, and 1 where k/N lies between the bounds; Holm's (1979) correction is over all conditions
-    with selection, and by itself over those without. The interval of `advantage` is BCa, over runs.
+    least its level whatever became of the censored. p is that of the exact two-sided binomial test against `neutral`,
+    k of N, on the bound that is nearer to it, and 1 where k/N lies between the bounds; Holm's (1979) correction is over
+    all conditions with selection, and by itself over those without. The interval of `advantage` is BCa, over runs.
     """
     runs = _outcomes(found)
     rows: list[dict[Any, Any]] = []
@@ -287,22 +287,22 @@ SIGNS: Final = {"more": 1, "less": -1, "cannot say": 0}
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Return what two contestants that invaded each other under the same selection are to each other."""
     under = [row for row in table.to_dict("records") if not row["is_neutral"]]
-    by_place = {(row["rules"], row["invader"], row["resident"]): row for row in under}
+    by_place = {(row["rules"], row["resident"], row["invader"]): row for row in under}
     found = []
-    for (rules, first, second), one in by_place.items():
-        other = by_place.get((rules, second, first))
-        if other is None or list(by_place).index((rules, second, first)) < list(by_place).index((rules, first, second)):
-            continue
-        rates = SIGNS[one["verdict"]], SIGNS[other["verdict"]]
+    for (rules, first, second), into_first in list(by_place.items()):
+        into_second = by_place.pop((rules, second, first), None)
+        if into_second is None or by_place.get((rules, first, second)) is None:
+            continue  # played in one direction only, or seen from the other side already
+        rates = SIGNS[into_second["verdict"]], SIGNS[into_first["verdict"]]
         found.append(
             {
                 "first": first,
                 "second": second,
-                "selection": one["selection"],
-                "first_invades": one["verdict"],
-                "second_invades": other["verdict"],
+                "selection": into_first["selection"],
+                "first_invades": into_second["verdict"],
+                "second_invades": into_first["verdict"],
                 "by_fixation": _kind(first, second, *rates),
-                "by_fitness": _kind(first, second, _sign(one), _sign(other)),
+                "by_fitness": _kind(first, second, _sign(into_second), _sign(into_first)),
             }
         )
     columns = ["first", "second", "selection", "first_invades", "second_invades", "by_fixation", "by_fitness"]

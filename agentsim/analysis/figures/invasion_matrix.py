@@ -40,16 +40,16 @@ def invasion_matrix(found: Invasions) -> Figure:
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("chance", [COLOURS[1], "#ffffff", COLOURS[0]])
     for (resident, invader), row in cells.items():
-        place = names.index(invader), names.index(resident)
+        x, y = names.index(invader), names.index(resident)
         norm = TwoSlopeNorm(vmin=0, vcenter=row["neutral"], vmax=1)
         strength = float(norm(_nearest(row)))
         colour = colours(0.5 + 0.75 * (strength - 0.5))  # so light that black words stand out on it
-        axes.add_patch(Rectangle((place[0] - 0.5, place[1] - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
-        axes.text(*place, _words(row), ha="center", va="center", fontsize=7.5, linespacing=1.35)
-    for place, resident in enumerate(names):
-        for other, invader in enumerate(names):
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
+        axes.text(x, y, _words(row), ha="center", va="center", fontsize=7.5, linespacing=1.35)
+    for y, resident in enumerate(names):
+        for x, invader in enumerate(names):
             if (resident, invader) not in cells:
-                axes.add_patch(Rectangle((other - 0.5, place - 0.5), 1, 1, facecolor="0.93", edgecolor="white"))
+                axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="0.93", edgecolor="white"))
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
     labels = [shown(name, max_chars=MAX_NAME) for name in names]
@@ -67,7 +67,7 @@ def invasion_matrix(found: Invasions) -> Figure:
 
 def _nearest(row: Mapping[Hashable, Any]) -> float:
     """Return the rate that is nearest to chance, of those that are possible whatever became of what is undecided."""
-    return min(max(row["neutral"], row["rate_low"]), row["rate_high"])
+    return float(min(max(row["neutral"], row["rate_low"]), row["rate_high"]))
 
 
 def _words(row: Mapping[Hashable, Any]) -> str:
