@@ -483,6 +483,12 @@ def _invade_logged(asked: Invasion, results: Path, *, is_plan: bool) -> None:
     if is_plan or not asked.is_scripted:
         plans = plan(scenario)
         console.print(plan_table(plans))
+        most = sum(spec.condition.n_requests(spec.seed) for spec in asked.specs() if spec.condition.model_players)
+        console.print(
+            f"Models are asked more where they spread: up to {most * len(asked.seeds):,} questions, if they take over"
+            " at once. What is spent never goes beyond --max-cost.",
+            highlight=False,
+        )
         if is_plan:
             return
         refuse_unlimited(plans, budget=scenario.budget)

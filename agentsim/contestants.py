@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 from agentsim.analysis import load
 from agentsim.analysis.invasions import Role, contestant_name
 from agentsim.cast import ModelPlayer, Player
+from agentsim.core.strategies import ScriptedPlayer
 from agentsim.errors import LogError, ScenarioError
 from agentsim.scenario import Condition
-from agentsim.scenario_errors import translated
+from agentsim.scenario_errors import did_you_mean, translated
 from agentsim.yaml_source import Node, node_from, quote, read_file, read_value
 
 __all__ = ["Contestant", "contestants"]
@@ -24,6 +25,7 @@ __all__ = ["Contestant", "contestants"]
 MAX_OWN_CHARS: Final = 28
 """Of what is added to a player's name; with its role and a number it fits what a scenario allows."""
 OF_A_RUN: Final = re.compile(r"(?P<run>.+)@(?P<generation>[1-9][0-9]{0,4}|last)(?:/(?P<agent>[0-9]+_[0-9]+|all))?")
+POLICIES: Final = [str(policy.model_fields["model"].default) for policy in get_args(get_args(ScriptedPlayer)[0])]
 SETTINGS: Final = re.compile(r"(?P<model>.+?):(?P<settings>[a-z_]+=.*)", re.DOTALL)
 
 
@@ -106,7 +108,14 @@ def _player(tree: Node) -> Player:
 
 def _of_settings(word: str) -> Contestant:
     match = SETTINGS.fullmatch(word)
-    settings: dict[str, Any] = {"model": match["model"] if match else word}
+    model = match["model"] if match else word
+    if "/" not in model:
+        near = did_you_mean(f"scripted/{model}", POLICIES) or ";"
+        raise ScenarioError(
+            f"{quote(word)} is no contestant{near} write scripted/policy, provider/model, STUDY/RUN@GENERATION or a"
+            " YAML file of players"
+        )
+    settings: dict[str, Any] = {"model": model}
     for setting in match["settings"].split(",") if match else []:
         name, equals, value = setting.partition("=")
         if not equals or not name:
