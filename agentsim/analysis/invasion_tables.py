@@ -71,7 +71,7 @@ def _conditions(conditions: pd.DataFrame) -> Table:
             *(f"{row[name]:,}" for name in ("n_runs", "n_fixed", "n_extinct", "n_censored")),
             f"{_rate(row)} {MARKS[row['verdict']]}\n[{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
             "-" if control is None else _rate(control),
-            f"{row['p_holm']:.2g}",
+            f"{row['p_holm']:.2g}" if row["p_holm"] >= 0.001 else "<0.001",
             _advantage(row),
         )
     return table
@@ -95,12 +95,15 @@ def _pairs(pairs: pd.DataFrame) -> Table:
 
 
 def _rate(row: Mapping[Hashable, Any]) -> str:
-    low, high = f"{row['rate_low']:.0%}", f"{row['rate_high']:.0%}"
-    return low if row["n_censored"] == 0 else f"{low} - {high}"
+    if row["n_censored"] == 0:
+        return f"{row['rate_low']:.0%}"
+    return f"{100 * row['rate_low']:.1f} - {row['rate_high']:.1%}"
 
 
 def _advantage(row: Mapping[Hashable, Any]) -> str:
     mean = f"{row['advantage']:+,.1f}"
     if pd.isna(row["advantage_low"]):
         return mean
+    if row["advantage_low"] == row["advantage_high"]:
+        return f"{mean}\nin all runs"
     return f"{mean}\n[{row['advantage_low']:+,.1f}, {row['advantage_high']:+,.1f}]"

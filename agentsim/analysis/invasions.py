@@ -331,8 +331,8 @@ def _cannot(rows: list[dict[Any, Any]]) -> Iterator[str]:
         needed = needed_runs(neutral, n_tests=len(tested))
         if n < needed:
             yield (
-                f"Of {_counted(n, 'run')} not one may fix and it is still no less than chance ({neutral:.3g}):"
-                f" {needed} runs a condition are needed to show that an invader is held off."
+                f"{_counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no less"
+                f" than chance ({neutral:.1%}). {needed} runs a condition can."
             )
     n_censored = sum(row["n_censored"] for row in rows)
     if n_censored:
