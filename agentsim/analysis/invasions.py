@@ -331,8 +331,8 @@ def _cannot(rows: list[dict[Any, Any]]) -> Iterator[str]:
         needed = needed_runs(neutral, n_tests=len(tested))
         if n < needed:
             yield (
-                f"{_counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no less"
-                f" than chance ({neutral:.1%}). {needed} runs a condition can."
+                f"{_counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no"
+                f" less than chance ({neutral:.1%}). {needed} runs a condition can."
             )
     n_censored = sum(row["n_censored"] for row in rows)
     if n_censored:
