@@ -18,6 +18,8 @@ from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
     from agentsim.analysis import Study
+    from agentsim.analysis.invasions import Courses
+    from agentsim.invasion import Invasion
     from agentsim.runner import StudyResult
     from agentsim.scenario import Scenario
 
@@ -287,6 +289,74 @@ def power(
 
 
 @app.command()
+def invade(
+    contestants: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: scripted/all-keep, scripted/constant-share:share=0.3, a model, a strategy of a run as"
+            " results/STUDY/RUN@GENERATION (or .../2_1, .../all), or a YAML file of players.",
+            show_default=False,
+        ),
+    ],
+    rules: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("--rules", help="A scenario whose rules and accounts hold; who plays in it does not matter."),
+    ] = None,
+    set_: Sets = None,
+    agents: Annotated[Optional[int], typer.Option(help="Residents and invaders together.")] = None,  # noqa: UP045
+    invaders: Annotated[int, typer.Option(help="How many of them are invaders at first.")] = 1,
+    generations: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(help="50, or 5 where models play.", show_default=False),
+    ] = None,
+    selection: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="top, proportional, tournament, moran, ...; else as in the rules.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="0-99, or 0-4 where models play.", metavar="SEEDS", show_default=False),
+    ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option("--model", help="Let this model play the strategies of runs.", metavar="PROVIDER/NAME"),
+    ] = None,
+    control: Annotated[
+        Optional[bool],  # noqa: UP045 - typer reads it
+        typer.Option("--control/--no-control", help="Play all without selection, too.", show_default="if scripted"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the study, and its folder.")] = "invasion",
+    results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
+    log: Annotated[bool, typer.Option("--log", help="Keep logs of scripted invasions, too: slower.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it will ask, take and cost.")] = False,
+    max_cost: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--max-cost", help="Never spend more than this, in all sittings.", metavar="US$"),
+    ] = None,
+) -> None:
+    """Let a few invaders play among many residents, each against each: do they take over, more often than by chance?"""
+    from agentsim.contestants import contestants as named
+    from agentsim.invasion import invasion
+
+    asked = invasion(
+        named(contestants, model=model),
+        rules=rules,
+        sets=[*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])],
+        name=name,
+        agents=agents,
+        invaders=invaders,
+        generations=generations,
+        selection=selection,
+        seeds=seeds,
+        control=control,
+    )
+    if asked.is_scripted and not log and not plan:
+        _invade_unlogged(asked, results / name)
+    else:
+        _invade_logged(asked, results, is_plan=plan)
+
+
+@app.command()
 def figures(folders: Studies, output: Output = None) -> None:
     """Draw a study's figures as SVG and PNG."""
     from agentsim.analysis import load
@@ -479,6 +549,60 @@ def _place(study: Study, output: Path | None, name: str) -> Path:
     return output if output is not None else next(iter(study.folders.values())) / name
 
 
+def _invade_unlogged(asked: Invasion, folder: Path) -> None:
+    from agentsim.analysis.files import make_folder
+    from agentsim.invasion import play_unlogged, provenance
+
+    courses = play_unlogged(asked)
+    _show_invasions(courses, folder / "invasion")
+    path = folder / "invasion" / "played.json"
+    make_folder(path.parent)
+    path.write_text(json.dumps(provenance(asked), indent=2) + "\n")
+    Console().print(Text(f"{path}: what was played; no logs were kept, --log keeps them"), soft_wrap=True)
+
+
+def _invade_logged(asked: Invasion, results: Path, *, is_plan: bool) -> None:
+    from agentsim.invasion import logged_courses, play_logged, refuse_unlimited
+    from agentsim.planning import plan, plan_table
+    from agentsim.progress import Progress
+
+    scenario, console = asked.scenario(), Console()
+    if is_plan or not asked.is_scripted:
+        plans = plan(scenario)
+        console.print(plan_table(plans))
+        most = sum(spec.condition.n_requests(spec.seed) for spec in asked.specs() if spec.condition.model_players)
+        console.print(
+            f"Models are asked more where they spread: up to {most * len(asked.seeds):,} questions, if they take over"
+            " at once. What is spent never goes beyond --max-cost.",
+            highlight=False,
+        )
+        if is_plan:
+            return
+        refuse_unlimited(plans, budget=scenario.budget)
+    with Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)) as progress:
+        result = play_logged(asked, results=results, observer=progress)
+    if any(state.status == "complete" for state in result.runs):
+        _show_invasions(logged_courses(result), result.folder / "invasion")
+    console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
+    _tell_why(result, is_new=False)
+    if not result.is_complete:
+        raise typer.Exit(130 if result.is_interrupted else 1)
+
+
+def _show_invasions(courses: Courses, folder: Path) -> None:
+    from agentsim.analysis.invasion_tables import invasion_tables
+    from agentsim.analysis.invasions import invasions, write
+    from agentsim.analysis.tables import plain
+
+    found, console = invasions(courses), Console()
+    for table in invasion_tables(found):
+        console.print(table)
+    for note in found.notes:
+        console.print(plain(note, max_chars=1000))
+    for path in write(found, courses, folder):
+        console.print(Text(str(path)), soft_wrap=True)
+
+
 def _embedded(scenario: Scenario) -> list[str]:
     """Return the embedded models that the scenario plays."""
     from agentsim.scenario import runs
@@ -522,12 +646,7 @@ def _tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
         if state.n_torn_bytes:
             torn = f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"
             (Console(stderr=True) if console.quiet else console).print(Text(torn), soft_wrap=True)
-    stopped = {state.reason for state in result.runs if state.status != "complete"}
-    for reason in sorted(str(reason) for reason in stopped):
-        _complain(AgentsimError(f"not complete: {reason}"))
-    if any(state.status != "complete" and not state.is_refused for state in result.runs):
-        command = "it without --new and --fork" if is_new else "the same command again"
-        Console(stderr=True).print(f"Run {command} to go on.")
+    _tell_why(result, is_new=is_new)
 
 
 def _show(result: StudyResult, console: Console) -> None:
@@ -574,9 +693,17 @@ def _tell_probe(result: StudyResult, console: Console) -> None:
         console.print(Text(f"tables:   {result.folder}/*.csv"), soft_wrap=True)
         console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
         console.print(Text(f'notebook: agentsim.load_probe("{result.folder}").answers'), soft_wrap=True)
-    if state.status != "complete":
-        _complain(AgentsimError(f"not complete: {state.reason}"))
-        Console(stderr=True).print("Run the same command again to go on.")
+    _tell_why(result, is_new=False)
+
+
+def _tell_why(result: StudyResult, *, is_new: bool) -> None:
+    """Say why runs are not complete, and what to do next."""
+    stopped = {state.reason for state in result.runs if state.status != "complete"}
+    for reason in sorted(str(reason) for reason in stopped):
+        _complain(AgentsimError(f"not complete: {reason}"))
+    if any(state.status != "complete" and not state.is_refused for state in result.runs):
+        command = "it without --new and --fork" if is_new else "the same command again"
+        Console(stderr=True).print(f"Run {command} to go on.")
 
 
 def _complain(error: AgentsimError) -> None:

@@ -226,8 +226,12 @@ def load_scenario(
     return _checked(tree)
 
 
-def scenario_from(data: Mapping[str, Any]) -> Scenario:
+def scenario_from(data: Mapping[str, Any], *, sets: Sequence[str] = ()) -> Scenario:
     """Check a scenario given as plain data with the keys of a YAML file; folders are relative to the working folder.
+
+    Args:
+        data: the scenario.
+        sets: settings over it, as for `load_scenario`.
 
     Raises:
         ScenarioError: something is wrong.
@@ -235,6 +239,8 @@ def scenario_from(data: Mapping[str, Any]) -> Scenario:
     tree = node_from(data, source="scenario")
     if "extends" in data:
         raise tree.error(("extends",), "only files can extend files; merge the data, or use load_scenario")
+    for text in sets:
+        tree = with_setting(tree, text, folder=Path.cwd())
     return _checked(placed_prompts(tree, folder=Path.cwd(), is_confined=False))
 
 

@@ -4,6 +4,7 @@ from agentsim.analysis.figures.drawn import Drawing, drawings, write_figures
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.forest import forest
 from agentsim.analysis.figures.giving import giving
+from agentsim.analysis.figures.invasion_matrix import invasion_matrix
 from agentsim.analysis.figures.ledger import ledger
 from agentsim.analysis.figures.lineage import lineage
 from agentsim.analysis.figures.response import response
@@ -16,6 +17,7 @@ __all__ = [
     "final_resources",
     "forest",
     "giving",
+    "invasion_matrix",
     "ledger",
     "lineage",
     "response",
