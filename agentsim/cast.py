@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, field_validator
 
 from agentsim.core.strategies import Playing, ScriptedPlayer
-from agentsim.errors import ScenarioError
-from agentsim.yaml_source import quote
+from agentsim.errors import ScenarioError, quote
 
 __all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "only_player", "parts"]
 

@@ -15,10 +15,10 @@ from agentsim.analysis import load
 from agentsim.analysis.invasions import Role, contestant_name
 from agentsim.cast import ModelPlayer, Player
 from agentsim.core.strategies import ScriptedPlayer
-from agentsim.errors import LogError, ScenarioError
+from agentsim.errors import LogError, ScenarioError, quote
 from agentsim.scenario import Condition
 from agentsim.scenario_errors import did_you_mean, translated
-from agentsim.yaml_source import Node, node_from, quote, read_file, read_value
+from agentsim.yaml_source import Node, node_from, read_file, read_value
 
 __all__ = ["Contestant", "contestants"]
 

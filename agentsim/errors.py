@@ -25,6 +25,8 @@ never hold a key.
 
 from __future__ import annotations
 
+import json
+
 __all__ = [
     "AccountDown",
     "AgentsimError",
@@ -44,7 +46,10 @@ __all__ = [
     "SchemaError",
     "TransientError",
     "Unavailable",
+    "quote",
 ]
+
+MAX_QUOTED_CHARS = 60
 
 
 class AgentsimError(Exception):
@@ -127,3 +132,13 @@ class SchemaError(LogError):
 
 class ReplayMismatch(LogError):
     """The logged facts do not follow from the logged replies: the code, the scenario or the log has changed."""
+
+
+def quote(value: object) -> str:
+    """Return foreign data for a message: its `repr`, cut."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= MAX_QUOTED_CHARS else f"{text[:MAX_QUOTED_CHARS]}…"

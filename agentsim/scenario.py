@@ -19,13 +19,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agentsim.cast import ModelPlayer, Player, Players, labels, parts
 from agentsim.core.society import SocietyRules
 from agentsim.core.types import Value
+from agentsim.errors import quote
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
 from agentsim.providers.base import Sampling
 from agentsim.run_names import run_names
 from agentsim.scenario_errors import did_you_mean, translated
 from agentsim.scenario_tree import Cell, cells, load_tree, placed_prompts, variations, with_model, with_setting
 from agentsim.user_settings import with_own
-from agentsim.yaml_source import KeyPath, Mark, Node, dump, node_from, quote
+from agentsim.yaml_source import KeyPath, Mark, Node, dump, node_from
 
 __all__ = [
     "MAX_RUNS",

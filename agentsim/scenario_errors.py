@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from agentsim.errors import ScenarioError
-from agentsim.yaml_source import KeyPath, Node, quote
+from agentsim.errors import ScenarioError, quote
+from agentsim.yaml_source import KeyPath, Node
 
 __all__ = ["did_you_mean", "joined", "translated"]
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from agentsim.errors import ScenarioError
-from agentsim.yaml_source import KeyPath, Mark, Node, dotted, quote, read_file, read_value
+from agentsim.errors import ScenarioError, quote
+from agentsim.yaml_source import KeyPath, Mark, Node, dotted, read_file, read_value
 
 __all__ = ["Cell", "assigned", "cells", "load_tree", "placed_prompts", "variations", "with_model", "with_setting"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agentsim.errors import ScenarioError
+from agentsim.errors import ScenarioError, quote
 from agentsim.providers.accounts import ProviderSettings, resolve
 from agentsim.scenario_errors import translated
-from agentsim.yaml_source import Node, quote, read_file
+from agentsim.yaml_source import Node, read_file
 
 __all__ = ["settings_file", "with_own"]
 

@@ -6,7 +6,6 @@ PyYAML's own 1.1. Whatever a scenario does not need is refused: tags, anchors, s
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from agentsim.errors import ScenarioError
+from agentsim.errors import ScenarioError, quote
 
 __all__ = [
     "MAX_BYTES",
@@ -28,7 +27,6 @@ __all__ = [
     "dotted",
     "dump",
     "node_from",
-    "quote",
     "read_file",
     "read_text",
     "read_value",
@@ -42,7 +40,6 @@ MAX_VALUES = 50_000
 """The most keys and values of one file."""
 
 MAX_NUMBER_CHARS = 100
-MAX_QUOTED_CHARS = 60
 MAX_LINE_CHARS = 100
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -187,16 +184,6 @@ def dump(data: Mapping[str, Any]) -> str:
 def dotted(path: KeyPath) -> str:
     """Return a path as users write it: `game.rounds`, `seeds.0`."""
     return ".".join(str(part) for part in path)
-
-
-def quote(value: object) -> str:
-    """Return foreign data for a message: its `repr`, cut."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    return text if len(text) <= MAX_QUOTED_CHARS else f"{text[:MAX_QUOTED_CHARS]}…"
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

@@ -45,15 +45,24 @@ CHANGES: Mapping[str, object] = {
     "game.games": 1,
     "game.punishment.cost": 2,
     "game.punishment.effect": 3,
+    "game.error": 0.1,
+    "game.continuation": 0.1,
+    "game.max_rounds": 999,
     "pairing.kind": "released",
     "observation.kind": "none",
     "observation.depth": 2,
+    "observation.noise": 0.1,
+    "observation.delay": 1,
+    "observation.known": 0.5,
+    "observation.audience": "private",
     "selection.kind": "drift",
     "selection.fraction": 0.25,
     "selection.score": "last_game",
     "transmission.kind": "copy",
     "transmission.scores": False,
     "transmission.max_chars": 999,
+    "transmission.rewrite": True,
+    "transmission.model_from": "parent",
     "players.model": "fake/other",
     "players.temperature": 0.7,
     "players.max_tokens": 511,
@@ -61,6 +70,8 @@ CHANGES: Mapping[str, object] = {
     "players.seed": 3,
     "players.reasoning_effort": "low",
     "players.extra.top_k": 6,
+    "players.name": "other",
+    "players.strategy": "to give half",
     "on_invalid.attempts": 2,
     "players.system_prompt": "user",
     "players.answer_format": "json",
@@ -68,8 +79,8 @@ CHANGES: Mapping[str, object] = {
     "on_invalid.out_of_range": "clamp",
 }
 """Another value for every setting that decides facts."""
-OF_ONE_KIND = {"game.kind"}
-"""Settings that have one value so far."""
+OF_ONE_KIND = {"game.kind", "players.agents"}
+"""Settings that have one value so far, or here: one player plays all agents."""
 
 
 def leaves(value: object, path: str = "") -> Iterator[str]:

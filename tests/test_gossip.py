@@ -101,5 +101,5 @@ def test_a_prompt_set_without_a_template_for_notes_serves_all_but_gossip(tmp_pat
         if path.name != "note.md":
             (own / path.name).write_text(path.read_text())
     assert play(tmp_path, Fake(), prompts=str(own)).is_complete
-    with pytest.raises(ScenarioError, match=r"prompts/note\.md: is missing; gossip needs it"):
+    with pytest.raises(ScenarioError, match=r"prompts/note\.md: is missing; observation: \{kind: gossip\} needs it"):
         play(tmp_path, Fake(text=gossips), name="gossip", prompts=str(own), **GOSSIP)

@@ -120,21 +120,21 @@ def _by_model(study: Study) -> Table | None:
         " own model and to others; a model that has died out is not listed"
         + (f"; {more} more runs: agentsim.analysis.measures.by_model has them all" if more > 0 else ""),
     )
-    for name in ("run", "gen", "model", "agents", "score", "given", "to own", "to others", "missing"):
+    for name in ("gen", "model", "agents", "score", "given", "to own", "to others", "missing"):
         _add(table, name)
-    shown = ""
-    for row in _named(found[found["run"].isin(listed[:MAX_RUNS])], study).to_dict("records"):
-        fractions = (row[name] for name in ("mean_fraction", "to_own", "to_others"))
-        table.add_row(
-            plain("" if row["run"] == shown else row["run"]),
-            str(row["generation"]),
-            plain(row["model"]),
-            str(row["n_agents"]),
-            _number(row["mean_score"]),
-            *("-" if _is_missing(fraction) else f"{fraction:.2f}" for fraction in fractions),
-            str(row["n_lost"]),
-        )
-        shown = row["run"]
+    for run, own in _named(found[found["run"].isin(listed[:MAX_RUNS])], study).groupby("run", sort=False):
+        table.add_section()
+        table.add_row("", plain(str(run)))
+        for row in own.to_dict("records"):
+            fractions = (row[name] for name in ("mean_fraction", "to_own", "to_others"))
+            table.add_row(
+                str(row["generation"]),
+                plain(row["model"]),
+                str(row["n_agents"]),
+                _number(row["mean_score"]),
+                *("-" if _is_missing(fraction) else f"{fraction:.2f}" for fraction in fractions),
+                str(row["n_lost"]),
+            )
     return table
 
 

@@ -372,6 +372,8 @@ def _measures(study: Study) -> list[Table]:
     wide = frame.rename(columns={"label": "name"})
     punished = punishment_summary(study)
     mixed = mixed_societies(study)
+    societies = [names[key] for key in mixed[["study", "run"]].itertuples(index=False, name=None)]
+    mixed = mixed.drop(columns="study").assign(run=societies)
     return [
         *([] if mixed.empty else [from_frame(mixed, titles=MIXED, note=MIXED_NOTE)]),
         *([] if punished.empty else [from_frame(punished, titles=PUNISHED, note=PUNISHED_NOTE)]),

@@ -193,7 +193,8 @@ def test_columns_hold_what_the_records_say(tmp_path: Path) -> None:
     records = read_log(result.folder / result.runs[0].run).records
     logged = [record.model_dump() for record in records if isinstance(record, Encounter)]
     frame = agentsim.load(result.folder).encounters
-    for name in frame.columns.difference(["study", "run", "act"]):
+    assert set(frame["donor_model"]) == set(frame["recipient_model"]) == {"fake/model"}
+    for name in frame.columns.difference(["study", "run", "act", "donor_model", "recipient_model"]):
         expected = pd.Series([record.get(name) for record in logged], dtype=frame[name].dtype)
         pd.testing.assert_series_equal(frame[name], expected, check_names=False)
     acts = {"donated": "give", "punished": "punish", "missed": "missing"}
