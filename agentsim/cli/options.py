@@ -1,0 +1,45 @@
+"""The commands' parts that several of them share: where they are registered, and what they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+__all__ = ["File", "Folder", "Model", "Output", "Seeds", "Sets", "Studies", "app", "models", "prompts"]
+
+app = typer.Typer(
+    help="Societies of language-model agents play the Donor Game over generations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # tracebacks with local variables could show a key
+)
+models = typer.Typer(help="The embedded models, which need no key.", no_args_is_help=True)
+app.add_typer(models, name="models")
+prompts = typer.Typer(help="What models are asked.", no_args_is_help=True)
+app.add_typer(prompts, name="prompts")
+
+File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="The folder of a study, as results/quickstart.", show_default=False)]
+Studies = Annotated[
+    list[str],
+    typer.Argument(help="The folder of a study, as results/quickstart; or several, or results/*.", show_default=False),
+]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it
+    typer.Option("--set", help="Change one setting, as game.rounds=6; may be repeated.", metavar="PATH=VALUE"),
+]
+Model = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option("--model", help="Play this model, as openai/gpt-4o-2024-08-06.", metavar="PROVIDER/NAME"),
+]
+Seeds = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option("--seeds", help="Play these seeds, as 0-4 or 0,3,7.", metavar="SEEDS"),
+]
+
+Output = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option("-o", "--output", help="Write into this folder; else into one in the study's own."),
+]

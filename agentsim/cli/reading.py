@@ -1,0 +1,159 @@
+"""Commands that read studies: tables, figures, comparisons, a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.telling import folder_for
+from agentsim.errors import AgentsimError
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+def show(folders: Studies) -> None:
+    """Print the runs, generations and strategies of a study or several."""
+    from agentsim.analysis import load
+    from agentsim.analysis.tables import study_tables
+
+    console = Console()
+    for table in study_tables(load(*folders)):
+        console.print(table)
+
+
+@app.command()
+def status(folders: Studies) -> None:
+    """Say how far each run of a study is, what it took, and why it stopped."""
+    from agentsim.analysis import load
+    from agentsim.analysis.tables import status_table
+
+    study = load(*folders)
+    Console().print(status_table(study))
+    if (study.runs["status"] != "complete").any():
+        Console().print("Run the same command again to go on with what is not complete.")
+
+
+@app.command()
+def export(
+    folders: Studies,
+    format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    output: Output = None,
+) -> None:
+    """Write a study's dataframes as files, with a description of their columns."""
+    from agentsim.analysis import load
+    from agentsim.analysis.export import export as write
+
+    study = load(*folders)
+    console = Console()
+    for path in write(study, folder_for(study, output, "export"), format=format):  # type: ignore[arg-type] # checked there
+        console.print(Text(str(path)), soft_wrap=True)
+
+
+@app.command()
+def compare(
+    folders: Studies,
+    by: Annotated[str, typer.Option(help="model, condition, study, or a setting that varies.")] = "model",
+    output: Output = None,
+) -> None:
+    """Compare how societies ended: by how much, and how sure that is."""
+    from agentsim.analysis import load
+    from agentsim.analysis.compare import compare as compared
+    from agentsim.analysis.compare import write
+    from agentsim.analysis.figures import final_resources, save
+    from agentsim.analysis.tables import comparison_tables, plain, published_table, sensitivity_table
+
+    study = load(*folders)
+    found = compared(study, by=by)
+    place = folder_for(study, output, "comparison")
+    paths = [*write(found, place), *save(final_resources(study), place / "final-resources")]
+    console = Console()
+    for table in comparison_tables(found):
+        console.print(table)
+    for more in (sensitivity_table(study), published_table(study)):
+        if more is not None:
+            console.print(more)
+    for note in found.notes:
+        console.print(plain(note, max_chars=1000))
+    for path in paths:
+        console.print(Text(str(path)), soft_wrap=True)
+
+
+@app.command()
+def power(
+    pilot: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--from", help="The folder of a pilot study; may be repeated.", metavar="STUDY"),
+    ] = None,
+    effect: Annotated[
+        Optional[list[float]],  # noqa: UP045 - typer reads it
+        typer.Option("--effect", help="The ratio of final resources to find, as 2; may be repeated."),
+    ] = None,
+    spread: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option(help="Instead of a pilot: by which factor two runs at one seed differ, as 3."),
+    ] = None,
+    target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
+    by: Annotated[str, typer.Option(help="What makes the pilot's groups: model, condition, ...")] = "model",
+) -> None:
+    """Say how many seeds, calls and how much money tell two models apart."""
+    from math import inf, log
+
+    from agentsim.analysis import load
+    from agentsim.analysis.power import Pilot, pilot_of
+    from agentsim.analysis.power import power as seeds_for
+    from agentsim.analysis.tables import power_table
+
+    if spread is not None and not 1 < spread < inf:
+        raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: two runs at one seed differ threefold")
+    if pilot and spread is None:
+        source: Pilot | float = pilot_of(load(*pilot), by=by)
+    elif spread is not None and not pilot:
+        source = log(spread)
+    else:
+        raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
+    console = Console()
+    for ratio in effect or [2.0]:
+        found = seeds_for(source, effect=ratio, target=target)
+        console.print(power_table(found))
+        answer = f"{found.seeds} seeds" if found.seeds else "More seeds than are worth it"
+        console.print(Text(f"{answer} for a power of {target:g}."))
+    for note in found.notes:
+        console.print(Text(note))
+
+
+@app.command()
+def figures(folders: Studies, output: Output = None) -> None:
+    """Draw a study's figures as SVG and PNG."""
+    from agentsim.analysis import load
+    from agentsim.analysis.figures import write_figures
+
+    study = load(*folders)
+    paths, undrawn = write_figures(study, folder_for(study, output, "figures"))
+    console = Console()
+    for path in paths:
+        console.print(Text(str(path)), soft_wrap=True)
+    for reason in undrawn:
+        console.print(Text(reason), soft_wrap=True)
+
+
+@app.command()
+def report(
+    folders: Studies,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("-o", "--output", help="Write this file; else report.html in the study's folder."),
+    ] = None,
+) -> None:
+    """Write one HTML file that shows a study, to read in a browser; it loads nothing from anywhere."""
+    from agentsim.analysis import load
+    from agentsim.report import write_report
+
+    path = write_report(load(*folders), output)
+    Console().print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser"), soft_wrap=True)

@@ -1,0 +1,227 @@
+"""Commands that ask strategies outside of their own societies: probes and invasions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Model, Sets, app
+from agentsim.cli.telling import embedded, fetch, tell_probe, tell_why
+
+if TYPE_CHECKING:
+    from agentsim.analysis.invasions import Courses
+    from agentsim.invasion import Invasion
+
+
+@app.command()
+def probe(
+    source: Annotated[
+        Path,
+        typer.Argument(help="The folder of a study whose strategies are asked, or a scenario.", show_default=False),
+    ],
+    run: Annotated[Optional[str], typer.Option(help="Of the study.", metavar="RUN")] = None,  # noqa: UP045
+    generation: Annotated[Optional[int], typer.Option(help="Of the run; else its last.", min=1)] = None,  # noqa: UP045
+    agent: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--agent", help="Ask this agent's strategy only, as 3_1; may be repeated."),
+    ] = None,
+    strategy: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--strategy", help="Ask this strategy under the scenario's rules; may be repeated."),
+    ] = None,
+    n: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option("--n", help="How often each situation is asked; else 5, with --children 0.", min=0),
+    ] = None,
+    children: Annotated[
+        int, typer.Option(help="Ask for so many newborns' strategies, and compare them with their parents'.", min=0)
+    ] = 0,
+    background: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="Score strategies among these policies; with --children as a rule.", metavar="POLICIES"),
+    ] = None,
+    societies: Annotated[int, typer.Option(help="Societies in which each strategy is scored.", min=1)] = 1,
+    records: Annotated[Optional[str], typer.Option(help="Recipients' records, in percent.")] = None,  # noqa: UP045
+    partners: Annotated[Optional[str], typer.Option(help="Their partners' records, in percent.")] = None,  # noqa: UP045
+    resources: Annotated[Optional[str], typer.Option(help="Units held.")] = None,  # noqa: UP045
+    set_: Sets = None,
+    model: Model = None,
+    name: Annotated[Optional[str], typer.Option(help="Names the probe's folder.")] = None,  # noqa: UP045
+    results: Annotated[Path, typer.Option(help="Where the probe's folder is, or will be.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new probe instead of going on with an old one.")] = False,
+    max_cost: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--max-cost", help="Never spend more than this on the probe, in all sittings.", metavar="US$"),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and ask nobody.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
+) -> None:
+    """Ask strategies what they would give in designed situations, or how newborns differ from their parents."""
+    from agentsim.planning import plan_table
+    from agentsim.probing.asking import plan as planned
+    from agentsim.probing.asking import probe as ask
+    from agentsim.probing.options import Options, designed
+    from agentsim.progress import Progress
+
+    options = Options(
+        run=run,
+        generation=generation,
+        agents=tuple(agent or ()),
+        strategies=tuple(strategy or ()),
+        n=n,
+        children=children,
+        background=background,
+        societies=societies,
+        records=records,
+        partners=partners,
+        resources=resources,
+        sets=tuple(set_ or ()),
+        model=model,
+        name=name,
+        max_cost=max_cost,
+    )
+    scenario, design = designed(source, options)
+    console = Console(quiet=quiet)
+    foreseen = planned(scenario, design)
+    if plan:
+        Console().print(plan_table([foreseen]))
+        return
+    if pull:
+        for each in embedded(scenario):
+            fetch(each, console)
+    console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
+    with Progress(console, n_runs=1) as progress:
+        result = ask(scenario, design, results=results, new=new, observer=progress)
+    tell_probe(result, console)
+    if result.is_interrupted:
+        raise typer.Exit(130)
+    if not result.is_complete:
+        raise typer.Exit(1)
+
+
+@app.command()
+def invade(
+    contestants: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: scripted/all-keep, scripted/constant-share:share=0.3, a model, a strategy of a run as"
+            " results/STUDY/RUN@GENERATION (or .../2_1, .../all), or a YAML file of players.",
+            show_default=False,
+        ),
+    ],
+    rules: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("--rules", help="A scenario whose rules and accounts hold; who plays in it does not matter."),
+    ] = None,
+    set_: Sets = None,
+    agents: Annotated[Optional[int], typer.Option(help="Residents and invaders together.")] = None,  # noqa: UP045
+    invaders: Annotated[int, typer.Option(help="How many of them are invaders at first.")] = 1,
+    generations: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(help="50, or 5 where models play.", show_default=False),
+    ] = None,
+    selection: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="top, proportional, tournament, moran, ...; else as in the rules.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="0-99, or 0-4 where models play.", metavar="SEEDS", show_default=False),
+    ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option("--model", help="Let this model play the strategies of runs.", metavar="PROVIDER/NAME"),
+    ] = None,
+    control: Annotated[
+        Optional[bool],  # noqa: UP045 - typer reads it
+        typer.Option("--control/--no-control", help="Play all without selection, too.", show_default="if scripted"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the study, and its folder.")] = "invasion",
+    results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
+    log: Annotated[bool, typer.Option("--log", help="Keep logs of scripted invasions, too: slower.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what it will ask, take and cost.")] = False,
+    max_cost: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--max-cost", help="Never spend more than this, in all sittings.", metavar="US$"),
+    ] = None,
+) -> None:
+    """Let a few invaders play among many residents, each against each: do they take over, more often than by chance?"""
+    from agentsim.contestants import contestants as named
+    from agentsim.invasion import invasion
+
+    asked = invasion(
+        named(contestants, model=model),
+        rules=rules,
+        sets=[*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])],
+        name=name,
+        agents=agents,
+        invaders=invaders,
+        generations=generations,
+        selection=selection,
+        seeds=seeds,
+        control=control,
+    )
+    if asked.is_scripted and not log and not plan:
+        _invade_unlogged(asked, results / name)
+    else:
+        _invade_logged(asked, results, is_plan=plan)
+
+
+def _invade_unlogged(asked: Invasion, folder: Path) -> None:
+    from agentsim.analysis.files import make_folder
+    from agentsim.invasion import play_unlogged, provenance
+
+    courses = play_unlogged(asked)
+    _show_invasions(courses, folder / "invasion")
+    path = folder / "invasion" / "played.json"
+    make_folder(path.parent)
+    path.write_text(json.dumps(provenance(asked), indent=2) + "\n")
+    Console().print(Text(f"{path}: what was played; no logs were kept, --log keeps them"), soft_wrap=True)
+
+
+def _invade_logged(asked: Invasion, results: Path, *, is_plan: bool) -> None:
+    from agentsim.invasion import logged_courses, play_logged, refuse_unlimited
+    from agentsim.planning import plan, plan_table
+    from agentsim.progress import Progress
+
+    scenario, console = asked.scenario(), Console()
+    if is_plan or not asked.is_scripted:
+        plans = plan(scenario)
+        console.print(plan_table(plans))
+        most = sum(spec.condition.n_requests(spec.seed) for spec in asked.specs() if spec.condition.model_players)
+        console.print(
+            f"Models are asked more where they spread: up to {most * len(asked.seeds):,} questions, if they take over"
+            " at once. What is spent never goes beyond --max-cost.",
+            highlight=False,
+        )
+        if is_plan:
+            return
+        refuse_unlimited(plans, budget=scenario.budget)
+    with Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)) as progress:
+        result = play_logged(asked, results=results, observer=progress)
+    if any(state.status == "complete" for state in result.runs):
+        _show_invasions(logged_courses(result), result.folder / "invasion")
+    console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
+    tell_why(result, is_new=False)
+    if not result.is_complete:
+        raise typer.Exit(130 if result.is_interrupted else 1)
+
+
+def _show_invasions(courses: Courses, folder: Path) -> None:
+    from agentsim.analysis.invasion_tables import invasion_tables
+    from agentsim.analysis.invasions import invasions, write
+    from agentsim.analysis.tables import plain
+
+    found, console = invasions(courses), Console()
+    for table in invasion_tables(found):
+        console.print(table)
+    for note in found.notes:
+        console.print(plain(note, max_chars=1000))
+    for path in write(found, courses, folder):
+        console.print(Text(str(path)), soft_wrap=True)

@@ -1,0 +1,138 @@
+"""What commands say at their end, and how: tables, what to do next, complaints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.errors import AgentsimError
+
+if TYPE_CHECKING:
+    from agentsim.analysis import Study
+    from agentsim.runner import StudyResult
+    from agentsim.scenario import Scenario
+
+__all__ = ["complain", "embedded", "fetch", "folder_for", "printable", "tell", "tell_probe", "tell_why"]
+
+
+def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
+    """Say how the runs ended, what came out, and what to do next; where nothing did, only why."""
+    if any(state.status == "complete" or state.n_new_replies for state in result.runs):
+        show_study(result, console)
+    for state in result.runs:
+        if state.n_torn_bytes:
+            torn = f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"
+            (Console(stderr=True) if console.quiet else console).print(Text(torn), soft_wrap=True)
+    tell_why(result, is_new=is_new)
+
+
+def show_study(result: StudyResult, console: Console) -> None:
+    """Print a study's tables, draw its picture, and say where all of it is."""
+    from agentsim.analysis import load
+    from agentsim.analysis.figures import final_resources, save
+    from agentsim.analysis.tables import study_tables
+
+    study = load(result.folder)
+    for table in study_tables(study):
+        console.print(table)
+    n_new = sum(state.n_new_replies for state in result.runs)
+    if n_new and result.least_s:
+        ratio = result.wall_s / result.least_s
+        took = f"{n_new:,} replies in {result.wall_s:.0f} s, {ratio:.2f} × the least possible"
+        console.print(Text(f"{took}, which is due to {result.bound_by}"))
+    if result.is_complete and not any(state.n_new_replies for state in result.runs):
+        console.print("Every run is complete; nobody was asked.")
+    if not study.generations.empty:
+        save(final_resources(study), result.folder / "final-resources")
+        console.print(Text(f"picture:  {result.folder / 'final-resources.png'} (and .svg)"), soft_wrap=True)
+    console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
+    console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
+    console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
+    console.print(Text(f'notebook: agentsim.load("{result.folder}").encounters'), soft_wrap=True)
+
+
+def tell_probe(result: StudyResult, console: Console) -> None:
+    """Say what a probe has found so far, draw it, and what to do next."""
+    from agentsim.analysis.figures import response, save
+    from agentsim.analysis.probe_tables import probe_tables
+    from agentsim.analysis.probes import load_probe, write_tables
+    from agentsim.runlog import LOG_NAME
+
+    [state] = result.runs
+    if (result.folder / state.run / LOG_NAME).exists():
+        found = load_probe(result.folder)
+        for table in probe_tables(found):
+            console.print(table)
+        write_tables(found, result.folder)
+        if found.answers["given"].notna().any():
+            save(response(found), result.folder / "response")
+            console.print(Text(f"picture:  {result.folder / 'response.png'} (and .svg)"), soft_wrap=True)
+        console.print(Text(f"tables:   {result.folder}/*.csv"), soft_wrap=True)
+        console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
+        console.print(Text(f'notebook: agentsim.load_probe("{result.folder}").answers'), soft_wrap=True)
+    tell_why(result, is_new=False)
+
+
+def tell_why(result: StudyResult, *, is_new: bool) -> None:
+    """Say why runs are not complete, and what to do next."""
+    stopped = {state.reason for state in result.runs if state.status != "complete"}
+    for reason in sorted(str(reason) for reason in stopped):
+        complain(AgentsimError(f"not complete: {reason}"))
+    if any(state.status != "complete" and not state.is_refused for state in result.runs):
+        command = "it without --new and --fork" if is_new else "the same command again"
+        Console(stderr=True).print(f"Run {command} to go on.")
+
+
+def folder_for(study: Study, output: Path | None, name: str) -> Path:
+    """Return the folder that a command writes into."""
+    if output is None and len(study.folders) > 1:
+        raise AgentsimError(f"{len(study.folders)} studies have no folder in common: name one with -o")
+    return output if output is not None else next(iter(study.folders.values())) / name
+
+
+def embedded(scenario: Scenario) -> list[str]:
+    """Return the embedded models that the scenario plays."""
+    from agentsim.scenario import runs
+    from agentsim.weights import WEIGHTS
+
+    specs = runs(scenario)
+    named = dict.fromkeys(player.model for spec in specs for player in spec.condition.cast.values())
+    return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
+
+
+def fetch(name: str, console: Console) -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    from agentsim.weights import WEIGHTS, find, pull
+
+    weights = WEIGHTS.get(name)
+    if weights is not None:
+        try:
+            find(name)
+        except AgentsimError:
+            size = f"{weights.download_bytes / 1e6:,.0f} MB"
+            console.print(Text(f"local/{name} ({weights.title}, {weights.licence}) is not here: fetching {size}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, n_done: int, n_total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=n_total)
+            bar.update(tasks[stage], completed=n_done)
+
+        path = pull(name, on_progress=report)
+    console.print(Text(f"{path}: here and verified"), soft_wrap=True)
+
+
+def complain(error: AgentsimError) -> None:
+    console = Console(stderr=True)
+    console.print(Text.assemble(("error: ", "bold red"), printable(str(error))), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Keep line breaks, drop what could steer a terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
