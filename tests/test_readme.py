@@ -58,6 +58,8 @@ def agentsim_command(*arguments: str, cwd: Path, path: Path = ROOT) -> subproces
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios")
+    for study in (ROOT / "results").glob("example-*"):
+        shutil.copytree(study, tmp_path / "results" / study.name, ignore=shutil.ignore_patterns(".cache", "lock"))
     return tmp_path
 
 
