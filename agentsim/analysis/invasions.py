@@ -382,7 +382,7 @@ def matrix_rows(found: Invasions) -> tuple[list[str], dict[tuple[str, str], dict
 
 
 def write(found: Invasions, courses: Courses, folder: Path) -> list[Path]:
-    """Write invasions.csv, pairs.csv, runs.csv, courses.csv, notes.txt, and the matrix as SVG and PNG.
+    """Write invasions.csv, pairs.csv, runs.csv, courses.csv, notes.txt and, with selection, the matrix as SVG and PNG.
 
     Returns:
         The files written.
@@ -403,8 +403,6 @@ def write(found: Invasions, courses: Courses, folder: Path) -> list[Path]:
         replace_whole(folder / "notes.txt", lambda path: path.write_text(notes, encoding="utf-8"))
     except OSError as error:
         raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another place") from error
-    return [
-        *(folder / f"{name}.csv" for name in frames),
-        folder / "notes.txt",
-        *save(invasion_matrix(found), folder / "matrix"),
-    ]
+    paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
+    _, cells = matrix_rows(found)
+    return [*paths, *(save(invasion_matrix(found), folder / "matrix") if cells else [])]

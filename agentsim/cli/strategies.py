@@ -124,7 +124,7 @@ def invade(
     invaders: Annotated[int, typer.Option(help="How many of them are invaders at first.")] = 1,
     generations: Annotated[
         Optional[int],  # noqa: UP045 - typer reads it
-        typer.Option(help="50, or 5 where models play.", show_default=False),
+        typer.Option(help="Else as in the rules; without any 50, or 5 where models play.", show_default=False),
     ] = None,
     selection: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it

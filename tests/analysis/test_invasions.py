@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import binomtest
 
+import agentsim
 from agentsim.analysis.figures import invasion_matrix
 from agentsim.analysis.figures.style import write_svg
 from agentsim.analysis.invasion_tables import invasion_tables
@@ -20,6 +21,7 @@ from agentsim.analysis.invasions import (
     Courses,
     Invasions,
     contestant_name,
+    courses_of,
     invasions,
     needed_runs,
     until_decided,
@@ -183,6 +185,27 @@ def test_one_matrix_is_of_one_set_of_rules() -> None:
     both = Courses(pd.concat([one.conditions, other.conditions]), pd.concat([one.courses, other.courses]))
     with pytest.raises(LogError, match="several rules"):
         invasion_matrix(invasions(both))
+
+
+def test_with_controls_alone_there_are_numbers_and_no_matrix(tmp_path: Path) -> None:
+    courses = made({("a", "b"): (1, 9, 0)}, is_neutral=True)
+    found = invasions(courses)
+    assert {path.name for path in write(found, courses, tmp_path)} == {
+        "invasions.csv",
+        "pairs.csv",
+        "runs.csv",
+        "courses.csv",
+        "notes.txt",
+    }
+    assert len(list(invasion_tables(found))) == 1
+    with pytest.raises(LogError, match="no matrix"):
+        invasion_matrix(found)
+
+
+def test_a_study_without_invasions_is_told_what_one_is() -> None:
+    study = agentsim.load(Path(agentsim.__file__).parent.parent / "results" / "example-scripted")
+    with pytest.raises(LogError, match="no complete invasion"):
+        courses_of(study)
 
 
 def test_hostile_names_are_inert_in_figure_terminal_and_files(tmp_path: Path) -> None:
