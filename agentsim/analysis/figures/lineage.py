@@ -36,7 +36,8 @@ def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:
     agents = living(study, run, name=name)
     slots = {(str(row["agent"]), int(row["generation"])): int(row["slot"]) for row in agents.to_dict("records")}
     n_slots, n_generations = int(agents["slot"].max()) + 1, int(agents["generation"].nunique())
-    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + 0.32 * n_slots)
+    height = 0.32 if n_slots <= 60 else max(0.12, 19.2 / n_slots)  # names still fit
+    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots)
     axes = figure.add_subplot()
     colours = colormaps["viridis"]
     n_shown: dict[tuple[str, int], int] = {}
