@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["lineage"]
+
+MAX_DRAWN: Final = 2000
+"""Lines of advice drawn as such; more (of hundreds of agents) become a picture, as the file would be many MB."""
 
 
 def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:
@@ -27,33 +30,42 @@ def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
 
     agents = living(study, run, name=name)
     slots = {(str(row["agent"]), int(row["generation"])): int(row["slot"]) for row in agents.to_dict("records")}
     n_slots, n_generations = int(agents["slot"].max()) + 1, int(agents["generation"].nunique())
-    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + 0.32 * n_slots)
+    height = 0.32 if n_slots <= 60 else max(0.12, 19.2 / n_slots)  # names still fit
+    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots)
     axes = figure.add_subplot()
     colours = colormaps["viridis"]
     n_shown: dict[tuple[str, int], int] = {}
+    advice = []
     for row in agents[agents["born"] == agents["generation"]].to_dict("records"):
         number, slot = int(row["generation"]), int(row["slot"])
         for parent in [] if pd.isna(row["parents"]) else str(row["parents"]).split():
             if (parent, number - 1) in slots:
                 n_shown[parent, number - 1] = n_shown.get((parent, number - 1), 0) + 1
-                axes.plot(
-                    [number - 1, number], [slots[parent, number - 1], slot], color="0.75", linewidth=0.5, zorder=1
-                )
+                advice.append([(number - 1, slots[parent, number - 1]), (number, slot)])
+    is_picture = len(advice) > MAX_DRAWN
+    axes.add_collection(LineCollection(advice, colors="0.75", linewidths=0.5, zorder=1, rasterized=is_picture))
     for agent, life in agents.groupby("agent", sort=True):
         numbers = life["generation"].astype(int)
         axes.plot([numbers.min(), numbers.max()], [life["slot"].iloc[0]] * 2, color="0.35", linewidth=1.6, zorder=2)
         axes.annotate(
             shown(agent), (numbers.min(), life["slot"].iloc[0]), (2, 5), textcoords="offset points", fontsize=6
         )
-        for row in life.to_dict("records"):
-            size = 22 + 8 * n_shown.get((str(agent), int(row["generation"])), 0)
-            look = {"color": _colour(row, colours), "edgecolor": "0.2", "linewidth": 0.5, "zorder": 3}
-            axes.scatter(int(row["generation"]), row["slot"], s=size, **look)
+    dots = agents.to_dict("records")
+    axes.scatter(
+        [int(row["generation"]) for row in dots],
+        [int(row["slot"]) for row in dots],
+        s=[22 + 8 * n_shown.get((str(row["agent"]), int(row["generation"])), 0) for row in dots],
+        color=[_colour(row, colours) for row in dots],
+        edgecolor="0.2",
+        linewidth=0.5,
+        zorder=3,
+    )
     figure.colorbar(ScalarMappable(cmap=colours), ax=axes, label="mean fraction given")
     axes.set_yticks([])
     axes.set_ylim(n_slots - 0.4, -0.8)
