@@ -31,7 +31,13 @@ def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
 
 
 def _short(model: str, settings: Settings) -> str:
-    words = [_slug("-".join(part.partition("/")[2] for part in model.split(" + ")))]
+    players = settings.get("players")
+    # Of varied lists of players, the numbers of agents tell conditions apart.
+    counts = [each.get("agents") for each in players] if isinstance(players, list | tuple) else []
+    parts = [part.partition("/")[2] for part in model.split(" + ")]
+    for index, count in enumerate(counts):
+        parts[index] += "" if count is None else f"-{count}"
+    words = [_slug("-".join(parts))]
     for path, value in settings.items():
         if path == "players.model" or (path == "players" and isinstance(value, list | tuple)):
             continue  # the model stands first, or all of them

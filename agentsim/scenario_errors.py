@@ -170,7 +170,7 @@ def _expected(path: KeyPath, *, tree: Node, model: type[BaseModel], tag: str) ->
     field = _field_at(path, tree=tree, model=model)
     owners = _classes(field.annotation) if field else []
     tagged = [owner.model_fields[tag] for owner in owners if _is_literal(owner, tag)]
-    return [str(name) for one in tagged for name in get_args(one.annotation)]
+    return list(dict.fromkeys(str(name) for one in tagged for name in get_args(one.annotation)))
 
 
 def _literals(field: FieldInfo | None) -> list[str]:

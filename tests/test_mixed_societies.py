@@ -186,6 +186,13 @@ def test_two_players_of_one_model_are_told_apart_by_what_differs_or_by_their_nam
     assert spec.name == "constant-share-resident-constant-share-invader--seed-0"
 
 
+def test_varied_societies_are_named_by_who_plays_and_how_many() -> None:
+    keep, give = {"model": "scripted/all-keep"}, {"model": "scripted/all-give"}
+    lists = [[{**keep, "agents": n}, {**give, "agents": 4 - n}] for n in (1, 3)]
+    names = {spec.name for spec in runs(scenario(players=keep, vary={"players": [*lists, give]}))}
+    assert names == {"all-keep-1-all-give-3--seed-0", "all-keep-3-all-give-1--seed-0", "all-give--seed-0"}
+
+
 @pytest.mark.parametrize(
     ("players", "what"),
     [
