@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from agentsim.core.society import SocietyRules
-from agentsim.core.types import DecisionView, Reputation, TraceItem, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView, Reputation, TraceItem
 
 KINDS = ("trace", "none", "history", "image_score", "standing")
 DEPTH = 6

@@ -121,7 +121,7 @@ async def test_a_file_llama_cannot_load_is_named_with_the_servers_log(tmp_path: 
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF" + b"\0" * 100)
     provider = LocalProvider(path, model_name="broken")
-    with pytest.raises(ModelFileError, match=r"broken\.gguf.*its log ends '.*"):
+    with pytest.raises(ModelFileError, match=r"broken\.gguf.*its log ends ['\"].*"):
         await provider.complete(PROMPT)
     await provider.aclose()
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from agentsim.core.strategies.records import decided_many, is_said_good, is_said_good_many
 from agentsim.core.strategies.traits import Draw, Draws, Fractions, Playing, Traits
-from agentsim.core.types import DecisionView, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView
 
 if TYPE_CHECKING:
     import numpy as np

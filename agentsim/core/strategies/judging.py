@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from agentsim.core.strategies.traits import Draw, Draws, Fractions, Playing, Traits
-from agentsim.core.types import DecisionView, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView
 
 if TYPE_CHECKING:
     import numpy as np

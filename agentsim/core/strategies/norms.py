@@ -10,7 +10,8 @@ from agentsim.core.observation import Assessment
 from agentsim.core.strategies.judging import GenerousJudge
 from agentsim.core.strategies.records import is_said_good, standing, standing_many
 from agentsim.core.strategies.traits import Traits
-from agentsim.core.types import DecisionView, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView
 
 if TYPE_CHECKING:
     import numpy as np

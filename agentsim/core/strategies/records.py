@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentsim.core.observation import Assessment
-from agentsim.core.types import DecisionView, Reputation, TraceItem, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView, Reputation, TraceItem
 
 if TYPE_CHECKING:
     import numpy as np

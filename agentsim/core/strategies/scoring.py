@@ -17,7 +17,8 @@ from agentsim.core.strategies.records import (
     score_many,
 )
 from agentsim.core.strategies.traits import Traits
-from agentsim.core.types import DecisionView, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from agentsim.core.strategies.traits import Draw, Draws, Fractions, Playing, Traits
-from agentsim.core.types import DecisionView, Views
+from agentsim.core.strategies.views import Views
+from agentsim.core.types import DecisionView
 
 __all__ = ["AllGive", "AllKeep", "ConstantShare", "RandomShare"]
 

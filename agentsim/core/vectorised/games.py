@@ -14,7 +14,7 @@ from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
 from agentsim.core.rng import uniforms
 from agentsim.core.strategies import Draws, ScriptedPlayer
-from agentsim.core.types import Views
+from agentsim.core.strategies.views import Views
 from agentsim.core.vectorised.matching import Matches, together
 from agentsim.core.vectorised.observation import observed
 from agentsim.errors import AgentsimError
