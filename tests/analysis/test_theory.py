@@ -30,6 +30,16 @@ def test_baselines_are_the_societies_that_are_run(tmp_path: Path) -> None:
     assert found["players"].unique().tolist() == ["own"] and (found["share"] == 1).all()
 
 
+def test_acts_that_fail_count_in_no_mean_of_giving_as_in_the_frames_of_a_run(tmp_path: Path) -> None:
+    scenario = scenario_from({**SCENARIO, "game": {"kind": "donor", "rounds": 8, "error": 0.3}})
+    study = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
+    run = study.generations.merge(study.runs[["run", "seed"]], on="run").sort_values(["seed", "generation"])
+    found = agentsim.baselines(scenario, {"own": Discriminator()}, seeds=[0, 4])
+    assert found["mean_fraction"].tolist() == pytest.approx(run["mean_fraction"].tolist(), rel=1e-12)
+    givers = agentsim.baselines(scenario, {"all": AllGive()}, seeds=range(5))
+    assert givers["mean_fraction"].tolist() == pytest.approx([1.0] * 15)
+
+
 def test_the_yardsticks_are_played_by_default_and_bound_the_scores() -> None:
     found = baselines(scenario_from(SCENARIO), seeds=range(3))
     assert len(found) == 4 * 3 * 3

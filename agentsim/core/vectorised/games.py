@@ -48,7 +48,7 @@ class Outcome:
 
     resources: Floats
     given: Floats
-    """The sum of the fractions an agent gave, where it had anything."""
+    """The sum of the fractions an agent gave, where it had anything and its act did not fail."""
     n_gifts: Ints
     """The number of turns these were."""
     encounters: dict[str, NDArray[Any]]
@@ -135,8 +135,10 @@ def _play(
         )
         shares = _decided(players, None if player is None else player[donors].reshape(-1), views, draw)
         amount = shares.reshape(before.shape) * before
+        has_failed = None
         if game.error:
-            amount[chance("error", round, born[donors], index[donors]) < game.error] = 0.0
+            has_failed = chance("error", round, born[donors], index[donors]) < game.error
+            amount[has_failed] = 0.0
         is_over = n_rounds < round
         has_ended = bool(is_over.any())
         if has_ended:
@@ -145,13 +147,14 @@ def _play(
         after, recipient_after = before - amount, recipient_before + amount * game.multiplier
         resources[donors], resources[recipients] = after, recipient_after
         past.happen(round, fraction)
-        if not has_ended and np.minimum.reduce(before, axis=None) > 0:
+        if has_failed is None and not has_ended and np.minimum.reduce(before, axis=None) > 0:
             given[donors] += fraction
             n_gifts[donors] += 1
-        else:
-            has_any = (before > 0) & ~is_over
-            given[donors] += np.where(has_any, fraction, 0.0)
-            n_gifts[donors] += has_any
+        else:  # an act that failed says nothing of what its donor decided
+            counts = (before > 0) & ~is_over
+            counts &= True if has_failed is None else ~has_failed
+            given[donors] += np.where(counts, fraction, 0.0)
+            n_gifts[donors] += counts
         if keeps:
             met = _encounters(matches, donors, recipients, before, recipient_before, amount, fraction)
             for values in met.values() if has_ended else ():

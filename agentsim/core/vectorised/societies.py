@@ -56,7 +56,7 @@ class ManySocieties:
     survivors: Ints
     """(society, generation but the last, survivor): slots, best first."""
     given: Floats
-    """(…, agent): sum of the fractions it gave in the generation's games, of the turns in which it had anything."""
+    """(…, agent): sum of the fractions it gave in the generation's games, where it had anything and did not fail."""
     n_gifts: Ints
     """(…, agent): how many turns these were."""
     encounters: Mapping[str, NDArray[Any]]
@@ -71,7 +71,7 @@ class ManySocieties:
 
     @property
     def mean_fraction(self) -> Floats:
-        """(society, generation): mean fraction given, over the turns of donors that had anything; NaN without any."""
+        """(society, generation): mean fraction given, where donors had anything and did not fail; NaN if none."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.given.sum(axis=2) / self.n_gifts.sum(axis=2))
 
