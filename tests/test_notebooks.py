@@ -19,6 +19,7 @@ def test_the_notebooks_are_there() -> None:
         "compare-base-models",
         "getting-started",
         "published-results-revisited",
+        "theory-and-invasions",
     }
 
 

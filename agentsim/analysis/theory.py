@@ -38,9 +38,9 @@ def baselines(
         seeds: one society each, of each of `players`.
 
     Returns:
-        Columns: `players` (the name), `seed`, `generation`, `mean_final_resources` (units), `mean_fraction` (0 to 1, over
-        acts that did not fail; missing where no donor had anything), and `share`, the share of agents with the first
-        one's player: 1 where all are alike.
+        Columns: `players` (the name), `seed`, `generation`, `mean_final_resources` (units), `mean_fraction` (0 to 1,
+        over acts that did not fail; missing where no donor had anything), and `share`, the share of agents with the
+        first one's player: 1 where all are alike.
 
     Raises:
         ScenarioError: the rules cannot be played many societies at once, or the players are not as many as the agents.

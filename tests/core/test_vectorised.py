@@ -130,8 +130,8 @@ def assert_same(rules: SocietyRules, players: Sequence[ScriptedPlayer], seeds: S
                 fraction = met["fraction"][pair]
                 assert np.isnan(fraction) if fact.fraction is None else fraction == fact.fraction
                 # What failed says nothing of what its donor decided.
-                is_own = fact.fraction is not None and fact.intended is None
-                fractions.setdefault(row, []).extend([fact.fraction] if is_own else [])
+                decided = [] if fact.fraction is None or fact.intended is not None else [fact.fraction]
+                fractions.setdefault(row, []).extend(decided)
         assert n_met == (many.encounters["donor"][society] >= 0).sum() == rules.n_encounters(seed)
         lengths = [rules.game.n_rounds(seed, generation=row + 1) for row in range(rules.generations)]
         assert many.n_rounds[society].tolist() == lengths
