@@ -19,10 +19,10 @@ Settings = Mapping[str, Any]
 def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
     """Return a name for each condition, given as its model and its settings (path -> value), as `gpt-4o--depth-3`.
 
-    Names that are not unique in short are all written in long, with the provider and the whole paths; if even those
-    are not, a number of hexadecimal digits tells them apart.
+    Names that are not unique in short are all written with numbers of agents, or in long, with the provider and the
+    whole paths; if even those are not, a number of hexadecimal digits tells them apart.
     """
-    forms: tuple[Callable[[str, Settings], str], ...] = (_short, _long, _hashed)
+    forms: tuple[Callable[[str, Settings], str], ...] = (_short, _counted, _long, _hashed)
     for form in forms:
         names = [form(model, settings) for model, settings in conditions]
         if len(set(names)) == len(names):
@@ -31,13 +31,7 @@ def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
 
 
 def _short(model: str, settings: Settings) -> str:
-    players = settings.get("players")
-    # Of varied lists of players, the numbers of agents tell conditions apart.
-    counts = [each.get("agents") for each in players] if isinstance(players, list | tuple) else []
-    parts = [part.partition("/")[2] for part in model.split(" + ")]
-    for index, count in enumerate(counts):
-        parts[index] += "" if count is None else f"-{count}"
-    words = [_slug("-".join(parts))]
+    words = [_slug("-".join(part.partition("/")[2] for part in model.split(" + ")))]
     for path, value in settings.items():
         if path == "players.model" or (path == "players" and isinstance(value, list | tuple)):
             continue  # the model stands first, or all of them
@@ -47,6 +41,16 @@ def _short(model: str, settings: Settings) -> str:
         else:
             words.append(_pair(label, value))
     return _cut("--".join(words))
+
+
+def _counted(model: str, settings: Settings) -> str:
+    """Return the short name with the number of agents that each player of a varied mixed society plays."""
+    players = settings.get("players")
+    if not isinstance(players, list | tuple):
+        return _short(model, settings)
+    counts = ["" if each.get("agents") is None else f" {each['agents']}" for each in players]
+    labels = [label + count for label, count in zip(model.split(" + "), counts, strict=True)]
+    return _short(" + ".join(labels), settings)
 
 
 def _long(model: str, settings: Settings) -> str:

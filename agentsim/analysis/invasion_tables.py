@@ -57,18 +57,22 @@ def _conditions(conditions: pd.DataFrame) -> Table:
     table = titled(
         f"{first['n_invaders']} invading among {first['n_agents']}, {first['n_generations']} generations, selection:"
         f" {plain(first['selection']).plain}",
-        caption="lost: extinct; open: undecided when the generations ended (censored), so the rate has bounds; without:"
-        f" the rate without selection; chance is {first['neutral']:.1%}; p: exact, against chance, after Holm;"
-        " advantage: mean score of invaders less that of residents in generation 1 (units); 95 % intervals over runs"
+        caption="runs that fixed, were lost (extinct), are open: undecided when the generations ended (censored), so"
+        f" the rate has bounds; without: the rate without selection; chance is {first['neutral']:.1%}; p: exact,"
+        " against chance, after Holm; advantage: mean score of invaders less that of residents in generation 1"
+        " (units); 95 % intervals over runs"
         + (f"; {more} more are in invasions.csv" if more > 0 else ""),
     )
-    for name in ("resident", "invader", "runs", "fixed", "lost", "open", "rate", "without", "p", "advantage"):
-        table.add_column(name, justify="left" if name in ("resident", "invader") else "right", overflow="fold")
+    for name in ("resident", "invader", "fixed/lost/open", "rate", "without", "p", "advantage"):
+        is_name = name in ("resident", "invader")
+        table.add_column(
+            name, justify="left" if is_name else "right", min_width=9 if is_name else None, overflow="fold"
+        )
     for row in under.head(MAX_ROWS).to_dict("records"):
         control = controls.get((row["resident"], row["invader"]))
         table.add_row(
             *(plain(row[name], max_chars=MAX_NAME) for name in ("resident", "invader")),
-            *(f"{row[name]:,}" for name in ("n_runs", "n_fixed", "n_extinct", "n_censored")),
+            "/".join(f"{row[name]:,}" for name in ("n_fixed", "n_extinct", "n_censored")),
             f"{_rate(row)} {MARKS[row['verdict']]}\n[{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
             "-" if control is None else _rate(control),
             f"{row['p_holm']:.2g}" if row["p_holm"] >= 0.001 else "<0.001",
@@ -105,5 +109,5 @@ def _advantage(row: Mapping[Hashable, Any]) -> str:
     if pd.isna(row["advantage_low"]):
         return mean
     if row["advantage_low"] == row["advantage_high"]:
-        return f"{mean}\nin all runs"
+        return f"{mean}\nalways"
     return f"{mean}\n[{row['advantage_low']:+,.1f}, {row['advantage_high']:+,.1f}]"
