@@ -60,8 +60,7 @@ def _conditions(conditions: pd.DataFrame) -> Table:
         caption="runs that fixed, were lost (extinct), are open: undecided when the generations ended (censored), so"
         f" the rate has bounds; without: the rate without selection; chance is {first['neutral']:.1%}; p: exact,"
         " against chance, after Holm; advantage: mean score of invaders less that of residents in generation 1"
-        " (units); 95 % intervals over runs"
-        + (f"; {more} more are in invasions.csv" if more > 0 else ""),
+        " (units); 95 % intervals over runs" + (f"; {more} more are in invasions.csv" if more > 0 else ""),
     )
     for name in ("resident", "invader", "fixed/lost/open", "rate", "without", "p", "advantage"):
         is_name = name in ("resident", "invader")
