@@ -18,9 +18,9 @@ from agentsim.analysis.statistics import bca_interval
 from agentsim.core.types import Probed, Scored, StrategyFormed
 from agentsim.errors import AgentsimError, LogError
 from agentsim.probing.design import Design, level, situation_name
-from agentsim.runlog import LOG_NAME, Record, RunFinished, RunStarted, read_log
+from agentsim.runlog import LOG_NAME, PROBE_NAME, Record, RunFinished, RunStarted, read_log
 
-__all__ = ["ALL", "Probe", "load_probe", "write_tables"]
+__all__ = ["ALL", "Probe", "is_probe", "load_probe", "write_tables"]
 
 ALL: Final = "all"
 """The name, in `summary` and `surface`, of all strategies of one role together."""
@@ -188,6 +188,11 @@ SCORES: Final[dict[str, str]] = {
     "n_decisions": "Int64",
     "n_missed": "Int64",
 }
+
+
+def is_probe(folder: str | Path) -> bool:
+    """Return whether a folder is that of a probe, and not of a study."""
+    return (Path(folder) / PROBE_NAME).is_file()
 
 
 def load_probe(folder: str | Path) -> Probe:

@@ -151,9 +151,13 @@ def report(
         typer.Option("-o", "--output", help="Write this file; else report.html in the study's folder."),
     ] = None,
 ) -> None:
-    """Write one HTML file that shows a study, to read in a browser; it loads nothing from anywhere."""
+    """Write one HTML file that shows a study, or a probe, to read in a browser; it loads nothing from anywhere."""
     from agentsim.analysis import load
-    from agentsim.report import write_report
+    from agentsim.analysis.probes import is_probe, load_probe
+    from agentsim.report import write_probe_report, write_report
 
-    path = write_report(load(*folders), output)
+    if len(folders) == 1 and is_probe(folders[0]):
+        path = write_probe_report(load_probe(folders[0]), output)
+    else:
+        path = write_report(load(*folders), output)
     Console().print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser"), soft_wrap=True)

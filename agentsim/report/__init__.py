@@ -1,5 +1,6 @@
-"""One self-contained HTML file that tells what a study is, what came out, and what is missing."""
+"""One self-contained HTML file that tells what a study or a probe is, what came out, and what is missing."""
 
 from agentsim.report.page import render, write_report
+from agentsim.report.probe_page import render_probe, write_probe_report
 
-__all__ = ["render", "write_report"]
+__all__ = ["render", "render_probe", "write_probe_report", "write_report"]

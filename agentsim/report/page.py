@@ -1,28 +1,18 @@
-"""Puts the page together: everything inline, a policy that lets nothing else run or load, one file.
-
-Its script may run because its hash stands in the page's policy (`Content-Security-Policy`), and nothing else may: text
-of models is data in a JSON block, drawn as text. Foreign text outside of it is escaped by the template.
-"""
+"""The page of a study, or of several: what was played, what came out, and what is missing."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from agentsim.analysis import Study
 from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.figures import drawings, forest
 from agentsim.analysis.figures.final_resources import references
-from agentsim.analysis.files import replace_whole
 from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
 from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
@@ -33,6 +23,7 @@ from agentsim.report.charts import bundle, specifications
 from agentsim.report.data import browser_data, embedded, labels
 from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
+from agentsim.report.shell import own, rendered, write
 from agentsim.report.tables import Table, from_frame, line, number
 
 __all__ = ["render", "write_report"]
@@ -52,23 +43,15 @@ def write_report(study: Study, path: Path | None = None) -> Path:
             raise AgentsimError("a report of several studies belongs to no one folder; name its file with -o")
         [folder] = study.folders.values()
         path = folder / "report.html"
-    if path.is_dir():
-        raise AgentsimError(f"{path}: is a folder; name a file, such as {path / 'report.html'}")
-    text = render(study).encode("utf-8", "replace")
-    try:
-        replace_whole(path, lambda temporary: temporary.write_bytes(text))
-    except OSError as error:
-        raise AgentsimError(f"{path}: cannot be written ({error.strerror}); name another file with -o") from error
-    return path
+    return write(render(study), path)
 
 
 def render(study: Study) -> str:
     """Return the report as HTML that needs nothing but itself; the same study gives the same text."""
-    scripts = [_own("script.js")]
+    scripts = [own("script.js")]
     has_generations, has_agents = not study.generations.empty, not study.agents.empty
     if has_generations or has_agents:
         scripts.insert(0, bundle())
-    style = _own("style.css")
     bands = sensitivity(study)
     data = browser_data(study)
     means = geometric_means(study.generations.assign(condition=study.conditions(study.generations)))
@@ -82,9 +65,6 @@ def render(study: Study) -> str:
     can, cannot = content.conclusions(study)
     figures, undrawn = _figures(study)
     context: dict[str, Any] = {
-        "policy": _policy(style, scripts),
-        "style": Markup(style),  # ours, checked by _own
-        "scripts": [Markup(script) for script in scripts],
         "data": Markup(embedded(data)),  # escaped there for the element it stands in
         "title": line(study.name),
         "version": metadata.version("agentsim"),
@@ -112,30 +92,7 @@ def render(study: Study) -> str:
         "conditions": list(conditions(study)),
     }
     context["sections"] = _sections(context)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, auto_reload=False
-    )
-    return environment.from_string(_own("page.html.j2")).render(context)
-
-
-def _own(name: str) -> str:
-    """Return a file of this package; scripts and styles must not be able to end their own element."""
-    text = files("agentsim.report").joinpath(name).read_text(encoding="utf-8")
-    if not name.endswith(".j2") and "</s" in text.lower():
-        raise ValueError(f"{name}: would end its own element")
-    return text
-
-
-def _policy(style: str, scripts: Sequence[str]) -> str:
-    hashes = " ".join(_hash(script) for script in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src {_hash(style)}; img-src data:; base-uri 'none';"
-        " form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return rendered("page.html.j2", context, scripts=scripts)
 
 
 def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:

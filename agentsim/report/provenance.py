@@ -13,7 +13,7 @@ from agentsim.analysis.frames import Study
 from agentsim.report.tables import line, verbatim
 from agentsim.runlog import RunStarted
 
-__all__ = ["Condition", "conditions"]
+__all__ = ["Condition", "accounts_of", "conditions", "pairs"]
 
 KEY: Final = ["study", "run"]
 
@@ -68,8 +68,8 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
             if len(times)
             else f"{len(own):,}",
         ),
-        *_accounts(first),
-        ("versions", _pairs(first.versions)),
+        *accounts_of(first),
+        ("versions", pairs(first.versions)),
         ("prompt set", f"SHA-256 {line(first.prompts_digest)}"),
     )
     text = yaml.safe_dump(first.condition, sort_keys=False, allow_unicode=True, width=100)
@@ -77,13 +77,11 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
     return Condition(line(name), seeds, verbatim(text), facts)
 
 
-def _accounts(started: RunStarted) -> list[tuple[str, str]]:
+def accounts_of(started: RunStarted) -> list[tuple[str, str]]:
     """Name the account of each model, without its key."""
     if started.accounts:
-        return [
-            (f"account of {line(player)}, without its key", _pairs(own)) for player, own in started.accounts.items()
-        ]
-    return [("account, without its key", _pairs(started.account) or "none")]
+        return [(f"account of {line(player)}, without its key", pairs(own)) for player, own in started.accounts.items()]
+    return [("account, without its key", pairs(started.account) or "none")]
 
 
 TOKENS: Final = {
@@ -113,5 +111,6 @@ def _cost(runs: pd.DataFrame) -> str:
     return f"US$ {known.sum():,.2f} at the prices logged with the runs{more}"
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
+def pairs(values: Mapping[str, Any]) -> str:
+    """Return names and values in one line; what is not set is left out."""
     return ", ".join(f"{line(name)} {line(value)}" for name, value in values.items() if value is not None)

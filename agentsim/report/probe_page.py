@@ -1,0 +1,126 @@
+"""The page of a probe: what strategies would give in designed situations, and which norm that is nearest to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import yaml
+
+from agentsim.analysis.figures import response
+from agentsim.analysis.probes import ALL, Probe
+from agentsim.report.figures import image
+from agentsim.report.provenance import accounts_of, pairs
+from agentsim.report.shell import rendered, write
+from agentsim.report.tables import Table, from_frame, line, verbatim
+
+__all__ = ["render_probe", "write_probe_report"]
+
+INTERVALS: Final = ("slope", "partner_if_kept", "partner_if_gave")
+NORMS_NOTE: Final = (
+    "Given: mean fraction over situations. Slope: how much more is given for a better record of the recipient, in"
+    " fractions of each other. Kept, gave: the same for the record of its partner, if the recipient had kept all from"
+    " it, or given it all. Intervals are 95 %, over repetitions. Distance: of the nearest rule, in fractions; ties are"
+    " as near, or cannot be told apart in these situations."
+)
+ROLES: Final = {
+    "strategy": ("strategy", "strategies"),
+    "parent": ("parent", "parents"),
+    "child": ("newborn", "newborns"),
+}
+FIGURE: Final = "Mean fraction given, by what the recipient gave"
+SURFACE_NOTE: Final = "One row a strategy and situation; means have 95 % intervals over repetitions."
+SHIFT_NOTE: Final = (
+    "Newborns less their parents, with the 95 % interval over newborns; the parents are taken as they are. Without:"
+    " newborns that stated no strategy, or decided nothing readable."
+)
+
+
+def write_probe_report(probe: Probe, path: Path | None = None) -> Path:
+    """Write the page to `path`, or as report.html into the probe's folder, and return where it is.
+
+    Raises:
+        AgentsimError: the file cannot be written.
+    """
+    return write(render_probe(probe), probe.folder / "report.html" if path is None else path)
+
+
+def render_probe(probe: Probe) -> str:
+    """Return the page as HTML that needs nothing but itself; the same probe gives the same text."""
+    has_answers = bool(probe.answers["given"].notna().any())
+    started = probe.started
+    facts = [
+        ("asked", line(" + ".join(started.players))),
+        *accounts_of(started),
+        ("versions", pairs(started.versions)),
+        ("prompt set", f"SHA-256 {line(started.prompts_digest)}"),
+    ]
+    context: dict[str, Any] = {
+        "title": line(probe.name),
+        "version": metadata.version("agentsim"),
+        "folder": line(probe.folder),
+        "said": list(_said(probe)),
+        "missing": list(_missing(probe)),
+        "figure": image(response(probe), title="Mean fraction given, by what the recipient gave")
+        if has_answers
+        else None,
+        "norms": _norms(probe) if has_answers else None,
+        "surface": from_frame(
+            _plain(probe.surface), note="One row a strategy and situation; means have 95 % intervals."
+        )
+        if has_answers
+        else None,
+        "shift": None if probe.shift.empty else from_frame(probe.shift, note=SHIFT_NOTE),
+        "scores": None if probe.scores.empty else from_frame(probe.scores),
+        "strategies": from_frame(_plain(probe.subjects)),
+        "facts": facts,
+        "design": verbatim(yaml.safe_dump(probe.design.model_dump(mode="json"), sort_keys=False, allow_unicode=True)),
+        "condition": verbatim(yaml.safe_dump(started.condition, sort_keys=False, allow_unicode=True)),
+    }
+    return rendered("probe.html.j2", context)
+
+
+def _said(probe: Probe) -> Iterator[str]:
+    design, n_missing = probe.design, int(probe.answers["given"].isna().sum())
+    roles = probe.subjects["role"].value_counts()
+    who = " and ".join(f"{n} {ROLES[str(role)][n > 1]}" for role, n in roles.items())
+    yield (
+        f"{who}, asked in {len(design.situations)} situations, {design.n} times each: {len(probe.answers):,} answers,"
+        f" of which {n_missing:,} without a readable decision."
+    )
+    for row in probe.summary.to_dict("records"):
+        if pd.notna(row["norm"]):
+            who = f"all ({row['role']})" if row["subject"] == ALL else str(row["subject"])
+            tied = "" if pd.isna(row["ties"]) else f", or {row['ties']}"
+            yield line(
+                f"{who}: gives {row['mean_fraction']:.2f} on average; nearest to {row['norm']}{tied}, at a distance of"
+                f" {row['distance']:.2f}."
+            )
+
+
+def _missing(probe: Probe) -> Iterator[str]:
+    if not probe.is_complete:
+        yield "The probe is not finished: the same command goes on with it."
+    problems = probe.answers.loc[probe.answers["given"].isna(), "problem"].fillna("nothing to give").value_counts()
+    for problem, n in problems.items():
+        yield f"{n:,} answers: {line(problem)}. They are in no mean."
+    silent = probe.subjects["problem"].dropna()
+    if len(silent):
+        yield f"{len(silent)} newborns stated no strategy that could be read, and were asked nothing more."
+
+
+def _norms(probe: Probe) -> Table:
+    names = ["subject", "role", "n", "n_missing", "mean_fraction"]
+    names += [name + end for name in INTERVALS for end in ("", "_low", "_high")]
+    titles = {"mean_fraction": "given", "partner_if_kept": "kept", "partner_if_gave": "gave", "norm": "nearest rule"}
+    titles |= {name + end: end.removeprefix("_") for name in INTERVALS for end in ("_low", "_high")}
+    return from_frame(_plain(probe.summary)[[*names, "norm", "distance", "ties"]], titles=titles, note=NORMS_NOTE)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame for a table: no name of ours, and no trace of how floats are added up."""
+    numbers = frame.select_dtypes("Float64")
+    return frame.assign(**numbers.round(9)).replace({"subject": {ALL: "all"}})
