@@ -45,7 +45,7 @@ def _summary(probe: Probe) -> Table:
     for name in ("strategy", "given", "slope", "kept", "gave", "rule", "missing"):
         is_text = name in ("strategy", "rule")
         table.add_column(
-            name, justify="left" if is_text else "right", overflow="fold", min_width=12 if is_text else len(name)
+            name, justify="left" if is_text else "right", overflow="fold", min_width=8 if is_text else len(name)
         )
     for row in probe.summary.head(MAX_ROWS).to_dict("records"):
         name = row["subject"] if row["subject"] != ALL else f"all ({row['role']})"
