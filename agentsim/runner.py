@@ -23,7 +23,7 @@ from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
 from agentsim.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
-from agentsim.scenario import RunSpec, Scenario, digest, runs
+from agentsim.scenario import Condition, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop, run_started
 from agentsim.study_folder import choose, sources, take_over, write_study
 from agentsim.user_settings import with_own
@@ -33,7 +33,10 @@ __all__ = [
     "ReplayState",
     "RunState",
     "StudyResult",
+    "accounts_of",
+    "check_accounts",
     "open_ledger",
+    "providers_of",
     "replay",
     "run",
     "run_async",
@@ -156,10 +159,7 @@ async def _play_study(
     accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
     if provider is None:
         for spec in specs:
-            for player in spec.condition.model_players.values():
-                accounts.check(player.model)
-                if scenario.budget is not None:
-                    accounts.check_price(player.model, max_tokens=player.max_tokens)
+            check_accounts(spec.condition, accounts, budget=scenario.budget)
     templates = {spec.name: prompts[digest(spec.condition, seed=0)].digest for spec in specs}
     origins = {} if fork is None else sources(Path(fork), specs)
     folder = choose(Path(results), scenario, specs, templates, new=new or fork is not None)
@@ -167,7 +167,7 @@ async def _play_study(
     n_taken_over = 0
     for spec in specs:
         if spec.name in origins:
-            known = {} if provider else _described(spec, accounts)
+            known = {} if provider else accounts_of(spec.condition, accounts)
             n_taken_over += _fork(spec, folder, origins[spec.name], prompts=prompts, accounts=known)
     models = {player.model for spec in specs for player in spec.condition.model_players.values()}
     is_paid = provider is None and any(accounts.is_paid(model) for model in models)
@@ -180,9 +180,27 @@ async def _play_study(
         return replace(result, n_taken_over=n_taken_over)
 
 
-def _described(spec: RunSpec, accounts: Accounts) -> dict[str, dict[str, Any]]:
+def check_accounts(condition: Condition, accounts: Accounts, *, budget: float | None) -> None:
+    """Find out, without asking anyone, whether all models of a condition can be asked, and kept to the budget.
+
+    Raises:
+        AuthError, ModelFileError, ScenarioError: as `Accounts.check` and `Accounts.check_price`.
+    """
+    for player in condition.model_players.values():
+        accounts.check(player.model)
+        if budget is not None:
+            accounts.check_price(player.model, max_tokens=player.max_tokens)
+
+
+def accounts_of(condition: Condition, accounts: Accounts) -> dict[str, dict[str, Any]]:
     """Return the account of each language model that plays, by the player's label."""
-    return {label: accounts.describe(player.model) for label, player in spec.condition.model_players.items()}
+    return {label: accounts.describe(player.model) for label, player in condition.model_players.items()}
+
+
+def providers_of(condition: Condition, accounts: Accounts, provider: Provider | None) -> dict[str, Provider]:
+    """Return who answers for each language model that plays, by the player's label; `provider` for all, if given."""
+    players = condition.model_players.items()
+    return {label: provider or accounts.open(player.model) for label, player in players}
 
 
 def _fork(
@@ -221,15 +239,14 @@ async def _play_runs(
 
     async def play(spec: RunSpec) -> RunState:
         async with gate:
-            asked = {label: player.model for label, player in spec.condition.model_players.items()}
-            known = {} if provider else _described(spec, accounts)
+            known = {} if provider else accounts_of(spec.condition, accounts)
             sitting = Sitting(
                 spec,
                 folder,
                 prompts=prompts[digest(spec.condition, seed=0)],
                 accounts=known,
                 versions=versions,
-                providers={label: provider or accounts.open(model) for label, model in asked.items()},
+                providers=providers_of(spec.condition, accounts, provider),
                 observer=watch,
                 stop=stop,
             )

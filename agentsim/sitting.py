@@ -198,6 +198,7 @@ class Sitting:
     ) -> None:
         """`course` asks in place of a society, `n_requests` questions by the design `probe`."""
         self._spec = spec
+        self._is_mixed = isinstance(spec.condition.players, tuple) and len(spec.condition.players) > 1
         self._folder = folder / spec.name
         self._started = run_started(
             spec, folder.name, prompts=prompts, accounts=accounts, versions=versions, probe=probe
@@ -368,7 +369,7 @@ class Sitting:
         reply = Reply(
             key=question.request.key,
             attempt=question.attempt,
-            player=question.player if len(self._spec.condition.cast) > 1 else None,
+            player=question.player if self._is_mixed else None,
             prompt=question.prompt,
             completion=completion,
             time=_now(),

@@ -24,8 +24,16 @@ from agentsim.prompts import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, n_bytes
 from agentsim.runlog import PROBE_NAME, note_sitting
-from agentsim.runner import StudyResult, open_ledger, to_its_end, versions_now
-from agentsim.scenario import Condition, RunSpec, Scenario, runs
+from agentsim.runner import (
+    StudyResult,
+    accounts_of,
+    check_accounts,
+    open_ledger,
+    providers_of,
+    to_its_end,
+    versions_now,
+)
+from agentsim.scenario import RunSpec, Scenario, runs
 from agentsim.sitting import Observer, Silent, Sitting, Stop
 from agentsim.study_folder import make_folder, new_folder
 from agentsim.user_settings import with_own
@@ -92,14 +100,11 @@ async def _probe(
     prompts = prompt_set(condition)
     rehearse(condition, prompts)
     accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
-    is_own = provider is None and isinstance(player, ModelPlayer)
-    if is_own and isinstance(player, ModelPlayer):
-        accounts.check(player.model)
-        if scenario.budget is not None:
-            accounts.check_price(player.model, max_tokens=player.max_tokens)
+    if provider is None:
+        check_accounts(condition, accounts, budget=scenario.budget)
     folder = new_folder(Path(results), scenario.name) if new else make_folder(Path(results) / scenario.name)
     _write_design(folder, design)
-    is_paid = is_own and accounts.is_paid(player.model)
+    is_paid = provider is None and isinstance(player, ModelPlayer) and accounts.is_paid(player.model)
     clock = asyncio.get_running_loop().time
     began = clock()
     with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
@@ -112,9 +117,9 @@ async def _probe(
                 spec,
                 folder,
                 prompts=prompts,
-                accounts={player.model: accounts.describe(player.model)} if is_own else {},
+                accounts={} if provider else accounts_of(condition, accounts),
                 versions=versions_now(),
-                providers=_providers(condition, provider, accounts),
+                providers=providers_of(condition, accounts, provider),
                 observer=watch,
                 stop=stop,
                 course=course,
@@ -127,11 +132,6 @@ async def _probe(
             await accounts.aclose()
     note_sitting(folder, {} if state.status == "complete" else {state.run: state.reason})
     return StudyResult(folder, (state,), wall_s=clock() - began)
-
-
-def _providers(condition: Condition, provider: Provider | None, accounts: Accounts) -> dict[str, Provider]:
-    players = condition.model_players.items()
-    return {label: provider or accounts.open(player.model) for label, player in players}
 
 
 def _write_design(folder: Path, design: Design) -> None:

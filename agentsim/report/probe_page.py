@@ -64,15 +64,9 @@ def render_probe(probe: Probe) -> str:
         "folder": line(probe.folder),
         "said": list(_said(probe)),
         "missing": list(_missing(probe)),
-        "figure": image(response(probe), title="Mean fraction given, by what the recipient gave")
-        if has_answers
-        else None,
+        "figure": image(response(probe), title=FIGURE) if has_answers else None,
         "norms": _norms(probe) if has_answers else None,
-        "surface": from_frame(
-            _plain(probe.surface), note="One row a strategy and situation; means have 95 % intervals."
-        )
-        if has_answers
-        else None,
+        "surface": from_frame(_plain(probe.surface), note=SURFACE_NOTE) if has_answers else None,
         "shift": None if probe.shift.empty else from_frame(probe.shift, note=SHIFT_NOTE),
         "scores": None if probe.scores.empty else from_frame(probe.scores),
         "strategies": from_frame(_plain(probe.subjects)),
