@@ -111,6 +111,7 @@ async def _probe(
         if ledger is not None:
             accounts.book_in(ledger)
         stop.on_stop = accounts.drain
+        stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
         course = ProbeCourse(design, condition, seed=spec.seed, prompts=prompts)
         try:
             sitting = Sitting(

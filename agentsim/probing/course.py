@@ -93,6 +93,7 @@ class ProbeCourse:
         self._design = design
         self._condition = condition
         self._player = only_player(condition.players)
+        self._label = condition.model
         self._seed = seed
         self._prompts = prompts
         self._background = policies(design.background)
@@ -176,7 +177,7 @@ class ProbeCourse:
                 self._asked[asked.key] = subject, situation_name(situation), repetition
                 self._ask(asked, turn)
         for number in range(self._design.societies if self._background else 0):
-            society = Society(self._rules, model=self._player.model, seed=self._seed + number)
+            society = Society(self._rules, model=self._label, seed=self._seed + number)
             game = self._games[f"score/{subject.name}/s{number}"] = _Game(subject, number, society)
             self._advance(game, [(each, None) for each in society.start().requests], turn)
 
@@ -184,7 +185,7 @@ class ProbeCourse:
         """Ask the model; a scripted policy answers at once."""
         if isinstance(self._player, ModelPlayer):
             prompt = first_prompt(request, self._player, self._prompts, seed=self._seed)
-            question = Question(request, 1, prompt, self._player.model)
+            question = Question(request, 1, prompt, self._label)
             self.open[request.key] = question
             turn.questions.append(question)
             return
@@ -222,7 +223,7 @@ class ProbeCourse:
         transmission = self._condition.transmission
         if len(scores) < len(parents):
             transmission = transmission.model_copy(update={"scores": False})
-        agents = [_agent(parent, model=self._player.model) for parent in parents]
+        agents = [_agent(parent, model=self._label) for parent in parents]
         generation = 1 + max((parent.generation for parent in parents), default=1)
         requests = []
         for number in range(1, self._design.children + 1):
@@ -243,7 +244,7 @@ class ProbeCourse:
         child = Agent(
             id=request.agent,
             born=view.generation,
-            model=self._player.model,
+            model=self._label,
             strategy=answer.text,
             parents=tuple(item.agent for item in view.advice),
         )

@@ -448,6 +448,11 @@ def test_parents_are_the_survivors_also_after_the_last_generation(finished: Path
         assert {parent.role for parent in design.subjects} == {"parent"} and design.n == 0 and design.background
 
 
+def test_a_player_with_a_name_of_its_own_is_asked_as_any_other(tmp_path: Path) -> None:
+    rules = scenario(players={"model": "fake/model", "name": "keen"})
+    assert asked(tmp_path, Fake(text=lambda prompt: "Answer: 30%"), rules, n=1).is_complete
+
+
 def test_another_model_may_be_asked_a_runs_strategies(finished: Path) -> None:
     rules, _ = designed(finished, Options(run="model--seed-0", model="openai/gpt-4o-2024-08-06", max_cost=2.5))
     assert rules.model == "openai/gpt-4o-2024-08-06" and rules.budget == 2.5
