@@ -27,7 +27,7 @@ from agentsim.runlog import LOG_NAME, SCHEMA, RunStarted
 
 __all__ = ["Cached", "fingerprints", "read", "write"]
 
-VERSION: Final = 5
+VERSION: Final = 6
 """To be raised with every change of what the frames hold."""
 FOLDER: Final = ".cache"
 MANIFEST: Final = "frames.json"

@@ -160,6 +160,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "hedged": Column("boolean", "a second copy was sent because the first was slow; both may be billed"),
         "time": Column("datetime64[us, UTC]", "when the answer had come"),
         "text": Column("string", "the model's words"),
+        "thoughts": Column("string", "what it thought before, where the server sends that apart; missing otherwise"),
     },
 }
 """Every column of every dataframe; `runs` also has one for each setting that a study varies, by its path."""

@@ -314,4 +314,5 @@ def _replies(name: str, run: RunColumns) -> Iterator[Row]:
                 "hedged": completion.hedge is not None,
                 "time": reply.time,
                 "text": completion.text,
+                "thoughts": completion.thoughts,
             }

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from agentsim.errors import BadRequest
-from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
+from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.endings import read_finish
+from agentsim.providers.filters import PromptFiltered
+from agentsim.providers.parts import read_content, read_thoughts
 from agentsim.providers.peer import Peer
 from agentsim.providers.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -33,13 +38,6 @@ TOOL: Final = "answer"
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
-
-FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "refusal": "refused",
-}
 
 
 def unsupported(sampling: Sampling) -> list[str]:
@@ -102,8 +100,14 @@ class AnthropicProvider:
             **prompt.sampling.extra,
         }
         call = post(self._client, "/v1/messages", body)
-        answer = await exchange(call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent)
-        return read_completion(answer, peer=self._peer)
+        began = time.monotonic()
+        try:
+            answer = await exchange(
+                call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
+            )
+            return read_completion(answer, peer=self._peer, is_structured=prompt.answer_schema is not None)
+        except PromptFiltered as refusal:
+            return refusal.completion(latency_s=time.monotonic() - began)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -135,8 +139,8 @@ def _answer_format(prompt: Prompt) -> dict[str, Any]:
     return {"tools": [tool], "tool_choice": {"type": "tool", "name": TOOL}}
 
 
-def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
-    """Return the completion in a messages body.
+def read_completion(answer: Exchange, *, peer: Peer, is_structured: bool = False) -> Completion:
+    """Return the completion in a messages body; `is_structured`: the model was made to answer by the tool.
 
     Raises:
         ProviderError: it holds an error or no well-formed message.
@@ -149,20 +153,24 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
         raise peer.unreadable("there is no list of content blocks in it", body)
     if not isinstance(reason, str | None):
         raise peer.unreadable("stop_reason is no text", body)
-    used = [block.get("input") for block in blocks if block.get("type") == "tool_use" and block.get("name") == TOOL]
-    texts = [json.dumps(answer, ensure_ascii=False) for answer in used] or [
-        block.get("text") for block in blocks if block.get("type") == "text"
-    ]
-    if not all(isinstance(text, str) for text in texts) or (reason is None and not texts):
+    used = [block for block in blocks if is_structured and _is_answer(block)]
+    rest = [block for block in blocks if not (is_structured and _is_answer(block))]
+    try:
+        said = read_content(rest)
+    except ValueError as error:
+        raise peer.unreadable(str(error), body) from None
+    if used:
+        said = replace(said, text="".join(json.dumps(block.get("input"), ensure_ascii=False) for block in used))
+    if said.text is None and not reason:
         raise peer.unreadable("it has no text", body)
-    finish, detail = FINISH_REASONS.get(reason or "", "other"), reason
-    if used and reason == "tool_use":
-        finish = "stop"
-    if finish == "stop" and not texts:
-        finish, detail = "other", f"{reason}, but without content"
+    finish, detail = read_finish(reason, said, used_tool=bool(used))
+    if finish == "failed":
+        raise peer.broken_off(reason)
     model, request_id = body.get("model"), answer.headers.get("request-id") or body.get("id")
+    thoughts = read_thoughts({}, said)
     return Completion(
-        text=text_of("".join(str(text) for text in texts)),
+        text=text_of(said.text or ""),
+        thoughts=None if thoughts is None else text_of(thoughts),
         model=text_of(model) if isinstance(model, str) else None,
         finish_reason=finish,
         finish_detail=None if detail is None else text_of(detail),
@@ -170,6 +178,10 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
         latency_s=answer.latency_s,
         request_id=text_of(request_id) if isinstance(request_id, str) else None,
     )
+
+
+def _is_answer(block: Mapping[str, Any]) -> bool:
+    return block.get("type") == "tool_use" and block.get("name") == TOOL
 
 
 def _read_usage(usage: object) -> Usage:

@@ -92,9 +92,13 @@ class Completion(Value):
     """The answer's text; empty where the model gave none (see `finish_reason`)."""
     model: str | None
     """The model that answered, in the server's words; `None` where it did not say."""
+    thoughts: Annotated[str, BeforeValidator(_scalar_values)] | None = Field(
+        default=None, exclude_if=lambda thoughts: thoughts is None
+    )
+    """What the model thought before it answered, where the server sends that apart from the text; no answer."""
     finish_reason: FinishReason
     finish_detail: str | None = None
-    """The server's own word for `finish_reason`, and its refusal text where there is one."""
+    """The server's own word for `finish_reason`, or the text of its refusal; only `stop` is a whole reply."""
     usage: Usage = Usage()
     latency_s: float
     """Seconds from sending the request to having the whole answer, without waiting for a limit."""

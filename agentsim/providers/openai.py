@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agentsim.errors import BadRequest
-from agentsim.providers.base import Completion, FinishReason, Prompt, Sampling, Usage
+from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.endings import read_ending, read_finish
+from agentsim.providers.filters import PromptFiltered, is_filter
+from agentsim.providers.parts import Said, read_content, read_thoughts
 from agentsim.providers.peer import Peer
 from agentsim.providers.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -27,8 +32,6 @@ OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
-
-FINISH_REASONS: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
 
 
 def unsupported(sampling: Sampling) -> list[str]:
@@ -87,8 +90,14 @@ class OpenAIProvider:
             **prompt.sampling.extra,
         }
         call = post(self._client, "/chat/completions", body)
-        answer = await exchange(call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent)
-        return read_completion(answer, peer=self._peer)
+        began = time.monotonic()
+        try:
+            answer = await exchange(
+                call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
+            )
+            return read_completion(answer, peer=self._peer)
+        except PromptFiltered as refusal:
+            return refusal.completion(latency_s=time.monotonic() - began)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -123,18 +132,25 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
     choice = _read_choice(body, peer=peer)
     if error := body.get("error") or choice.get("error"):
         raise peer.refusal(status=None, error=error, headers=answer.headers)
+    reason = choice.get("finish_reason")
+    if not isinstance(reason, str | None):
+        raise peer.unreadable("finish_reason is no text", body)
     message = choice.get("message")
     if not isinstance(message, dict):
-        raise peer.unreadable("the choice has no message", body)
-    content, refusal, reason = message.get("content"), message.get("refusal"), choice.get("finish_reason")
-    if not isinstance(content, str | None) or not isinstance(refusal, str | None) or not isinstance(reason, str | None):
-        raise peer.unreadable("content, refusal or finish_reason is no text", body)
-    if content is None and not refusal and reason is None:
+        if read_ending(reason) == "stop":
+            raise peer.unreadable("the choice has no message", body)
+        message = {}  # a filter, or the server's failure, may leave nothing but the reason
+    said = _read_message(message, body, peer=peer)
+    if said.text is None and not said.refusal and not reason:
         raise peer.unreadable("the choice has neither content nor finish_reason", body)
-    finish, detail = _read_finish(reason, content=content, refusal=refusal)
+    finish, detail = read_finish(reason, said)
+    if finish == "failed":
+        raise peer.broken_off(reason)
     model, request_id = body.get("model"), answer.headers.get("x-request-id") or body.get("id")
+    thoughts = read_thoughts(message, said)
     return Completion(
-        text=text_of(content or ""),
+        text=text_of(said.text or ""),
+        thoughts=None if thoughts is None else text_of(thoughts),
         model=text_of(model) if isinstance(model, str) else None,
         finish_reason=finish,
         finish_detail=None if detail is None else text_of(detail),
@@ -149,18 +165,22 @@ def _read_choice(body: Mapping[str, Any], *, peer: Peer) -> Mapping[str, Any]:
     choices = body.get("choices")
     if body.get("error") and not choices:
         return {}
+    if not choices and is_filter(body, status=None):  # Gemini's `prompt_feedback.block_reason`, and its like
+        raise PromptFiltered(f"{peer.name} answered without a choice: its filter refused the prompt")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise peer.unreadable("there is no choice in it", body)
     return choices[0]
 
 
-def _read_finish(reason: str | None, *, content: str | None, refusal: str | None) -> tuple[FinishReason, str | None]:
-    """Return why the model stopped; "stop" without any content is not taken for an answer."""
-    if refusal:
-        return "refused", refusal
-    if reason == "stop" and content is None:
-        return "other", "stop, but without content"
-    return FINISH_REASONS.get(reason or "", "other"), reason
+def _read_message(message: Mapping[str, Any], body: Mapping[str, Any], *, peer: Peer) -> Said:
+    refusal = message.get("refusal")
+    if not isinstance(refusal, str | None):
+        raise peer.unreadable("the refusal is no text", body)
+    try:
+        said = read_content(message.get("content"))
+    except ValueError as error:
+        raise peer.unreadable(str(error), body) from None
+    return replace(said, refusal=refusal or said.refusal)
 
 
 def _read_usage(usage: object) -> Usage:

@@ -13,6 +13,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, Unavailable
+from agentsim.providers.filters import PromptFiltered, is_filter
 
 __all__ = ["Peer", "read_refusal", "retry_after_s", "scrub"]
 
@@ -57,6 +58,10 @@ class Peer:
         text = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, default=repr)
         return Unavailable(f"{self.name} answered with a body that cannot be used: {why}; it begins {self.quote(text)}")
 
+    def broken_off(self, reason: str | None) -> Unavailable:
+        """Return the error for an answer that the server itself says has failed."""
+        return Unavailable(f"{self.name} broke its answer off: it gives {self.quote(reason or '')} as the reason")
+
     def decode(self, body: bytes) -> dict[str, Any]:
         """Return the body's JSON object, in which `***` stands where the server repeats the key.
 
@@ -92,6 +97,8 @@ class Peer:
         else:
             said = f"{self.name} answered HTTP {status}"
         said += f": {self.quote(message)}" if message.strip() else " and said nothing more"
+        if is_filter(error, status=status):
+            return PromptFiltered(said)
         wait_s = retry_after_s(headers)
         if status == 402 or words & NO_CREDIT_WORDS:
             return AuthError(f"{said}; the account has no credit left: add credit, then run again")

@@ -12,7 +12,7 @@ from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.sensitivity import sensitivity
 from agentsim.report.tables import line
 
-__all__ = ["DIGITS", "MAX_STRATEGY", "browser_data", "embedded", "labels"]
+__all__ = ["DIGITS", "MAX_STRATEGY", "browser_data", "embedded", "labels", "said"]
 
 DIGITS: Final = 6
 """Significant digits of numbers in the page; the dataframes have them all."""
@@ -118,13 +118,20 @@ class _Texts:
 def _words(study: Study, texts: _Texts) -> tuple[dict[tuple[int, str], list[int]], int]:
     """Return the replies to each question, first asking first, and how many characters of each are kept."""
     places = {key: place for place, key in enumerate(labels(study))}
-    lengths = study.replies["text"].str.len()
+    replies = study.replies.assign(text=said(study.replies))
+    lengths = replies["text"].str.len()
     cut = next(cut for cut in CUTS if lengths.clip(upper=cut).sum() <= MAX_WORDS)
     found: dict[tuple[int, str], list[int]] = {}
-    ordered = study.replies.sort_values("attempt", kind="stable")
+    ordered = replies.sort_values("attempt", kind="stable")
     for name, run, key, text in ordered[[*KEY, "key", "text"]].itertuples(index=False, name=None):
         found.setdefault((places[name, run], key), []).append(texts.place(_cut(text, cut)))
     return found, cut
+
+
+def said(replies: pd.DataFrame) -> pd.Series[str]:
+    """Return the text of each reply, with what its model thought before it, marked as such."""
+    thought = replies["thoughts"].notna()
+    return replies["text"].mask(thought, "[thoughts] " + replies["thoughts"] + "\n\n[reply] " + replies["text"])
 
 
 def _cut(text: Any, max_chars: int) -> Any:

@@ -20,7 +20,7 @@ from agentsim.analysis.published import SOURCE, published_like, published_summar
 from agentsim.errors import AgentsimError
 from agentsim.report import content
 from agentsim.report.charts import bundle, specifications
-from agentsim.report.data import browser_data, embedded, labels
+from agentsim.report.data import browser_data, embedded, labels, said
 from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
 from agentsim.report.shell import own, rendered, write
@@ -214,7 +214,7 @@ def _words_note(study: Study, *, cut: int) -> str:
     text = "Every encounter that is in the logs. A row on coloured ground is a decision that was lost."
     if study.replies.empty:
         return f"{text} There are no replies to read: scripted policies answer without words."
-    longest = int(study.replies["text"].str.len().max())
+    longest = int(said(study.replies).str.len().max())
     if longest <= cut:
         return f"{text} Replies are whole."
     return f"{text} Replies are cut after {cut:,} characters to keep this file small; the logs have them whole."

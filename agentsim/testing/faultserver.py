@@ -92,6 +92,8 @@ class Answer:
     id: str | None = None
     """Default: one that no other answer has."""
     refusal: str | None = None
+    thoughts: str | None = None
+    """What the model thought before, sent apart from the text as each dialect does."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, request: Request) -> bytes:
@@ -108,6 +110,8 @@ class Answer:
                 "content": [{"type": "text", "text": text}],
             }
             body |= {"stop_reason": self.finish or "end_turn", "stop_sequence": None}
+            if self.thoughts is not None:
+                body["content"].insert(0, {"type": "thinking", "thinking": self.thoughts, "signature": "x"})
             if "tools" in request.body:  # a model that is made to use a tool: the text is the tool's input
                 name = request.body["tools"][0]["name"]
                 body["content"] = [{"type": "tool_use", "id": "toolu_1", "name": name, "input": json.loads(text)}]
@@ -115,6 +119,8 @@ class Answer:
             usage = {"input_tokens": 7, "output_tokens": 3}
         else:
             message = {"role": "assistant", "content": None if self.refusal else text, "refusal": self.refusal}
+            if self.thoughts is not None:
+                message["reasoning_content"] = self.thoughts
             choice = {"index": 0, "message": message, "finish_reason": self.finish or "stop"}
             body = {
                 "id": self.id or f"chatcmpl-{next(_NUMBERS)}",

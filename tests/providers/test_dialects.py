@@ -227,6 +227,188 @@ async def test_finish_reasons_are_translated(dialect: str, word: str, meaning: s
     assert (completion.finish_reason, completion.finish_detail) == (meaning, word)
 
 
+@pytest.mark.parametrize("word", ["stop", "STOP", "eos", "eos_token", "stop_sequence", "end_turn", None, ""])
+async def test_what_is_on_the_list_of_clean_stops_is_a_whole_reply(word: str | None, prompt: Prompt) -> None:
+    for dialect, body in (
+        ("openai", openai_body(choice={"finish_reason": word})),
+        ("anthropic", anthropic_body(stop_reason=word)),
+    ):
+        completion = await complete(dialect, [Raw(body)], prompt)
+        assert (completion.text, completion.finish_reason, completion.finish_detail) == ("4", "stop", word)
+
+
+async def test_a_missing_reason_is_a_clean_stop(prompt: Prompt) -> None:
+    body = json.dumps({"choices": [{"message": {"content": "4"}}]}).encode()
+    assert (await complete("openai", [Raw(body)], prompt)).finish_reason == "stop"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("SAFETY", "filtered"),
+        ("content_filter: PROHIBITED_CONTENT", "filtered"),
+        ("tool_use", "other"),
+        ("pause_turn", "other"),
+        ("whatever comes next", "other"),
+        ("stop: not quite", "other"),
+    ],
+)
+async def test_anything_else_is_no_whole_reply(dialect: str, word: str, meaning: str, prompt: Prompt) -> None:
+    completion = await complete(dialect, [Answer(finish=word)], prompt)
+    assert (completion.text, completion.finish_reason, completion.finish_detail) == ("ok", meaning, word)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("word", ["error", "insufficient_system_resource", "abort", "network_error"])
+async def test_an_answer_that_the_server_calls_failed_is_a_failure_that_may_be_billed(
+    dialect: str, word: str, prompt: Prompt
+) -> None:
+    caught = await failure(dialect, [Answer(finish=word)], prompt)
+    assert isinstance(caught, Unavailable) and caught.may_be_billed and repr(word) in str(caught)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_thoughts_are_kept_whole_and_apart(dialect: str, prompt: Prompt) -> None:
+    thoughts = "Answer: 9?\n" * 2000
+    completion = await complete(dialect, [Answer("4", thoughts=thoughts)], prompt)
+    assert (completion.text, completion.thoughts) == ("4", thoughts)
+
+
+async def test_an_answer_without_thoughts_is_stored_as_it_always_was(prompt: Prompt) -> None:
+    assert "thoughts" not in (await complete("openai", [Answer()], prompt)).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "thoughts"),
+    [
+        ({"content": [{"type": "text", "text": "I give "}, {"type": "text", "text": "4"}]}, "I give 4", None),
+        (
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "9?"}]},
+                    {"type": "text", "text": "4"},
+                ]
+            },
+            "4",
+            "9?",
+        ),
+        (
+            {"content": "4", "reasoning": "9?", "reasoning_details": [{"type": "reasoning.text", "text": "9?"}]},
+            "4",
+            "9?",
+        ),
+        ({"content": "4", "reasoning_content": "9?", "reasoning": None}, "4", "9?"),
+        ({"content": "4", "reasoning": {"odd": 1}}, "4", '{"odd": 1}'),
+    ],
+)
+async def test_content_in_parts_is_text_and_thoughts(
+    message: dict[str, Any], text: str, thoughts: str | None, prompt: Prompt
+) -> None:
+    completion = await complete("openai", [Raw(openai_body(choice={"message": message}))], prompt)
+    assert (completion.text, completion.thoughts, completion.finish_reason) == (text, thoughts, "stop")
+
+
+async def test_a_refusal_among_the_parts_is_a_refusal(prompt: Prompt) -> None:
+    message = {"content": [{"type": "refusal", "refusal": "I cannot."}]}
+    completion = await complete("openai", [Raw(openai_body(choice={"message": message}))], prompt)
+    assert (completion.text, completion.finish_reason, completion.finish_detail) == ("", "refused", "I cannot.")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_part_that_is_neither_text_nor_thoughts_makes_no_whole_reply(dialect: str, prompt: Prompt) -> None:
+    parts = [{"type": "text", "text": "4"}, {"type": "image_url", "image_url": {"url": "data:"}}]
+    body = openai_body(choice={"message": {"content": parts}}) if dialect == "openai" else anthropic_body(content=parts)
+    completion = await complete(dialect, [Raw(body)], prompt)
+    assert (completion.text, completion.finish_reason) == ("4", "other")
+    assert "'image_url'" in (completion.finish_detail or "")
+
+
+async def test_redacted_thoughts_are_kept(prompt: Prompt) -> None:
+    content = [{"type": "redacted_thinking", "data": "Zm9v"}, {"type": "text", "text": "4"}]
+    completion = await complete("anthropic", [Raw(anthropic_body(content=content))], prompt)
+    assert (completion.text, completion.thoughts) == ("4", "[unreadable redacted_thinking: Zm9v]")
+
+
+async def test_a_tool_that_was_not_asked_for_is_no_answer(prompt: Prompt) -> None:
+    content = [{"type": "tool_use", "id": "x", "name": "answer", "input": {"units": 4}}]
+    body = anthropic_body(content=content, stop_reason="tool_use")
+    assert (await complete("anthropic", [Raw(body)], prompt)).finish_reason == "other"
+    asked = prompt.model_copy(update={"answer_schema": {"type": "object"}})
+    completion = await complete("anthropic", [Raw(body)], asked)
+    assert (completion.text, completion.finish_reason) == ('{"units": 4}', "stop")
+
+
+FILTERED = {
+    "openai": {"error": {"message": "no", "type": "invalid_request_error", "code": "content_filter"}},
+    "openai's policy": {"error": {"message": "no", "code": "content_policy_violation"}},
+    "openai, of reasoning models": {
+        "error": {
+            "message": "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+            "code": "invalid_prompt",
+        }
+    },
+    "azure": {
+        "error": {
+            "message": "no",
+            "param": "prompt",
+            "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {}},
+        }
+    },
+    "anthropic": {"error": {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}},
+    "gemini": [{"error": {"code": 400, "message": "no", "details": [{"promptFeedback": {"blockReason": "SAFETY"}}]}}],
+    "deepseek": {"error": {"message": "Content Exists Risk", "type": "invalid_request_error"}},
+    "dashscope": {"error": {"message": "no", "code": "data_inspection_failed"}},
+    "openrouter": {
+        "error": {
+            "code": 400,
+            "message": "Provider returned error",
+            "metadata": {"raw": json.dumps({"error": {"code": "content_filter", "message": "no"}})},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("body", FILTERED.values(), ids=FILTERED.keys())
+async def test_a_prompt_that_a_filter_refuses_is_a_filtered_answer(dialect: str, body: object, prompt: Prompt) -> None:
+    completion = await complete(dialect, [Raw(json.dumps(body).encode(), status=400)], prompt)
+    assert (completion.text, completion.finish_reason, completion.usage) == ("", "filtered", Usage())
+    assert "HTTP 400" in (completion.finish_detail or "")
+    if isinstance(body, dict):
+        completion = await complete(dialect, [Raw(json.dumps(body).encode())], prompt)
+        assert completion.finish_reason == "filtered"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [], "prompt_feedback": {"block_reason": "PROHIBITED_CONTENT"}},
+        {"choices": None, "promptFeedback": {"blockReason": "OTHER"}},
+        {"choices": [], "prompt_filter_results": [{"content_filter_results": {"hate": {"filtered": True}}}]},
+        {"choices": [{"finish_reason": "content_filter", "index": 0}]},
+        {"choices": [{"finish_reason": "SAFETY", "message": None}]},
+    ],
+)
+async def test_a_filter_may_leave_no_choice_or_an_empty_one(body: dict[str, Any], prompt: Prompt) -> None:
+    completion = await complete("openai", [Raw(json.dumps(body).encode())], prompt)
+    assert (completion.text, completion.finish_reason) == ("", "filtered")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_an_account_that_is_blocked_is_not_a_filtered_prompt(dialect: str, prompt: Prompt) -> None:
+    for status in (Status(401, "no", code="content_filter"), Status(403, "Your account was flagged for abuse")):
+        assert type(await failure(dialect, [status], prompt)) is AuthError
+
+
+async def test_a_filter_that_repeats_the_key_does_not_bring_it_into_the_log(prompt: Prompt) -> None:
+    completion = await complete("openai", [Status(400, f"no, {KEY}", code="content_filter")], prompt)
+    assert completion.finish_detail and "***" in completion.finish_detail and KEY not in completion.model_dump_json()
+
+
 async def test_a_refusal_text_is_a_refusal_and_no_answer(prompt: Prompt) -> None:
     completion = await complete("openai", [Answer(refusal="I cannot.")], prompt)
     assert (completion.text, completion.finish_reason, completion.finish_detail) == ("", "refused", "I cannot.")

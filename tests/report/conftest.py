@@ -67,7 +67,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Two models, three seeds; names of models are hostile too."""
 
     async def play() -> Study:
-        async with FaultServer([Answer(words)]) as server:
+        async with FaultServer([Answer(words, thoughts=" ".join(VECTORS))]) as server:
             scenario = agentsim.scenario_from(
                 {
                     "name": "hostile",
