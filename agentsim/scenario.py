@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agentsim.cast import ModelPlayer, Player, Players, labels, parts
 from agentsim.core.society import SocietyRules
 from agentsim.core.types import Value
-from agentsim.errors import quote
+from agentsim.errors import ScenarioError, quote
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
 from agentsim.providers.base import Sampling
 from agentsim.run_names import run_names
@@ -368,11 +369,28 @@ def runs(scenario: Scenario) -> list[RunSpec]:
         (_condition(cell), {path: node.plain() for path, node in cell.settings.items()}) for cell in cells(base, vary)
     ]
     names = run_names([(condition.model, settings) for condition, settings in grid])
-    return [
+    specs = [
         RunSpec(f"{name}--seed-{seed}", condition, seed, settings)
         for name, (condition, settings) in zip(names, grid, strict=True)
         for seed in scenario.seeds
     ]
+    for spec in specs:
+        _refuse_overflow(spec)
+    return specs
+
+
+def _refuse_overflow(spec: RunSpec) -> None:
+    """Raise `ScenarioError` where what agents can come to hold is more than a number here can say."""
+    condition, game = spec.condition, spec.condition.game
+    numbers = range(1, condition.generations + 1 if game.continuation else 2)
+    n_rounds = max(game.n_rounds(spec.seed, generation=number) for number in numbers)
+    most = game.log10_most(condition.agents, n_rounds)
+    if most > sys.float_info.max_10_exp:
+        raise ScenarioError(
+            f"{spec.name}: {n_rounds:,} rounds with game.multiplier {game.multiplier:g} and game.endowment"
+            f" {game.endowment:g} can come to 10^{most:,.0f} units, more than can be counted"
+            f" (10^{sys.float_info.max_10_exp}); use fewer game.rounds, or a smaller multiplier or endowment"
+        )
 
 
 ADDED: Final[Mapping[str, Mapping[str, object]]] = {

@@ -74,7 +74,7 @@ def _beside(results: Path, name: str) -> list[Path]:
 def _scenario_name(folder: Path) -> str | None:
     """Return the name of the scenario that a study is of, which may be `x-2` itself; `None` where nobody knows."""
     try:
-        return str(json.loads((folder / STUDY_NAME).read_text())["scenario"]["name"])
+        return str(json.loads((folder / STUDY_NAME).read_text(encoding="utf-8"))["scenario"]["name"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -116,7 +116,7 @@ def write_study(
     """
     path = folder / STUDY_NAME
     try:
-        earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise LogError(f"{path}: cannot be read ({error}); delete it, it is written anew") from error
     others = {spec.name for spec in specs if _is_of(folder, spec, prompts) is False}
@@ -135,7 +135,7 @@ def write_study(
         study |= {key: earlier[key] for key in ("scenario", "versions") if key in earlier}
     temporary = path.with_suffix(".tmp")
     try:
-        temporary.write_text(json.dumps(study, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(study, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise LogError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,6 +1,6 @@
 """A user's own settings, for every scenario on this machine: the limits and addresses of their accounts.
 
-Nothing in them is part of an experiment: what a society is asked hangs on its scenario alone.
+Nothing in them is part of an experiment: what a society is asked depends on its scenario alone.
 """
 
 from __future__ import annotations
@@ -20,12 +20,27 @@ from agentsim.yaml_source import Node, read_file
 __all__ = ["settings_file", "with_own"]
 
 
-def settings_file(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return `$AGENTSIM_CONFIG`, `$XDG_CONFIG_HOME/agentsim/config.yaml` or `~/.config/agentsim/config.yaml`."""
+def settings_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return `$AGENTSIM_CONFIG`, `$XDG_CONFIG_HOME/agentsim/config.yaml` or `~/.config/agentsim/config.yaml`.
+
+    `None` where none of them is set and the user has no home directory.
+
+    Raises:
+        ScenarioError: `AGENTSIM_CONFIG` begins with a `~` that is nobody's home directory.
+    """
     if own := environ.get("AGENTSIM_CONFIG"):
-        return Path(own).expanduser()
-    folder = Path(environ["XDG_CONFIG_HOME"]) if environ.get("XDG_CONFIG_HOME") else Path.home() / ".config"
-    return folder / "agentsim" / "config.yaml"
+        try:
+            return Path(own).expanduser()
+        except RuntimeError as error:
+            raise ScenarioError(
+                f"AGENTSIM_CONFIG={quote(own)}: there is no such home directory; write the whole path"
+            ) from error
+    if xdg := environ.get("XDG_CONFIG_HOME"):
+        return Path(xdg) / "agentsim" / "config.yaml"
+    try:
+        return Path.home() / ".config" / "agentsim" / "config.yaml"
+    except RuntimeError:
+        return None
 
 
 def with_own(
@@ -37,7 +52,7 @@ def with_own(
         ScenarioError: the user's file is wrong, or the one that `AGENTSIM_CONFIG` names is not there.
     """
     path = settings_file(environ)
-    if not path.exists() and "AGENTSIM_CONFIG" not in environ:
+    if path is None or (not path.exists() and "AGENTSIM_CONFIG" not in environ):
         return {name: dict(settings) for name, settings in providers.items()}
     own = _read(read_file(path))
     return {name: {**own.get(name, {}), **providers.get(name, {})} for name in {**own, **providers}}

@@ -86,12 +86,21 @@ WEIGHTS: Final[Mapping[str, Weights]] = {weights.name: weights for weights in _T
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return `$AGENTSIM_CACHE`, `$XDG_CACHE_HOME/agentsim` or `~/.cache/agentsim`: for what can be fetched again."""
-    if own := environ.get("AGENTSIM_CACHE"):
-        return Path(own).expanduser()
-    if xdg := environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "agentsim"
-    return Path.home() / ".cache" / "agentsim"
+    """Return `$AGENTSIM_CACHE`, `$XDG_CACHE_HOME/agentsim` or `~/.cache/agentsim`: for what can be fetched again.
+
+    Raises:
+        ModelFileError: none of them is set, and the user has no home directory.
+    """
+    try:
+        if own := environ.get("AGENTSIM_CACHE"):
+            return Path(own).expanduser()
+        if xdg := environ.get("XDG_CACHE_HOME"):
+            return Path(xdg) / "agentsim"
+        return Path.home() / ".cache" / "agentsim"
+    except RuntimeError as error:
+        raise ModelFileError(
+            "this user has no home directory to keep fetched models in: name a folder in AGENTSIM_CACHE"
+        ) from error
 
 
 def find(name: str, *, cache: Path | None = None) -> Path:
@@ -103,7 +112,7 @@ def find(name: str, *, cache: Path | None = None) -> Path:
         ModelFileError: it is not there or damaged, or the name is unknown.
     """
     if name.endswith(".gguf"):
-        path = Path(name).expanduser()
+        path = _expanded(name)
         if not path.is_file():
             raise ModelFileError(f"model file {str(path)!r} does not exist")
         _check_magic(path)
@@ -119,6 +128,14 @@ def find(name: str, *, cache: Path | None = None) -> Path:
         )
     _check_magic(path)
     return path
+
+
+def _expanded(name: str) -> Path:
+    """Return a path whose `~` is the home directory; where there is none, the path as it is written."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
 
 
 def pull(name: str, *, on_progress: Progress | None = None, cache: Path | None = None) -> Path:
@@ -169,7 +186,7 @@ def _check_magic(path: Path) -> None:
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     """Hold the lock file exclusively; the system frees it when the process ends, however it ends."""
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

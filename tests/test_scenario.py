@@ -527,3 +527,18 @@ def test_reading_scenarios_loads_no_client_library_and_no_dataframes() -> None:
     code = f"import sys, agentsim.scenario; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["game.rounds=2000"],
+        ["game.multiplier=1e300", "game.rounds=2"],
+        ["game.endowment=1e308"],
+        ["game.continuation=0.999", "game.rounds=900", "seeds=0-9"],
+    ],
+)
+def test_numbers_that_could_overflow_are_refused(settings: list[str]) -> None:
+    given = {"name": "x", "players": {"model": "scripted/all-give"}}
+    with pytest.raises(ScenarioError, match=r"more than can be counted.*use fewer game\.rounds"):
+        runs(scenario_from(given, sets=settings))

@@ -103,7 +103,7 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
     place = folder / FOLDER
     with contextlib.suppress(OSError):
         place.mkdir(exist_ok=True)
-        (place / ".gitignore").write_text("*\n")
+        (place / ".gitignore").write_text("*\n", encoding="utf-8")
         earlier = set(place.glob("*.parquet"))
         files = {}
         for name, frame in held.frames.items():
@@ -112,7 +112,7 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
         started = {run: held.started[run] for run in kept}
         manifest = _Manifest(made_by=_made_by(), runs=kept, started=started, files=files)
         temporary = place / f"{MANIFEST}.{os.getpid()}"
-        temporary.write_text(manifest.model_dump_json())
+        temporary.write_text(manifest.model_dump_json(), encoding="utf-8")
         temporary.replace(place / MANIFEST)
         for path in earlier - {place / file.name for file in files.values()}:
             path.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The command line: arguments in, calls out.
 
-Exit codes: 0 done, 1 stopped or not exact, 2 a mistake of the user's, 130 interrupted.
+Exit codes: 0 done; 1 stopped, not exact, or the output could not be written; 2 a mistake of the user's;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from agentsim.cli import playing, reading, strategies  # their commands are registered as they are imported
 from agentsim.cli.options import app
+from agentsim.cli.output import Output
 from agentsim.cli.telling import complain
 from agentsim.errors import AgentsimError
 
@@ -19,11 +21,25 @@ __all__ = ["app", "main", "playing", "reading", "strategies"]
 
 def main() -> None:
     """Run the command line; a mistake is one clean message and exit code 2."""
+    output = Output()
+    output.guard()
+    code = _run()
+    failure = output.failure()
+    if failure is not None:
+        complain(AgentsimError(failure))
+    sys.exit(code or (1 if failure is not None else 0))
+
+
+def _run() -> int:
+    """Run the command that the arguments name; return its exit code."""
     try:
         app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except AgentsimError as error:
         complain(error)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; run the same command again to go on")
-        sys.exit(130)
+        return 130
+    return 0

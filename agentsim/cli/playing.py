@@ -118,7 +118,7 @@ def schema(
         sys.stdout.write(text)
     else:
         try:
-            output.write_text(text)
+            output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise AgentsimError(f"{output}: cannot be written ({error.strerror})") from error
 

@@ -181,7 +181,7 @@ def _invade_unlogged(asked: Invasion, folder: Path) -> None:
     _show_invasions(courses, folder / "invasion")
     path = folder / "invasion" / "played.json"
     make_folder(path.parent)
-    path.write_text(json.dumps(provenance(asked), indent=2) + "\n")
+    path.write_text(json.dumps(provenance(asked), indent=2) + "\n", encoding="utf-8")
     Console().print(Text(f"{path}: what was played; no logs were kept, --log keeps them"), soft_wrap=True)
 
 

@@ -20,7 +20,7 @@ __all__ = ["complain", "embedded", "fetch", "folder_for", "printable", "tell", "
 
 def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
     """Say how the runs ended, what came out, and what to do next; where nothing did, only why."""
-    if any(state.status == "complete" or state.n_new_replies for state in result.runs):
+    if not console.quiet and any(state.status == "complete" or state.n_new_replies for state in result.runs):
         show_study(result, console)
     for state in result.runs:
         if state.n_torn_bytes:

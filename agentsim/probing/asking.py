@@ -149,7 +149,9 @@ def _write_design(folder: Path, design: Design) -> None:
         return
     temporary = path.with_suffix(".tmp")
     try:
-        temporary.write_text(json.dumps(design.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(
+            json.dumps(design.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         temporary.replace(path)
     except OSError as error:
         raise LogError(f"{path}: cannot be written ({error.strerror})") from error

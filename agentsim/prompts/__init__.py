@@ -16,12 +16,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from agentsim.core.types import ActSpec, AnswerSpec, NoteView, Problem, Request, Rules, StrategyView
 from agentsim.errors import ScenarioError
 from agentsim.prompts.parsing import ANSWER_MARKER, MARKERS, parse
+from agentsim.prompts.sandbox import BoundedEnvironment
 from agentsim.providers.base import Message
 
 __all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
@@ -44,8 +44,7 @@ class PromptSet:
     def __init__(self, folder: Path, *, fallback: Path | None = None) -> None:
         """What is not in `folder` is taken from `fallback`, if there is one."""
         self._folder = folder
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        environment.filters.update(quoted=quoted, units=units, percent=percent)
+        self._environment = BoundedEnvironment({"quoted": quoted, "units": units, "percent": percent})
         paths = {
             name: folder / name if fallback is None or (folder / name).exists() else fallback / name
             for name in (*TEMPLATES, *OPTIONAL)
@@ -59,7 +58,7 @@ class PromptSet:
         """The system messages made so far: one for each set of rules."""
         for name, source in sources.items():
             try:
-                self._templates[name] = environment.from_string(source)
+                self._templates[name] = self._environment.from_string(source)
             except TemplateSyntaxError as error:
                 raise ScenarioError(f"{folder / name}:{error.lineno}: {error.message}; mend the template") from error
 
@@ -106,7 +105,7 @@ class PromptSet:
             what = f"{OPTIONAL[name]} needs it; begin with agentsim/prompts/default/{name}"
             raise ScenarioError(f"{self._folder / name}: is missing; {what}")
         try:
-            return self._templates[name].render(facts).strip()
+            return self._environment.rendered(self._templates[name], facts).strip()
         except (TemplateError, TypeError, ArithmeticError) as error:
             line = _template_line(error)
             raise ScenarioError(

@@ -5,6 +5,7 @@ Source: Vallinder & Hughes, "Cultural Evolution of Cooperation among LLM Agents"
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -68,6 +69,10 @@ class DonorGame(Value):
     (Roth & Murnighan 1978, J. Math. Psychol. 17). All games of a generation are equally long; agents are not told."""
     max_rounds: int = Field(default=10_000, ge=1, le=10_000)
     """Rounds after which a game ends in any case, as long as the longest that `rounds` can ask for."""
+
+    def log10_most(self, n_agents: int, n_rounds: int) -> float:
+        """Return the decimal logarithm of the most units that `n_agents` can hold together after `n_rounds` rounds."""
+        return math.log10(n_agents) + math.log10(self.endowment) + n_rounds * max(math.log10(self.multiplier), 0)
 
     def n_rounds(self, seed: int, *, generation: int) -> int:
         """Return how many rounds each game of a generation has."""
