@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,12 +18,14 @@ from agentsim.weights import cache_folder
 STUDY = Path(__file__).parents[2] / "results" / "example-scripted"
 
 
-def command(*arguments: str, stdout: object = subprocess.PIPE, **environ: str) -> subprocess.CompletedProcess[bytes]:
+def command(
+    *arguments: str, stdout: int | IO[bytes] = subprocess.PIPE, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "agentsim", *arguments],
-        stdout=stdout,  # type: ignore[call-overload]
+        stdout=stdout,
         stderr=subprocess.PIPE,
-        env={**os.environ, **environ},
+        env={**os.environ, **(environ or {})},
         check=False,
     )
 
@@ -50,7 +54,7 @@ def test_what_cannot_be_encoded_is_replaced(tmp_path: Path) -> None:
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"PYTHONIOENCODING": "ascii:strict"},
     ):
-        ended = command("check", str(file), **environ)
+        ended = command("check", str(file), environ=environ)
         assert (ended.returncode, ended.stderr) == (0, b"")
         assert b"description: gr??er ? ??" in ended.stdout
 

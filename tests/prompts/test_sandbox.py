@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 from jinja2 import TemplateError
 
@@ -89,10 +91,4 @@ def test_a_rendering_counts_from_zero() -> None:
 def test_the_line_of_a_bound_that_is_passed_can_be_named() -> None:
     with pytest.raises(TemplateError) as failed:
         rendered("one\ntwo\n{{ 'x' * 10 ** 10 }}")
-    lines = []
-    trace = failed.tb
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            lines.append(trace.tb_lineno)
-        trace = trace.tb_next
-    assert lines[-1] == 3
+    assert [entry.lineno for entry in traceback.extract_tb(failed.tb) if entry.filename == "<template>"][-1] == 3
