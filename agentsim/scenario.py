@@ -26,6 +26,7 @@ from agentsim.providers.base import Sampling
 from agentsim.run_names import run_names
 from agentsim.scenario_errors import did_you_mean, translated
 from agentsim.scenario_tree import Cell, cells, load_tree, placed_prompts, variations, with_model, with_setting
+from agentsim.schema_docs import described_schema
 from agentsim.user_settings import with_own
 from agentsim.yaml_source import KeyPath, Mark, Node, dump, node_from
 
@@ -439,7 +440,7 @@ def describe(scenario: Scenario) -> Summary:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of scenario files, for editors."""
-    schema = Scenario.model_json_schema()
+    schema = described_schema(Scenario)
     properties = schema["properties"]
     properties["extends"] = {
         "type": "string",

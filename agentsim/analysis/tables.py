@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsim.analysis.compare import Comparison
+from agentsim.analysis.decisions import lost
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, score_sensitivity
 from agentsim.analysis.power import Power
@@ -250,6 +251,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 def sensitivity_table(study: Study) -> Table | None:
     """Return each condition's score under every way to treat lost decisions; `None` where none was lost."""
+    if not lost(study.encounters).any():
+        return None
     found = score_sensitivity(study)
     if (found["n_whole"] == found["n_runs"]).all():
         return None

@@ -54,7 +54,7 @@ __all__ = [
 class Value(BaseModel):
     """A frozen value that refuses unknown fields and numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def by_kind(default: str) -> Discriminator:

@@ -13,9 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-import stamina
 from asyncio_throttle.throttler import Throttler
-from stamina.instrumentation import set_on_retry_hooks
 
 from agentsim.errors import NotSent, RateLimited, TransientError
 from agentsim.providers.base import Completion, Prompt, Provider
@@ -176,6 +174,8 @@ class Retried:
         draw: Callable[[], float] = random.random,
     ) -> None:
         """`attempts` counts the first call, and none that failed in an outage; `draw` gives the jitter, in [0, 1)."""
+        from stamina.instrumentation import set_on_retry_hooks  # here, as commands that ask nobody need none of it
+
         set_on_retry_hooks(())  # stamina's own would write each retry to the terminal
         self._provider = provider
         self._attempts = attempts
@@ -191,6 +191,8 @@ class Retried:
             TransientError: the last attempt's, or one whose wait would be too long.
             FatalProviderError: at once.
         """
+        import stamina
+
         n_failed = 0
         PATIENT.set(False)
 

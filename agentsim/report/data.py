@@ -41,17 +41,17 @@ def embedded(data: Mapping[str, Any]) -> str:
     return text
 
 
-def browser_data(study: Study) -> dict[str, Any]:
-    """Return all that the page's script shows, ready for JSON.
+def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Return all that the page's script shows, ready for JSON; `bands`: those of `sensitivity`, where known already.
 
     `texts` holds each different string once; columns of strings hold places in it. Frames are columns of equal length,
     with `run` as the place in `runs`. `cut` is the most characters of a reply that are kept.
     """
     texts = _Texts()
     names = labels(study)
+    bands = sensitivity(study) if bands is None else bands
     places = {key: place for place, key in enumerate(names)}
     words, cut = _words(study, texts)
-    bands = sensitivity(study)
     generations = study.generations.merge(bands, on=[*KEY, "generation"], how="left", suffixes=("", "_known"))
     own = _places(study.agents, places)
     met = study.encounters.sort_values([*KEY, "generation", "game", "round"], kind="stable")

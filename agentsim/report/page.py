@@ -53,7 +53,7 @@ def render(study: Study) -> str:
     if has_generations or has_agents:
         scripts.insert(0, bundle())
     bands = sensitivity(study)
-    data = browser_data(study)
+    data = browser_data(study, bands)
     means = geometric_means(study.generations.assign(condition=study.conditions(study.generations)))
     data["conditions"] = _records(means[means["mean"].notna()])
     data["references"] = [{"name": name, "value": value} for value, name in references(study).items()]
@@ -186,7 +186,7 @@ def _scores_table(study: Study, bands: pd.DataFrame) -> Table | None:
         return None
     titles = {"n_runs": "complete runs", "as_zero": "lost: nothing moved (units)", "as_own_mean": "lost: own mean"}
     titles |= {"low": "exact bounds from", "high": "to", "n_whole": "runs without loss", "whole_only": "these alone"}
-    return from_frame(score_sensitivity(study), titles=titles)
+    return from_frame(score_sensitivity(study, bands), titles=titles)
 
 
 def _range(low: Any, high: Any) -> str:

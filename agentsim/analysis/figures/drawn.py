@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.giving import giving
 from agentsim.analysis.figures.ledger import ledger
-from agentsim.analysis.figures.lineage import lineage
-from agentsim.analysis.figures.society import society
+from agentsim.analysis.figures.lineage import lineage_of
+from agentsim.analysis.figures.slots import living
+from agentsim.analysis.figures.society import society_of
 from agentsim.analysis.figures.style import save
 from agentsim.analysis.files import make_folder
 from agentsim.analysis.frames import Study
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 __all__ = ["Drawing", "drawings", "write_figures"]
@@ -54,9 +56,13 @@ def drawings(study: Study) -> Iterator[Drawing]:
     for row in runs.assign(first=first).sort_values("first", kind="stable").head(MAX_SOCIETIES).to_dict("records"):
         name, run = str(row["study"]), str(row["run"])
         label = run if is_one else f"{name}--{run}"
-        for kind, draw in (("society", society), ("lineage", lineage)):
-            title = f"{kind.capitalize()} of {label}"
-            yield Drawing(f"{kind}-{label}", title, partial(draw, study, run, name=name), kind)  # type: ignore[arg-type]
+        agents = cache(partial(living, study, run, name=name))
+        yield Drawing(f"society-{label}", f"Society of {label}", partial(_of, agents, run, society_of), "society")
+        yield Drawing(f"lineage-{label}", f"Lineage of {label}", partial(_of, agents, run, lineage_of), "lineage")
+
+
+def _of(agents: Callable[[], pd.DataFrame], run: str, draw: Callable[[pd.DataFrame, str], Figure]) -> Figure:
+    return draw(agents(), run)
 
 
 def write_figures(study: Study, folder: Path) -> tuple[list[Path], list[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pandas as pd
 
-from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
+from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown, thin_lines
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
 from agentsim.analysis.published import published_like, published_summary
@@ -45,8 +45,10 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     data = study.generations.assign(condition=study.conditions(study.generations))
     figure = blank()
     axes = figure.add_subplot()
+    means = geometric_means(data).dropna(subset=["mean"])
+    means = means.astype({"generation": int, "mean": float, "low": float, "high": float})
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
-        _draw_condition(axes, str(name), runs, index=index)
+        _draw_condition(axes, str(name), runs, means[means["condition"] == name], index=index)
     lines, theirs = references(study), published_like(study)
     _draw_published(axes, theirs)
     scores = pd.concat([data["mean_final_resources"], theirs["mean_final_resources"]])
@@ -62,18 +64,15 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     return figure
 
 
-def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, *, index: int) -> None:
+def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFrame, *, index: int) -> None:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-    table = runs.pivot(index="generation", columns="run", values="mean_final_resources").astype(float)
-    for run in table.columns:
-        axes.plot(table.index.astype(int), table[run], color=colour, alpha=0.35, linewidth=0.8)
-    means = geometric_means(runs).dropna(subset=["mean"]).astype({"generation": int, "mean": float})
-    label = shown(name.replace("--", ", ")) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
+    thin_lines(axes, runs, x="generation", y="mean_final_resources", color=colour, alpha=0.35, linewidth=0.8)
+    n = len(runs[["study", "run"]].drop_duplicates())
+    label = shown(name.replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
     axes.plot(means["generation"], means["mean"], color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
     band = means.dropna(subset=["low"])
     if not band.empty:
-        low, high = band["low"].astype(float), band["high"].astype(float)
-        axes.fill_between(band["generation"], low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(band["generation"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
 
 
 def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:

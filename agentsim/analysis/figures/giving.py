@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
+from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown, thin_lines
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures import giving_by_record
 from agentsim.errors import LogError
@@ -36,12 +36,11 @@ def giving(study: Study) -> Figure:
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
     for index, (condition, own) in enumerate(found.groupby("condition", sort=True)):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        runs = list(own.groupby(["study", "run"], sort=True))
-        for _, run in runs:
-            axes.plot(run["middle"], run["mean_fraction"].astype(float), color=colour, alpha=0.3, linewidth=0.8)
+        thin_lines(axes, own, x="middle", y="mean_fraction", color=colour, alpha=0.3, linewidth=0.8)
+        n = len(own[["study", "run"]].drop_duplicates())
         bins = own.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
         error = bins["std"] / np.sqrt(bins["count"])
-        label = shown(str(condition).replace("--", ", ")) + (f" ({len(runs)} runs)" if len(runs) > 1 else "")
+        label = shown(str(condition).replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
         axes.errorbar(
             bins.index, bins["mean"], yerr=error, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label
         )

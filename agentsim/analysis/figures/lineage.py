@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from agentsim.analysis.figures.slots import living
-from agentsim.analysis.figures.style import blank, shown
+from agentsim.analysis.figures.style import FRACTIONS, blank, colour_scale, label, placed, shown
 from agentsim.analysis.frames import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["lineage"]
+__all__ = ["lineage", "lineage_of"]
 
 MAX_DRAWN: Final = 2000
 """Lines of advice drawn as such; more (of hundreds of agents) become a picture, as the file would be many MB."""
@@ -28,50 +28,57 @@ def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:
     Raises:
         LogError: there is no such run, or none of its generations has begun.
     """
+    return lineage_of(living(study, run, name=name), run)
+
+
+def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
+    """Draw `lineage` of the agents that `living` returns."""
     from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
+    from matplotlib.transforms import ScaledTranslation
 
-    agents = living(study, run, name=name)
-    slots = {(str(row["agent"]), int(row["generation"])): int(row["slot"]) for row in agents.to_dict("records")}
     n_slots, n_generations = int(agents["slot"].max()) + 1, int(agents["generation"].nunique())
     height = 0.32 if n_slots <= 60 else max(0.12, 19.2 / n_slots)  # names still fit
-    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots)
-    axes = figure.add_subplot()
-    colours = colormaps["viridis"]
+    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots, is_placed=True)
+    axes = placed(figure, left=0.3, right=1.0, bottom=0.6, top=0.35)
+    dots = agents.to_dict("records")
+    slots = {(str(row["agent"]), int(row["generation"])): int(row["slot"]) for row in dots}
     n_shown: dict[tuple[str, int], int] = {}
     advice = []
-    for row in agents[agents["born"] == agents["generation"]].to_dict("records"):
+    for row in dots:
         number, slot = int(row["generation"]), int(row["slot"])
-        for parent in [] if pd.isna(row["parents"]) else str(row["parents"]).split():
+        is_newborn = row["born"] == row["generation"]
+        for parent in str(row["parents"]).split() if is_newborn and not pd.isna(row["parents"]) else []:
             if (parent, number - 1) in slots:
                 n_shown[parent, number - 1] = n_shown.get((parent, number - 1), 0) + 1
                 advice.append([(number - 1, slots[parent, number - 1]), (number, slot)])
     is_picture = len(advice) > MAX_DRAWN
     axes.add_collection(LineCollection(advice, colors="0.75", linewidths=0.5, zorder=1, rasterized=is_picture))
-    for agent, life in agents.groupby("agent", sort=True):
-        numbers = life["generation"].astype(int)
-        axes.plot([numbers.min(), numbers.max()], [life["slot"].iloc[0]] * 2, color="0.35", linewidth=1.6, zorder=2)
-        axes.annotate(
-            shown(agent), (numbers.min(), life["slot"].iloc[0]), (2, 5), textcoords="offset points", fontsize=6
-        )
-    dots = agents.to_dict("records")
+    lives: dict[str, list[int]] = {}
+    for agent, number in slots:
+        lives.setdefault(agent, []).append(number)
+    ends = {agent: (min(numbers), max(numbers)) for agent, numbers in lives.items()}
+    heights = [slots[agent, first] for agent, (first, _) in ends.items()]
+    axes.hlines(heights, *zip(*ends.values(), strict=True), color="0.35", linewidth=1.6, zorder=2)
+    beside = axes.transData + ScaledTranslation(2 / 72, 5 / 72, figure.dpi_scale_trans)
+    for at, (agent, (first, _)) in zip(heights, ends.items(), strict=True):
+        axes.text(first, at, shown(agent), transform=beside, fontsize=6)
     axes.scatter(
         [int(row["generation"]) for row in dots],
         [int(row["slot"]) for row in dots],
         s=[22 + 8 * n_shown.get((str(row["agent"]), int(row["generation"])), 0) for row in dots],
-        color=[_colour(row, colours) for row in dots],
+        color=[_colour(row, colormaps[FRACTIONS["cmap"]]) for row in dots],
         edgecolor="0.2",
         linewidth=0.5,
         zorder=3,
     )
-    figure.colorbar(ScalarMappable(cmap=colours), ax=axes, label="mean fraction given")
+    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.6, top=0.35))
     axes.set_yticks([])
     axes.set_ylim(n_slots - 0.4, -0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("generation (thin lines: advice of survivors to newborns)")
-    axes.set_title(f"{shown(run.replace('--', ', '))}: descent of strategies", fontsize=11)
+    label(axes, x="generation (thin lines: advice of survivors to newborns)")
+    axes.set_title(f"{shown(run.replace('--', ', '))}: descent of strategies", fontsize=11, y=1)
     return figure
 
 

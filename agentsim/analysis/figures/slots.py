@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any
-
 import pandas as pd
 
 from agentsim.analysis.frames import Study
@@ -25,12 +22,15 @@ def living(study: Study, run: str, *, name: str | None = None) -> pd.DataFrame:
         raise LogError(f"{study.name}: run {run!r} has no agents yet, or there is no such run")
     if agents["study"].nunique() > 1:
         raise LogError(f"several studies have a run {run!r}: say which with name=")
+    agents = agents.sort_values("generation", kind="stable", ignore_index=True)
     slots: dict[str, int] = {}
-    rows: list[dict[Hashable, Any]] = []
-    for _, now in agents.groupby("generation", sort=True):
-        here = [str(agent) for agent in now["agent"]]
-        kept = {agent: slots[agent] for agent in here if agent in slots}
-        free = iter(sorted(set(range(len(here) + len(slots))) - set(kept.values())))
-        slots = {agent: kept[agent] if agent in kept else next(free) for agent in here}
-        rows += [{**row, "slot": slots[str(row["agent"])]} for row in now.to_dict("records")]
-    return pd.DataFrame(rows).astype({column: agents[column].dtype for column in agents.columns})
+    places: list[int] = []
+    now: dict[int, list[str]] = {}
+    for generation, agent in zip(agents["generation"], agents["agent"], strict=True):
+        now.setdefault(int(generation), []).append(str(agent))
+    for here in now.values():
+        survivors = {agent: slots[agent] for agent in here if agent in slots}
+        free = iter(sorted(set(range(len(here) + len(slots))) - set(survivors.values())))
+        slots = {agent: survivors[agent] if agent in survivors else next(free) for agent in here}
+        places += [slots[agent] for agent in here]
+    return agents.assign(slot=places)

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.figures.slots import living
-from agentsim.analysis.figures.style import COLOURS, blank, shown
+from agentsim.analysis.figures.style import COLOURS, FRACTIONS, blank, colour_scale, label, placed, shown
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures import survival_differential
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["society"]
+__all__ = ["society", "society_of"]
 
 
 def society(study: Study, run: str, *, name: str | None = None) -> Figure:
@@ -27,17 +27,26 @@ def society(study: Study, run: str, *, name: str | None = None) -> Figure:
     Raises:
         LogError: there is no such run, or none of its generations has begun.
     """
+    return society_of(living(study, run, name=name), run)
+
+
+def society_of(agents: pd.DataFrame, run: str) -> Figure:
+    """Draw `society` of the agents that `living` returns."""
     from matplotlib.ticker import MaxNLocator
 
-    agents = living(study, run, name=name)
     n_slots, generations = (
         int(agents["slot"].max()) + 1,
         sorted(int(number) for number in agents["generation"].unique()),
     )
     grid = np.full((n_slots, len(generations)), np.nan)
     columns = {number: place for place, number in enumerate(generations)}
-    figure = blank(1.8 + 0.62 * max(len(generations), 6), 2.6 + 0.22 * n_slots)
-    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[max(2, n_slots / 3), 1])
+    height = 2.6 + 0.22 * n_slots
+    strip = (height - 1.25) / (1 + max(2, n_slots / 3))  # what is below takes, of what is left beside the margins
+    figure = blank(1.8 + 0.62 * max(len(generations), 6), height, is_placed=True)
+    top = placed(figure, left=0.75, right=1.0, bottom=0.75 + strip, top=0.35)
+    below = placed(figure, left=0.75, right=1.0, bottom=0.6, top=height - 0.6 - strip)
+    below.sharex(top)
+    newborns = []
     for row in agents.to_dict("records"):
         place, slot = columns[int(row["generation"])], int(row["slot"])
         is_known = not pd.isna(row["mean_fraction"])
@@ -47,20 +56,22 @@ def society(study: Study, run: str, *, name: str | None = None) -> Figure:
             ends = [middle - 0.5, middle + 0.5]
             top.fill_between(ends, slot - 0.5, slot + 0.5, hatch="////", facecolor="0.9", edgecolor="0.6", linewidth=0)
         if row["born"] == row["generation"] and int(row["generation"]) > generations[0]:
-            top.plot(generations[place], slot, "o", color="white", markeredgecolor="0.2", markersize=4)
-    image = top.imshow(
+            newborns.append((generations[place], slot))
+    if newborns:
+        x, y = zip(*newborns, strict=True)
+        top.plot([x], [y], "o", color="white", markeredgecolor="0.2", markersize=4)  # a line of one point each
+    top.imshow(
         np.ma.masked_invalid(grid),
         aspect="auto",
-        cmap="viridis",
-        vmin=0,
-        vmax=1,
         extent=(generations[0] - 0.5, generations[-1] + 0.5, n_slots - 0.5, -0.5),
         interpolation="nearest",
+        **FRACTIONS,
     )
-    figure.colorbar(image, ax=top, label="mean fraction given")
+    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.75 + strip, top=0.35))
     top.set_yticks(range(n_slots), [str(slot + 1) for slot in range(n_slots)], fontsize=7)
-    top.set_ylabel("place in the society")
-    top.set_title(shown(run.replace("--", ", ")), fontsize=11)
+    top.tick_params(axis="x", labelbottom=False)
+    label(top, y="place in the society")
+    top.set_title(shown(run.replace("--", ", ")), fontsize=11, y=1)
     found = survival_differential(agents).dropna(subset=["differential"])
     values = found["differential"].astype(float).to_numpy()
     below.bar(
@@ -72,7 +83,9 @@ def society(study: Study, run: str, *, name: str | None = None) -> Figure:
     below.axhline(0, color="0.3", linewidth=0.8)
     reach = max(0.1, float(np.abs(values).max(initial=0)) * 1.15)
     below.set_ylim(-reach, reach)
-    below.set_ylabel("survivors\nminus culled", fontsize=8)
-    below.set_xlabel("generation (white dot: newborn; bars: difference in mean fraction given)", fontsize=9)
+    below.tick_params(axis="y", labelsize=8)
+    label(
+        below, x="generation (white dot: newborn; bars: difference in mean fraction given)", y="survivors\nminus culled"
+    )
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

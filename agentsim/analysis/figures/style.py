@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "MARKERS", "blank", "save", "shown", "write_svg"]
+__all__ = ["COLOURS", "FRACTIONS", "MARKERS", "blank", "colour_scale", "label", "placed", "save", "shown", "write_svg"]
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's palette, told apart with any colour vision."""
 MARKERS: Final = "osD^vPX"
 MAX_SHOWN: Final = 60
+FRACTIONS: Final[dict[str, Any]] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
+"""How fractions from 0 to 1 are coloured."""
 
 
-def blank(width: float = 7.2, height: float = 4.4) -> Figure:
-    """Return an empty figure, in inches."""
+def blank(width: float = 7.2, height: float = 4.4, *, is_placed: bool = False) -> Figure:
+    """Return an empty figure, in inches; `is_placed`: what it holds is put in its place by `placed`."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+    return Figure(figsize=(width, height), dpi=150, layout=None if is_placed else "constrained")
 
 
 def shown(text: object, *, max_chars: int = MAX_SHOWN) -> str:
@@ -42,7 +48,8 @@ def save(figure: Figure, path: Path) -> list[Path]:
     try:
         with svg.open("wb") as file:
             write_svg(figure, file)
-        figure.savefig(png, metadata={"Software": None})
+        with png.open("wb") as file:
+            _write_png(figure, file)
     except OSError as error:
         raise AgentsimError(f"{path}: the figure cannot be written ({error.strerror or error})") from error
     return [svg, png]
@@ -51,6 +58,73 @@ def save(figure: Figure, path: Path) -> list[Path]:
 def write_svg(figure: Figure, file: IO[bytes]) -> None:
     """Write the figure as SVG, in the same bytes each time."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    settle(figure)
+    dpi = figure.dpi  # an SVG is drawn at 72 points an inch
     with matplotlib.rc_context({"svg.hashsalt": "agentsim", "svg.fonttype": "path"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(file, metadata={"Date": None, "Creator": None})
+    figure.set_dpi(dpi)
+
+
+def _write_png(figure: Figure, file: IO[bytes]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    settle(figure)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.print_png(file, metadata={"Software": None})
+
+
+def thin_lines(axes: Axes, runs: pd.DataFrame, *, x: str, y: str, **style: Any) -> None:
+    """Draw one thin line a run, all as one artist; `runs` has the columns study, run, x and y."""
+    from matplotlib.collections import LineCollection
+
+    places, run = runs[[x, y]].to_numpy(dtype=float, na_value=np.nan), runs["study"] + "/" + runs["run"]
+    begins = np.flatnonzero((run != run.shift()).fillna(True))[1:]
+    axes.add_collection(LineCollection(np.split(places, begins), **style))
+
+
+def settle(figure: Figure) -> None:
+    """Work out once where everything stands, and keep it there.
+
+    To place axes takes longer than to draw them, and `Figure.savefig` does so anew for each format.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
+def placed(figure: Figure, *, left: float, right: float, bottom: float, top: float) -> Axes:
+    """Add axes with these margins, in inches, and return them.
+
+    For figures drawn by the dozen, whose labels are known beforehand: nothing has to be measured.
+    """
+    width, height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    )
+
+
+def label(axes: Axes, *, x: str = "", y: str = "", x_below: float = 0.32, y_beside: float = 0.42) -> None:
+    """Label the axes at these distances, in inches, instead of where their ticks' labels end."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    place = axes.get_position()
+    width, height = place.width * figure.get_figwidth(), place.height * figure.get_figheight()
+    axes.set_xlabel(x, fontsize=9)
+    axes.xaxis.set_label_coords(0.5, -x_below / height)
+    axes.set_ylabel(y, fontsize=9)
+    axes.yaxis.set_label_coords(-y_beside / width, 0.5)
+
+
+def colour_scale(axes: Axes) -> None:
+    """Draw the colours of fractions from 0 to 1 into axes of their own."""
+    axes.imshow([[step / 255] for step in range(256)], origin="lower", extent=(0, 1, 0, 1), aspect="auto", **FRACTIONS)
+    axes.set_xticks([])
+    axes.yaxis.tick_right()
+    axes.yaxis.set_label_position("right")
+    axes.tick_params(axis="y", labelsize=8)
+    label(axes, y="mean fraction given", y_beside=-0.57)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -115,12 +115,13 @@ def discrimination(encounters: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_generation(encounters: pd.DataFrame, records: list[str], fit: Any) -> pd.DataFrame:
+    known = with_records(encounters)
+    values = known[["own_fraction", *records]].to_numpy(dtype=float, na_value=np.nan)
+    is_known = ~np.isnan(values).any(axis=1)
     rows = []
-    for key, own in with_records(encounters).groupby(GENERATION, sort=True):
-        known = own.dropna(subset=["own_fraction", *records])
-        y = known["own_fraction"].to_numpy(dtype=float)
-        columns = [known[name].to_numpy(dtype=float) for name in records]
-        row = dict(zip(GENERATION, key, strict=True)) | {"n": len(y)}
+    for key, places in sorted(known.groupby(GENERATION).indices.items()):
+        y, *columns = values[places[is_known[places]]].T
+        row = dict(zip(GENERATION, cast(tuple[str, str, int], key), strict=True)) | {"n": len(y)}
         rows.append(row | (fit(columns, y) if len(y) >= MIN_ENCOUNTERS else {}))
     names = {"recipient_record": ["slope"]}.get("".join(records), ["first_order", "second_order"])
     frame = pd.DataFrame(rows, columns=[*GENERATION, *names, "n"])

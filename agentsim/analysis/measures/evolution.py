@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from math import isnan, nan
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -51,8 +53,11 @@ def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.
     known or a newborn has no recorded parents.
     """
     rows = []
-    for key, run in agents.groupby(KEY, sort=True):
-        living = {int(number): run[run["generation"] == number] for number in run["generation"].unique()}
+    for key, run in agents[[*GENERATION, "agent", "parents", trait]].groupby(KEY, sort=True):
+        living: dict[int, list[_Agent]] = {}
+        for number, agent, parents, value in run[["generation", "agent", "parents", trait]].itertuples(index=False):
+            named = [] if pd.isna(parents) else str(parents).split()
+            living.setdefault(int(number), []).append(_Agent(agent, named, nan if pd.isna(value) else float(value)))
         for number in sorted(living)[:-1]:
             if number + 1 in living:
                 row = dict(zip(KEY, key, strict=True)) | {"generation": number}
@@ -62,29 +67,35 @@ def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.
     return frame.astype({"generation": "Int64", "problem": "string"} | dict.fromkeys(names, "Float64"))
 
 
-def _price(now: pd.DataFrame, later: pd.DataFrame, trait: str) -> dict[str, Any]:
-    unknown = int(now[trait].isna().sum() + later[trait].isna().sum())
+class _Agent(NamedTuple):
+    name: str
+    parents: list[str]
+    z: float
+    """Its trait; NaN where it is not known."""
+
+
+def _price(now: Sequence[_Agent], later: Sequence[_Agent], trait: str) -> dict[str, Any]:
+    unknown = sum(isnan(agent.z) for agent in (*now, *later))
     if unknown:
         return {"problem": f"{trait} is not known of {unknown} agents"}
-    z = dict(zip(now["agent"], now[trait].astype(float), strict=True))
+    z = {agent.name: agent.z for agent in now}
     fitness, survivors_change, newborns_change = dict.fromkeys(z, 0.0), 0.0, 0.0
-    for row in later.to_dict("records"):
-        value = float(row[trait])
-        if row["agent"] in z:
-            fitness[row["agent"]] += 1
-            survivors_change += value - z[row["agent"]]
+    for agent in later:
+        if agent.name in z:
+            fitness[agent.name] += 1
+            survivors_change += agent.z - z[agent.name]
             continue
-        parents = [] if pd.isna(row["parents"]) else [name for name in str(row["parents"]).split() if name in z]
+        parents = [name for name in agent.parents if name in z]
         if not parents:
-            return {"problem": f"{row['agent']} has no recorded parents"}
+            return {"problem": f"{agent.name} has no recorded parents"}
         for parent in parents:
             fitness[parent] += 1 / len(parents)
-        newborns_change += value - sum(z[parent] for parent in parents) / len(parents)
+        newborns_change += agent.z - sum(z[parent] for parent in parents) / len(parents)
     n_now, n_later = len(z), len(later)
     mean = sum(z.values()) / n_now
     selection = sum(fitness[name] * z[name] for name in z) / n_later - mean
     parts = {"survivors_change": survivors_change / n_later, "newborns_change": newborns_change / n_later}
-    change = float(later[trait].astype(float).mean()) - mean
+    change = float(np.mean([agent.z for agent in later])) - mean
     return {"change": change, "selection": selection, "transmission": sum(parts.values()), **parts}
 
 

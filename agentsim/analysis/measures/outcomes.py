@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -102,33 +102,52 @@ def constant_share_means(
     encounters: pd.DataFrame, shares: npt.ArrayLike, *, endowment: float, multiplier: float
 ) -> npt.NDArray[np.float64]:
     """Return the mean final resources (units), (n,), of a generation's schedule if all always gave each of `shares`."""
-    s = np.atleast_1d(np.asarray(shares, dtype=float))
+    return _means(_schedule(encounters), shares, endowment=endowment, multiplier=multiplier)
+
+
+class _Schedule(NamedTuple):
+    """Who gives to whom, round by round: the holders of each game have numbers of their own."""
+
+    rounds: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+    """Donors and recipients."""
+    n_holders: int
+
+
+def _schedule(encounters: pd.DataFrame) -> _Schedule:
     games = encounters["game"].astype(str) + "/"
     holders, names = pd.factorize(pd.concat([games + encounters["donor"], games + encounters["recipient"]]))
     donors, recipients = holders[: len(encounters)], holders[len(encounters) :]
     rounds = encounters["round"].to_numpy(dtype=np.int64)
-    held = np.full((len(names), len(s)), float(endowment))
-    for round_ in np.unique(rounds):
-        now = rounds == round_
-        given = held[donors[now]] * s
-        held[donors[now]] -= given
-        held[recipients[now]] += multiplier * given
+    in_order = [rounds == number for number in np.unique(rounds)]
+    return _Schedule([(donors[now], recipients[now]) for now in in_order], len(names))
+
+
+def _means(
+    schedule: _Schedule, shares: npt.ArrayLike, *, endowment: float, multiplier: float
+) -> npt.NDArray[np.float64]:
+    s = np.atleast_1d(np.asarray(shares, dtype=float))
+    held = np.full((schedule.n_holders, len(s)), float(endowment))
+    for donors, recipients in schedule.rounds:
+        given = held[donors] * s
+        held[donors] -= given
+        held[recipients] += multiplier * given
     return np.asarray(held.mean(axis=0))
 
 
 def _share_of(encounters: pd.DataFrame, score: float, endowment: float, multiplier: float) -> Any:
+    schedule = _schedule(encounters)
     low, high = 0.0, 1.0
 
-    def mean(share: float) -> float:
-        return float(constant_share_means(encounters, share, endowment=endowment, multiplier=multiplier)[0])
+    def means(shares: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        return _means(schedule, shares, endowment=endowment, multiplier=multiplier)
 
-    if not mean(low) * (1 - 1e-9) <= score <= mean(high) * (1 + 1e-9) or multiplier <= 1:
+    least, most = means([low, high]).tolist()
+    if not least * (1 - 1e-9) <= score <= most * (1 + 1e-9) or multiplier <= 1:
         return pd.NA
     # Twelve steps at once: a grid of 65 shares narrows the bracket 64-fold.
     while high - low > 1e-6:
         grid = np.linspace(low, high, 65)
-        means = constant_share_means(encounters, grid, endowment=endowment, multiplier=multiplier)
-        place = int(np.clip(np.searchsorted(means, score), 1, 64))
+        place = int(np.clip(np.searchsorted(means(grid), score), 1, 64))
         low, high = float(grid[place - 1]), float(grid[place])
     return (low + high) / 2
 

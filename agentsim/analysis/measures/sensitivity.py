@@ -8,6 +8,7 @@ read. They are not a confidence interval and know nothing of how agents would ha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
@@ -20,6 +21,8 @@ from agentsim.runlog import RunStarted
 __all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]
 
 KEYS: Final = ["study", "run", "generation"]
+FLOATS: Final = ("fraction", "donor_before")
+NEEDED: Final = [*KEYS, "game", "round", "donor", "recipient", "act", "is_lost", "own", *FLOATS]
 
 
 class Band(NamedTuple):
@@ -40,10 +43,10 @@ def fraction_band(encounters: pd.DataFrame) -> Band:
     had something to give: observed S/n, low S/(n + k) (each gives nothing), high (S + k)/(n + k) (each gives all).
     Had some of them punished instead, they would count in no mean, and the result would lie between the same bounds.
     """
-    is_lost = lost(encounters)
-    own = own_fraction(encounters).dropna().astype(float)
+    known = _decided(encounters)
+    own = known["own"].dropna()
     total, n = float(own.sum()), len(own)
-    k = int((is_lost & (encounters["donor_before"] > 0)).sum())
+    k = int((known["is_lost"] & (known["donor_before"] > 0)).sum())
     if n + k == 0:
         return Band(None, None, None)
     return Band(total / n if n else None, total / (n + k), (total + k) / (n + k))
@@ -60,48 +63,68 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
     Where punishment is allowed there are no bounds, as what it removes is not proportional to what agents hold: the
     encounters are played again in their order.
     """
-    game = started.condition["game"]
+    game, known = started.condition["game"], _decided(encounters)
     if game.get("punishment") is not None:
-        return _played_again(encounters, game=game, n_agents=n_agents)
-    worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}, "low": {}, "high": {}, "own mean": {}}
-    own = own_fraction(encounters).astype("Float64")
-    means, everyone = own.groupby(encounters["donor"]).mean().dropna().to_dict(), own.mean()
+        return _played_again(known, game=game, n_agents=n_agents)
+    is_certain = not known["is_lost"].any() and bool((known["donor_before"] > 0).all())
+    worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}}
+    if not is_certain:
+        worth |= {"low": {}, "high": {}, "own mean": {}}
+    means, everyone = ({}, np.nan) if is_certain else _own_means(known)
     choose = {"low": min, "high": max}
-    ordered = encounters.assign(is_lost=lost(encounters)).sort_values(["game", "round"], ascending=False)
+    ordered = known.sort_values(["game", "round"], ascending=False)
     columns = ["game", "donor", "recipient", "fraction", "is_lost", "donor_before"]
-    for number, donor, recipient, fraction, is_lost, before in ordered[columns].itertuples(index=False):
-        given = 0.0 if is_lost or pd.isna(fraction) else float(fraction)
+    for number, donor, recipient, fraction, is_lost, before in ordered[columns].itertuples(index=False, name=None):
+        given = 0.0 if is_lost or isnan(fraction) else fraction
         for name, values in worth.items():
             kept = values.get((number, donor), 1.0)
             passed = game["multiplier"] * values.get((number, recipient), 1.0)
             if name in choose and (is_lost or before == 0):
                 values[number, donor] = choose[name](kept, passed)
             else:
-                of_its_own = name == "own mean" and is_lost and not pd.isna(everyone)
-                share = float(means.get(donor, everyone)) if of_its_own else given
+                of_its_own = name == "own mean" and is_lost and not isnan(everyone)
+                share = means.get(donor, everyone) if of_its_own else given
                 values[number, donor] = (1 - share) * kept + share * passed
     n_holders = encounters["game"].nunique() * n_agents
     mean = {
         name: game["endowment"] * (sum(values.values()) + n_holders - len(values)) / n_holders
         for name, values in worth.items()
     }
-    return Band(mean["observed"], mean["low"], mean["high"], mean["own mean"])
+    observed = mean["observed"]
+    return Band(observed, mean.get("low", observed), mean.get("high", observed), mean.get("own mean", observed))
+
+
+def _decided(encounters: pd.DataFrame) -> pd.DataFrame:
+    """Add whether each decision is lost (`is_lost`), and the fraction of the donor's own (`own`); numbers as floats."""
+    if "is_lost" in encounters:  # they are known already, of more encounters than these
+        return encounters
+    floats = {
+        name: encounters[name].astype("Float64").to_numpy(float, na_value=np.nan)
+        for name in FLOATS
+        if name in encounters
+    }
+    own = own_fraction(encounters).astype("Float64").to_numpy(float, na_value=np.nan)
+    return encounters.assign(is_lost=lost(encounters), own=own, **floats)
+
+
+def _own_means(known: pd.DataFrame) -> tuple[dict[Any, float], float]:
+    """Return the mean fraction of each agent that decided, and that of all decisions (NaN without any)."""
+    return known.groupby("donor")["own"].mean().dropna().to_dict(), float(known["own"].mean())
 
 
 def _played_again(encounters: pd.DataFrame, *, game: Mapping[str, Any], n_agents: int) -> Band:
     """Return the mean final resources with each lost decision moving nothing, and as a gift of its agent's own mean."""
-    own = own_fraction(encounters).astype("Float64")
-    means, everyone = own.groupby(encounters["donor"]).mean().dropna().to_dict(), own.mean()
+    means, everyone = _own_means(encounters)
     removes = game["punishment"]["effect"] / game["punishment"]["cost"]
     endowment = float(game["endowment"])
     held: list[dict[tuple[int, str], float]] = [{}, {}]
-    ordered = encounters.assign(is_lost=lost(encounters)).sort_values(["game", "round"])
+    ordered = encounters.sort_values(["game", "round"])
     columns = ["game", "donor", "recipient", "act", "fraction", "is_lost"]
-    for number, donor, recipient, act, fraction, is_lost in ordered[columns].itertuples(index=False):
+    for number, donor, recipient, act, fraction, is_lost in ordered[columns].itertuples(index=False, name=None):
         mean = means.get(donor, everyone)
-        for units, share in zip(held, (0.0, 0.0 if pd.isna(mean) else float(mean)), strict=True):
+        for units, share in zip(held, (0.0, 0.0 if isnan(mean) else mean), strict=True):
             before, others = units.get((number, donor), endowment), units.get((number, recipient), endowment)
-            amount = before * (share if is_lost else 0.0 if pd.isna(fraction) else float(fraction))
+            amount = before * (share if is_lost else 0.0 if isnan(fraction) else fraction)
             is_punished = act == "punish" and not is_lost
             moved = -min(amount * removes, others) if is_punished else game["multiplier"] * amount
             units[number, donor], units[number, recipient] = before - amount, others + moved
@@ -110,8 +133,10 @@ def _played_again(encounters: pd.DataFrame, *, game: Mapping[str, Any], n_agents
     return Band(observed, None, None, own_mean)
 
 
-def score_sensitivity(study: Study) -> pd.DataFrame:
+def score_sensitivity(study: Study, bands: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return how each condition's score depends on what is made of lost decisions, over its complete runs.
+
+    `bands`: what `sensitivity` returns of this study, where that is known already.
 
     The score is the geometric mean over runs of the last generation's mean final resources (units). Columns: study,
     condition; `n_runs`; `as_zero`, the score as it is logged, nothing having moved where a decision was lost;
@@ -119,7 +144,7 @@ def score_sensitivity(study: Study) -> pd.DataFrame:
     exact bounds; `n_whole`, runs that lost no decision in any generation, and `whole_only`, the score of these alone.
     Missing where a number is not defined (as the bounds under punishment) or a score is 0.
     """
-    bands = sensitivity(study)
+    bands = sensitivity(study) if bands is None else bands
     lost_in_all = bands.groupby(["study", "run"], sort=False)["n_lost"].sum()
     last = bands.sort_values("generation", kind="stable").groupby(["study", "run"], sort=False).last()
     runs = study.runs[study.runs["status"] == "complete"].set_index(["study", "run"])[["condition"]].join(last)
@@ -160,27 +185,27 @@ def sensitivity(study: Study) -> pd.DataFrame:
     `resources`, `resources_low`, `resources_high` (units), and `resources_own_mean`, if each lost decision had been its
     agent's own mean of that generation (all agents' where it has none). Missing where a number is not defined.
     """
-    ended = study.generations.set_index(KEYS)["mean_final_resources"]
-    agents = study.agents.groupby(KEYS)["agent"].nunique()
+    ended = study.generations.set_index(KEYS)["mean_final_resources"].to_dict()
+    agents = study.agents.groupby(KEYS)["agent"].nunique().to_dict()
     rows = []
-    for key, own in study.encounters.groupby(KEYS, sort=False):
+    for key, own in _decided(study.encounters)[NEEDED].groupby(KEYS, sort=False):
         name, run, generation = cast(tuple[str, str, int], key)
-        if (name, run, generation) not in ended.index:
+        if key not in ended:
             continue
         given = fraction_band(own)
         started = study.started[name, run]
-        ends = final_resources_band(own, started=started, n_agents=int(agents[name, run, generation]))
+        ends = final_resources_band(own, started=started, n_agents=int(agents[key]))
         rows.append(
             {
                 "study": name,
                 "run": run,
                 "generation": generation,
-                "n_lost": int(lost(own).sum()),
+                "n_lost": int(own["is_lost"].sum()),
                 "n_encounters": len(own),
                 "fraction": given.observed,
                 "fraction_low": given.low,
                 "fraction_high": given.high,
-                "resources": float(ended[name, run, generation]),
+                "resources": float(ended[key]),
                 "resources_low": ends.low,
                 "resources_high": ends.high,
                 "resources_own_mean": ends.own_mean,

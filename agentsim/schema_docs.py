@@ -1,0 +1,58 @@
+"""JSON schemas of models with the words that stand under their fields.
+
+pydantic can read these words as it builds a model (`use_attribute_docstrings`). That parses the source of each model
+whenever it is imported, which would be a fifth of `agentsim check`. They are wanted in the schema alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+__all__ = ["described_schema"]
+
+
+def described_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the model's JSON schema, in which each field without a description has the docstring under it as one."""
+    schema = model.model_json_schema()
+    own = list(_subclasses(BaseModel))
+    classes = {each.__name__: each for each in own}
+    # Of two classes of one name pydantic writes the modules as well.
+    classes |= {f"{each.__module__}.{each.__qualname__}".replace(".", "__"): each for each in own}
+    for name, part in {**schema.get("$defs", {}), model.__name__: schema}.items():
+        if name not in classes:
+            continue
+        words = _words(classes[name])
+        properties = part.get("properties", {})
+        for field, value in properties.items():
+            if field in words and "description" not in value:
+                properties[field] = dict(sorted({**value, "description": words[field]}.items()))
+    return schema
+
+
+def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for each in model.__subclasses__():
+        if each.__module__.startswith("agentsim."):
+            yield each
+        yield from _subclasses(each)
+
+
+def _words(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstring under each field, by the field's name; a subclass's own stands for those it inherits."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if not each.__module__.startswith("agentsim."):
+            continue
+        [tree] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, below in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                found.pop(field.target.id, None)
+                if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                    found[field.target.id] = inspect.cleandoc(str(below.value.value))
+    return found
