@@ -16,12 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Completion, Prompt, Provider, Sampling
+from agentsim.providers.connection import check_way
 from agentsim.providers.hedged import Hedged, percentile_of
+from agentsim.providers.keys import Secret
 from agentsim.providers.ledger import Booked, Ledger
 from agentsim.providers.outage import Outage
 from agentsim.providers.patience import Patient
 from agentsim.providers.places import OnWidth
 from agentsim.providers.prices import Price, StatedPrice, known_price
+from agentsim.providers.wire import check_key
 from agentsim.providers.wrappers import Limited, OnRetry, Retried
 
 __all__ = [
@@ -102,6 +105,11 @@ class ProviderSettings(BaseModel):
             raise ValueError("base_url is no address; write it as https://example.org/v1") from None
         if parts.username is not None or parts.password is not None or "@" in parts.netloc:
             raise ValueError("base_url may hold no user or password; name an environment variable in api_key_env")
+        if is_address and "api-version" in parts.query:
+            raise ValueError(
+                "base_url can hold no ?api-version=; write Azure's address that needs none, as"
+                " https://NAME.openai.azure.com/openai/v1"
+            )
         if not is_address or parts.query or parts.fragment or any(c.isspace() for c in url):
             raise ValueError(f"base_url {url[:200]!r} is no address; write it as https://example.org/v1")
         return url
@@ -178,6 +186,7 @@ def open_account(
     Raises:
         AuthError: the key is missing or cannot be one.
         ModelFileError: a local model's weights are not there.
+        ScenarioError: no client can be built for the account.
     """
     if variable := missing_key(settings, environ):
         raise AuthError(f"the account {name!r} needs an API key: set the environment variable {variable}")
@@ -195,7 +204,11 @@ def open_account(
     else:
         dialect = anthropic.AnthropicProvider if settings.dialect == "anthropic" else openai.OpenAIProvider
         key = None if settings.api_key_env is None else environ[settings.api_key_env]
-        adapter = dialect(api_key=key, base_url=settings.base_url, timeout_s=settings.timeout_s, name=name)
+        try:
+            adapter = dialect(api_key=key, base_url=settings.base_url, timeout_s=settings.timeout_s, name=name)
+        except (ValueError, OSError, RuntimeError) as error:
+            said = Secret(key).scrub(str(error))
+            raise ScenarioError(f"no client can be built for the account {name!r}: {said[:300]}") from None
     return Account(name, settings, within(adapter), on_retry=on_retry, on_width=on_width)
 
 
@@ -316,6 +329,10 @@ class Accounts:
         settings = self.settings(model)
         if variable := missing_key(settings, self._environ):
             raise AuthError(f"{model} needs an API key: set the environment variable {variable}")
+        if settings.base_url is not None:
+            key = None if settings.api_key_env is None else self._environ[settings.api_key_env]
+            check_key(key, name=f"the account {name!r}")
+            check_way(settings.base_url, name=name, environ=self._environ)
         if settings.dialect == "local":
             local.check_model(model_name)
         if sampling is not None and (names := unsupported(settings, sampling)):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.connection import plain_address
 from agentsim.providers.endings import read_finish
 from agentsim.providers.filters import PromptFiltered
 from agentsim.providers.parts import read_content, read_thoughts
@@ -23,7 +24,6 @@ from agentsim.providers.wire import (
     exchange,
     post,
     read_count,
-    text_of,
 )
 
 __all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "AnthropicProvider", "unsupported"]
@@ -49,7 +49,7 @@ def unsupported(sampling: Sampling) -> list[str]:
 class AnthropicProvider:
     """Completes prompts by the official client against one server.
 
-    `base_url` is without the `/v1`, which the client adds. Temperature and top_p go as they are, though the newest
+    `base_url` may end in `/v1` or not: the client adds it. Temperature and top_p go as they are, though the newest
     models refuse them and the client no longer names them.
     """
 
@@ -65,11 +65,17 @@ class AnthropicProvider:
         import anthropic
 
         check_key(api_key, name=name)
-        url = base_url or ANTHROPIC_BASE_URL
+        url = plain_address(base_url or ANTHROPIC_BASE_URL).rstrip("/").removesuffix("/v1")
         self._peer = Peer(name=name, base_url=url, secret=api_key)
         self._timeout_s = timeout_s
         self._sdk_error = anthropic.AnthropicError
-        options = client_options(base_url=url, timeout_s=timeout_s, max_response_bytes=max_response_bytes)
+        options = client_options(
+            peer=self._peer,
+            timeout_s=timeout_s,
+            max_response_bytes=max_response_bytes,
+            own_domain="anthropic.com",
+            key_headers={"x-api-key": api_key or NO_KEY},
+        )
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key or NO_KEY,
             base_url=url,
@@ -169,14 +175,14 @@ def read_completion(answer: Exchange, *, peer: Peer, is_structured: bool = False
     model, request_id = body.get("model"), answer.headers.get("request-id") or body.get("id")
     thoughts = read_thoughts({}, said)
     return Completion(
-        text=text_of(said.text or ""),
-        thoughts=None if thoughts is None else text_of(thoughts),
-        model=text_of(model) if isinstance(model, str) else None,
+        text=peer.text(said.text or ""),
+        thoughts=None if thoughts is None else peer.text(thoughts),
+        model=peer.text(model) if isinstance(model, str) else None,
         finish_reason=finish,
-        finish_detail=None if detail is None else text_of(detail),
+        finish_detail=None if detail is None else peer.text(detail),
         usage=_read_usage(body.get("usage")),
         latency_s=answer.latency_s,
-        request_id=text_of(request_id) if isinstance(request_id, str) else None,
+        request_id=peer.text(request_id) if isinstance(request_id, str) else None,
     )
 
 
@@ -193,6 +199,6 @@ def _read_usage(usage: object) -> Usage:
     )
     return Usage(
         input_tokens=None if fresh is None else fresh + (cached or 0) + (created or 0),
-        cached_tokens=cached,
+        cached_tokens=None if fresh is None else cached,
         output_tokens=read_count(usage.get("output_tokens")),
     )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.connection import plain_address
 from agentsim.providers.endings import read_ending, read_finish
 from agentsim.providers.filters import PromptFiltered, is_filter
 from agentsim.providers.parts import Said, read_content, read_thoughts
@@ -23,12 +24,14 @@ from agentsim.providers.wire import (
     exchange,
     post,
     read_count,
-    text_of,
 )
 
 __all__ = ["OPENAI_BASE_URL", "OpenAIProvider", "unsupported"]
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+
+LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"})
+"""Names of a limit of tokens: a server is sent one of them, as many refuse two."""
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
@@ -43,8 +46,8 @@ class OpenAIProvider:
     """Completes prompts by the official client against one server.
 
     A limit of tokens goes as `max_completion_tokens` to OpenAI itself, whose reasoning models know no other name, and
-    as `max_tokens` to every other server, most of which know only that. A server that wants it otherwise: leave
-    `sampling.max_tokens` away and put its name into `sampling.extra`.
+    as `max_tokens` to every other server, most of which know only that. For a server that wants another name, put it
+    into `sampling.extra`: it is then sent in place of ours.
     """
 
     def __init__(
@@ -59,11 +62,17 @@ class OpenAIProvider:
         import openai
 
         check_key(api_key, name=name)
-        url = base_url or OPENAI_BASE_URL
+        url = plain_address(base_url or OPENAI_BASE_URL)
         self._peer = Peer(name=name, base_url=url, secret=api_key)
         self._timeout_s = timeout_s
         self._sdk_error = openai.OpenAIError
-        options = client_options(base_url=url, timeout_s=timeout_s, max_response_bytes=max_response_bytes)
+        options = client_options(
+            peer=self._peer,
+            timeout_s=timeout_s,
+            max_response_bytes=max_response_bytes,
+            own_domain="openai.com",
+            key_headers={"authorization": f"Bearer {api_key or NO_KEY}"},
+        )
         self._client = openai.AsyncOpenAI(
             api_key=api_key or NO_KEY,
             base_url=url,
@@ -104,10 +113,11 @@ class OpenAIProvider:
         await self._client.close()
 
     def _parameters(self, sampling: Sampling) -> dict[str, Any]:
+        has_other = any(name != "max_tokens" and name in LIMITS for name in sampling.extra)
         is_openai = urlsplit(self._peer.base_url).hostname == urlsplit(OPENAI_BASE_URL).hostname
         parameters = {
             "temperature": sampling.temperature,
-            "max_completion_tokens" if is_openai else "max_tokens": sampling.max_tokens,
+            "max_completion_tokens" if is_openai else "max_tokens": None if has_other else sampling.max_tokens,
             "top_p": sampling.top_p,
             "seed": sampling.seed,
             "reasoning_effort": sampling.reasoning_effort,
@@ -149,14 +159,14 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
     model, request_id = body.get("model"), answer.headers.get("x-request-id") or body.get("id")
     thoughts = read_thoughts(message, said)
     return Completion(
-        text=text_of(said.text or ""),
-        thoughts=None if thoughts is None else text_of(thoughts),
-        model=text_of(model) if isinstance(model, str) else None,
+        text=peer.text(said.text or ""),
+        thoughts=None if thoughts is None else peer.text(thoughts),
+        model=peer.text(model) if isinstance(model, str) else None,
         finish_reason=finish,
-        finish_detail=None if detail is None else text_of(detail),
+        finish_detail=None if detail is None else peer.text(detail),
         usage=_read_usage(body.get("usage")),
         latency_s=answer.latency_s,
-        request_id=text_of(request_id) if isinstance(request_id, str) else None,
+        request_id=peer.text(request_id) if isinstance(request_id, str) else None,
     )
 
 
@@ -194,9 +204,10 @@ def _read_usage(usage: object) -> Usage:
         outputs = max(
             outputs, total - inputs
         )  # Gemini leaves hidden reasoning out of completion_tokens but not out of the total
+    cached = _read_detail(usage.get("prompt_tokens_details"), "cached_tokens")
     return Usage(
         input_tokens=inputs,
-        cached_tokens=_read_detail(usage.get("prompt_tokens_details"), "cached_tokens"),
+        cached_tokens=cached if cached is not None and inputs is not None and cached <= inputs else None,
         output_tokens=outputs,
         reasoning_tokens=_read_detail(usage.get("completion_tokens_details"), "reasoning_tokens"),
     )

@@ -10,15 +10,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
+from functools import cached_property
 from typing import Any, Final
 
 from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, Unavailable
 from agentsim.providers.filters import PromptFiltered, is_filter
+from agentsim.providers.keys import Secret
 
-__all__ = ["Peer", "read_refusal", "retry_after_s", "scrub"]
+__all__ = ["Peer", "read_refusal", "retry_after_s"]
 
 QUOTE_CHARS: Final = 300
-SHORTEST_SECRET_PART: Final = 8
+MAX_SCRUBBED_CHARS: Final = 64 * 1024
+"""Of a text whose beginning is quoted: so much of it that the key at its end is cut off, too."""
 
 FATAL_WORDS: Final[Mapping[str, type[AuthError] | type[BadRequest]]] = {
     "authentication_error": AuthError,
@@ -35,6 +38,13 @@ FATAL_WORDS: Final[Mapping[str, type[AuthError] | type[BadRequest]]] = {
 }
 NO_CREDIT_WORDS: Final = frozenset({"billing_error", "billing_hard_limit_reached", "insufficient_quota"})
 SLOW_DOWN_WORDS: Final = frozenset({"rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED"})
+LIMIT_NAME: Final = re.compile(r"\bmax_(?:[a-z]+_)?tokens\b")
+NO_SYSTEM: Final = re.compile(
+    r"(?:system|developer)['\"`]?\s*(?:role|message|prompt|instruction)|role\W+(?:system|developer)\b"
+    r"|conversation roles must alternate",
+    re.IGNORECASE,
+)
+ONLY_STREAMS: Final = re.compile(r"\bonly\b.{0,40}\bstream|\bstream\b.{0,40}\b(?:true|enable|required)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +55,22 @@ class Peer:
     base_url: str
     secret: str | None = field(repr=False)
 
+    @cached_property
+    def _key(self) -> Secret:
+        return Secret(self.secret)
+
+    def text(self, value: str) -> str:
+        """Return a server's words as they may be stored: valid Unicode, `***` where the key stands in any form.
+
+        A lone surrogate, which no file or request can carry, becomes U+FFFD.
+        """
+        return self._key.hide(re.sub("[\ud800-\udfff]", "\ufffd", value))
+
     def quote(self, text: str | bytes) -> str:
         """Return foreign text as a `repr` of at most about 300 characters, without the key."""
         if isinstance(text, bytes):
-            text = text[: 8 * QUOTE_CHARS].decode("utf-8", "replace")
-        clean = scrub(text[: 8 * QUOTE_CHARS], self.secret)
-        quoted = repr(clean)
+            text = text[:MAX_SCRUBBED_CHARS].decode("utf-8", "replace")
+        quoted = repr(self._key.scrub(text[:MAX_SCRUBBED_CHARS])[: 8 * QUOTE_CHARS])
         return quoted if len(quoted) <= QUOTE_CHARS else f"{quoted[:QUOTE_CHARS]}…{quoted[0]}"
 
     def unreadable(self, why: str, body: object) -> Unavailable:
@@ -63,13 +83,11 @@ class Peer:
         return Unavailable(f"{self.name} broke its answer off: it gives {self.quote(reason or '')} as the reason")
 
     def decode(self, body: bytes) -> dict[str, Any]:
-        """Return the body's JSON object, in which `***` stands where the server repeats the key.
+        """Return the body's JSON object; the server may repeat the key in it.
 
         Raises:
             Unavailable: it is none.
         """
-        if self.secret:
-            body = body.replace(self.secret.encode(), b"***")
         try:
             value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
         except UnicodeDecodeError:
@@ -123,25 +141,6 @@ class Peer:
         return kind(said + _remedy(message, words, status=status, sent=sent))
 
 
-def scrub(text: str, secret: str | None) -> str:
-    """Return `text` with the secret, and each part of it of at least eight characters, replaced by `***`."""
-    if not secret:
-        return text
-    shortest = min(len(secret), SHORTEST_SECRET_PART)
-    clean, at = [], 0
-    while at < len(text):
-        end = at + shortest
-        if end > len(text) or text[at:end] not in secret:
-            clean.append(text[at])
-            at += 1
-            continue
-        while end < len(text) and text[at : end + 1] in secret:
-            end += 1
-        clean.append("***")
-        at = end
-    return "".join(clean)
-
-
 def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
     """Return the seconds that `retry-after-ms` or `retry-after` ask for; `None` if they say nothing usable.
 
@@ -179,16 +178,31 @@ def _read_error(error: object) -> tuple[str, set[str]]:
     if not isinstance(error, dict):
         return str(error), set()
     words = {str(error[key]) for key in ("type", "code", "status", "param") if isinstance(error.get(key), str | int)}
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
     message = next((error[key] for key in ("message", "detail", "error") if isinstance(error.get(key), str)), None)
-    return (json.dumps(error, ensure_ascii=False) if message is None else message), words
+    if message is None:
+        message = json.dumps(error, ensure_ascii=False)
+    if raw:  # a gateway's: what the server behind it said
+        message += ": " + (raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False))
+    return message, words
 
 
 def _remedy(message: str, words: set[str], *, status: int | None, sent: Iterable[str]) -> str:
+    """Return what to change in the scenario, where the refusal says what it is about."""
     named = [name for name in sent if name in words or re.search(rf"\b{name}\b", message)]
+    limits = set(named) & {"max_tokens", "max_completion_tokens"}
+    if others := sorted(set(LIMIT_NAME.findall(message)) - limits) if limits else []:
+        return f"; set players.max_tokens to null and players.extra.{others[0]} to the limit"
     if named:
-        return "; " + ", ".join(f"set players.{name} to null to not send it" for name in named)
+        names = ["max_tokens" if name == "max_completion_tokens" else name for name in named]
+        return "; " + ", ".join(f"set players.{name} to null to not send it" for name in names)
     if status == 404 or words & {"model_not_found", "not_found_error", "NOT_FOUND"}:
         return "; check the model's name and the account's base_url"
+    if NO_SYSTEM.search(message):
+        return "; set players.system_prompt to user, which puts the rules at the head of the question"
+    if ONLY_STREAMS.search(message):
+        return "; this model answers only in streams, which are not asked for: take another model or server"
     return ""
 
 

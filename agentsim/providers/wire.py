@@ -8,7 +8,6 @@ so that no answer grows beyond what came over the wire.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from agentsim.errors import AuthError, BadRequest, ProviderError, Unavailable
+from agentsim.providers.connection import find_proxy, hide_environment, lost_connection, tls_context
 from agentsim.providers.peer import Peer, read_refusal
 
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ __all__ = [
     "exchange",
     "post",
     "read_count",
-    "text_of",
 ]
 
-DEFAULT_MAX_RESPONSE_BYTES: Final = 8 * 1024 * 1024
+DEFAULT_MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
 """Of one response's body; an answer of 100,000 tokens has about 0.5 MB."""
+MAX_HELD_BYTES: Final = 2 * 1024 * 1024
+"""Of all answers of an account that are being read; an answer beyond waits until others are."""
 
 RESERVED_EXTRA: Final = frozenset({"messages", "model", "n", "stream", "system"})
 """Keys that `sampling.extra` may not set: they would change the question or the form of the answer."""
@@ -49,6 +50,8 @@ CHATTY: Final = (
     "httpx2",
 )
 """Loggers whose debug records hold headers, in which a server may repeat the key: these are never let through."""
+MAX_TOKENS: Final = 10**9
+"""No model takes or gives a hundredth of it in one call; beyond it, sums and prices would lose their meaning."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
 MAX_CONNECTIONS: Final = 100_000
@@ -78,9 +81,21 @@ class _Unusable(Exception):
     """Carries the reason why a 2xx response was not read to its end."""
 
 
-def client_options(*, base_url: str, timeout_s: float, max_response_bytes: int) -> dict[str, Any]:
-    """Return an SDK's `DefaultAioHttpClient` arguments: bounded bodies, no redirects, no proxy to loopback."""
+def client_options(
+    *, peer: Peer, timeout_s: float, max_response_bytes: int, own_domain: str, key_headers: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return an SDK's `DefaultAioHttpClient` arguments: bounded bodies, no redirects, no proxy to loopback.
+
+    Hosts beyond `own_domain` are sent nothing that the SDK reads from the environment; `key_headers` carry the key.
+
+    Raises:
+        ScenarioError: the environment names a proxy or certificates that cannot be used.
+    """
     import httpx2
+
+    reading = Reading(max_bytes=max_response_bytes)
+    host = urlsplit(peer.base_url).hostname or ""
+    is_own = host == own_domain or host.endswith(f".{own_domain}")
 
     for name in CHATTY:
         logging.getLogger(name).addFilter(_is_no_detail)  # the same filter is added once
@@ -92,15 +107,20 @@ def client_options(*, base_url: str, timeout_s: float, max_response_bytes: int) 
         if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
             raise _Unusable(f"it is packed as {coding!r} though that was not asked for")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _bounded(response.stream, limit=max_response_bytes)
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > max_response_bytes:
+            raise _Unusable(f"it is longer than {max_response_bytes} bytes")
+        response.stream = _bounded(response.stream, reading)
 
     return {
         "timeout": httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
         "limits": httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=None, keepalive_expiry=5.0),
         "follow_redirects": False,
-        "trust_env": not _is_loopback(base_url),
+        "trust_env": False,
+        "proxy": find_proxy(peer.base_url, name=peer.name),
+        "verify": tls_context(peer.base_url, name=peer.name),
         "headers": {"Accept-Encoding": "identity"},
-        "event_hooks": {"response": [check]},
+        "event_hooks": {"request": [] if is_own else [hide_environment(key_headers)], "response": [check]},
     }
 
 
@@ -163,13 +183,9 @@ def check_key(api_key: str | None, *, name: str) -> None:
 
 
 def read_count(value: object) -> int | None:
-    """Return a count of tokens, or `None` for whatever is no count."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def text_of(value: str) -> str:
-    """Return model text as valid Unicode: a lone surrogate, which no file or request can carry, becomes U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", value)
+    """Return a count of tokens, or `None` for whatever is no count, or more than any call can have taken."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    return value if is_count else None  # type: ignore[return-value]  # an int by the line above
 
 
 def _translate(error: Exception, *, peer: Peer, sdk_error: type[Exception], sent: Iterable[str]) -> ProviderError:
@@ -181,20 +197,11 @@ def _translate(error: Exception, *, peer: Peer, sdk_error: type[Exception], sent
         return Unavailable(f"{peer.name} sent a body that is not read: {peer.quote(str(cause))}")
     if isinstance(cause, ValueError | TypeError):
         return BadRequest(f"the request to {peer.name} cannot be sent: {peer.quote(str(cause))}")
-    shown = error if cause is None else cause
-    return Unavailable(f"the connection to {peer.name} failed: {type(shown).__name__}: {peer.quote(str(shown))}")
+    return lost_connection(error, peer=peer)
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _read_start(response: httpx2.Response) -> bytes:
@@ -212,17 +219,48 @@ async def _read_start(response: httpx2.Response) -> bytes:
     return start[:MAX_REFUSAL_BYTES]
 
 
-def _bounded(stream: httpx2.AsyncByteStream, *, limit: int) -> httpx2.AsyncByteStream:
+class Reading:
+    """What is read of all answers: so many bytes of each, and of all at once little more than `MAX_HELD_BYTES`."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._n_held = 0
+        self._first: object = None
+        """The answer that is read on though too much is held, so that one at least comes to its end."""
+        self._freed = asyncio.Event()
+
+    async def hold(self, n_bytes: int, *, owner: object) -> None:
+        """Wait until so many more bytes of an answer may be held."""
+        while self._n_held + n_bytes > MAX_HELD_BYTES and self._first not in (None, owner):
+            await self._freed.wait()
+        if self._n_held + n_bytes > MAX_HELD_BYTES:
+            self._first = owner
+        self._n_held += n_bytes
+
+    def free(self, n_bytes: int, *, owner: object) -> None:
+        """The bytes of an answer are handed on, or dropped."""
+        self._n_held -= n_bytes
+        if self._first is owner:
+            self._first = None
+        self._freed.set()
+        self._freed = asyncio.Event()
+
+
+def _bounded(stream: httpx2.AsyncByteStream, reading: Reading) -> httpx2.AsyncByteStream:
     import httpx2
 
     class Bounded(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             n_bytes = 0
-            async for chunk in stream:
-                n_bytes += len(chunk)
-                if n_bytes > limit:
-                    raise _Unusable(f"it is longer than {limit} bytes")
-                yield chunk
+            try:
+                async for chunk in stream:
+                    if n_bytes + len(chunk) > reading.max_bytes:
+                        raise _Unusable(f"it is longer than {reading.max_bytes} bytes")
+                    await reading.hold(len(chunk), owner=self)
+                    n_bytes += len(chunk)
+                    yield chunk
+            finally:
+                reading.free(n_bytes, owner=self)
 
         async def aclose(self) -> None:
             await stream.aclose()

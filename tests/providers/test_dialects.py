@@ -7,6 +7,7 @@ import gzip
 import json
 import time
 import traceback
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -18,11 +19,13 @@ from agentsim.errors import AuthError, BadRequest, FatalProviderError, ProviderE
 from agentsim.providers.anthropic import DEFAULT_MAX_TOKENS, AnthropicProvider
 from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
 from agentsim.providers.openai import OpenAIProvider
+from agentsim.providers.wire import DEFAULT_MAX_RESPONSE_BYTES
 from agentsim.testing.faultserver import (
     Answer,
     Behaviour,
     Drip,
     EchoKey,
+    Endless,
     FaultServer,
     Hang,
     Raw,
@@ -101,6 +104,23 @@ async def test_openai_sends_every_parameter_and_the_extra_ones(prompt: Prompt) -
         await adapter.complete(prompt.model_copy(update={"sampling": sampling}))
     sent = {key: value for key, value in server.requests[0].body.items() if key not in ("model", "messages")}
     assert sent == {"top_p": 0.9, "seed": 7, "reasoning_effort": "low", "top_k": 5, "grammar": 'root ::= "4"'}
+
+
+async def test_a_limit_of_another_name_is_sent_in_place_of_ours(prompt: Prompt) -> None:
+    sampling = Sampling(max_tokens=12, extra={"max_completion_tokens": 2000})
+    async with adapter_and_server("openai", [Answer()]) as (adapter, server):
+        await adapter.complete(prompt.model_copy(update={"sampling": sampling}))
+    assert server.requests[0].body["max_completion_tokens"] == 2000
+    assert "max_tokens" not in server.requests[0].body
+
+
+async def test_anthropics_address_may_end_in_v1(prompt: Prompt) -> None:
+    async with FaultServer() as server:
+        for ending in ("", "/", "/v1", "/v1/"):
+            adapter = AnthropicProvider(api_key=KEY, base_url=server.url + ending, timeout_s=10)
+            assert (await adapter.complete(prompt)).text == "ok"
+            await adapter.aclose()
+    assert {request.path for request in server.requests} == {"/v1/messages"}
 
 
 async def test_openai_itself_is_sent_max_completion_tokens() -> None:
@@ -461,6 +481,23 @@ async def test_usage_that_is_missing_or_no_count_is_unknown(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("count", [10**19, 10**400, -1, 1.5, "7", float("inf")])
+async def test_a_count_that_no_call_can_have_is_unknown(dialect: str, count: object, prompt: Prompt) -> None:
+    names = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
+    usage = dict.fromkeys(names, count)
+    if count == float("inf"):
+        assert isinstance(await failure(dialect, [Answer(usage=usage)], prompt), Unavailable)
+        return
+    assert (await complete(dialect, [Answer(usage=usage)], prompt)).usage == Usage()
+
+
+async def test_more_tokens_from_the_cache_than_in_the_prompt_are_unknown(prompt: Prompt) -> None:
+    usage = {"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 8}}
+    completion = await complete("openai", [Answer(usage=usage)], prompt)
+    assert completion.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 async def test_a_lone_surrogate_becomes_the_replacement_character(dialect: str, prompt: Prompt) -> None:
     completion = await complete(dialect, [Answer("half \ud83d emoji, NUL \0, \u2028 and 🙂")], prompt)
     assert completion.text == "half \ufffd emoji, NUL \0, \u2028 and 🙂"
@@ -597,6 +634,35 @@ async def test_a_refused_parameter_is_named_with_its_remedy(dialect: str, prompt
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        (
+            "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead.",
+            "players.max_tokens to null and players.extra.max_completion_tokens to the limit",
+        ),
+        ("Invalid value for max_tokens", "players.max_tokens to null to not send it"),
+        ("System role not supported", "players.system_prompt to user"),
+        ("Developer instruction is not enabled for models/gemma-3-27b-it", "players.system_prompt to user"),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", "players.system_prompt to user"),
+        ("This model only support stream mode, please enable the stream parameter", "take another model or server"),
+    ],
+)
+async def test_a_refusal_names_what_to_change(dialect: str, message: str, remedy: str, prompt: Prompt) -> None:
+    if dialect == "anthropic" and "max_tokens" in message:
+        return  # its API cannot do without
+    caught = await failure(dialect, [Status(400, message)], prompt)
+    assert isinstance(caught, BadRequest) and remedy in str(caught)
+
+
+async def test_what_the_server_behind_a_gateway_said_is_quoted(prompt: Prompt) -> None:
+    raw = json.dumps({"error": {"message": "'temperature' must be 1"}})
+    error = {"code": 400, "message": "Provider returned error", "metadata": {"raw": raw, "provider_name": "x"}}
+    caught = await failure("openai", [Raw(json.dumps({"error": error}).encode(), status=400)], prompt)
+    assert "must be 1" in str(caught) and "set players.temperature to null" in str(caught)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
 async def test_an_unknown_model_is_told_apart(dialect: str, prompt: Prompt) -> None:
     assert "check the model's name" in str(await failure(dialect, [Status(404, "no such model")], prompt))
 
@@ -674,6 +740,24 @@ async def test_no_server_at_all_is_transient(dialect: str, prompt: Prompt) -> No
 async def test_an_answer_too_long_is_cut_off(dialect: str, prompt: Prompt) -> None:
     caught = await failure(dialect, [Answer("x" * 100_000)], prompt, max_response_bytes=10_000)
     assert type(caught) is Unavailable and "10000 bytes" in str(caught)
+
+
+async def test_of_many_answers_that_are_too_long_little_is_held_at_once(prompt: Prompt) -> None:
+    n, size = 16, DEFAULT_MAX_RESPONSE_BYTES
+    async with adapter_and_server("openai", lambda request: Endless()) as (adapter, _):
+        await asyncio.gather(adapter.complete(prompt), return_exceptions=True)  # imports what is needed
+        tracemalloc.start()
+        outcomes = await asyncio.gather(*[adapter.complete(prompt) for _ in range(n)], return_exceptions=True)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
+    assert peak < 32_000_000 < n * size  # the server and the buffers of its sockets are in it
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_an_answer_that_announces_its_length_is_not_read_at_all(dialect: str, prompt: Prompt) -> None:
+    body = Raw(b"", headers={"content-length": "50000000"})
+    assert "longer than" in str(await failure(dialect, [body], prompt))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

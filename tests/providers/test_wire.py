@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.providers.peer import Peer, retry_after_s, scrub
-from agentsim.providers.wire import read_count, text_of
+from agentsim.providers.keys import scrub
+from agentsim.providers.peer import Peer, retry_after_s
+from agentsim.providers.wire import read_count
 
 NOW = 1_700_000_000.0
 
@@ -75,4 +76,5 @@ def test_only_counts_are_counts(value: object) -> None:
 
 
 def test_pairs_of_surrogates_from_json_are_not_touched() -> None:
-    assert text_of("🙂 \ud83d") == "🙂 \ufffd"
+    peer = Peer(name="x", base_url="", secret=None)
+    assert peer.text("🙂 \ud83d") == "🙂 \ufffd"
