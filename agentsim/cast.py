@@ -169,10 +169,13 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
 
 
 def _rounded(exact: Sequence[float]) -> list[int]:
-    """Return whole numbers with the same sum: the largest remainders get what rounding down leaves."""
+    """Return whole numbers with the same sum: the largest remainders get what rounding down leaves.
+
+    Of equal remainders, those listed first get it: two halves of 5 agents are 3 and 2.
+    """
     found = [math.floor(part + 1e-9) for part in exact]
     n_left = round(sum(exact)) - sum(found)
-    for index in sorted(range(len(exact)), key=lambda i: found[i] - exact[i])[:n_left]:
+    for index in sorted(range(len(exact)), key=lambda i: round(found[i] - exact[i], 9))[:n_left]:
         found[index] += 1
     if 0 in found:
         raise ValueError(f"players: a share of {exact[found.index(0)]:g} agents is nobody; use more agents, or numbers")

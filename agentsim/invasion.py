@@ -22,7 +22,7 @@ from agentsim.analysis import load
 from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
 from agentsim.cast import ModelPlayer
 from agentsim.contestants import Contestant
-from agentsim.core.selection import Drift, Moran, Nobody, SelectionRule, Staggered
+from agentsim.core.selection import Drift, Nobody, SelectionRule
 from agentsim.core.vectorised import play_many
 from agentsim.errors import ScenarioError
 from agentsim.planning import ConditionPlan
@@ -147,7 +147,7 @@ def _select(data: dict[str, Any], rule: SelectionRule, control: bool) -> None:
     """
     if isinstance(rule, Nobody):
         raise ScenarioError("selection: none: nobody leaves and nobody is copied, so nothing can invade; use another")
-    if isinstance(rule, Drift | Moran | Staggered):
+    if not rule.looks_at_scores:
         chances = ["by_score", *(["equal"] if control else [])]
         data |= {"selection": _plain(rule), "transmission": {"kind": "copy", "chances": "by_score"}}
         data["vary"]["transmission.chances"] = chances

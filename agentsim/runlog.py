@@ -16,11 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.cast import labels_in
 from agentsim.core.types import Event, Value
 from agentsim.errors import LogError, LogLocked, SchemaError
+from agentsim.old_logs import up_to_date
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.prices import Price, cost_usd
 
@@ -82,6 +83,11 @@ class RunStarted(Value):
     """The folder of the run whose replies this one began with, where it is a fork."""
     time: str
     """UTC, ISO 8601."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_up_to_date(cls, record: Any) -> Any:
+        return up_to_date(record)
 
     @property
     def players(self) -> list[str]:

@@ -5,7 +5,6 @@ The only place that parses configuration. Errors name file, line, column and key
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -21,6 +20,7 @@ from agentsim.cast import ModelPlayer, Player, Players, labels, parts
 from agentsim.core.society import SocietyRules
 from agentsim.core.types import Value
 from agentsim.errors import ScenarioError, quote
+from agentsim.old_logs import content_digest, recurs_by_choice, rounds_by_choice
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
 from agentsim.providers.base import Sampling
 from agentsim.run_names import run_names
@@ -407,6 +407,10 @@ ADDED: Final[Mapping[str, Mapping[str, object]]] = {
 def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
     content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
+    if not recurs_by_choice(condition.agents):
+        content["pairing"].pop("in_both_roles", None)
+    if not rounds_by_choice(condition.agents, content["selection"].get("fraction")):
+        content["selection"].pop("halves", None)
     for part, settings in ADDED.items():
         for each in content[part] if isinstance(content[part], list) else [content[part]]:
             for name, before in settings.items():
@@ -421,9 +425,7 @@ def digest(condition: Condition, *, seed: int, probe: Mapping[str, Any] | None =
     Of the prompt set only the folder's name counts, not where it lies: its content has a digest of its own
     (`PromptSet.digest`). Accounts and limits do not count, so a run may be resumed under others.
     """
-    content = {**identity(condition), "prompts": Path(condition.prompts).name}
-    probed = {} if probe is None else {"probe": probe}
-    return hashlib.sha256(_canonical({"condition": content, "seed": seed, **probed}).encode()).hexdigest()
+    return content_digest(identity(condition), seed=seed, probe=probe)
 
 
 def _canonical(data: object) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from agentsim.core.selection import RENAMED
 from agentsim.errors import ScenarioError, quote
 from agentsim.yaml_source import KeyPath, Node
 
@@ -100,6 +101,8 @@ def _message(
         if kind == "union_tag_not_found":
             return path, f"is missing; allowed: {', '.join(expected)}", True
         value = str(context.get("tag"))
+        if value in RENAMED:
+            return path, f"{quote(value)} has another name now; {RENAMED[value]}", False
         near = did_you_mean(value, expected) or ";"
         return path, f"{quote(value)} is unknown{near} allowed: {', '.join(expected)}", False
     if kind in {"value_error", "assertion_error"}:

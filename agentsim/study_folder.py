@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsim.errors import AnswerError, LogError
+from agentsim.old_logs import up_to_date
 from agentsim.players import Course
 from agentsim.runlog import LOG_NAME, Record, Reply, RunLog, RunStarted, read_log
 from agentsim.scenario import RunSpec, Scenario, digest
@@ -96,7 +97,7 @@ def _is_of(folder: Path, spec: RunSpec, prompts: PromptsOf) -> bool | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        first = json.loads(line)
+        first = up_to_date(json.loads(line))
         return bool(
             first["digest"] == digest(spec.condition, seed=spec.seed) and first["prompts_digest"] == prompts[spec.name]
         )

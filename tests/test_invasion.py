@@ -69,7 +69,7 @@ def test_discriminators_and_keepers_hold_each_other_off() -> None:
     assert list(found.pairs["by_fixation"]) == ["each resists the other"]
 
 
-@pytest.mark.parametrize("selection", ["top", "moran", "staggered", "proportional"])
+@pytest.mark.parametrize("selection", ["top", "death_birth", "staggered", "proportional"])
 def test_without_selection_k_of_n_fix(selection: str) -> None:
     options = {"selection": selection, "invaders": 2, "agents": 6, "generations": 100, "seeds": "0-199"}
     found = outcomes(scripted("all-keep", "all-give", **options))
@@ -83,7 +83,7 @@ def test_without_selection_k_of_n_fix(selection: str) -> None:
         )
 
 
-@pytest.mark.parametrize("selection", ["top", "moran"])
+@pytest.mark.parametrize("selection", ["top", "death_birth"])
 def test_twins_fix_as_often_as_chance_even_under_selection(selection: str) -> None:
     twins = [Contestant(ConstantShare(), "one"), Contestant(ConstantShare(), "other")]
     options = {"agents": 6, "generations": 100, "seeds": "0-399"}
@@ -94,7 +94,7 @@ def test_twins_fix_as_often_as_chance_even_under_selection(selection: str) -> No
 
 
 def test_what_is_not_decided_in_time_is_censored() -> None:
-    found = outcomes(scripted("all-keep", "all-give", selection="moran", generations=3, seeds="0-19"))
+    found = outcomes(scripted("all-keep", "all-give", selection="death_birth", generations=3, seeds="0-19"))
     open_ = row(found, resident="all-give", invader="all-keep")
     assert open_["n_censored"] > 0 and open_["n_fixed"] == 0  # in two births one of 12 cannot become all
     assert open_["rate_high"] == pytest.approx(open_["n_censored"] / 20)
@@ -110,7 +110,7 @@ def told(courses: Courses) -> tuple[pd.DataFrame, pd.DataFrame]:
     return conditions, courses.courses.sort_values(["condition", "seed", "generation"], ignore_index=True)
 
 
-@pytest.mark.parametrize("selection", ["top", "moran"])
+@pytest.mark.parametrize("selection", ["top", "death_birth"])
 def test_societies_without_logs_are_those_of_the_logs(tmp_path: Path, selection: str) -> None:
     asked = scripted("all-keep", "discriminator", "random", selection=selection, agents=6, generations=9, seeds="0-3")
     logged = told(logged_courses(play_logged(asked, results=tmp_path)))
@@ -259,7 +259,8 @@ def test_a_wrong_contestant_is_told_in_one_sentence(words: list[str], message: s
     [
         ({"invaders": 12}, "1 to 11 can be invaders"),
         ({"invaders": 0}, "1 to 11 can be invaders"),
-        ({"selection": "mran"}, "did you mean 'moran'"),
+        ({"selection": "death_brith"}, "did you mean 'death_birth'"),
+        ({"selection": "moran"}, "'moran' has another name now; write death_birth .* or birth_death"),
         ({"selection": "none"}, "nothing can invade"),
         ({"sets": ["transmission.kind=advice"]}, "decided by the invasion"),
         ({"seeds": "5-1"}, "not a range of seeds"),

@@ -1,15 +1,25 @@
-"""Studies written by version 0.1 stay readable: they load, show, replay, and report."""
+"""Studies written by version 0.1 stay readable: they load, show, replay, and report.
+
+What is named or done otherwise now is read as it was played, under the names of today.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import agentsim
+from agentsim.analysis import load
 from agentsim.cli import app
+from agentsim.history import replay
+from agentsim.old_logs import content_digest, up_to_date
+from agentsim.runlog import LOG_NAME, RunStarted, read_log
+from agentsim.scenario import Condition, digest
+from tests.test_runner import Fake, play
 
 OLD = Path(__file__).parent / "fixtures" / "version-0.1"
 STUDIES = ["interrupted", "mixed", "models", "models-2", "odd", "rules"]
@@ -46,3 +56,51 @@ def test_an_old_probe_loads_and_replays_exactly(name: str, tmp_path: Path) -> No
     probe = Path(shutil.copytree(OLD / name, tmp_path / name))
     assert len(agentsim.load_probe(probe).answers) > 0
     assert all(state.is_exact for state in agentsim.replay(probe))
+
+
+OLDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"selection": {"kind": "death_birth"}}, {"selection": {"kind": "moran"}}),
+    (
+        {"agents": 5, "pairing": {"kind": "random"}, "selection": {"kind": "top", "halves": "to_even"}},
+        {"selection": {}},
+    ),
+    ({"agents": 6, "pairing": {"kind": "alternating", "in_both_roles": True}}, {"pairing": {}}),
+]
+"""What is played, and how an earlier log says it."""
+
+
+@pytest.mark.parametrize(("rules", "older"), OLDER, ids=["moran", "halves", "alternating"])
+def test_an_older_log_is_loaded_replayed_and_gone_on_with(
+    tmp_path: Path, rules: dict[str, Any], older: dict[str, dict[str, Any]]
+) -> None:
+    played = {"agents": 4, "players": {"model": "scripted/random"}, "seeds": [0], **rules}
+    folder = play(tmp_path, Fake(), **played).folder
+    [log] = folder.glob(f"*/{LOG_NAME}")
+    first, rest = log.read_text().split("\n", 1)
+    started = json.loads(first)
+    for part, settings in older.items():
+        started["condition"][part] |= settings
+        started["condition"][part].pop("in_both_roles", None)
+        started["condition"][part].pop("halves", None)
+    started["digest"] = content_digest(started["condition"], seed=0, probe=None)
+    log.write_text(json.dumps(started, separators=(",", ":")) + "\n" + rest)
+    read = read_log(log.parent).records[0]
+    assert isinstance(read, RunStarted)
+    condition = Condition.model_validate(read.condition)
+    assert read.digest == digest(condition, seed=0) != started["digest"]
+    [state] = replay(folder)
+    assert state.is_exact and state.is_complete, state.difference
+    assert set(load(folder).runs["status"]) == {"complete"}
+    again = play(tmp_path, Fake(), **played)
+    assert again.folder == folder and again.is_complete
+
+
+def test_what_is_no_record_of_an_older_log_is_left_as_it_is() -> None:
+    for record in ({}, [], None, {"condition": {"selection": {"kind": ["moran"]}, "pairing": {}, "agents": 4}}):
+        assert up_to_date(record) is record
+
+
+def test_a_digest_that_is_not_the_conditions_stays_wrong() -> None:
+    condition = {"selection": {"kind": "moran"}, "pairing": {"kind": "random"}, "agents": 4, "prompts": "default"}
+    read = up_to_date({"condition": condition, "digest": "edited", "seed": 0})
+    assert read["condition"]["selection"]["kind"] == "death_birth" and read["digest"] == "edited"

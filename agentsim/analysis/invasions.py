@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 Role = Literal["resident", "invader"]
-BLIND: Final = ("drift", "moran", "staggered")
+BLIND: Final = ("drift", "death_birth", "birth_death", "staggered")
 """Kinds of selection under which who leaves has nothing to do with what it earned."""
 MARKS: Final = {"more": "▲", "less": "▼", "cannot say": "·"}
 """Of verdicts, where there is little room."""

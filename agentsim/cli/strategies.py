@@ -128,7 +128,7 @@ def invade(
     ] = None,
     selection: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option(help="top, proportional, tournament, moran, ...; else as in the rules.", show_default=False),
+        typer.Option(help="top, proportional, tournament, death_birth, ...; else as in the rules.", show_default=False),
     ] = None,
     seeds: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it

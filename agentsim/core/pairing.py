@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from agentsim.core.rng import shuffled
 from agentsim.core.types import Value
 
-__all__ = ["Alternating", "PairingRule", "RandomMatching", "Released", "Schedule", "swapped"]
+__all__ = ["Alternating", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
 
 Schedule = tuple[tuple[tuple[str, str], ...], ...]
 """For each round its encounters as (donor, recipient); every agent is in exactly one encounter a round, but that one
@@ -19,17 +19,36 @@ who sits out where their number is odd."""
 
 
 class Alternating(Value):
-    """Roles alternate strictly; pairs repeat as late as can be.
+    """Roles alternate strictly; two agents never meet in both roles in a game, and meet again as late as can be.
 
     Strict alternation splits the agents into two halves that meet only across: a bipartite round robin whose donor
-    half toggles each round. A pair meets again n/2 rounds later, the longest gap there is.
+    half toggles each round. The n/2 ways to match the halves are divided among the odd and the even rounds, so that a
+    pair always meets in the same roles. Where n/2 is even, a pair meets again n/2 rounds later; where it is odd, it is
+    n/2 + 1 rounds in odd rounds and n/2 - 1 in even ones: no schedule has longer gaps. Two agents have only each other:
+    they meet in each round.
     """
 
     kind: Literal["alternating"] = "alternating"
+    in_both_roles: bool = False
+    """Whether, where n/2 is odd, pairs recur in the order of the round robin, n/2 rounds later and so with roles
+    reversed, as they did in the first logs. Elsewhere it changes nothing."""
+
+    def is_reversing(self, n_agents: int) -> bool:
+        """Return whether two of so many agents that meet again do so with roles reversed; otherwise they never do."""
+        return n_agents == 2 or (self.in_both_roles and n_agents % 4 == 2)
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
         """Return `rounds` rounds over an even number of agents."""
-        return _bipartite(agents, rounds, rng, swap_each_cycle=False)
+        half = len(agents) // 2
+        if self.is_reversing(len(agents)):
+            shifts = [index % half for index in range(rounds)]
+        else:
+            n_ways = (
+                (half + 1) // 2,
+                half // 2,
+            )  # of matching the halves, in the first round, the third ...; in the others
+            shifts = [2 * (index // 2 % n_ways[index % 2]) + index % 2 for index in range(rounds)]
+        return _bipartite(agents, shifts, [index % 2 == 0 for index in range(rounds)], rng)
 
 
 class Released(Value):
@@ -42,7 +61,9 @@ class Released(Value):
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
         """Return `rounds` rounds over an even number of agents."""
-        return _bipartite(agents, rounds, rng, swap_each_cycle=True)
+        half = len(agents) // 2
+        cycles = [divmod(index, half) for index in range(rounds)]
+        return _bipartite(agents, [shift for _, shift in cycles], [sum(cycle) % 2 == 0 for cycle in cycles], rng)
 
 
 class RandomMatching(Value):
@@ -52,6 +73,8 @@ class RandomMatching(Value):
     """
 
     kind: Literal["random"] = "random"
+    takes_odd: ClassVar[bool] = True
+    """Whether an odd number of agents can be paired."""
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
         """Return `rounds` rounds over any number of agents."""
@@ -68,14 +91,23 @@ def swapped(schedule: Schedule) -> Schedule:
     return tuple(tuple((recipient, donor) for donor, recipient in pairs) for pairs in schedule)
 
 
-def _bipartite(agents: Sequence[str], rounds: int, rng: Random, *, swap_each_cycle: bool) -> Schedule:
+def n_reversed(schedule: Schedule) -> int:
+    """Return in how many encounters a donor meets an agent that has been its donor before in the same game."""
+    met: set[tuple[str, str]] = set()
+    found = 0
+    for pairs in schedule:
+        found += sum((recipient, donor) in met for donor, recipient in pairs)
+        met.update(pairs)
+    return found
+
+
+def _bipartite(agents: Sequence[str], shifts: Sequence[int], is_first_donor: Sequence[bool], rng: Random) -> Schedule:
+    """Return rounds between two random halves, the second shifted by so many places, the first giving or receiving."""
     order = shuffled(agents, rng)
     half = len(order) // 2
     first, second = order[:half], order[half:]
     schedule = []
-    for index in range(rounds):
-        cycle, shift = divmod(index, half)
+    for shift, is_donor in zip(shifts, is_first_donor, strict=True):
         pairs = [(agent, second[(place + shift) % half]) for place, agent in enumerate(first)]
-        is_first_donor = (shift + cycle if swap_each_cycle else index) % 2 == 0
-        schedule.append(tuple(pairs if is_first_donor else [(b, a) for a, b in pairs]))
+        schedule.append(tuple(pairs if is_donor else [(b, a) for a, b in pairs]))
     return tuple(schedule)

@@ -5,18 +5,41 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, Tag
 
 from agentsim.core.rng import shuffled
-from agentsim.core.types import Value, born_and_index, by_kind, total
+from agentsim.core.types import Value, born_and_index, by_kind, rounded, total
 
-__all__ = ["Drift", "Moran", "Nobody", "Proportional", "SelectionRule", "Staggered", "Top", "Tournament"]
+__all__ = [
+    "RENAMED",
+    "BirthDeath",
+    "DeathBirth",
+    "Drift",
+    "Nobody",
+    "Proportional",
+    "SelectionRule",
+    "Staggered",
+    "Top",
+    "Tournament",
+    "ranked",
+]
+
+RENAMED: Final = {
+    "moran": "write death_birth for the rule that had this name (one leaves at random, then a survivor is copied), or"
+    " birth_death for the process of Moran 1958 (one of all is copied, then one leaves at random)"
+}
+"""Kinds that have other names now, and what to write instead."""
 
 
 class _Scored(Value):
-    """What all rules have in common: how agents are scored."""
+    """What all rules have in common: how agents are scored, and whose strategies newborns may learn."""
+
+    looks_at_scores: ClassVar[bool] = True
+    """Whether who stays depends on scores."""
+    learn_from: ClassVar[Literal["survivors", "everyone"]] = "survivors"
+    """Whose strategies newborns may learn: those who stay, or all who lived in the generation that ended."""
 
     score: Literal["mean_of_games", "last_game"] = "mean_of_games"
     """What is compared: the mean of final resources over the generation's games, or the last game's alone, which
@@ -32,11 +55,14 @@ class _Share(_Scored):
     """What rules have in common under which a share of the agents survives."""
 
     fraction: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the agents that survives; times the number of agents, rounded, it is the number of survivors."""
+    """Share of the agents that survives; times the number of agents, rounded, it is how many survive."""
+
+    halves: Literal["up", "to_even"] = "up"
+    """How half an agent is rounded: up, or to the even number, as it was in the first logs."""
 
     def n_survivors(self, n_agents: int) -> int:
         """Return how many of `n_agents` survive."""
-        return round(n_agents * self.fraction)
+        return rounded(n_agents * self.fraction) if self.halves == "up" else round(n_agents * self.fraction)
 
 
 class _Few(_Scored):
@@ -110,6 +136,7 @@ class Drift(_Share):
     """Survivors are drawn at random, whatever they earned: the neutral case (Kimura 1983, "The Neutral Theory")."""
 
     kind: Literal["drift"] = "drift"
+    looks_at_scores: ClassVar[bool] = False
 
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
         """Return the survivors, best first."""
@@ -117,19 +144,38 @@ class Drift(_Share):
         return _ranked({agent: scores[agent] for agent in kept}, rng)
 
 
-class Moran(_Few):
-    """Whoever leaves is drawn at random, whatever it earned; who earned more is copied more often.
+class _AtRandom(_Few):
+    """What rules have in common under which those who leave are drawn at random, whatever they earned."""
 
-    With `transmission: {kind: copy, chances: by_score}` it is the process of Moran 1958 ("Random processes in
-    genetics"), in which one dies and one is born at a time (Nowak, Sasaki, Taylor & Fudenberg 2004, Nature 428).
-    """
-
-    kind: Literal["moran"] = "moran"
+    looks_at_scores: ClassVar[bool] = False
 
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
         """Return who stays, best first."""
         kept = shuffled(sorted(scores), rng)[: self.n_survivors(len(scores))]
         return _ranked({agent: scores[agent] for agent in kept}, rng)
+
+
+class DeathBirth(_AtRandom):
+    """Agents drawn at random leave; newborns then learn from those that stay.
+
+    With `transmission: {kind: copy, chances: by_score}` it is the death-birth process in a well-mixed population: one
+    dies at random, and the others compete for its place in proportion to what they earned (Ohtsuki, Hauert, Lieberman
+    & Nowak 2006, "A simple rule for the evolution of cooperation on graphs and social networks", Nature 441).
+    """
+
+    kind: Literal["death_birth"] = "death_birth"
+
+
+class BirthDeath(_AtRandom):
+    """Newborns learn from all who lived; then agents drawn at random leave, parents perhaps among them.
+
+    With `transmission: {kind: copy, chances: by_score}` it is the process of Moran 1958 ("Random processes in
+    genetics", Math. Proc. Camb. Philos. Soc. 54) with selection: one reproduces in proportion to what it earned, and
+    one of those who were there before dies at random (Nowak, Sasaki, Taylor & Fudenberg 2004, Nature 428).
+    """
+
+    kind: Literal["birth_death"] = "birth_death"
+    learn_from: ClassVar[Literal["survivors", "everyone"]] = "everyone"
 
 
 class Staggered(_Few):
@@ -140,6 +186,7 @@ class Staggered(_Few):
     """
 
     kind: Literal["staggered"] = "staggered"
+    looks_at_scores: ClassVar[bool] = False
 
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
         """Return who stays, best first."""
@@ -152,6 +199,7 @@ class Nobody(_Scored):
     """Nobody is selected: all agents live on, and play again with what they stated once."""
 
     kind: Literal["none"] = "none"
+    looks_at_scores: ClassVar[bool] = False
 
     def n_survivors(self, n_agents: int) -> int:
         """Return `n_agents`."""
@@ -160,6 +208,11 @@ class Nobody(_Scored):
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
         """Return everyone, best first."""
         return _ranked(scores, rng)
+
+
+def ranked(scores: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the agents, best first, ties by name."""
+    return tuple(sorted(sorted(scores), key=lambda agent: -scores[agent]))
 
 
 def _ranked(scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
@@ -172,7 +225,8 @@ SelectionRule = Annotated[
     | Annotated[Proportional, Tag("proportional")]
     | Annotated[Tournament, Tag("tournament")]
     | Annotated[Drift, Tag("drift")]
-    | Annotated[Moran, Tag("moran")]
+    | Annotated[DeathBirth, Tag("death_birth")]
+    | Annotated[BirthDeath, Tag("birth_death")]
     | Annotated[Staggered, Tag("staggered")]
     | Annotated[Nobody, Tag("none")],
     by_kind("top"),

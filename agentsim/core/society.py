@@ -15,7 +15,7 @@ from agentsim.core.games import DonorGame, DonorPlay, Game
 from agentsim.core.observation import Chance, Gossip, ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule, swapped
 from agentsim.core.rng import stream, uniform
-from agentsim.core.selection import Moran, SelectionRule, Staggered, Top
+from agentsim.core.selection import SelectionRule, Top, ranked
 from agentsim.core.transmission import Advice, Copy, TransmissionRule
 from agentsim.core.types import (
     Agent,
@@ -50,14 +50,14 @@ class SocietyRules(Value):
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
-        if self.agents % 2 and self.pairing.kind != "random":
+        if self.agents % 2 and not getattr(self.pairing, "takes_odd", False):
             raise ValueError(
                 f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
                 " agent sits out each round"
             )
         survivors = self.selection.n_survivors(self.agents)
         if self.selection.kind != "none" and not 0 < survivors < self.agents:
-            name = "replaced" if isinstance(self.selection, Moran | Staggered) else "fraction"
+            name = "replaced" if hasattr(self.selection, "replaced") else "fraction"
             raise ValueError(
                 f"selection.{name}: {getattr(self.selection, name)} of {self.agents} agents leaves {survivors}"
                 f" survivors; between 1 and {self.agents - 1} must survive"
@@ -142,6 +142,8 @@ class Society:
         """The player of each agent of this generation, newborns without a strategy too."""
         self._n_unformed = 0
         self._survivors: tuple[Agent, ...] = ()
+        self._parents: tuple[Agent, ...] = ()
+        """Whose strategies newborns may learn, best first."""
         self._scores: dict[str, float] = {}
         self._plays: list[DonorPlay] = []
 
@@ -171,6 +173,7 @@ class Society:
         """Fill the vacancies, each named by the model that left it; ask for the strategies that are wanted."""
         learning = self._rules.transmission
         kept = {agent.id: agent for agent in self._survivors}
+        parents = {agent.id: agent for agent in self._parents}
         self._models = {name: agent.model for name, agent in kept.items()}
         self._agents = {} if learning.rewrite else dict(kept)
         formed: list[Event] = []
@@ -179,7 +182,7 @@ class Society:
             name = f"{self.generation}_{index}"
             if kept and isinstance(learning, Copy):
                 number = uniform("parent", self._seed, self.generation, index)
-                parent = learning.parent(self._survivors, self._scores, number)
+                parent = learning.parent(self._parents, self._scores, number)
                 self._models[name] = self._newborns_model(index, vacancy, [parent])
                 formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
             elif not kept and vacancy in self._given:
@@ -187,7 +190,7 @@ class Society:
                 formed.append(self._form(name, Answer(text=self._given[vacancy], attempts=0), parents=()))
             else:
                 request = self._ask_strategy(name, own=None)
-                self._models[name] = self._newborns_model(index, vacancy, [kept[one] for one in _shown(request)])
+                self._models[name] = self._newborns_model(index, vacancy, [parents[one] for one in _shown(request)])
                 requests.append(request)
         self._n_unformed = len(requests)
         return Step(formed, requests or self._start_games())
@@ -203,7 +206,7 @@ class Society:
 
     def _ask_strategy(self, name: str, *, own: Agent | None) -> Request:
         rules = self._rules
-        others = [agent for agent in self._survivors if agent.id != name]
+        others = self._parents if own is None else [agent for agent in self._survivors if agent.id != name]
         rng = stream(self._seed, "transmission", name, *([] if own is None else [self.generation]))
         view = StrategyView(
             name=name,
@@ -218,7 +221,7 @@ class Society:
 
     def _form_strategy(self, request: Request, answer: Answer) -> Step:
         shown = _shown(request)
-        parents = tuple(agent.id for agent in self._survivors if agent.id in shown)
+        parents = tuple(agent.id for agent in self._parents if agent.id in shown)
         event = self._form(request.agent, answer, parents=parents)
         self._n_unformed -= 1
         return Step([event], self._start_games() if self._n_unformed == 0 else [])
@@ -292,6 +295,8 @@ class Society:
             return Step([ended], [])
         left = [self._agents[name].model for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
         self._survivors = tuple(self._agents[name] for name in survivors)
+        learn_from_all = getattr(rules.selection, "learn_from", "survivors") == "everyone"
+        self._parents = tuple(self._agents[name] for name in ranked(scores)) if learn_from_all else self._survivors
         self._scores = scores
         self.generation += 1
         events, requests = self._begin_generation(left)

@@ -1,4 +1,7 @@
-"""What newborns learn from survivors. A new rule is one class here and one name in `TransmissionRule`."""
+"""What newborns learn. A new rule is one class here and one name in `TransmissionRule`.
+
+They learn from survivors; where the selection rule's `learn_from` says so, from everyone who lived before them.
+"""
 
 from __future__ import annotations
 

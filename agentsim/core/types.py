@@ -7,6 +7,7 @@ Units of resources are plain floats >= 0; a *fraction* is an amount over the don
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ __all__ = [
     "View",
     "born_and_index",
     "by_kind",
+    "rounded",
     "total",
 ]
 
@@ -86,13 +88,21 @@ class Agent(Value):
     strategy: str | None
     """What it follows, in its own words; `None` where it never stated one that could be read."""
     parents: tuple[str, ...] = ()
-    """The survivors whose strategies it was shown, best first."""
+    """Those whose strategies it was shown, best first: survivors, or under some rules all of the generation before."""
 
 
 def born_and_index(agent: str) -> tuple[int, int]:
     """Return an agent's name as numbers: the generation it was born in, and its place among those born then."""
     born, _, index = agent.partition("_")
     return int(born), int(index)
+
+
+def rounded(exact: float) -> int:
+    """Return the nearest whole number of a number >= 0, halves up: 2.5 agents are 3, and 3.5 are 4.
+
+    What misses a half by no more than floating-point arithmetic does (0.29 × 50) counts as the half.
+    """
+    return math.floor(exact + 0.5 + 1e-9)
 
 
 def total(values: Iterable[float]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentsim.core.rng import stream
-from agentsim.core.selection import Moran, Staggered
+from agentsim.core.selection import DeathBirth, Staggered
 from agentsim.core.society import Society, SocietyRules
 from agentsim.core.transmission import Advice, Copy, OneParent
 from agentsim.core.types import (
@@ -125,7 +125,7 @@ def test_a_survivor_that_says_nothing_readable_keeps_what_it_had() -> None:
 
 @pytest.mark.parametrize("learning", [Advice(rewrite=True, model_from="parent"), Copy(chances="by_score")])
 def test_the_order_of_answers_changes_no_fact_of_a_mixed_society(learning: Any) -> None:
-    rules = SocietyRules(agents=8, generations=4, transmission=learning, selection=Moran(replaced=2))
+    rules = SocietyRules(agents=8, generations=4, transmission=learning, selection=DeathBirth(replaced=2))
     one, other = (play(rules, order=order)[1] for order in (None, Random(1)))
     assert sorted(event.model_dump_json() for event in one) == sorted(event.model_dump_json() for event in other)
 
@@ -145,11 +145,11 @@ def test_the_oldest_leave_where_turnover_is_staggered_whatever_they_earned() -> 
     assert Staggered(replaced=3).survivors(scores, stream(0, "selection", 3)) == ("3_1",)
 
 
-def test_who_leaves_in_a_moran_process_hangs_on_chance_alone() -> None:
+def test_who_leaves_by_death_and_birth_depends_on_chance_alone() -> None:
     scores = {f"1_{index}": float(index) for index in range(1, 9)}
     left = Counter[str]()
     for seed in range(4000):
-        left.update(set(scores) - set(Moran().survivors(scores, stream(seed, "selection", 1))))
+        left.update(set(scores) - set(DeathBirth().survivors(scores, stream(seed, "selection", 1))))
     assert all(left[agent] / 4000 == pytest.approx(1 / 8, abs=0.02) for agent in scores)
 
 
@@ -172,4 +172,4 @@ def test_chances_by_score_draw_parents_in_proportion() -> None:
 
 def test_more_cannot_leave_than_there_are() -> None:
     with pytest.raises(ValueError, match=r"selection\.replaced: 4 of 4 agents leaves 0 survivors"):
-        SocietyRules(agents=4, selection=Moran(replaced=4))
+        SocietyRules(agents=4, selection=DeathBirth(replaced=4))

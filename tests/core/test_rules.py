@@ -6,16 +6,19 @@ from pathlib import Path
 from random import Random
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
+from scipy.stats import binomtest
 
 import agentsim
+from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule, RandomMatching
 from agentsim.core.rng import stream
-from agentsim.core.selection import Drift, Nobody, Proportional, SelectionRule, Tournament
+from agentsim.core.selection import BirthDeath, DeathBirth, Drift, Nobody, Proportional, SelectionRule, Top, Tournament
 from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import Playing, ScriptedPlayer
+from agentsim.core.strategies import ConstantShare, Playing, ScriptedPlayer
 from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
 from agentsim.core.types import (
     Agent,
@@ -27,6 +30,7 @@ from agentsim.core.types import (
     StrategyFormed,
     StrategyView,
 )
+from agentsim.core.vectorised import play_many
 from tests.core.playing import constant, play
 
 
@@ -178,6 +182,50 @@ def test_a_tournament_of_one_is_drift_and_of_all_is_top() -> None:
         assert set(Tournament(size=8).survivors(SCORES, rng)) == {"1_5", "1_6", "1_7", "1_8"}
     best = kept(Tournament(fraction=0.125, size=2))["1_8"]
     assert best == pytest.approx(2 / 8, abs=0.02)  # in every pair it is drawn into
+
+
+@pytest.mark.parametrize(
+    ("agents", "fraction", "n"),
+    [(5, 0.5, 3), (7, 0.5, 4), (9, 0.5, 5), (12, 0.5, 6), (5, 0.3, 2), (50, 0.29, 15), (3, 0.1, 0), (10, 0.24, 2)],
+)
+def test_halves_of_survivors_are_rounded_up(agents: int, fraction: float, n: int) -> None:
+    assert Top(fraction=fraction).n_survivors(agents) == n
+    if n:
+        scores = {f"1_{index}": float(index) for index in range(agents)}
+        assert len(Top(fraction=fraction).survivors(scores, stream(0, "selection", 1))) == n
+
+
+@pytest.mark.parametrize(
+    ("selection", "better", "worse"),
+    [(BirthDeath(), 0.5079, 0.0159), (DeathBirth(), 0.4301, 0.0269)],
+    ids=lambda each: getattr(each, "kind", ""),
+)
+def test_constant_fitness_fixes_as_often_as_the_closed_form_says(selection: Any, better: float, worse: float) -> None:
+    """N = 6 and r = 2 or 1/2: (1 - 1/r) / (1 - 1/r^N), by Moran 1958 with selection; where the dead do not compete,
+    (1 - 1/N) (1 - 1/r) / (1 - 1/r^(N-1)) (Kaveh, Komarova & Kohandel 2015, R. Soc. Open Sci. 2).
+
+    Who keeps all ends with 10 units and who gives half with 5, as what is given comes to nothing.
+    """
+    game = DonorGame(rounds=2, games=1, multiplier=1e-300)
+    rules = SocietyRules(
+        agents=6, generations=100, game=game, selection=selection, transmission=Copy(chances="by_score")
+    )
+    keeps, gives = ConstantShare(share=0.0), ConstantShare(share=0.5)
+    for invader, resident, chance in ((keeps, gives, better), (gives, keeps, worse)):
+        many = play_many(rules, [invader, *[resident] * 5], seeds=range(600))
+        assert set(np.unique(many.scores)) == {5.0, 10.0}
+        n_fixed = int((many.share_of(many.players.index(invader))[:, -1] == 1).sum())
+        assert binomtest(n_fixed, 600, chance).pvalue > 0.01
+
+
+def test_under_birth_and_death_one_who_leaves_may_have_a_child() -> None:
+    rules = SocietyRules(agents=4, generations=60, selection=BirthDeath(), transmission=Copy(chances="by_score"))
+    _, events = play(rules, constant(0.3))
+    kept = {event.generation + 1: event.survivors for event in events if isinstance(event, GenerationEnded)}
+    born = [event for event in events if isinstance(event, StrategyFormed) and event.generation > 1]
+    assert len(born) == 59
+    orphans = [event for event in born if event.agent.parents[0] not in kept[event.generation]]
+    assert len(orphans) / 59 == pytest.approx(1 / 4, abs=0.2) and orphans
 
 
 def test_where_nobody_is_selected_all_play_on_and_nobody_is_born() -> None:

@@ -16,7 +16,17 @@ from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Assessment, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
 from agentsim.core.rng import stream, uniform
-from agentsim.core.selection import Drift, Moran, Nobody, Proportional, SelectionRule, Staggered, Top, Tournament
+from agentsim.core.selection import (
+    BirthDeath,
+    DeathBirth,
+    Drift,
+    Nobody,
+    Proportional,
+    SelectionRule,
+    Staggered,
+    Top,
+    Tournament,
+)
 from agentsim.core.society import Society, SocietyRules
 from agentsim.core.strategies import (
     AllGive,
@@ -217,7 +227,16 @@ LEARNING: list[TransmissionRule] = [
 
 @pytest.mark.parametrize(
     "selection",
-    [Top(fraction=0.4), Moran(), Moran(replaced=3), Staggered(replaced=2), Drift(), Proportional(fraction=0.7)],
+    [
+        Top(fraction=0.4),
+        DeathBirth(),
+        DeathBirth(replaced=3),
+        BirthDeath(),
+        BirthDeath(replaced=4),
+        Staggered(replaced=2),
+        Drift(),
+        Proportional(fraction=0.7),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("transmission", LEARNING, ids=str)

@@ -85,7 +85,7 @@ def survivors(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Seq
             order[tied] = np.lexsort((numbers.T, -own[tied]), axis=1)
         return order[:, :n].T
     kind: str = rule.kind
-    if kind in ("drift", "moran", "staggered"):
+    if kind in ("drift", "death_birth", "birth_death", "staggered"):
         numbers = numbers_by_seed(tuple(seeds), "selection", place, n_agents + n)[0]
         youngest_first = (-living.born,) if kind == "staggered" else ()
         drawn = np.lexsort((numbers[:n_agents], *youngest_first), axis=0)[:n]
@@ -156,10 +156,11 @@ def _inherited(
 ) -> tuple[Ints, Ints]:
     """Return the newborns' parents, as slots, and their players."""
     rule, generation, column = rules.transmission, living.generation + 1, np.arange(scores.shape[1])
+    pool = kept if rules.selection.learn_from == "survivors" else np.argsort(-scores, axis=0, kind="stable")
     parent = np.full(index.shape, -1)
     if isinstance(rule, Copy):
         numbers = uniforms("parent", living.seeds, generation, index)
-        parent = kept[_picked(rule.chances, scores[kept, column], numbers), column]
+        parent = pool[_picked(rule.chances, scores[pool, column], numbers), column]
     if (players == players[0]).all() or not len(index):
         return parent, np.full(index.shape, players[0])
     if rule.model_from == "parent" and isinstance(rule, Copy):
@@ -174,13 +175,13 @@ def _inherited(
         order = np.lexsort((living.index, living.born, ~left), axis=0)[: len(index)]
         return parent, living.player[order, column]
     if isinstance(rule, Advice) and rule.scores:
-        shown = kept[(numbers * len(kept)).astype(np.intp), column]
+        shown = pool[(numbers * len(pool)).astype(np.intp), column]
         return parent, living.player[shown, column]
-    return parent, _shown_one_by_one(rules, living, kept, scores, numbers, seeds=seeds)
+    return parent, _shown_one_by_one(rules, living, pool, scores, numbers, seeds=seeds)
 
 
 def _picked(chances: str, scores: Floats, numbers: Floats) -> Ints:
-    """Return to which survivor each number falls; `scores` are the survivors', best first."""
+    """Return to which possible parent each number falls; `scores` are theirs, best first."""
     equal = (numbers * len(scores)).astype(np.intp)
     if chances == "equal":
         return equal
@@ -191,7 +192,7 @@ def _picked(chances: str, scores: Floats, numbers: Floats) -> Ints:
 
 
 def _shown_one_by_one(
-    rules: SocietyRules, living: Living, kept: Ints, scores: Floats, numbers: Floats, *, seeds: Sequence[int]
+    rules: SocietyRules, living: Living, pool: Ints, scores: Floats, numbers: Floats, *, seeds: Sequence[int]
 ) -> Ints:
     """Return the player of one of those whose strategies each newborn was shown."""
     found = np.empty(numbers.shape, dtype=np.intp)
@@ -201,7 +202,7 @@ def _shown_one_by_one(
         own = dict(zip(names, scores[:, society].tolist(), strict=True))
         agents = [
             Agent(id=names[slot], born=int(living.born[slot, society]), model="scripted", strategy=None)
-            for slot in kept[:, society]
+            for slot in pool[:, society]
         ]
         for place, number in enumerate(numbers[:, society]):
             rng = stream(seed, "transmission", f"{living.generation + 1}_{place + 1}")

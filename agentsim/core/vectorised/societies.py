@@ -130,14 +130,14 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
         frozenset({"donor"}),
         frozenset({"rounds", "endowment", "multiplier", "games", "punishment", "error", "continuation", "max_rounds"}),
     ),
-    "pairing": (frozenset({"alternating", "released", "random"}), frozenset()),
+    "pairing": (frozenset({"alternating", "released", "random"}), frozenset({"in_both_roles"})),
     "observation": (
         frozenset({"trace", "none", "history", "image_score", "standing"}),
         frozenset(
             {"depth", "threshold", "assessment", "of_bad_donors", "noise", "delay", "known", "audience", "shows_own"}
         ),
     ),
-    "selection": (None, frozenset({"fraction", "score", "size", "replaced"})),
+    "selection": (None, frozenset({"fraction", "halves", "score", "size", "replaced"})),
     "transmission": (None, frozenset({"scores", "max_chars", "n", "chances", "model_from", "rewrite"})),
 }
 """The kinds (None: any) and settings of rules that are played here. What is new is refused until it is added."""
