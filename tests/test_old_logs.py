@@ -18,7 +18,7 @@ from agentsim.cli import app
 from agentsim.history import replay
 from agentsim.old_logs import content_digest, up_to_date
 from agentsim.runlog import LOG_NAME, RunStarted, read_log
-from agentsim.scenario import Condition, digest
+from agentsim.scenario import Condition, digest, scenario_from
 from tests.test_runner import Fake, play
 
 OLD = Path(__file__).parent / "fixtures" / "version-0.1"
@@ -58,6 +58,7 @@ def test_an_old_probe_loads_and_replays_exactly(name: str, tmp_path: Path) -> No
     assert all(state.is_exact for state in agentsim.replay(probe))
 
 
+BARE = {"name": "x", "players": {"model": "scripted/random"}}
 OLDER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"selection": {"kind": "death_birth"}}, {"selection": {"kind": "moran"}}),
     (
@@ -104,3 +105,18 @@ def test_a_digest_that_is_not_the_conditions_stays_wrong() -> None:
     condition = {"selection": {"kind": "moran"}, "pairing": {"kind": "random"}, "agents": 4, "prompts": "default"}
     read = up_to_date({"condition": condition, "digest": "edited", "seed": 0})
     assert read["condition"]["selection"]["kind"] == "death_birth" and read["digest"] == "edited"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sizes"),
+    [("pairing.in_both_roles", True, {6, 10}), ("selection.halves", "to_even", {5, 9})],
+)
+def test_what_was_done_before_is_another_experiment_where_it_makes_a_difference(
+    path: str, value: object, sizes: set[int]
+) -> None:
+    for agents in (2, 4, 6, 8, 10, 12) if path.startswith("pairing") else (4, 5, 7, 8, 9, 11):
+        pairing = "alternating" if path.startswith("pairing") else "random"
+        sets = [f"agents={agents}", f"pairing={{kind: {pairing}}}"]
+        now = scenario_from(BARE, sets=sets)
+        before = scenario_from(BARE, sets=[*sets, f"{path}={json.dumps(value)}"])
+        assert (digest(now, seed=0) != digest(before, seed=0)) == (agents in sizes), agents
