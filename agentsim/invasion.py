@@ -147,7 +147,7 @@ def _select(data: dict[str, Any], rule: SelectionRule, control: bool) -> None:
     """
     if isinstance(rule, Nobody):
         raise ScenarioError("selection: none: nobody leaves and nobody is copied, so nothing can invade; use another")
-    if not rule.looks_at_scores:
+    if not rule.looks_at_scores or not hasattr(rule, "fraction"):
         chances = ["by_score", *(["equal"] if control else [])]
         data |= {"selection": _plain(rule), "transmission": {"kind": "copy", "chances": "by_score"}}
         data["vary"]["transmission.chances"] = chances

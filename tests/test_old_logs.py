@@ -97,7 +97,8 @@ def test_an_older_log_is_loaded_replayed_and_gone_on_with(
 
 
 def test_what_is_no_record_of_an_older_log_is_left_as_it_is() -> None:
-    for record in ({}, [], None, {"condition": {"selection": {"kind": ["moran"]}, "pairing": {}, "agents": 4}}):
+    nothing: list[Any] = [{}, [], None, {"condition": {"selection": {"kind": ["moran"]}, "pairing": {}, "agents": 4}}]
+    for record in nothing:
         assert up_to_date(record) is record
 
 
