@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import signal
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from agentsim.errors import LogLocked
 from agentsim.history import ReplayState, replay
@@ -24,7 +21,8 @@ from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
 from agentsim.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
 from agentsim.scenario import Condition, RunSpec, Scenario, digest, runs
-from agentsim.sitting import Observer, RunState, Silent, Sitting, Stop, run_started
+from agentsim.sitting import Observer, RunState, Silent, Sitting, run_started
+from agentsim.stopping import Stop, to_its_end, unless_cancelled
 from agentsim.study_folder import choose, sources, take_over, write_study
 from agentsim.user_settings import with_own
 
@@ -40,11 +38,8 @@ __all__ = [
     "replay",
     "run",
     "run_async",
-    "to_its_end",
     "versions_now",
 ]
-
-Played = TypeVar("Played")
 
 MAX_OPEN_RUNS = 64
 """Societies driven side by side; each holds one open file."""
@@ -88,30 +83,16 @@ def run(
     """Play every run of the scenario, or go on with those that are not complete; see `run_async`.
 
     Works in a script, and in a notebook whose event loop is running (then on a thread of its own). In a main thread,
-    the first Ctrl-C lets the calls in flight come in and be stored, the second drops them.
-    """
+    the first Ctrl-C, SIGTERM or SIGHUP lets the calls in flight come in and be stored, the second drops them.
 
+    Raises:
+        KeyboardInterrupt: it was stopped in a notebook. In a script, the result says so.
+    """
     return to_its_end(
         lambda stop: _play_study(
             scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
         )
     )
-
-
-def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
-    """Run what plays, in a script or beside a notebook's event loop, and let Ctrl-C stop it in an orderly way."""
-
-    async def playing() -> Played:
-        stop = Stop()
-        with _signals(stop):
-            return await play(stop)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(playing())
-    with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread:
-        return thread.submit(asyncio.run, playing()).result()
 
 
 async def run_async(
@@ -124,6 +105,9 @@ async def run_async(
     provider: Provider | None = None,
 ) -> StudyResult:
     """Play every run of the scenario side by side, or go on with those that are not complete.
+
+    Where the task is cancelled, the calls in flight come in and are stored before it ends; cancelled twice, they are
+    dropped.
 
     Args:
         scenario: what to play.
@@ -138,8 +122,10 @@ async def run_async(
         ScenarioError: the prompt set is wrong.
         LogError: the study's folder cannot be written.
     """
-    return await _play_study(
-        scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=Stop()
+    return await unless_cancelled(
+        lambda stop: _play_study(
+            scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
+        )
     )
 
 
@@ -313,22 +299,3 @@ def versions_now() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-@contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the study in an orderly way; only a main thread may ask for that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    earlier = [signal.getsignal(number) for number in numbers]
-    for number in numbers:
-        loop.add_signal_handler(number, stop.interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, earlier, strict=True):
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)

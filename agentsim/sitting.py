@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,9 @@ from agentsim.providers.places import N_AFTER
 from agentsim.providers.wrappers import WANTED
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
+from agentsim.stopping import Stop
 
-__all__ = ["Observer", "RunState", "Silent", "Sitting", "Stop", "run_started"]
+__all__ = ["Observer", "RunState", "Silent", "Sitting", "run_started"]
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
@@ -114,35 +115,6 @@ class Silent:
 
     def run_closed(self, run: str, state: RunState) -> None:
         """Do nothing."""
-
-
-class Stop:
-    """Why a study has to stop, once it has to."""
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-        self.is_interrupt = False
-        self.on_stop: Callable[[], None] = lambda: None
-        """Called to hold back calls that have not been made yet."""
-        self.on_interrupt: Callable[[bool], None] = lambda is_at_once: None
-        """Called when the user wants to stop, with whether that was said before."""
-        self.event = asyncio.Event()
-        self.now = asyncio.Event()
-        """Set where not even the calls in flight are waited for."""
-
-    def interrupt(self) -> None:
-        """The user wants to stop; said twice, at once."""
-        if self.is_interrupt:
-            self.now.set()
-        self.on_interrupt(self.is_interrupt)
-        self.is_interrupt = True
-        self.stop("interrupted")
-
-    def stop(self, reason: str) -> None:
-        """Ask nothing more."""
-        self.reason = self.reason or reason
-        self.event.set()
-        self.on_stop()
 
 
 @dataclass

@@ -118,7 +118,7 @@ async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninter
     assert whole_ledger is not None and (whole_ledger.n_answered, whole_ledger.open) == (n_whole, {})
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server, concurrency=2)

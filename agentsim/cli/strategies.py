@@ -205,7 +205,7 @@ def _invade_logged(asked: Invasion, results: Path, *, is_plan: bool) -> None:
         refuse_unlimited(plans, budget=scenario.budget)
     with Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)) as progress:
         result = play_logged(asked, results=results, observer=progress)
-    if any(state.status == "complete" for state in result.runs):
+    if not result.is_interrupted and any(state.status == "complete" for state in result.runs):
         _show_invasions(logged_courses(result), result.folder / "invasion")
     console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
     tell_why(result, is_new=False)

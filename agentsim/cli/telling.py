@@ -19,8 +19,14 @@ __all__ = ["complain", "embedded", "fetch", "folder_for", "printable", "tell", "
 
 
 def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
-    """Say how the runs ended, what came out, and what to do next; where nothing did, only why."""
-    if not console.quiet and any(state.status == "complete" or state.n_new_replies for state in result.runs):
+    """Say how the runs ended, what came out, and what to do next; where nothing did, only why.
+
+    Who interrupts a study wants it to end: tables and pictures wait until they are asked for.
+    """
+    if result.is_interrupted:
+        console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
+        console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
+    elif not console.quiet and any(state.status == "complete" or state.n_new_replies for state in result.runs):
         show_study(result, console)
     for state in result.runs:
         if state.n_torn_bytes:
@@ -62,7 +68,7 @@ def tell_probe(result: StudyResult, console: Console) -> None:
     from agentsim.runlog import LOG_NAME
 
     [state] = result.runs
-    if (result.folder / state.run / LOG_NAME).exists():
+    if not result.is_interrupted and (result.folder / state.run / LOG_NAME).exists():
         found = load_probe(result.folder)
         for table in probe_tables(found):
             console.print(table)

@@ -30,11 +30,11 @@ from agentsim.runner import (
     check_accounts,
     open_ledger,
     providers_of,
-    to_its_end,
     versions_now,
 )
 from agentsim.scenario import RunSpec, Scenario, runs
-from agentsim.sitting import Observer, Silent, Sitting, Stop
+from agentsim.sitting import Observer, Silent, Sitting
+from agentsim.stopping import Stop, to_its_end
 from agentsim.study_folder import make_folder, new_folder
 from agentsim.user_settings import with_own
 

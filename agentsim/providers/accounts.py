@@ -6,7 +6,7 @@ has one server process a model file, and so one provider a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Completion, Prompt, Provider, Sampling
 from agentsim.providers.connection import check_way
+from agentsim.providers.halt import Halt
 from agentsim.providers.hedged import Hedged, percentile_of
 from agentsim.providers.keys import Secret
 from agentsim.providers.ledger import Booked, Ledger
@@ -176,6 +177,7 @@ def open_account(
     model: str | None = None,
     on_retry: OnRetry | None = None,
     on_width: OnWidth | None = None,
+    halt: Halt | None = None,
     within: Callable[[Provider], Provider] = lambda provider: provider,
 ) -> Account:
     """Return the account's provider, with its limits and retries around it; nothing is asked yet.
@@ -191,16 +193,18 @@ def open_account(
     if variable := missing_key(settings, environ):
         raise AuthError(f"the account {name!r} needs an API key: set the environment variable {variable}")
     adapter: Provider
+    ready = None
     if settings.dialect == "local":
         if model is None:
             raise BadRequest(f"the account {name!r} is local and needs a model's name")
-        adapter = local.open_model(
+        adapter = model_server = local.open_model(
             model,
             slots=settings.concurrency,
             context=settings.context or local.DEFAULT_CONTEXT,
             threads=settings.threads,
             timeout_s=settings.timeout_s,
         )
+        ready = model_server.start
     else:
         dialect = anthropic.AnthropicProvider if settings.dialect == "anthropic" else openai.OpenAIProvider
         key = None if settings.api_key_env is None else environ[settings.api_key_env]
@@ -209,7 +213,7 @@ def open_account(
         except (ValueError, OSError, RuntimeError) as error:
             said = Secret(key).scrub(str(error))
             raise ScenarioError(f"no client can be built for the account {name!r}: {said[:300]}") from None
-    return Account(name, settings, within(adapter), on_retry=on_retry, on_width=on_width)
+    return Account(name, settings, within(adapter), halt=halt, ready=ready, on_retry=on_retry, on_width=on_width)
 
 
 class Account:
@@ -221,10 +225,16 @@ class Account:
         settings: ProviderSettings,
         provider: Provider,
         *,
+        halt: Halt | None = None,
+        ready: Callable[[], Awaitable[object]] | None = None,
         on_retry: OnRetry | None = None,
         on_width: OnWidth | None = None,
     ) -> None:
-        """`on_retry` and `on_width` are told of repeated calls and of changes in how many may be under way."""
+        """`on_retry` and `on_width` are told of repeated calls and of changes in how many may be under way.
+
+        `halt` ends all waiting for limits and repetitions; `ready` is awaited before each call.
+        """
+        halt = halt or Halt()
         # As many failures in a row as calls are under way: nobody got an answer.
         threshold = max(MIN_FAILURES, settings.concurrency)
         self._outage = Outage(name=name, threshold=threshold, max_s=settings.max_outage_s)
@@ -236,6 +246,8 @@ class Account:
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
             outage=self._outage,
+            halt=halt,
+            ready=ready,
             max_rest_s=settings.max_wait_s,
             on_width=on_width,
         )
@@ -247,6 +259,7 @@ class Account:
             attempts=settings.attempts,
             max_wait_s=settings.max_wait_s,
             outage=self._outage,
+            halt=halt,
             on_retry=on_retry,
         )
 
@@ -261,7 +274,6 @@ class Account:
     def drain(self) -> None:
         """Send nothing more; calls already made still come in."""
         self._limited.drain()
-        self._outage.release()
 
     def least_s(self) -> dict[str, float]:
         """Return what each limit has cost: the least seconds in which this sitting's calls could be made under it."""
@@ -297,6 +309,7 @@ class Accounts:
         `on_width` is told an account's name, how many calls may be under way there now, and how many at most.
         """
         self._on_width = on_width
+        self._halt = Halt()
         self._ledger: Ledger | None = None
         self._overrides = overrides
         self._environ = environ
@@ -372,6 +385,7 @@ class Accounts:
                 environ=self._environ,
                 model=own,
                 on_retry=self._on_retry,
+                halt=self._halt,
                 on_width=None if self._on_width is None else partial(self._tell_width, name, settings.concurrency),
                 within=partial(self._booked, name, settings),
             )
@@ -420,9 +434,8 @@ class Accounts:
             )
 
     def drain(self) -> None:
-        """Send nothing more from any account; calls already made still come in."""
-        for provider in self._open.values():
-            provider.drain()
+        """Send nothing more from any account, opened or to be opened; calls already made still come in."""
+        self._halt.begin()
 
     async def aclose(self) -> None:
         """Close every account opened."""

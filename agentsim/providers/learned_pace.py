@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,17 +51,17 @@ class LearnedPace:
         self._rest_until = 0.0
         self._good: float | None = None
         self._n_minutes = 1
-        self._released = asyncio.Event()
         self._until = 0.0
         """When a trial has succeeded, or the next begins."""
 
     async def turn(self) -> None:
         """Wait until one more request may be sent."""
         clock = asyncio.get_running_loop().time
-        while (wait_s := max(self._rest_until, self._next) - clock()) > 0 and not self._released.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._released.wait()
+        while True:
+            wait_s = max(self._rest_until, self._next) - clock()
+            if wait_s <= 0:
+                break
+            await asyncio.sleep(wait_s)  # a refusal may have put it off meanwhile
         if self.limit is None:
             return
         now = clock()
@@ -97,10 +96,6 @@ class LearnedPace:
             assert self._good is not None
             self._n_minutes = min(MOST_PATIENCE, 2 * self._n_minutes)
             self._keep(self._good, now)
-
-    def release(self) -> None:
-        """Hold nobody back any more, because the study is stopping."""
-        self._released.set()
 
     def _keep(self, limit: float, now: float) -> None:
         self.limit = self._good = max(1.0, limit)

@@ -37,7 +37,6 @@ class Outage:
         self._next_probe = 0.0
         self._last = ""
         self._over = asyncio.Event()
-        self._is_released = False
         self._may_probe = False
 
     @property
@@ -52,7 +51,7 @@ class Outage:
             AccountDown: the outage has lasted longer than the account's `max_outage_s`.
         """
         clock = asyncio.get_running_loop().time
-        while self._since is not None and not self._is_released:
+        while self._since is not None:
             now = clock()
             if now - self._since > self._max_s:
                 raise AccountDown(
@@ -75,7 +74,7 @@ class Outage:
         Raises:
             HeldBack: an outage has begun since.
         """
-        if self._since is not None and not self._is_released and not self._may_probe:
+        if self._since is not None and not self._may_probe:
             raise HeldBack("an outage has begun; the call was not sent")
         self._may_probe = False
 
@@ -102,9 +101,4 @@ class Outage:
             return
         self._in_a_row = 0
         self._since = None
-        self._over.set()
-
-    def release(self) -> None:
-        """Hold nobody back any more, because the study is stopping."""
-        self._is_released = True
         self._over.set()

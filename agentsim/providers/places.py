@@ -14,8 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-from agentsim.errors import NotSent
-
 __all__ = ["N_AFTER", "OnWidth", "Places", "Width"]
 
 N_AFTER: ContextVar[int] = ContextVar("N_AFTER", default=0)
@@ -182,16 +180,9 @@ class Places:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         """A heap of who waits: calls that must follow theirs (negative), when they came, and how they are told."""
         self._arrivals = itertools.count()
-        self._is_closed = False
 
     async def take(self) -> None:
-        """Wait for a place.
-
-        Raises:
-            NotSent: `close` was called before there was one.
-        """
-        if self._is_closed:
-            raise _not_sent()
+        """Wait for a place."""
         if self._is_free and not self._waiting:
             self.n_in_use += 1
             return
@@ -200,7 +191,7 @@ class Places:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
+            if turn.done() and not turn.cancelled():
                 self._free()
             raise
 
@@ -210,14 +201,6 @@ class Places:
             asyncio.get_running_loop().call_later(rest_s, self._free)
         else:
             self._free()
-
-    def close(self) -> None:
-        """Send everyone away who waits, or will."""
-        self._is_closed = True
-        waiting, self._waiting = self._waiting, []
-        for _, _, turn in waiting:
-            if not turn.done():
-                turn.set_exception(_not_sent())
 
     @property
     def _is_free(self) -> bool:
@@ -234,7 +217,3 @@ class Places:
             if not turn.done():
                 self.n_in_use += 1
                 turn.set_result(None)
-
-
-def _not_sent() -> NotSent:
-    return NotSent("the study is stopping; the question was not asked")

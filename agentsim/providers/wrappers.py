@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +17,7 @@ from asyncio_throttle.throttler import Throttler
 
 from agentsim.errors import NotSent, RateLimited, TransientError
 from agentsim.providers.base import Completion, Prompt, Provider
+from agentsim.providers.halt import Halt
 from agentsim.providers.learned_pace import LearnedPace
 from agentsim.providers.outage import PROBE_S, HeldBack, Outage
 from agentsim.providers.patience import PATIENT, GivenUp
@@ -64,10 +65,15 @@ class Limited:
         requests_per_minute: int | None,
         tokens_per_minute: int | None = None,
         outage: Outage | None = None,
+        halt: Halt | None = None,
+        ready: Callable[[], Awaitable[object]] | None = None,
         max_rest_s: float = 60.0,
         on_width: OnWidth | None = None,
     ) -> None:
-        """`max_rest_s` bounds how long a place rests after a refusal; `on_width` is told of every change of places."""
+        """`halt` ends all waiting; `ready` is awaited before each call, as long as nothing halts.
+
+        `max_rest_s` bounds how long a place rests after a refusal; `on_width` is told of every change of places.
+        """
         if any(limit is not None and limit < 1 for limit in (concurrency, requests_per_minute, tokens_per_minute)):
             raise ValueError("concurrency, requests_per_minute and tokens_per_minute must be at least 1")
         self.load = Load()
@@ -75,7 +81,8 @@ class Limited:
         self._provider = provider
         self._outage = outage
         self._max_rest_s = max_rest_s
-        self._is_draining = False
+        self._halt = halt or Halt()
+        self._ready = ready
         self._places = Places(concurrency, on_width=on_width)
         self._pace = LearnedPace() if requests_per_minute is None else None
         self._turn = Places(1)  # each waiter of the throttles polls, so only one waits at them
@@ -89,23 +96,15 @@ class Limited:
         """Return the provider's completion once the limits allow the request; `on_sent` is called when they do.
 
         Raises:
-            NotSent: `drain` was called before they did, or nobody wants the answer any more.
+            NotSent: the study stopped before they did, or nobody wants the answer any more.
         """
-        await self._places.take()
+        async with self._halt.cuts():
+            await self._places.take()
         rest_s = 0.0
         try:
-            spent = None
-            await self._turn.take()
-            try:
-                if self._pace is not None:
-                    await self._pace.turn()
-                for throttle in self._throttles:
-                    await throttle.acquire()  # type: ignore[no-untyped-call]
-                if self._tokens is not None:
-                    spent = await self._tokens.acquire(prompt)
-            finally:
-                self._turn.leave()
-            if self._is_draining or not WANTED.get()():
+            async with self._halt.cuts():
+                spent = await self._its_turn(prompt)
+            if not WANTED.get()():
                 raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:
                 self._outage.check()
@@ -117,6 +116,20 @@ class Limited:
         if isinstance(outcome, RateLimited):
             raise outcome
         return outcome
+
+    async def _its_turn(self, prompt: Prompt) -> Spent | None:
+        """Wait until the limits of the minute allow the request; return the tokens set aside for it."""
+        if self._ready is not None:
+            await self._ready()
+        await self._turn.take()
+        try:
+            if self._pace is not None:
+                await self._pace.turn()
+            for throttle in self._throttles:
+                await throttle.acquire()  # type: ignore[no-untyped-call]
+            return None if self._tokens is None else await self._tokens.acquire(prompt)
+        finally:
+            self._turn.leave()
 
     async def _send(self, prompt: Prompt, spent: Spent | None) -> tuple[float, Completion | RateLimited]:
         """Return what came, or the refusal, and for how many seconds the place has to rest."""
@@ -146,11 +159,7 @@ class Limited:
 
     def drain(self) -> None:
         """Send nothing more: calls that still wait for the limits end in `NotSent`."""
-        self._is_draining = True
-        self._places.close()
-        self._turn.close()
-        if self._pace is not None:
-            self._pace.release()
+        self._halt.begin()
 
     async def aclose(self) -> None:
         """Close the provider."""
@@ -170,10 +179,14 @@ class Retried:
         attempts: int,
         max_wait_s: float,
         outage: Outage | None = None,
+        halt: Halt | None = None,
         on_retry: OnRetry | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`attempts` counts the first call, and none that failed in an outage; `draw` gives the jitter, in [0, 1)."""
+        """`attempts` counts the first call, and none that failed in an outage; `draw` gives the jitter, in [0, 1).
+
+        `halt` ends all waiting.
+        """
         from stamina.instrumentation import set_on_retry_hooks  # here, as commands that ask nobody need none of it
 
         set_on_retry_hooks(())  # stamina's own would write each retry to the terminal
@@ -181,6 +194,7 @@ class Retried:
         self._attempts = attempts
         self._max_wait_s = max_wait_s
         self._outage = outage
+        self._halt = halt or Halt()
         self._on_retry = on_retry
         self._draw = draw
 
@@ -190,6 +204,7 @@ class Retried:
         Raises:
             TransientError: the last attempt's, or one whose wait would be too long.
             FatalProviderError: at once.
+            NotSent: the study stopped while the call waited to be made, or made again.
         """
         import stamina
 
@@ -215,14 +230,16 @@ class Retried:
             return wait_s
 
         try:
-            async for attempt in stamina.retry_context(on=wait, attempts=None, timeout=None):
-                with attempt:
+            attempts = aiter(stamina.retry_context(on=wait, attempts=None, timeout=None))
+            while True:
+                async with self._halt.cuts():
+                    attempt = await anext(attempts)
                     if self._outage is not None:
                         await self._outage.turn()
+                with attempt:
                     return await self._provider.complete(prompt)
         except TransientError as error:
             raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
-        raise AssertionError("unreachable")
 
     async def aclose(self) -> None:
         """Close the provider."""

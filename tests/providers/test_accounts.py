@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agentsim.errors import AuthError, ModelFileError, ScenarioError
+from agentsim.errors import AuthError, ModelFileError, NotSent, ScenarioError
 from agentsim.providers.accounts import BUILT_IN, Accounts, ProviderSettings, missing_key, open_account, resolve
 from agentsim.providers.base import Message, Prompt, Sampling
 from agentsim.testing.faultserver import Answer, FaultServer, Status
@@ -153,3 +153,11 @@ def test_importing_providers_loads_no_sdk() -> None:
     code = f"import sys, agentsim.providers.accounts; print(*set({heavy.split()}) & sys.modules.keys())"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert shown.stdout.strip() == ""
+
+
+async def test_an_account_that_is_opened_once_the_study_stops_sends_nothing() -> None:
+    accounts = Accounts({"fake": {"base_url": "http://127.0.0.1:9", "api_key_env": None}}, environ={})
+    accounts.drain()
+    with pytest.raises(NotSent):
+        await accounts.open("fake/model").complete(PROMPT)
+    await accounts.aclose()

@@ -11,6 +11,7 @@ import pytest
 from agentsim.errors import NotSent, RateLimited
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.halt import Halt
 from agentsim.providers.places import N_AFTER, Places, Width
 from agentsim.testing.virtual import virtually
 from tests.providers.test_wrappers import COMPLETION, PROMPT
@@ -187,18 +188,23 @@ def test_the_longest_chain_of_calls_goes_first_then_who_came_first() -> None:
     assert served == ["b", "d", "a", "c"]
 
 
-def test_closing_sends_away_who_waits_even_for_a_resting_place() -> None:
+def test_a_halt_sends_away_who_waits_even_for_a_resting_place() -> None:
     async def main() -> float:
-        places = Places(1)
+        places, halt = Places(1), Halt()
+
+        async def take() -> None:
+            async with halt.cuts():
+                await places.take()
+
         await places.take()
         places.leave(rest_s=60.0)
-        waiting = asyncio.create_task(places.take())
+        waiting = asyncio.create_task(take())
         await asyncio.sleep(1)
-        places.close()
+        halt.begin()
         with pytest.raises(NotSent):
             await waiting
         with pytest.raises(NotSent):
-            await places.take()
+            await take()
         return asyncio.get_running_loop().time()
 
     assert virtually(main()) == 1.0

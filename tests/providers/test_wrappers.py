@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentsim.errors import BadRequest, NotSent, ProviderError, RateLimited, Unavailable
+from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Message, Prompt
 from agentsim.providers.wrappers import Limited, Retried
+from agentsim.testing.virtual import virtually
 
 PROMPT = Prompt(model="m", messages=(Message(role="user", content="How much?"),))
 COMPLETION = Completion(text="4", model="m", finish_reason="stop", latency_s=0.1)
@@ -114,6 +116,39 @@ async def test_a_draining_account_sends_nothing_more_and_lets_what_is_sent_come_
     gated.gate.set()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert outcomes[:2] == [COMPLETION] * 2 and [type(outcome) for outcome in outcomes[2:]] == [NotSent] * 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"requests_per_minute": 1}, None),
+        ({"tokens_per_minute": 1}, None),
+        ({"concurrency": 1}, RateLimited("slow down", retry_after_s=50.0)),
+        ({}, RateLimited("slow down", retry_after_s=50.0)),
+        ({}, Unavailable("the server is down", may_be_billed=False)),
+    ],
+    ids=["requests a minute", "tokens a minute", "a resting place", "a back-off", "an outage"],
+)
+def test_a_study_that_stops_cuts_every_wait_at_once(settings: dict[str, int], error: Exception | None) -> None:
+    class Failing(Scripted):
+        async def complete(self, prompt: Prompt) -> Completion:
+            self.errors = [] if error is None else [error]
+            return await super().complete(prompt)
+
+    async def main() -> tuple[list[object], float, bool]:
+        checked = ProviderSettings.model_validate({"base_url": "http://127.0.0.1:9", "attempts": 1000, **settings})
+        provider = Failing()
+        account = Account("fake", checked, provider)
+        calls = [asyncio.create_task(account.complete(PROMPT)) for _ in range(40)]
+        await asyncio.sleep(100)
+        n_calls = provider.n_calls
+        account.drain()
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        return outcomes, asyncio.get_running_loop().time(), provider.n_calls == n_calls
+
+    outcomes, ended, is_all = virtually(main())
+    assert {type(outcome) for outcome in outcomes} <= {NotSent, Completion} and NotSent in map(type, outcomes)
+    assert ended == pytest.approx(100) and is_all
 
 
 async def test_cancelled_calls_give_their_places_back() -> None:

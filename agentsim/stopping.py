@@ -1,0 +1,163 @@
+"""How a study is stopped: by Ctrl-C, a notebook's stop button, a signal or a cancelled task, always in the same order.
+
+Said once, nothing more is asked, and what is on its way still comes in and is stored. Said twice, that is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+__all__ = ["Stop", "to_its_end", "unless_cancelled"]
+
+Played = TypeVar("Played")
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOK_S: Final = 0.2
+"""How often a waiting main thread wakes: it alone handles signals, but another thread may have been handed one."""
+
+
+class Stop:
+    """Why a study has to stop, once it has to. Used on the study's event loop only."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.is_interrupt = False
+        self.on_stop: Callable[[], None] = lambda: None
+        """Called to hold back calls that have not been made yet."""
+        self.on_interrupt: Callable[[bool], None] = lambda is_at_once: None
+        """Called when the user wants to stop, with whether that was said before."""
+        self.event = asyncio.Event()
+        self.now = asyncio.Event()
+        """Set where not even the calls in flight are waited for."""
+
+    def interrupt(self) -> None:
+        """The user wants to stop; said twice, at once."""
+        is_at_once, self.is_interrupt = self.is_interrupt, True
+        if is_at_once:
+            self.now.set()
+        self.stop("interrupted")
+        self.on_interrupt(is_at_once)
+
+    def stop(self, reason: str) -> None:
+        """Ask nothing more."""
+        self.reason = self.reason or reason
+        self.event.set()
+        self.on_stop()
+
+
+def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
+    """Run what plays, in a script or beside a notebook's event loop; signals stop it in an orderly way.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted in a notebook, so that the cell does not go on with half a study. In a
+            script it is returned, and says how its runs ended.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        is_beside = False
+    else:
+        is_beside = True
+    return _beside(play) if is_beside else asyncio.run(_playing(play))
+
+
+async def _playing(play: Callable[[Stop], Awaitable[Played]]) -> Played:
+    stop, loop = Stop(), asyncio.get_running_loop()
+    with _on_signals(lambda number: loop.call_soon_threadsafe(stop.interrupt)):
+        return await play(stop)
+
+
+def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
+    """Run what plays on a thread of its own; whatever interrupts this thread stops it."""
+    signals: list[int] = []
+    interrupts: list[Callable[[], object]] = []
+    """How the study is told, once it is there."""
+
+    async def playing() -> Played:
+        stop, loop = Stop(), asyncio.get_running_loop()
+        interrupts.append(lambda: loop.call_soon_threadsafe(stop.interrupt))
+        if signals:
+            stop.interrupt()
+        return await play(stop)
+
+    def interrupt(number: int) -> None:
+        signals.append(number)
+        for tell in interrupts:
+            with suppress(RuntimeError):  # its loop is closed: it has ended
+                tell()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread, _on_signals(interrupt):
+        played = thread.submit(asyncio.run, playing())
+        try:
+            while not wait([played], timeout=LOOK_S).done:
+                pass
+            result = played.result()
+        except BaseException:
+            if not played.done():  # something else than a signal interrupts this thread
+                interrupt(signal.SIGINT)
+                wait([played])
+            raise
+    if signals:
+        if signals[0] != signal.SIGINT:
+            signal.raise_signal(signals[0])  # what it would have done without a study to be stopped first
+        raise KeyboardInterrupt("the study was stopped; run it again to go on")
+    return result
+
+
+async def unless_cancelled(play: Callable[[Stop], Awaitable[Played]]) -> Played:
+    """Await what plays; where this task is cancelled, stop it in an orderly way first.
+
+    Raises:
+        CancelledError: the task was cancelled; what was on its way has come in, or been dropped by a second cancelling
+            or a Ctrl-C.
+    """
+    stop, loop = Stop(), asyncio.get_running_loop()
+    task = asyncio.ensure_future(play(stop))
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        with _on_signals(lambda number: loop.call_soon_threadsafe(stop.interrupt), numbers=(signal.SIGINT,)):
+            while not task.done():
+                stop.interrupt()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # it is known; what counts is that this task was cancelled
+        raise
+    return await task
+
+
+@contextmanager
+def _on_signals(tell: Callable[[int], object], *, numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
+    """Call `tell` on signals in place of what else they do; only a main thread may ask for that.
+
+    A hang-up that is ignored, as under `nohup`, stays ignored. One terminal that is closed may hang up several times,
+    so a hang-up never counts as said twice.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = {number: signal.getsignal(number) for number in numbers}
+    if earlier.get(signal.SIGHUP) is signal.SIG_IGN:
+        del earlier[signal.SIGHUP]
+    n_told = 0
+
+    def handle(number: int, _: object) -> None:
+        nonlocal n_told
+        if number != signal.SIGHUP or not n_told:
+            n_told += 1
+            tell(number)
+
+    for number in earlier:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
