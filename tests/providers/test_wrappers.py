@@ -135,7 +135,7 @@ def test_a_study_that_stops_cuts_every_wait_at_once(settings: dict[str, int], er
             self.errors = [] if error is None else [error]
             return await super().complete(prompt)
 
-    async def main() -> tuple[list[object], float, bool]:
+    async def main() -> tuple[list[Completion | BaseException], float, bool]:
         checked = ProviderSettings.model_validate({"base_url": "http://127.0.0.1:9", "attempts": 1000, **settings})
         provider = Failing()
         account = Account("fake", checked, provider)
