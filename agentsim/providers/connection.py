@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -158,7 +159,8 @@ def lost_connection(error: BaseException, *, peer: Peer) -> Unavailable | BadReq
 def _why_not_made(error: Any, *, peer: Peer) -> str:
     import aiohttp
 
-    said = peer.quote(str(error.os_error if hasattr(error, "os_error") else error))
+    number = getattr(error, "errno", None)
+    said = peer.quote(os.strerror(number) if isinstance(number, int) and number > 0 else str(error.os_error))
     failed = f"{peer.name}: the connection to {_host(peer)} cannot be made"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"{failed}: nobody knows this host ({said}); check base_url and the network"

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from agentsim.errors import AuthError, BadRequest, ProviderError, Unavailable
 from agentsim.providers.connection import find_proxy, hide_environment, lost_connection, tls_context
 from agentsim.providers.peer import Peer, read_refusal
+from agentsim.providers.streams import is_stream, read_stream
 
 if TYPE_CHECKING:
     import httpx2
@@ -166,8 +167,12 @@ async def exchange(
     if failure is not None:  # raised out here, so that it holds no reference to a foreign error that may hold the key
         raise failure
     latency_s = time.monotonic() - started
-    body = peer.decode(response.content)
-    return Exchange(body=body, headers=_lower(response.headers), latency_s=latency_s)
+    headers = _lower(response.headers)
+    return Exchange(body=_read(response.content, headers, peer=peer), headers=headers, latency_s=latency_s)
+
+
+def _read(body: bytes, headers: Mapping[str, str], *, peer: Peer) -> Mapping[str, Any]:
+    return read_stream(body, peer=peer) if is_stream(headers) else peer.decode(body)
 
 
 def check_key(api_key: str | None, *, name: str) -> None:

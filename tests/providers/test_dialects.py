@@ -362,6 +362,53 @@ async def test_a_tool_that_was_not_asked_for_is_no_answer(prompt: Prompt) -> Non
     assert (completion.text, completion.finish_reason) == ('{"units": 4}', "stop")
 
 
+def stream(*events: object) -> Raw:
+    lines = "".join(f"event: x\r\ndata: {json.dumps(event)}\r\n\r\n" for event in events)
+    headers = {"content-type": "text/event-stream; charset=utf-8"}
+    return Raw(f": hello\r\n\r\n{lines}data: [DONE]\r\n\r\n".encode(), headers=headers)
+
+
+async def test_a_stream_that_was_not_asked_for_is_read(prompt: Prompt) -> None:
+    def chunk(reason: str | None = None, **delta: str) -> dict[str, Any]:
+        return {"id": "x", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    pieces = [chunk(role="assistant", content=""), chunk(reasoning_content="9"), chunk(reasoning_content="?")]
+    pieces += [chunk(content="I give\u2028"), chunk(content=" 4")]
+    completion = await complete("openai", [stream(*pieces, chunk("stop"), usage)], prompt)
+    assert (completion.text, completion.thoughts, completion.finish_reason) == ("I give\u2028 4", "9?", "stop")
+    assert (completion.model, completion.usage) == ("m", Usage(input_tokens=7, output_tokens=3))
+    assert (await complete("openai", [stream(*pieces, chunk("length"))], prompt)).finish_reason == "length"
+    assert "does not say why it ends" in str(await failure("openai", [stream(*pieces)], prompt))
+    assert "overloaded" in str(await failure("openai", [stream(*pieces, {"error": {"message": "overloaded"}})], prompt))
+
+
+async def test_a_stream_of_anthropics_is_read(prompt: Prompt) -> None:
+    def delta(index: int, **fields: str) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": index, "delta": {"type": "x", **fields}}
+
+    events = [
+        {"type": "message_start", "message": {"id": "x", "model": "m", "content": [], "usage": {"input_tokens": 7}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+        *[delta(0, thinking="9"), delta(0, thinking="?"), delta(0, signature="s")],
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        *[delta(1, text="I give"), delta(1, text=" 4")],
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+        {"type": "message_stop"},
+    ]
+    completion = await complete("anthropic", [stream(*events)], prompt)
+    assert (completion.text, completion.thoughts, completion.finish_reason) == ("I give 4", "9?", "stop")
+    assert completion.usage == Usage(input_tokens=7, output_tokens=3)
+    assert "does not say why it ends" in str(await failure("anthropic", [stream(*events[:-2])], prompt))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("body", [b"", b"data: [DONE]\n\n", b"data: 1\n\n", b"hello", b"data: {}\n\n", b"data: {\n\n"])
+async def test_a_stream_of_anything_else_is_a_failure(dialect: str, body: bytes, prompt: Prompt) -> None:
+    raw = Raw(body, headers={"content-type": "text/event-stream"})
+    assert isinstance(await failure(dialect, [raw], prompt), Unavailable)
+
+
 FILTERED = {
     "openai": {"error": {"message": "no", "type": "invalid_request_error", "code": "content_filter"}},
     "openai's policy": {"error": {"message": "no", "code": "content_policy_violation"}},
