@@ -16,6 +16,7 @@
     ├── AnswerError             a readable answer never came and the scenario says `then: stop`
     └── LogError                a run's log cannot be used
         ├── LogLocked           another process is writing it
+        ├── NotWritten          the disk is full or failing: nothing more is sent
         ├── SchemaError         it was written by another version of the log format
         └── ReplayMismatch      its facts do not follow from its replies under this code and scenario
 
@@ -39,6 +40,7 @@ __all__ = [
     "LogLocked",
     "ModelFileError",
     "NotSent",
+    "NotWritten",
     "ProviderError",
     "RateLimited",
     "ReplayMismatch",
@@ -124,6 +126,10 @@ class LogError(AgentsimError):
 
 class LogLocked(LogError):
     """Another process is writing this run."""
+
+
+class NotWritten(LogError):
+    """A write or a sync failed: what comes could not be stored, so that the whole study stops and can be resumed."""
 
 
 class SchemaError(LogError):

@@ -57,6 +57,7 @@ class Progress:
         self._rows: dict[str, _Row] = {}
         self._note = ""
         self._widths: dict[str, str] = {}
+        self._notes: list[str] = []
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
         self._is_live = console.is_terminal
 
@@ -114,6 +115,11 @@ class Progress:
             self._widths.pop(account, None)
         self._say(self._widths.get(account, f"{account}: {most} calls side by side again"))
 
+    def note(self, message: str) -> None:
+        """Show what the user should know, until the end."""
+        self._notes.append(message)
+        self._say(message)
+
     def interrupted(self, *, is_at_once: bool) -> None:
         """Say what a Ctrl-C does, and what another would."""
         waiting = "stopping: nothing more is asked, and answers under way are waited for; Ctrl-C again drops them"
@@ -149,7 +155,7 @@ class Progress:
         if len(running) > MAX_SHOWN:
             lines.append(Text(f"... and {len(running) - MAX_SHOWN} more runs side by side", style="dim"))
         lines.append(Text(self._summary(), style="bold"))
-        lines.extend(Text(text, style="yellow") for text in self._widths.values())
+        lines.extend(Text(text, style="yellow") for text in (*self._notes, *self._widths.values()))
         if self._note:
             lines.append(Text(self._note[:200], style="yellow"))
         return Group(*lines)

@@ -6,12 +6,13 @@ the replies whenever the log is opened. A line that a crash left unfinished is c
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -20,7 +21,8 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.cast import labels_in
 from agentsim.core.types import Event, Value
-from agentsim.errors import LogError, LogLocked, SchemaError
+from agentsim.durable import Lines, open_plainly, replace, sync_folder
+from agentsim.errors import LogError, LogLocked, NotWritten, SchemaError
 from agentsim.old_logs import up_to_date
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.prices import Price, cost_usd
@@ -40,6 +42,7 @@ __all__ = [
     "is_locked",
     "locked_by",
     "note_sitting",
+    "open_log",
     "read_log",
     "seems_closed",
     "stop_reasons",
@@ -241,16 +244,22 @@ class RunLog:
 
     Raises:
         LogLocked: another process has it open.
+        NotWritten: it cannot be opened for writing.
         LogError, SchemaError: as `read_log`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOG_NAME
         try:
+            if folder.is_symlink():
+                raise LogError(f"{folder}: is a symbolic link, through which no log is written; put the folder there")
+            is_new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                sync_folder(folder.parent)
             self._lock = _lock(folder / LOCK_NAME)
         except OSError as error:
-            raise self._failed("opened", error) from error
+            raise self._not_opened(error) from error
         try:
             data = _bytes_of(self.path)
             content = _content(self.path, data)
@@ -259,32 +268,47 @@ class RunLog:
             """What the log held when it was opened."""
             self.n_torn_bytes = content.n_torn_bytes
             """Bytes of an unfinished last line that were cut off."""
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            os.ftruncate(self._file, content.n_bytes)
-            os.lseek(self._file, 0, os.SEEK_END)
-            _sync_folder(folder)
+            file = open_plainly(self.path, os.O_WRONLY | os.O_CREAT)
+            try:
+                os.ftruncate(file, content.n_bytes)
+                os.lseek(file, 0, os.SEEK_END)
+                if not data:
+                    sync_folder(folder)
+            except OSError:
+                os.close(file)
+                raise
+            self._lines = Lines(file, self.path)
         except OSError as error:
             os.close(self._lock)
-            raise self._failed("opened", error) from error
+            raise self._not_opened(error) from error
         except BaseException:
             os.close(self._lock)
             raise
 
     def append(self, *records: Record, sync: bool) -> None:
-        """Write the records, one line each; with `sync` they are on the disk when this returns.
+        """Write the records, one line each; with `sync` they are on the disk when this returns, which holds the caller.
 
         Raises:
-            LogError: the disk is full or failing. What was written before stays; the run can be resumed.
+            NotWritten: the disk is full or failing. What was written before stays; the run can be resumed.
         """
         data = b"".join(_line(record) for record in records)
         self._digest.update(data)
-        try:
-            while data:
-                data = data[os.write(self._file, data) :]
-            if sync:
-                os.fdatasync(self._file)
-        except OSError as error:
-            raise self._failed("written", error) from error
+        self._lines.append(data)
+        if sync:
+            self._lines.sync()
+
+    async def synced(self) -> None:
+        """Wait until all that was appended so far is on the disk; replies are told in the order of their lines.
+
+        Raises:
+            NotWritten: the disk is failing.
+        """
+        await self._lines.synced()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a write or a sync has failed, so that nothing more is written."""
+        return self._lines.is_broken
 
     @property
     def digest(self) -> str:
@@ -295,18 +319,15 @@ class RunLog:
         """Sync, close and unlock.
 
         Raises:
-            LogError: the disk is failing; it is closed and unlocked all the same.
+            NotWritten: the disk is failing; it is closed and unlocked all the same.
         """
         try:
-            os.fdatasync(self._file)
-        except OSError as error:
-            raise self._failed("written", error) from error
+            self._lines.close()
         finally:
-            os.close(self._file)
             os.close(self._lock)
 
-    def _failed(self, what: str, error: OSError) -> LogError:
-        return LogError(f"{self.path}: cannot be {what} ({error.strerror}); mend that and run again")
+    def _not_opened(self, error: OSError) -> NotWritten:
+        return NotWritten(f"{self.path}: cannot be opened ({error.strerror}); mend that and run again")
 
     def __enter__(self) -> Self:
         return self
@@ -315,6 +336,30 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@asynccontextmanager
+async def open_log(folder: Path) -> AsyncIterator[RunLog]:
+    """Open a run's log and close it in the end, both on a thread: large logs and slow disks do not hold the event loop.
+
+    Raises:
+        LogError: as `RunLog`.
+    """
+    opening = asyncio.ensure_future(asyncio.to_thread(RunLog, folder))
+    try:
+        log = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unused)
+        raise
+    try:
+        yield log
+    finally:
+        await asyncio.shield(asyncio.to_thread(log.close))
+
+
+def _close_unused(opening: asyncio.Future[RunLog]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
@@ -348,7 +393,7 @@ def _record(raw: object, *, where: str) -> Record:
 
 
 def _lock(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = open_plainly(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -376,7 +421,7 @@ def is_locked(folder: Path) -> bool:
 def locked_by(folder: Path) -> str | None:
     """Return the process that is writing this run, as "process 123 on name"; `None` if none is."""
     try:
-        file = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+        file = open_plainly(folder / LOCK_NAME, os.O_RDWR)
     except OSError:
         return None
     try:
@@ -390,7 +435,7 @@ def locked_by(folder: Path) -> str | None:
 
 
 def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
-    """Leave word in a study's folder of why runs stopped; a help for people, on which nothing hangs.
+    """Leave word in a study's folder of why runs stopped; a help for people, on which no result depends.
 
     `reasons` has the runs of this sitting, `None` for a complete one. Words of other sittings about other runs stay,
     and a run that another process is playing now is left to that process.
@@ -399,7 +444,7 @@ def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
     known = {**stop_reasons(study), **own}
     text = json.dumps({run: reason for run, reason in known.items() if reason}, indent=2, ensure_ascii=False)
     with suppress(OSError):
-        (study / STOPPED_NAME).write_text(text + "\n", encoding="utf-8")
+        replace(study / STOPPED_NAME, text + "\n")
 
 
 def stop_reasons(study: Path) -> dict[str, str]:
@@ -409,11 +454,3 @@ def stop_reasons(study: Path) -> dict[str, str]:
         return {str(run): str(reason) for run, reason in found.items()}
     except (OSError, ValueError, AttributeError):
         return {}
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

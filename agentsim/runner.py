@@ -17,7 +17,7 @@ from agentsim.history import ReplayState, replay
 from agentsim.players import Course, rehearsed
 from agentsim.prompts import PromptSet
 from agentsim.providers.accounts import Accounts
-from agentsim.providers.base import Provider
+from agentsim.providers.base import Provider, Sampling
 from agentsim.providers.ledger import Ledger
 from agentsim.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
 from agentsim.scenario import Condition, RunSpec, Scenario, digest, runs
@@ -142,7 +142,13 @@ async def _play_study(
     specs = runs(scenario)
     watch = observer or Silent()
     prompts = rehearsed(spec.condition for spec in specs)
-    accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
+    accounts = Accounts(
+        with_own(scenario.providers),
+        environ=os.environ,
+        on_retry=watch.retry,
+        on_width=watch.width,
+        on_note=watch.note,
+    )
     if provider is None:
         for spec in specs:
             check_accounts(spec.condition, accounts, budget=scenario.budget)
@@ -175,7 +181,7 @@ def check_accounts(condition: Condition, accounts: Accounts, *, budget: float | 
     for player in condition.model_players.values():
         accounts.check(player.model)
         if budget is not None:
-            accounts.check_price(player.model, max_tokens=player.max_tokens)
+            accounts.check_price(player.model, sampling=Sampling(max_tokens=player.max_tokens, extra=player.extra))
 
 
 def accounts_of(condition: Condition, accounts: Accounts) -> dict[str, dict[str, Any]]:

@@ -15,22 +15,25 @@ from agentsim.errors import (
     AgentsimError,
     AnswerError,
     FatalProviderError,
-    LogError,
     NotSent,
+    NotWritten,
     ReplayMismatch,
     SchemaError,
 )
 from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Questioning, Turn
 from agentsim.prompts import PromptSet
-from agentsim.providers.base import Completion, Provider
+from agentsim.providers.base import Completion, Held, Provider, complete_held
 from agentsim.providers.places import N_AFTER
 from agentsim.providers.wrappers import WANTED
-from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, seems_closed
+from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, open_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 from agentsim.stopping import Stop
 
 __all__ = ["Observer", "RunState", "Silent", "Sitting", "run_started"]
+
+_Outcome = tuple[Question, Reply | AgentsimError]
+"""What came of asking a question: a reply that is on the disk, or why there is none."""
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
@@ -82,6 +85,9 @@ class Observer(Protocol):
     def width(self, account: str, n_calls: int, most: int) -> None:
         """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
 
+    def note(self, message: str) -> None:
+        """Something about the study that its user should know; said once."""
+
     def interrupted(self, *, is_at_once: bool) -> None:
         """The user wants to stop: calls under way still come in, or where said twice (`is_at_once`) are dropped."""
 
@@ -108,6 +114,9 @@ class Silent:
         """Do nothing."""
 
     def width(self, account: str, n_calls: int, most: int) -> None:
+        """Do nothing."""
+
+    def note(self, message: str) -> None:
         """Do nothing."""
 
     def interrupted(self, *, is_at_once: bool) -> None:
@@ -194,7 +203,7 @@ class Sitting:
         try:
             if await self._is_closed():
                 return self._state("complete", None)
-            with RunLog(self._folder) as log:
+            async with open_log(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
         except ReplayMismatch as error:
@@ -204,6 +213,8 @@ class Sitting:
             )
             return self._state("stopped", f"{self._spec.name}: {error}; {remedy}", is_refused=True)
         except AgentsimError as error:
+            if isinstance(error, NotWritten):
+                self._stop.stop(str(error))
             return self._state("stopped", str(error), is_refused=isinstance(error, SchemaError))
         except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
             return self._state("stopped", _bug(error))
@@ -240,7 +251,8 @@ class Sitting:
         self._n_logged = n_replies
         if is_closed:
             return
-        log.append(*missing, sync=True)
+        log.append(*missing, sync=False)
+        await log.synced()
         for record in missing:
             if not isinstance(record, RunStarted):
                 self._observe(record)
@@ -257,20 +269,28 @@ class Sitting:
                 log_digest=log.digest,
                 time=_now(),
             )
-            log.append(finished, sync=True)
+            log.append(finished, sync=False)
+            await log.synced()
 
     async def _ask_all(self, log: RunLog) -> None:
         """Ask what is open, store what comes, until nothing is open or the study stops."""
-        arrived: asyncio.Queue[tuple[Question, Completion | AgentsimError]] = asyncio.Queue()
+        arrived: asyncio.Queue[_Outcome] = asyncio.Queue()
+        storing: set[str] = set()
+        """The keys of questions whose answers have come and are on their way to the disk, or have just reached it."""
         failure: AgentsimError | None = None
 
         async def ask(question: Question) -> None:
             WANTED.set(lambda: failure is None)  # what waits for the limits when the run fails is not paid for
             N_AFTER.set(self._course.n_after(question))
-            try:
-                await arrived.put((question, await self._providers[question.player].complete(question.prompt)))
-            except AgentsimError as error:
-                await arrived.put((question, error))
+            with Held() as held:
+                try:
+                    if failure is not None or self._stop.event.is_set():
+                        raise NotSent("the study is stopping; the question was not asked")
+                    completion = await complete_held(self._providers[question.player], question.prompt, held)
+                    storing.add(question.request.key)
+                    arrived.put_nowait((question, await self._store(log, question, completion)))
+                except AgentsimError as error:
+                    arrived.put_nowait((question, error))
 
         async with asyncio.TaskGroup() as group:
             in_flight: set[asyncio.Task[None]] = set()
@@ -294,13 +314,12 @@ class Sitting:
                     continue  # only what is on its way is waited for now
                 n_waiting -= 1
                 question, outcome = item
-                if isinstance(outcome, Completion):
+                storing.discard(question.request.key)
+                if isinstance(outcome, Reply):
                     try:
-                        turn = self._store(log, question, outcome)
+                        turn = self._receive(log, outcome)
                     except AgentsimError as error:
                         failure = failure or error
-                        if isinstance(error, LogError):
-                            break  # what still comes could not be stored either
                     else:
                         if failure is None and not self._stop.event.is_set():
                             n_waiting += ask_each(turn.questions)
@@ -308,6 +327,10 @@ class Sitting:
                     failure = failure or outcome
                     if isinstance(outcome, FatalProviderError):
                         self._stop.stop(str(outcome))
+                if isinstance(failure, NotWritten):
+                    self._stop.stop(str(failure))
+                if log.is_broken and not storing:
+                    break  # what still comes could not be stored either
                 self._observer.asked(self._spec.name, n_waiting)
             for task in (*in_flight, stopping):
                 task.cancel()
@@ -315,12 +338,8 @@ class Sitting:
             raise failure
 
     async def _next(
-        self,
-        arrived: asyncio.Queue[tuple[Question, Completion | AgentsimError]],
-        stopping: asyncio.Task[Literal[True]],
-        *,
-        is_stopping: bool,
-    ) -> tuple[Question, Completion | AgentsimError] | None:
+        self, arrived: asyncio.Queue[_Outcome], stopping: asyncio.Task[Literal[True]], *, is_stopping: bool
+    ) -> _Outcome | None:
         """Return the next outcome; `None` where the study was told to stop (then: where nothing came in time)."""
         if not arrived.empty():
             return arrived.get_nowait()
@@ -336,8 +355,12 @@ class Sitting:
             if is_stopping:
                 other.cancel()
 
-    def _store(self, log: RunLog, question: Question, completion: Completion) -> Turn:
-        """Make the reply durable, then let it count."""
+    async def _store(self, log: RunLog, question: Question, completion: Completion) -> Reply:
+        """Make the reply durable; replies are done in the order in which they are in the log.
+
+        Raises:
+            NotWritten: the disk is full or failing.
+        """
         reply = Reply(
             key=question.request.key,
             attempt=question.attempt,
@@ -346,16 +369,21 @@ class Sitting:
             completion=completion,
             time=_now(),
         )
-        log.append(reply, sync=True)
+        log.append(reply, sync=False)
+        await log.synced()
+        return reply
+
+    def _receive(self, log: RunLog, reply: Reply) -> Turn:
+        """Let a reply that is on the disk count."""
         self._n_logged += 1
         self._n_new += 1
-        self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + completion.latency_s
+        self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + reply.completion.latency_s
         self._pay(reply, is_replayed=False)
-        turn = self._course.receive(reply.key, completion)
+        turn = self._course.receive(reply.key, reply.completion)
         log.append(*turn.events, sync=False)
         for event in turn.events:
             self._observe(event)
-            self._check_readable(event, last=completion.text)
+            self._check_readable(event, last=reply.completion.text)
         return turn
 
     def _check_readable(self, event: Event, *, last: str) -> None:

@@ -19,7 +19,7 @@ from agentsim.analysis.logs import RunColumns, read_run
 from agentsim.analysis.studies import StudyFolder, find_studies
 from agentsim.analysis.summaries import condition_name, frames_of, shaped
 from agentsim.errors import AgentsimError, LogError
-from agentsim.providers.ledger import read_ledger
+from agentsim.providers.ledger_state import LedgerState, read_ledger
 from agentsim.runlog import RunStarted
 
 __all__ = ["COLUMNS", "Column", "Study", "load"]
@@ -167,13 +167,33 @@ def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
     runs = part.frames["runs"]
     own = runs[runs["run"].isin(paid)]
     n_lost = ledger.n_answered + len(ledger.open) - int(own["n_replies"].sum())
+    for model, known in sorted(ledger.billing.items()):
+        if known.is_beyond:
+            most = (
+                f"{known.n_out:,} tokens of output"
+                if known.n_out
+                else f"{known.n_in:,} tokens of input beyond all bounds"
+            )
+            yield f"{study.folder}: {model} billed up to {most} for one answer, more than its calls were bounded to"
     if n_lost > 0:
-        usd = max(0.0, ledger.spent_usd - float(own["cost_usd"].sum()))
+        replies = part.frames["replies"]
+        usd = _lost_usd(ledger, replies.loc[replies["run"].isin(paid), "cost_usd"])
         worth = "of unknown price" if ledger.n_unknown else f"US$ {usd:,.4f} at most"
         yield (
             f"{study.folder}: {n_lost:,} calls may have been billed whose answers are in no log ({worth}): under way"
             " now, or cut off by a kill, a deadline or a hedge"
         )
+
+
+def _lost_usd(ledger: LedgerState, logged: pd.Series[float]) -> float:
+    """Return the most (US dollars) that calls can have cost whose answers are in no log; `logged` is of all replies.
+
+    That is what is open, what answered calls have cost beyond the logged ones, and, where answers without a count of
+    tokens were lost, the most that such calls can have cost.
+    """
+    counted = ledger.spent_usd - ledger.open_usd - ledger.uncounted_usd
+    is_uncounted_lost = ledger.n_uncounted > int(logged.isna().sum())
+    return ledger.open_usd + max(0.0, counted - float(logged.sum())) + ledger.uncounted_usd * is_uncounted_lost
 
 
 def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -99,7 +99,13 @@ async def _probe(
     condition, player = spec.condition, only_player(spec.condition.players)
     prompts = prompt_set(condition)
     rehearse(condition, prompts)
-    accounts = Accounts(with_own(scenario.providers), environ=os.environ, on_retry=watch.retry, on_width=watch.width)
+    accounts = Accounts(
+        with_own(scenario.providers),
+        environ=os.environ,
+        on_retry=watch.retry,
+        on_width=watch.width,
+        on_note=watch.note,
+    )
     if provider is None:
         check_accounts(condition, accounts, budget=scenario.budget)
     folder = new_folder(Path(results), scenario.name) if new else make_folder(Path(results) / scenario.name)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers import anthropic, local, openai
-from agentsim.providers.base import Completion, Prompt, Provider, Sampling
+from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, Sampling
+from agentsim.providers.bounds import output_bound
 from agentsim.providers.connection import check_way
 from agentsim.providers.halt import Halt
 from agentsim.providers.hedged import Hedged, percentile_of
@@ -216,7 +217,7 @@ def open_account(
     return Account(name, settings, within(adapter), halt=halt, ready=ready, on_retry=on_retry, on_width=on_width)
 
 
-class Account:
+class Account(Holding):
     """A provider with its account's patience and limits around it, then its hedging, then its retries."""
 
     def __init__(
@@ -263,13 +264,15 @@ class Account:
             on_retry=on_retry,
         )
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
         """Return the model's completion of `prompt`, asked again as often as the settings say.
+
+        With `held` the call's place is taken until that is released.
 
         Raises:
             ProviderError: there is none; the run can go on later unless it is fatal.
         """
-        return await self._retried.complete(prompt)
+        return await self._retried.complete(prompt, held=held)
 
     def drain(self) -> None:
         """Send nothing more; calls already made still come in."""
@@ -303,13 +306,16 @@ class Accounts:
         environ: Mapping[str, str],
         on_retry: OnRetry | None = None,
         on_width: Callable[[str, int, int], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
     ) -> None:
         """`overrides` are a scenario's `providers`; `environ` is the process's environment.
 
         `on_width` is told an account's name, how many calls may be under way there now, and how many at most.
+        `on_note` is told, once for each model, that it bills more than its calls are bounded to.
         """
         self._on_width = on_width
         self._halt = Halt()
+        self._on_note = on_note
         self._ledger: Ledger | None = None
         self._overrides = overrides
         self._environ = environ
@@ -410,13 +416,15 @@ class Accounts:
     def book_in(self, ledger: Ledger) -> None:
         """Let every call of accounts that are opened from now on be written down, and keep to the ledger's limit."""
         self._ledger = ledger
+        if self._on_note is not None:
+            ledger.on_beyond = self._on_note
 
     def _booked(self, name: str, settings: ProviderSettings, adapter: Provider) -> Provider:
         if self._ledger is None or settings.dialect == "local":
             return adapter
-        return Booked(adapter, self._ledger, price=lambda model: self.price(f"{name}/{model}"))
+        return Booked(adapter, self._ledger, price=lambda model: self.price(f"{name}/{model}"), account=name)
 
-    def check_price(self, model: str, *, max_tokens: int | None) -> None:
+    def check_price(self, model: str, *, sampling: Sampling) -> None:
         """Find out whether a budget can be kept with this model.
 
         Raises:
@@ -428,14 +436,17 @@ class Accounts:
                 f"a budget needs the price of {model}, which is not known: state it in US dollars a million tokens, as"
                 f" providers: {{{name}: {{prices: {{{model_name}: {{input: 2.5, output: 10}}}}}}}}"
             )
-        if max_tokens is None:
+        if output_bound(sampling) is None:
             raise ScenarioError(
-                f"a budget needs players.max_tokens: nothing else bounds what an answer of {model} costs"
+                f"a budget needs players.max_tokens, or players.extra.max_completion_tokens, as a number above 0:"
+                f" nothing else bounds what an answer of {model} costs"
             )
 
     def drain(self) -> None:
         """Send nothing more from any account, opened or to be opened; calls already made still come in."""
         self._halt.begin()
+        if self._ledger is not None:
+            self._ledger.drain()
 
     async def aclose(self) -> None:
         """Close every account opened."""

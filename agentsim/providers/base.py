@@ -5,12 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Completion", "FinishReason", "Hedge", "Message", "Prompt", "Provider", "Sampling", "Usage", "n_bytes"]
+__all__ = [
+    "Completion",
+    "FinishReason",
+    "Hedge",
+    "Held",
+    "Holding",
+    "Message",
+    "Prompt",
+    "Provider",
+    "Sampling",
+    "Usage",
+    "complete_held",
+    "n_bytes",
+]
 
 FinishReason = Literal["stop", "length", "filtered", "refused", "other"]
 """Why the model stopped: of its own accord, at max_tokens, by a content filter, by refusing, or something else."""
@@ -58,16 +72,28 @@ def n_bytes(messages: Iterable[Message]) -> int:
     return sum(len(message.content.encode()) for message in messages)
 
 
-class Usage(Value):
-    """Tokens as the provider counted them; `None` where it did not say."""
+MOST_TOKENS: Final = 10**9
+"""Of one call. No model reads or writes as many; sums over millions of calls still fit 64 bits."""
 
-    input_tokens: int | None = None
+
+def _plausible_count(count: int | None) -> int | None:
+    """Read a number that can be no count of tokens as one that is not known."""
+    return count if count is not None and 0 <= count <= MOST_TOKENS else None
+
+
+Count = Annotated[int | None, AfterValidator(_plausible_count)]
+
+
+class Usage(Value):
+    """Tokens as the provider counted them; `None` where it did not say, or said what can be no count of one call."""
+
+    input_tokens: Count = None
     """All tokens of the prompt, cached ones included."""
-    cached_tokens: int | None = None
+    cached_tokens: Count = None
     """Those of `input_tokens` read from the provider's cache."""
-    output_tokens: int | None = None
+    output_tokens: Count = None
     """All tokens of the answer, reasoning included."""
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count = None
     """Those of `output_tokens` spent on hidden reasoning."""
 
 
@@ -123,3 +149,50 @@ class Provider(Protocol):
     async def aclose(self) -> None:
         """Release connections and processes."""
         ...
+
+
+class Held:
+    """The place of an answered call, kept while its answer is being stored: what is not stored yet counts as in flight.
+
+    The caller makes one for each call, and releases it whatever comes of the call.
+    """
+
+    def __init__(self) -> None:
+        self._release: Callable[[], None] | None = None
+
+    def keep(self, release: Callable[[], None]) -> None:
+        """Take a place over, which `release` gives back."""
+        self._release = release
+
+    def hand_over(self, other: Held) -> None:
+        """Give the place, if there is one, to another to keep."""
+        self._release, other._release = None, self._release
+
+    def release(self) -> None:
+        """Give the place back; without one, or a second time, nothing happens."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class Holding:
+    """A provider with places: it can keep that of an answered call until the caller releases it."""
+
+    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
+        """Return the completion of `prompt`; with `held`, the call's place is in there then, and else given back."""
+        raise NotImplementedError
+
+
+async def complete_held(provider: Provider, prompt: Prompt, held: Held | None) -> Completion:
+    """Return a provider's completion, and keep its place where it has any."""
+    if held is not None and isinstance(provider, Holding):
+        return await provider.complete(prompt, held=held)
+    return await provider.complete(prompt)

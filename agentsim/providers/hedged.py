@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any, Final
 
 from agentsim.errors import ProviderError
-from agentsim.providers.base import Completion, Hedge, Prompt
+from agentsim.providers.base import Completion, Hedge, Held, Holding, Prompt
 from agentsim.providers.wrappers import Limited
 
 __all__ = ["Hedged", "percentile_of"]
@@ -33,7 +33,7 @@ def percentile_of(text: str) -> float:
     return int(text[1:]) / 100
 
 
-class Hedged:
+class Hedged(Holding):
     """Asks a second time what has not been answered after the given percentile of its model's latencies.
 
     Both copies keep to the account's limits and budget. The one that is not used is cancelled; it may be billed.
@@ -45,7 +45,7 @@ class Hedged:
         self._after = after
         self._latencies: dict[str, deque[float]] = {}
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
         """Return the first completion that comes.
 
         Raises:
@@ -53,22 +53,28 @@ class Hedged:
         """
         wait_s = self._wait_s(prompt.model)
         if wait_s is None:
-            completion = await self._provider.complete(prompt)
+            completion = await self._provider.complete(prompt, held=held)
             self._learn(prompt.model, completion.latency_s)
             return completion
         sent = asyncio.Event()
-        first = asyncio.ensure_future(self._provider.complete(prompt, on_sent=sent.set))
+        places = (Held(), Held())
+        first = asyncio.ensure_future(self._provider.complete(prompt, held=places[0], on_sent=sent.set))
         sending = asyncio.ensure_future(sent.wait())
         copies: list[asyncio.Future[Completion]] = [first]
         try:
             await asyncio.wait({first, sending}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({first}, timeout=wait_s)
             if first.done():
-                self._learn(prompt.model, first.result().latency_s)
-                return first.result()
-            copies.append(asyncio.ensure_future(self._provider.complete(prompt)))
+                completion = first.result()
+                self._learn(prompt.model, completion.latency_s)
+                if held is not None:
+                    places[0].hand_over(held)
+                return completion
+            copies.append(asyncio.ensure_future(self._provider.complete(prompt, held=places[1])))
             winner = await _first_answer(copies)
             completion = copies[winner].result()
+            if held is not None:
+                places[winner].hand_over(held)
             # Of a first copy that lost it is only known that it took longer than this; were the second one's latency
             # learned instead, the percentile would sink, and more and more calls would be asked twice.
             self._learn(prompt.model, completion.latency_s + (wait_s if winner else 0.0))
@@ -76,6 +82,8 @@ class Hedged:
             return completion.model_copy(update={"hedge": hedge})
         finally:
             await _drop(sending, *copies)
+            for place in places:
+                place.release()
 
     async def aclose(self) -> None:
         """Close the provider."""

@@ -3,6 +3,10 @@
 Every call is written down before it is sent, with the most it can cost, and again when it is known what it did cost. So
 it is known what has been paid for whatever kills the process: a call of which nothing more is heard counts whole. The
 ledger is one file in the study's folder, over all runs and all sittings.
+
+Servers may bill more than a call was bounded to, above all for hidden reasoning. From the first such answer on, as much
+is reserved as answers of that model have really taken. So that few calls are under way when it comes, calls under a
+limit begin one at a time for each model; each answer that keeps to its reservation lets one more be under way.
 """
 
 from __future__ import annotations
@@ -13,104 +17,50 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, NamedTuple, Self
 
-from agentsim.errors import BadRequest, BudgetReached, LogError, LogLocked, ProviderError, ScenarioError, Unavailable
-from agentsim.providers.base import Completion, Prompt, Provider, n_bytes
+from agentsim.durable import Lines, open_plainly
+from agentsim.errors import (
+    BadRequest,
+    BudgetReached,
+    LogError,
+    LogLocked,
+    NotSent,
+    NotWritten,
+    ProviderError,
+    ScenarioError,
+    Unavailable,
+)
+from agentsim.providers.base import Completion, Prompt, Provider, Usage
+from agentsim.providers.bounds import Bound, bound_of
+from agentsim.providers.ledger_state import LEDGER, Billing, LedgerState, parse_ledger, read_ledger
 from agentsim.providers.prices import MILLION, Price, cost_usd
 
-__all__ = ["LEDGER", "Booked", "Ledger", "LedgerState", "most_usd", "read_ledger"]
+__all__ = ["LEDGER", "Booked", "Call", "Ledger", "LedgerState", "most_usd", "read_ledger"]
 
-LEDGER: Final = "ledger.jsonl"
-MESSAGE_TOKENS: Final = 64
-"""Tokens that a message may take beyond its bytes (role, separators), and a request beyond its messages."""
-SCHEMA_TOKENS: Final = 1000
-"""Tokens that a server may add around the schema of an answer: its own words on how tools are used."""
+OnBeyond = Callable[[str], None]
+"""Called with a sentence when a model is first found to bill more than its calls are bounded to."""
 
 
 def most_usd(price: Price | None, prompt: Prompt) -> float | None:
-    """Return the most (US dollars) that one call can cost: a token a byte of its prompt, and `max_tokens` of answer.
+    """Return the most (US dollars) that one call can cost, if its server keeps to what it is sent.
 
     `None` where nobody knows: the price is not known, or nothing bounds the answer.
     """
-    if price is None or prompt.sampling.max_tokens is None:
-        return None
-    n_in = n_bytes(prompt.messages) + MESSAGE_TOKENS * (len(prompt.messages) + 1)
-    if prompt.answer_schema is not None:
-        n_in += len(json.dumps(prompt.answer_schema)) + SCHEMA_TOKENS
-    dearest = max(price.input, price.cached or 0.0)
-    return (dearest * n_in + price.output * prompt.sampling.max_tokens) / MILLION
+    return _most_usd(price, bound_of(prompt), Billing())
 
 
-@dataclass
-class LedgerState:
-    """What a ledger says of a study's calls."""
+class Call(NamedTuple):
+    """One call that was written down."""
 
-    n_answered: int = 0
-    """Calls that were answered, whether their answer reached a log or was lost on its way there."""
-    spent_usd: float = 0.0
-    """What all calls have cost; one of which that is not known counts with the most it can cost."""
-    n_unknown: int = 0
-    """Calls of which not even the most they can cost is known."""
-    open: dict[str, float | None] = field(default_factory=dict)
-    """Calls that were sent and of whose answer nothing is known: by number, the most they can cost."""
-
-    def take(self, record: dict[str, Any]) -> None:
-        """Add one line.
-
-        Raises:
-            ValueError, KeyError, TypeError: it is no line of a ledger.
-        """
-        if "carried" in record:
-            self._count(_dollars(record["carried"]))
-            self.n_answered += int(record["n_calls"])
-        elif "at_most" in record:
-            if record["id"] in self.open:
-                raise ValueError("a call is sent once")
-            self.open[str(record["id"])] = _dollars(record["at_most"])
-        else:
-            most = self.open.pop(record["id"])
-            if "cost" in record:
-                cost = _dollars(record["cost"])
-                self._count(most if cost is None else cost)
-                self.n_answered += 1
-            elif record["unbilled"] is not True:
-                raise ValueError("neither a cost nor unbilled")
-
-    def lose(self, number: str) -> None:
-        """Give up hope of hearing of a call: it counts whole."""
-        self._count(self.open.pop(number))
-
-    def close(self) -> None:
-        """Count the calls of which nothing more will be heard."""
-        for most in self.open.values():
-            self._count(most)
-
-    def _count(self, usd: float | None) -> None:
-        self.spent_usd += usd or 0.0
-        self.n_unknown += usd is None
-
-
-def read_ledger(folder: Path) -> LedgerState | None:
-    """Return what the ledger of a study says, every call on its way counted whole; `None` where there is none.
-
-    Raises:
-        LogError: it cannot be read.
-    """
-    path = folder / LEDGER
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise LogError(f"{path}: cannot be read ({error.strerror})") from error
-    state = _read(path, data)
-    state.close()
-    return state
+    number: str
+    model: str
+    """With its account, as `openai/gpt-4o`."""
+    price: Price | None
+    bound: Bound
 
 
 class Ledger:
@@ -121,12 +71,20 @@ class Ledger:
 
     def __init__(self, folder: Path, *, limit_usd: float | None = None) -> None:
         self.limit_usd = limit_usd
+        self.on_beyond: OnBeyond = lambda message: None
         self._path = folder / LEDGER
         self._state = LedgerState()
-        self._sitting = secrets.token_hex(3)
+        self._prefixes: dict[str, str] = {}
+        """How the numbers of this sitting's calls begin, by the model."""
         self._n = 0
-        self._file = -1
-        self._settled = asyncio.Condition()
+        self._own: dict[str, set[str]] = {}
+        """The numbers of this sitting's calls under way, by the model."""
+        self._turns: dict[str, asyncio.Lock] = {}
+        """Who waits for money or for earlier answers, by the model, in the order in which they came."""
+        self._changed = asyncio.Event()
+        self._is_draining = False
+        self._is_told = False
+        """Whether somebody was told that nothing can be written."""
 
     def __enter__(self) -> Self:
         """Open the ledger.
@@ -137,149 +95,228 @@ class Ledger:
             ScenarioError: there is a limit, and what has been spent before is not known.
         """
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            file = open_plainly(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
-                self._open()
+                self._open(file)
             except BaseException:
-                os.close(self._file)
+                os.close(file)
                 raise
         except OSError as error:
             raise LogError(f"{self._path}: cannot be opened ({error.strerror})") from error
+        self._lines = Lines(file, self._path, is_shared=self.limit_usd is None)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._file)
+        """Close the ledger.
+
+        Raises:
+            NotWritten: a line could not be written, and no call came after it that was refused for that.
+        """
+        is_broken = self._lines.is_broken
+        self._lines.close()
+        if is_broken and not self._is_told and error is None:
+            self._lines.check()
 
     @property
     def is_new(self) -> bool:
         """Whether nothing is in the ledger yet."""
-        return os.fstat(self._file).st_size == 0
+        return self._state == LedgerState()
 
     @property
     def spent_usd(self) -> float:
-        """What has been spent, with the most that each call of which it is not known can cost."""
-        return self._state.spent_usd
+        """What has been spent, with the most that each call of which nothing more will be heard can cost."""
+        own = sum(self._state.open[number] or 0.0 for numbers in self._own.values() for number in numbers)
+        return self._state.spent_usd + self._state.open_usd - own
 
     def carry(self, usd: float | None, *, n_calls: int) -> None:
         """Begin with the calls that the study has made before it had a ledger, and what they cost."""
         self._note({"carried": usd, "n_calls": n_calls})
+        self._lines.sync()
         self._check_known()
 
-    async def reserve(self, usd: float | None) -> str:
-        """Write down one call that is sent now; waits where calls on their way may turn out cheaper than reserved.
+    async def reserve(self, model: str, price: Price | None, bound: Bound) -> Call:
+        """Write down one call that is sent now; it is on the disk then.
 
-        Returns:
-            The call's number.
+        Under a limit it waits while calls on their way may turn out cheaper than reserved, and while the model has more
+        of them than its earlier answers vouch for.
 
         Raises:
             BudgetReached: it could pass the limit, and no call on its way can free the money.
-            LogError: the ledger cannot be written.
+            NotSent: `drain` was called meanwhile.
+            NotWritten: the ledger cannot be written.
         """
         if self.limit_usd is None:
-            return self._send(usd)
+            return self._send(model, price, bound)
+        async with self._turns.setdefault(model, asyncio.Lock()):
+            while not self._may_send(model, price, bound, limit_usd=self.limit_usd):
+                self._changed.clear()
+                await self._changed.wait()
+            call = self._send(model, price, bound)
+        try:
+            await self._lines.synced()
+            if self._is_draining:
+                raise _not_sent()
+        except NotWritten:
+            self._is_told = True
+            raise
+        except BaseException:
+            self.unbilled(call)
+            raise
+        return call
+
+    def answered(self, call: Call, usage: Usage) -> None:
+        """Write down that a call was answered, and what it cost; where that is not known, the most it can cost counts.
+
+        The line needs no sync of its own: no later call is sent before it is on the disk. Where it cannot be written,
+        none is sent at all, but this answer may still be stored.
+        """
+        cost = None if call.price is None else cost_usd(call.price, usage)
+        record: dict[str, Any] = {"id": call.number, "cost": cost}
+        known = self._state.billing.get(call.model, Billing())
+        is_first = not known.is_beyond
+        if beyond := _beyond(call, usage, known):
+            record |= beyond
+        self._settle(call, record)
+        if beyond and is_first:
+            self.on_beyond(_told(call, usage))
+
+    def unbilled(self, call: Call) -> None:
+        """Write down that a call was refused, or never sent, and is not billed."""
+        self._settle(call, {"id": call.number, "unbilled": True})
+
+    def lost(self, call: Call) -> None:
+        """Give up hope of hearing of a call, which may be billed: it counts whole, as its open line says."""
+        self._own[call.model].discard(call.number)
+        self._changed.set()
+
+    def drain(self) -> None:
+        """Send nothing more: calls that still wait end in `NotSent`."""
+        self._is_draining = True
+        self._changed.set()
+
+    def _may_send(self, model: str, price: Price | None, bound: Bound, *, limit_usd: float) -> bool:
+        """Whether a call may be sent now; if not, something that is under way can change that.
+
+        Raises:
+            BadRequest, BudgetReached, NotSent: it may not be sent at all.
+        """
+        if self._is_draining:
+            raise _not_sent()
+        known = self._state.billing.get(model, Billing())
+        usd = _most_usd(price, bound, known)
         if usd is None:  # the scenario was checked for this
             raise BadRequest("the most that a call can cost is not known, so that no budget can be kept")
-        async with self._settled:
-            while self._state.spent_usd + sum(filter(None, self._state.open.values())) + usd > self.limit_usd:
-                if not self._state.open:
-                    raise BudgetReached(
-                        f"the budget of ${self.limit_usd:,.2f} is reached: ${self._state.spent_usd:,.4f} are spent and"
-                        f" the next call can cost ${usd:,.4f}; run again with a higher --max-cost to go on"
-                    )
-                await self._settled.wait()
-            return self._send(usd)
+        if len(self._own.get(model, ())) > known.n_within:
+            return False
+        if self._state.spent_usd + self._state.open_usd + usd <= limit_usd:
+            return True
+        if not any(self._own.values()):
+            why = ", as its answers are billed with more than max_tokens" if known.is_beyond else ""
+            raise BudgetReached(
+                f"the budget of ${limit_usd:,.2f} is reached: ${self.spent_usd:,.4f} are spent and the next call of"
+                f" {model} can cost ${usd:,.4f}{why}; run again with a higher --max-cost to go on"
+            )
+        return False
 
-    async def answered(self, number: str, usd: float | None) -> None:
-        """Write down that a call was answered, and what it cost; `None`: not known, the most it can cost counts."""
-        await self._settle({"id": number, "cost": usd})
-
-    async def unbilled(self, number: str) -> None:
-        """Write down that a call was refused and is not billed."""
-        await self._settle({"id": number, "unbilled": True})
-
-    async def lost(self, number: str) -> None:
-        """Give up hope of hearing of a call, which may be billed: it counts whole, as its open line says."""
-        async with self._settled:
-            self._state.lose(number)
-            self._settled.notify_all()
-
-    async def _settle(self, record: dict[str, Any]) -> None:
-        async with self._settled:
-            self._note(record)
-            self._settled.notify_all()
-
-    def _send(self, usd: float | None) -> str:
+    def _send(self, model: str, price: Price | None, bound: Bound) -> Call:
+        if model not in self._prefixes:
+            prefix = secrets.token_hex(3)
+            self._note({"sitting": prefix, "model": model})
+            self._prefixes[model] = prefix
         self._n += 1
-        number = f"{self._sitting}-{self._n}"
-        self._note({"id": number, "at_most": usd})
-        return number
+        call = Call(f"{self._prefixes[model]}-{self._n}", model, price, bound)
+        known = self._state.billing.get(model, Billing())
+        self._note({"id": call.number, "at_most": _most_usd(price, bound, known)})
+        self._own.setdefault(model, set()).add(call.number)
+        return call
 
-    def _open(self) -> None:
-        is_alone = _has_lock(self._file, fcntl.LOCK_EX)
-        if not is_alone and (self.limit_usd is not None or not _has_lock(self._file, fcntl.LOCK_SH)):
+    def _settle(self, call: Call, record: dict[str, Any]) -> None:
+        self._own[call.model].discard(call.number)
+        is_told = self._is_told
+        try:
+            self._note(record)
+        except NotWritten:  # the next call is refused for it, or the end says so
+            self._is_told = is_told
+        self._changed.set()
+
+    def _open(self, file: int) -> None:
+        is_alone = _has_lock(file, fcntl.LOCK_EX)
+        if not is_alone and (self.limit_usd is not None or not _has_lock(file, fcntl.LOCK_SH)):
             raise LogLocked(
                 f"{self._path}: another process spends in this study, and one of the two under a budget; wait for it,"
                 " or stop it"
             )
-        data = b"".join(iter(lambda: os.read(self._file, 1 << 20), b""))
-        if is_alone:
+        fcntl.lockf(file, fcntl.LOCK_EX)  # nobody is in the middle of a line
+        try:
+            data = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
             sound = data.rfind(b"\n") + 1
             if sound < len(data):  # a crash in the middle of a line: its call was not sent, or is open
-                os.ftruncate(self._file, sound)
-            if self.limit_usd is None:
-                _has_lock(self._file, fcntl.LOCK_SH)
-        self._state = _read(self._path, data)
-        self._state.close()
-        self._state.open.clear()
+                os.ftruncate(file, sound)
+        finally:
+            fcntl.lockf(file, fcntl.LOCK_UN)
+        if is_alone and self.limit_usd is None:
+            _has_lock(file, fcntl.LOCK_SH)
+        self._state = parse_ledger(self._path, data)
         self._check_known()
 
     def _check_known(self) -> None:
-        if self.limit_usd is not None and self._state.n_unknown:
+        if self.limit_usd is not None and (self._state.n_unknown or None in self._state.open.values()):
             raise ScenarioError(
                 f"{self._path.parent}: what its calls have cost is not known, so that no budget can be kept in this"
-                " study; leave the budget away, or begin a new study with --new"
+                " study; remove the budget, or begin a new study with --new"
             )
 
     def _note(self, record: dict[str, Any]) -> None:
-        """Count and write a line; counted first: should the write fail, no other call may rely on the money."""
+        """Count and write a line; counted first: should the write fail, no other call may rely on the money.
+
+        Raises:
+            NotWritten: the disk is full or failing.
+        """
         self._state.take(record)
         try:
-            os.write(self._file, json.dumps(record).encode() + b"\n")
-            if self.limit_usd is not None:  # without a limit, only a power failure could lose a line
-                os.fdatasync(self._file)
-        except OSError as error:
-            raise LogError(f"{self._path}: cannot be written ({error.strerror}); nothing more is sent") from error
+            self._lines.append(json.dumps(record).encode() + b"\n")
+        except NotWritten:
+            self._is_told = True
+            raise
 
 
-def _read(path: Path, data: bytes) -> LedgerState:
-    sound, _, _ = data.rpartition(b"\n")
-    lines = sound.split(b"\n") if sound else []
-    state = LedgerState()
-    for number, record in enumerate(_records(lines), start=1):
-        try:
-            state.take(record if isinstance(record, dict) else json.loads(record))
-        except (ValueError, KeyError, TypeError):
-            raise LogError(f"{path}:{number}: is no line of a ledger; restore the file") from None
-    return state
-
-
-def _records(lines: list[bytes]) -> Iterable[Any]:
-    """Return the lines' JSON values, at once, as there may be millions; the lines where one of them is none."""
-    try:
-        values = json.loads(b"[" + b",".join(lines) + b"]")
-    except ValueError:
-        return lines
-    return values if len(values) == len(lines) else lines
-
-
-def _dollars(value: object) -> float | None:
-    if value is None:
+def _most_usd(price: Price | None, bound: Bound, known: Billing) -> float | None:
+    if price is None or bound.n_out is None:
         return None
-    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError("no amount of money")
-    return float(value)
+    dearest = max(price.input, price.cached or 0.0)
+    usd = (dearest * (bound.n_in + known.n_in) + price.output * max(bound.n_out, known.n_out)) / MILLION
+    return usd if math.isfinite(usd) else None
+
+
+def _beyond(call: Call, usage: Usage, known: Billing) -> dict[str, Any]:
+    """Return what a line says of an answer that was billed with more tokens than its model was known to take."""
+    if call.price is None or call.bound.n_out is None:
+        return {}
+    n_out_known = max(call.bound.n_out, known.n_out)
+    n_out, n_in = usage.output_tokens or 0, (usage.input_tokens or 0) - call.bound.n_in
+    if n_out <= n_out_known and n_in <= known.n_in:
+        return {}
+    dearest = max(call.price.input, call.price.cached or 0.0)
+    more = dearest * max(0, n_in - known.n_in) + call.price.output * max(0, n_out - n_out_known)
+    return {
+        "n_out": n_out if n_out > n_out_known else known.n_out,
+        "n_in": max(n_in, known.n_in),
+        "more": more / MILLION,
+    }
+
+
+def _told(call: Call, usage: Usage) -> str:
+    return (
+        f"{call.model} bills more than its calls are bounded to: {usage.input_tokens or 0:,} tokens of input and"
+        f" {usage.output_tokens or 0:,} of output, where {call.bound.n_in:,} and {call.bound.n_out or 0:,} are the"
+        " most; from now on so much is reserved for each of its calls"
+    )
+
+
+def _not_sent() -> NotSent:
+    return NotSent("the study is stopping; the question was not asked")
 
 
 def _has_lock(file: int, kind: int) -> bool:
@@ -296,32 +333,36 @@ class Booked:
     Stands inside of the limits, so that money is reserved for calls that are sent now, not for those that wait.
     """
 
-    def __init__(self, provider: Provider, ledger: Ledger, *, price: Callable[[str], Price | None]) -> None:
+    def __init__(
+        self, provider: Provider, ledger: Ledger, *, price: Callable[[str], Price | None], account: str = ""
+    ) -> None:
         """`price` gives the price of a model by its name as the provider knows it, `None` if nobody knows."""
         self._provider = provider
         self._ledger = ledger
         self._price = price
+        self._account = account
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Return the provider's completion.
 
         Raises:
             BudgetReached: the call could pass the limit; it was not sent.
+            NotWritten: it could not be written down; it was not sent.
         """
-        price = self._price(prompt.model)
-        number = await self._ledger.reserve(most_usd(price, prompt))
+        model = f"{self._account}/{prompt.model}" if self._account else prompt.model
+        call = await self._ledger.reserve(model, self._price(prompt.model), bound_of(prompt))
         try:
             completion = await self._provider.complete(prompt)
         except ProviderError as error:
             if isinstance(error, Unavailable) and error.may_be_billed:
-                await self._ledger.lost(number)
+                self._ledger.lost(call)
             else:
-                await self._ledger.unbilled(number)
+                self._ledger.unbilled(call)
             raise
         except BaseException:  # cancelled on its way: it may be billed
-            await asyncio.shield(self._ledger.lost(number))
+            self._ledger.lost(call)
             raise
-        await self._ledger.answered(number, None if price is None else cost_usd(price, completion.usage))
+        self._ledger.answered(call, completion.usage)
         return completion
 
     async def aclose(self) -> None:

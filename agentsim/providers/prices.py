@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -40,16 +41,17 @@ def cost_usd(price: Price, usage: Usage) -> float | None:
     """Return what a call cost in US dollars; `None` where the provider did not say how many tokens it took.
 
     input x (input tokens - cached) + cached price x cached tokens + output x output tokens, each a million tokens.
-    A provider that does not speak of its cache is taken to have charged the full price.
+    A provider that does not speak of its cache is taken to have charged the full price; more cached tokens than tokens
+    are read as all of them.
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         if price.input == price.output == 0:
             return 0.0
         return None
-    cached = usage.cached_tokens or 0
+    cached = min(usage.cached_tokens or 0, usage.input_tokens)
     cached_price = price.input if price.cached is None else price.cached
     dollars = price.input * (usage.input_tokens - cached) + cached_price * cached + price.output * usage.output_tokens
-    return dollars / MILLION
+    return dollars / MILLION if math.isfinite(dollars) else None
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Final
 from asyncio_throttle.throttler import Throttler
 
 from agentsim.errors import NotSent, RateLimited, TransientError
-from agentsim.providers.base import Completion, Prompt, Provider
+from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, complete_held
 from agentsim.providers.halt import Halt
 from agentsim.providers.learned_pace import LearnedPace
 from agentsim.providers.outage import PROBE_S, HeldBack, Outage
@@ -49,7 +49,7 @@ class Load:
     """Of prompts and answers, as far as the servers said."""
 
 
-class Limited:
+class Limited(Holding):
     """Keeps one account's limits: calls in flight, requests and tokens a minute; all societies that use it share them.
 
     Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute; where nobody
@@ -92,15 +92,19 @@ class Limited:
             beat = Throttler(per_beat, period=60 * per_beat / requests_per_minute, retry_interval=POLL_S)
             self._throttles = (beat, Throttler(requests_per_minute, period=60, retry_interval=POLL_S))
 
-    async def complete(self, prompt: Prompt, *, on_sent: Callable[[], None] | None = None) -> Completion:
+    async def complete(
+        self, prompt: Prompt, *, held: Held | None = None, on_sent: Callable[[], None] | None = None
+    ) -> Completion:
         """Return the provider's completion once the limits allow the request; `on_sent` is called when they do.
+
+        An answered call's place is free when this returns or, if `held` is given, when that is released.
 
         Raises:
             NotSent: the study stopped before they did, or nobody wants the answer any more.
         """
         async with self._halt.cuts():
             await self._places.take()
-        rest_s = 0.0
+        rest_s, is_held = 0.0, False
         try:
             async with self._halt.cuts():
                 spent = await self._its_turn(prompt)
@@ -111,8 +115,12 @@ class Limited:
             if on_sent is not None:
                 on_sent()
             rest_s, outcome = await self._send(prompt, spent)
+            if held is not None and isinstance(outcome, Completion):
+                held.keep(self._places.leave)
+                is_held = True
         finally:
-            self._places.leave(rest_s=rest_s)
+            if not is_held:
+                self._places.leave(rest_s=rest_s)
         if isinstance(outcome, RateLimited):
             raise outcome
         return outcome
@@ -166,7 +174,7 @@ class Limited:
         await self._provider.aclose()
 
 
-class Retried:
+class Retried(Holding):
     """Asks again after a `TransientError`, as long as the server wished or ever longer, and never after another error.
 
     A server that asks for more than `max_wait_s` seconds is not waited for.
@@ -198,7 +206,7 @@ class Retried:
         self._on_retry = on_retry
         self._draw = draw
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
         """Return the provider's completion.
 
         Raises:
@@ -237,7 +245,7 @@ class Retried:
                     if self._outage is not None:
                         await self._outage.turn()
                 with attempt:
-                    return await self._provider.complete(prompt)
+                    return await complete_held(self._provider, prompt, held)
         except TransientError as error:
             raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
 

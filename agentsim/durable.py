@@ -1,0 +1,232 @@
+"""Files that only grow, by whole lines, and files that are replaced whole. What was synced survives a power failure.
+
+A line is in its file whole or not at all: what a failed write has left of it is cut off, so that no line is ever glued
+to a torn one. After a failed write or sync nothing more is written. Lines that come together share a sync, which runs
+on a thread: the event loop is never held by it. No symbolic link is followed: a folder may come from somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from agentsim.errors import NotWritten
+
+__all__ = ["Lines", "open_plainly", "replace", "sync_folder"]
+
+MOST_SYNCS: Final = 16
+"""Syncs of one file under way at a time.
+
+A line that comes while a sync runs is not in it for sure. Were the next sync to begin only when that one ends, a line
+would wait for half a sync on average before its own. File systems write what several syncs ask for at once.
+"""
+
+
+def open_plainly(path: Path, flags: int) -> int:
+    """Open a file that is no symbolic link, made if `flags` say so; return its descriptor.
+
+    Raises:
+        OSError: it cannot be opened; of a link, the message says so.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link, through which nothing is written") from error
+        raise
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a whole file; after a crash it holds what it held before, or `text`. A link is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written; it holds what it held before.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)
+        file = open_plainly(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            _write_all(file, text.encode("utf-8"))
+            os.fsync(file)
+        finally:
+            os.close(file)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder survive a power failure.
+
+    Raises:
+        OSError: the disk is failing.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lines:
+    """A file open for appending whole lines. `synced` belongs to one event loop at a time."""
+
+    def __init__(self, file: int, path: Path, *, is_shared: bool = False) -> None:
+        """`file` is a descriptor at its file's end, closed by `close`; `is_shared`: other processes append, too."""
+        self._file = file
+        self._path = path
+        self._is_shared = is_shared
+        self._threads = ThreadPoolExecutor(MOST_SYNCS, thread_name_prefix="agentsim-sync")
+        self._failure: str | None = None
+        self._n_appended = self._n_begun = self._n_durable = 0
+        """Calls of `append` so far; of these, how many the syncs begun, and those ended, have taken in."""
+        self._n_syncs = 0
+        self._is_beginning = False
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        """Who waits until so many appends are durable; in the order of the lines."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a write or a sync has failed, so that nothing more is written."""
+        return self._failure is not None
+
+    def append(self, data: bytes) -> None:
+        """Write whole lines, not synced yet.
+
+        Raises:
+            NotWritten: the disk is full or failing, now or earlier. Of these lines, only whole ones are in the file.
+        """
+        self.check()
+        with self._alone():
+            begin = os.fstat(self._file).st_size
+            try:
+                _write_all(self._file, data)
+            except OSError as error:
+                with suppress(OSError):  # what cannot be cut off now is cut off when the file is opened again
+                    n_written = max(0, os.fstat(self._file).st_size - begin)
+                    os.ftruncate(self._file, begin + data.rfind(b"\n", 0, n_written) + 1)
+                raise self._failed(error) from error
+        self._n_appended += 1
+
+    def sync(self) -> None:
+        """Bring all that was appended onto the disk; holds the caller.
+
+        Raises:
+            NotWritten: the disk is failing.
+        """
+        self.check()
+        n_appended = self._n_appended
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._n_durable = max(self._n_durable, n_appended)
+
+    async def synced(self) -> None:
+        """Wait until all that was appended so far is on the disk; who comes first is told first.
+
+        Raises:
+            NotWritten: the disk is failing.
+        """
+        self.check()
+        if self._n_durable >= self._n_appended:
+            return
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((self._n_appended, waiter))
+        if not self._is_beginning:  # a moment later, so that lines which come together share a sync
+            self._is_beginning = True
+            loop.call_soon(self._begin, loop)
+        await waiter
+
+    def close(self) -> None:
+        """Sync and close.
+
+        Raises:
+            NotWritten: the disk is failing; it is closed all the same.
+        """
+        self._threads.shutdown()
+        try:
+            if self._failure is None and self._n_durable < self._n_appended:
+                self.sync()
+        finally:
+            os.close(self._file)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_beginning = False
+        if self._n_begun >= self._n_appended or self._n_syncs >= MOST_SYNCS:
+            return
+        self._n_begun = self._n_appended
+        self._n_syncs += 1
+        syncing = loop.run_in_executor(self._threads, self._sync_on_a_thread)
+        syncing.add_done_callback(partial(self._ended, loop, self._n_begun))
+
+    def _sync_on_a_thread(self) -> None:
+        os.fdatasync(self._file)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, n_appended: int, syncing: asyncio.Future[None]) -> None:
+        self._n_syncs -= 1
+        error = syncing.exception()
+        if error is None:
+            self._n_durable = max(self._n_durable, n_appended)
+        failure = None if error is None else self._failed(error)
+        while self._waiting and (failure is not None or self._waiting[0][0] <= self._n_durable):
+            _, waiter = self._waiting.popleft()
+            if waiter.done():  # whoever waited was cancelled
+                continue
+            if failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(NotWritten(str(failure)))
+        if self._waiting:
+            self._begin(loop)
+
+    def check(self) -> None:
+        """Find out whether lines can still be written.
+
+        Raises:
+            NotWritten: a write or a sync has failed.
+        """
+        if self._failure is not None:
+            raise NotWritten(self._failure)
+
+    def _failed(self, error: BaseException) -> NotWritten:
+        why = error.strerror if isinstance(error, OSError) else repr(error)
+        self._failure = self._failure or (
+            f"{self._path}: cannot be written ({why}); nothing more is sent: mend that and run again"
+        )
+        return NotWritten(self._failure)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from appending meanwhile."""
+        if not self._is_shared:
+            yield
+            return
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        n_written = os.write(file, left)
+        if not n_written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left = left[n_written:]

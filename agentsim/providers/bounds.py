@@ -1,0 +1,90 @@
+"""How many tokens one call can take: one for each byte sent, and of the answer as many as its settings allow."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from agentsim.providers.base import Prompt, Sampling, n_bytes
+
+__all__ = ["Bound", "bound_of", "output_bound"]
+
+MESSAGE_TOKENS: Final = 64
+"""Tokens that a message may take beyond its bytes (role, separators), and a request beyond its messages."""
+SCHEMA_TOKENS: Final = 1000
+"""Tokens that a server may add around the schema of an answer, or around tools: its own words on how they are used."""
+LENGTHS: Final = frozenset(
+    {
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "maxOutputTokens",
+        "max_new_tokens",
+        "max_tokens_to_sample",
+        "num_predict",
+        "n_predict",
+    }
+)
+"""Names under which servers take the most tokens of an answer."""
+COPIES: Final = frozenset({"n", "best_of", "num_return_sequences", "candidate_count", "candidateCount"})
+"""Names under which servers take how many answers they are to write, each of which is billed."""
+
+
+class Bound(NamedTuple):
+    """The most tokens that one call can take, if its server keeps to what it was sent."""
+
+    n_in: int
+    n_out: int | None
+    """`None` where nothing bounds the answer."""
+
+
+def bound_of(prompt: Prompt) -> Bound:
+    """Return the most tokens that a call can take: no tokenizer in use makes more tokens than bytes of a text."""
+    n_in = n_bytes(prompt.messages) + MESSAGE_TOKENS * (len(prompt.messages) + 1)
+    if prompt.answer_schema is not None:
+        n_in += len(json.dumps(prompt.answer_schema)) + SCHEMA_TOKENS
+    if prompt.sampling.extra:
+        n_in += len(json.dumps(prompt.sampling.extra)) + SCHEMA_TOKENS
+    return Bound(n_in, output_bound(prompt.sampling))
+
+
+def output_bound(sampling: Sampling) -> int | None:
+    """Return the most output tokens that the settings allow; `None` where they allow any number.
+
+    What `extra` says counts, as it is sent in place of our own settings: the largest of all lengths in it, times the
+    largest number of answers. An answer is bounded only by `max_tokens` or by a length at the top of `extra`.
+    """
+    lengths = [] if sampling.max_tokens is None else [sampling.max_tokens]
+    is_bounded = bool(lengths) or any(name in LENGTHS for name in sampling.extra)
+    n_copies = 1
+    for name, value in _entries(sampling.extra):
+        if name not in LENGTHS and name not in COPIES:
+            continue
+        count = _count(value)
+        if count is None:
+            return None
+        if name in LENGTHS:
+            lengths.append(count)
+        else:
+            n_copies = max(n_copies, count)
+    return max(lengths) * n_copies if is_bounded else None
+
+
+def _entries(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of all mappings in a JSON value, the outermost first."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name, inner
+            yield from _entries(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _entries(inner)
+
+
+def _count(value: object) -> int | None:
+    """Return a whole number above 0; `None` for what is none, as the -1 by which some servers know no limit."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        return None
+    return math.ceil(value)
