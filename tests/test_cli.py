@@ -18,6 +18,7 @@ import agentsim
 from agentsim.providers.ledger import read_ledger
 from agentsim.runlog import Reply, read_log
 from agentsim.testing.faultserver import Answer, FaultServer, Hang, Request, Status
+from tests.commands import run_command
 from tests.test_runner import facts, said
 
 KEY = "sk-sentinel-0123456789abcdef"
@@ -52,6 +53,12 @@ def environment() -> dict[str, str]:
 
 
 def cli(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process."""
+    return run_command(*arguments, cwd=cwd, environ={"FAKE_KEY": KEY, "COLUMNS": "100"})
+
+
+def process(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command as its users do."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), cwd=cwd, check=False)
 
 
@@ -251,7 +258,7 @@ def test_a_mistake_is_one_message_with_its_place_and_exit_code_2(
 ) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(line + "\nname: wrong\n" + ("" if "players" in line else "players: {model: scripted/all-give}\n"))
-    result = cli("run", path, cwd=tmp_path)
+    result = (process if line.startswith("agnets") else cli)("run", path, cwd=tmp_path)
     assert result.returncode == 2 and "Traceback" not in result.stderr and not result.stdout
     assert place in result.stderr and word in result.stderr
     assert not (tmp_path / "results").exists()
@@ -272,7 +279,7 @@ def test_what_is_not_there_is_said_and_exits_2(tmp_path: Path, arguments: tuple[
 
 
 def test_check_says_what_a_scenario_comes_to(tmp_path: Path) -> None:
-    result = cli("check", Path(agentsim.__file__).parent.parent / "scenarios" / "donor-game.yaml", "--seeds", "0")
+    result = process("check", Path(agentsim.__file__).parent.parent / "scenarios" / "donor-game.yaml", "--seeds", "0")
     assert result.returncode == 0 and "1 runs, 1,506 questions" in result.stdout
 
 
@@ -299,7 +306,7 @@ def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
     small = ["--set", "generations=2", "--seeds", "0-1", "--quiet"]
     assert cli("run", baselines, *small, "--results", tmp_path).returncode == 0
     folder = tmp_path / "scripted-baselines"
-    found = cli("compare", folder, "--by", "condition")
+    found = process("compare", folder, "--by", "condition")
     assert found.returncode == 0, found.stderr
     assert "cannot reach p < 0.05" in " ".join(found.stdout.split())
     assert (folder / "comparison" / "pairs.csv").is_file()

@@ -270,7 +270,7 @@ async def test_a_study_gets_through_every_fault_at_once_and_leaves_nothing_open(
                 "name": "soak",
                 "generations": 3,
                 "players": {"model": "fake/model"},
-                "providers": {"fake": {"base_url": server.openai_url, "api_key_env": None, "timeout_s": 1}},
+                "providers": {"fake": {"base_url": server.openai_url, "api_key_env": None, "timeout_s": 5}},
                 "seeds": "0-2",
             }
         )

@@ -26,7 +26,8 @@ def test_the_notebooks_are_there() -> None:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_gives_what_it_shows(path: Path) -> None:
     stored, fresh = (nbformat.read(path, as_version=4) for _ in range(2))  # type: ignore[no-untyped-call]
-    NotebookClient(fresh, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
+    place = {"metadata": {"path": str(FOLDER)}}
+    NotebookClient(fresh, timeout=1200, startup_timeout=600, kernel_name="python3", resources=place).execute()
     outputs = [output for cell in fresh.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.get("name") == "stderr"]  # no warning in anyone's face
     assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -118,7 +118,7 @@ def test_two_processes_at_once_get_one_whole_file(tiny: Weights, tmp_path: Path)
         "print(weights.pull('tiny'))\n"
     )
     pulls = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    shown = [process.communicate(timeout=60)[0].strip() for process in pulls]
+    shown = [process.communicate(timeout=600)[0].strip() for process in pulls]
     assert shown == [str(find("tiny"))] * 2
     assert find("tiny").read_bytes() == CONTENT
     assert remaining(tmp_path) == ["tiny.gguf", "tiny.lock"]

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from agentsim.analysis.compare import Comparison
 from agentsim.analysis.decisions import lost
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, score_sensitivity
-from agentsim.analysis.power import Power
 from agentsim.analysis.published import SOURCE, published_like, published_summary
 from agentsim.runlog import is_locked, stop_reasons
+
+if TYPE_CHECKING:
+    from agentsim.analysis.compare import Comparison
+    from agentsim.analysis.power import Power
 
 __all__ = [
     "comparison_tables",

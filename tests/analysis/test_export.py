@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +17,7 @@ from agentsim.analysis import COLUMNS, Study
 from agentsim.analysis.export import Format, cell_text, export
 from agentsim.errors import AgentsimError
 from agentsim.providers.base import Prompt
+from tests.commands import run_command
 from tests.test_runner import Fake, play
 
 HOSTILE = [
@@ -144,17 +143,11 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(study: Study, tmp_path:
         export(study, tmp_path / "file" / "out", format="csv")
 
 
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "agentsim", "export", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
 def test_the_command_writes_into_the_study_or_where_it_is_told(study: Study, tmp_path: Path) -> None:
     folder = study.folders["small"]
-    assert command(folder, "--format", "csv").returncode == 0
+    assert run_command("export", folder, "--format", "csv").returncode == 0
     assert (folder / "export" / "encounters.csv").exists()
-    done = command(folder, "-o", tmp_path / "out")
+    done = run_command("export", folder, "-o", tmp_path / "out")
     assert done.returncode == 0 and str(tmp_path / "out" / "runs.parquet") in done.stdout
     # An export in the study's folder is no run of it.
     assert len(agentsim.load(folder).runs) == 2
@@ -168,7 +161,7 @@ def test_mistakes_are_one_sentence_and_exit_2(study: Study, tmp_path: Path) -> N
         ((tmp_path / "nowhere",), "holds no runs"),
         ((folder, other), "name one with -o"),
     ):
-        done = command(*arguments)
+        done = run_command("export", *arguments)
         assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
-    assert command(folder, other, "-o", tmp_path / "both").returncode == 0
+    assert run_command("export", folder, other, "-o", tmp_path / "both").returncode == 0
     assert pd.read_parquet(tmp_path / "both" / "runs.parquet")["study"].nunique() == 2

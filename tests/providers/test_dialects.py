@@ -43,7 +43,7 @@ Adapter = OpenAIProvider | AnthropicProvider
 
 @asynccontextmanager
 async def adapter_and_server(
-    dialect: str, script: Script, *, timeout_s: float = 10.0, **options: Any
+    dialect: str, script: Script, *, timeout_s: float = 100.0, **options: Any
 ) -> AsyncIterator[tuple[Adapter, FaultServer]]:
     async with FaultServer(script) as server:
         adapter: Adapter
@@ -204,9 +204,9 @@ async def test_without_a_key_none_is_looked_for_in_the_environment(
     async with FaultServer() as server:
         adapter: Adapter
         if dialect == "openai":
-            adapter = OpenAIProvider(api_key=None, base_url=server.openai_url, timeout_s=10)
+            adapter = OpenAIProvider(api_key=None, base_url=server.openai_url, timeout_s=100)
         else:
-            adapter = AnthropicProvider(api_key=None, base_url=server.url, timeout_s=10)
+            adapter = AnthropicProvider(api_key=None, base_url=server.url, timeout_s=100)
         await adapter.complete(prompt)
         await adapter.aclose()
     assert KEY not in str(server.requests[0].headers)
@@ -766,7 +766,7 @@ async def test_what_is_no_http_is_transient(dialect: str, head: bytes, prompt: P
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         adapter = (OpenAIProvider if dialect == "openai" else AnthropicProvider)(
-            api_key=KEY, base_url=url, timeout_s=10
+            api_key=KEY, base_url=url, timeout_s=100
         )
         with pytest.raises(Unavailable):
             await adapter.complete(prompt)
@@ -777,7 +777,7 @@ async def test_what_is_no_http_is_transient(dialect: str, head: bytes, prompt: P
 async def test_no_server_at_all_is_transient(dialect: str, prompt: Prompt) -> None:
     async with FaultServer() as server:
         url = server.url
-    adapter = (OpenAIProvider if dialect == "openai" else AnthropicProvider)(api_key=KEY, base_url=url, timeout_s=10)
+    adapter = (OpenAIProvider if dialect == "openai" else AnthropicProvider)(api_key=KEY, base_url=url, timeout_s=100)
     with pytest.raises(Unavailable, match="connection"):
         await adapter.complete(prompt)
     await adapter.aclose()
@@ -878,7 +878,7 @@ async def test_the_client_itself_holds_no_call_back(dialect: str) -> None:
     prompt = Prompt(model="m", messages=(Message(role="user", content="How much?"),), sampling=Sampling())
     async with adapter_and_server(dialect, lambda request: Hang()) as (adapter, server):
         calls = [asyncio.create_task(adapter.complete(prompt)) for _ in range(n)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             await server.received(n)
         for call in calls:
             call.cancel()

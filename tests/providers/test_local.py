@@ -60,7 +60,7 @@ async def test_a_grammar_binds_the_answer(llama_server: LocalProvider) -> None:
 @on_one_loop
 async def test_openai_client_works_with_the_real_server(llama_server: LocalProvider) -> None:
     adapter = OpenAIProvider(
-        api_key=llama_server.api_key, base_url=f"{await llama_server.start()}/v1", timeout_s=60, name="peer"
+        api_key=llama_server.api_key, base_url=f"{await llama_server.start()}/v1", timeout_s=600, name="peer"
     )
     completion = await adapter.complete(with_sampling(max_tokens=3))
     assert (completion.finish_reason, completion.usage.output_tokens) == ("length", 3)
@@ -71,7 +71,7 @@ async def test_openai_client_works_with_the_real_server(llama_server: LocalProvi
 @on_one_loop
 async def test_anthropic_client_works_with_the_real_server(llama_server: LocalProvider) -> None:
     adapter = AnthropicProvider(
-        api_key=llama_server.api_key, base_url=await llama_server.start(), timeout_s=60, name="peer"
+        api_key=llama_server.api_key, base_url=await llama_server.start(), timeout_s=600, name="peer"
     )
     completion = await adapter.complete(with_sampling(max_tokens=3, seed=None))
     assert completion.text
@@ -84,8 +84,8 @@ async def test_anthropic_client_works_with_the_real_server(llama_server: LocalPr
 async def test_a_wrong_key_is_refused_by_the_real_server(llama_server: LocalProvider) -> None:
     url = await llama_server.start()
     for adapter in (
-        OpenAIProvider(api_key="wrong", base_url=f"{url}/v1", timeout_s=60),
-        AnthropicProvider(api_key="wrong", base_url=url, timeout_s=60),
+        OpenAIProvider(api_key="wrong", base_url=f"{url}/v1", timeout_s=600),
+        AnthropicProvider(api_key="wrong", base_url=url, timeout_s=600),
     ):
         with pytest.raises(AuthError, match="HTTP 401"):
             await adapter.complete(with_sampling(seed=None))
@@ -141,7 +141,7 @@ async def main():
     provider = LocalProvider(Path(sys.argv[1]), model_name="m", slots=1, context=512)
     await provider.start()
     print(provider._server.process.pid, flush=True)
-    await asyncio.sleep(60)
+    await asyncio.sleep(600)
 
 asyncio.run(main())
 """
@@ -157,6 +157,6 @@ def test_the_server_ends_with_its_parent_however_that_ends(small_model: Path) ->
     # A pidfd becomes readable when its process has ended.
     import select
 
-    ended, _, _ = select.select([server], [], [], 20)
+    ended, _, _ = select.select([server], [], [], 200)
     os.close(server)
     assert ended

@@ -27,6 +27,7 @@ def test_in_a_browser_all_is_drawn_and_nothing_of_a_model_runs(
     hostile: Study, written: Path, browser: Browser, tmp_path: Path
 ) -> None:
     page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(600_000)
     errors: list[str] = []
     requests: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -80,8 +80,8 @@ def test_tokens_and_requests_at_a_time_are_limited_too_and_the_headers_say_so() 
 
 
 async def test_the_server_counts_requests_at_a_time() -> None:
-    async with FaultServer(Weather(concurrency=3), latency=lambda: 0.2) as server:
-        provider = OpenAIProvider(api_key="key", base_url=server.openai_url, timeout_s=5)
+    async with FaultServer(Weather(concurrency=3), latency=lambda: 2.0) as server:
+        provider = OpenAIProvider(api_key="key", base_url=server.openai_url, timeout_s=50)
         outcomes = await asyncio.gather(*(provider.complete(PROMPT) for _ in range(8)), return_exceptions=True)
         await provider.aclose()
     assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 5
@@ -92,7 +92,7 @@ async def test_an_endless_body_is_cut_off_and_ends_nobodys_memory(dialect: str) 
     async with FaultServer([Endless()]) as server:
         adapter = OpenAIProvider if dialect == "openai" else AnthropicProvider
         url = server.openai_url if dialect == "openai" else server.url
-        provider = adapter(api_key="key", base_url=url, timeout_s=30)
+        provider = adapter(api_key="key", base_url=url, timeout_s=300)
         with pytest.raises(Unavailable, match="longer than"):
             await provider.complete(PROMPT)
         await provider.aclose()

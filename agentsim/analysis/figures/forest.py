@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from agentsim.analysis.compare import Comparison
 from agentsim.analysis.figures.style import COLOURS, blank, shown
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from agentsim.analysis.compare import Comparison
 
 __all__ = ["forest"]
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, blank, shown
-from agentsim.analysis.invasions import MARKS, Invasions, matrix_rows
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from agentsim.analysis.invasions import Invasions
 
 __all__ = ["invasion_matrix"]
 
@@ -31,6 +32,8 @@ def invasion_matrix(found: Invasions) -> Figure:
     """
     from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
     from matplotlib.patches import Rectangle
+
+    from agentsim.analysis.invasions import matrix_rows
 
     names, cells = matrix_rows(found)
     if not cells:
@@ -71,6 +74,8 @@ def _nearest(row: Mapping[Hashable, Any]) -> float:
 
 
 def _words(row: Mapping[Hashable, Any]) -> str:
+    from agentsim.analysis.invasions import MARKS
+
     low, high, neutral = row["rate_low"], row["rate_high"], row["neutral"]
     rate = f"{low:.0%}" if row["n_censored"] == 0 else f"{low:.0%} – {high:.0%}"
     times = f"×{low / neutral:.2g}" if row["n_censored"] == 0 else f"×{low / neutral:.2g} – {high / neutral:.2g}"

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
-from agentsim.analysis.probes import ALL, Probe
 from agentsim.errors import LogError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from agentsim.analysis.probes import Probe
 
 __all__ = ["response"]
 
@@ -33,6 +34,8 @@ def response(probe: Probe) -> Figure:
     Raises:
         LogError: no decision could be read yet.
     """
+    from agentsim.analysis.probes import ALL
+
     surface = probe.surface  # with situations that nobody could read: a line breaks off there
     if surface["mean"].isna().all():
         raise LogError(f"{probe.name}: no decision of a situation has been read yet; there is nothing to draw")
