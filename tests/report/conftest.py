@@ -98,7 +98,7 @@ def browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=options)
+        browser = playwright.chromium.launch(executable_path=path, args=options, timeout=600_000)
         yield browser
         browser.close()
 
