@@ -19,6 +19,7 @@ from agentsim.errors import AgentsimError, LogError, ReplayMismatch
 from agentsim.players import Course, Questioning, prompt_set
 from agentsim.probing.course import ProbeCourse
 from agentsim.probing.design import Design
+from agentsim.prompts import READERS
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
 
@@ -81,6 +82,12 @@ def catch_up(
     if not isinstance(first, RunStarted):
         raise ReplayMismatch(f"line 1 is a {first.type!r} record, not 'run_started'; the log has been edited")
     compare_start(first, started)
+    if first.reader not in READERS:
+        raise ReplayMismatch(
+            f"its replies were read by version {first.reader} of the reader, which this agentsim does not have;"
+            " use the agentsim that began it, or a newer one"
+        )
+    course.reader = first.reader
     expected: deque[Event] = deque(course.start().events)
     n_replies = 0
     for number, record in enumerate(records[1:], start=2):

@@ -19,8 +19,9 @@ from agentsim.core.society import Society
 from agentsim.core.strategies import ConstantShare, ScriptedPlayer
 from agentsim.core.types import Answer, Event, NoteView, Problem, Request, StrategyView, born_and_index
 from agentsim.errors import AnswerError
-from agentsim.prompts import PromptSet, load_prompt_set, parse, percent
+from agentsim.prompts import READER, READERS, PromptSet, load_prompt_set, percent
 from agentsim.prompts.structured import schema_of
+from agentsim.prompts.thoughts import without_thoughts
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
 from agentsim.scenario import Condition, OnInvalid, digest
 
@@ -61,6 +62,8 @@ class Questioning(Protocol):
 
     open: dict[str, Question]
     """The questions that wait for a completion, by key."""
+    reader: int
+    """The version of the reader that replies are read by: that of the log, where there is one."""
 
     @property
     def is_finished(self) -> bool:
@@ -86,6 +89,8 @@ class Course:
     def __init__(self, condition: Condition, *, seed: int, prompts: PromptSet) -> None:
         self.open: dict[str, Question] = {}
         """The questions that wait for a completion, by key."""
+        self.reader = READER
+        """The version of the reader that replies are read by."""
         self._condition = condition
         self._seed = seed
         self._prompts = prompts
@@ -131,6 +136,7 @@ class Course:
             on_invalid=self._condition.on_invalid,
             prompts=self._prompts,
             seed=self._seed,
+            reader=self.reader,
         )
         if isinstance(answer, Question):
             self.open[key] = answer
@@ -165,13 +171,14 @@ def read_answer(
     on_invalid: OnInvalid,
     prompts: PromptSet,
     seed: int,
+    reader: int = READER,
 ) -> Answer | Question:
     """Return the answer in a completion, the scenario's fallback in its place, or the question to be asked again.
 
     Raises:
         AnswerError: it was the last attempt and the scenario says `then: stop`.
     """
-    answer = parse(
+    answer = READERS[reader](
         completion,
         question.request.spec,
         is_structured=question.prompt.answer_schema is not None,
@@ -179,7 +186,9 @@ def read_answer(
     )
     is_passed_over = answer.problem == "out_of_range" and on_invalid.out_of_range == "pass"
     if answer.problem is not None and question.attempt < on_invalid.attempts and not is_passed_over:
-        return _again(question, completion, answer.problem, player=player, prompts=prompts, seed=seed)
+        # What was only thought is not said: an author does not get it back as words of its own.
+        said = completion.text if reader == 1 else without_thoughts(completion.text)
+        return _again(question, said, answer.problem, player=player, prompts=prompts, seed=seed)
     answer = replace(answer, attempts=question.attempt)
     if is_passed_over:
         return replace(answer, replaced_by="pass")
@@ -195,11 +204,11 @@ def read_answer(
 
 
 def _again(
-    question: Question, completion: Completion, problem: Problem, *, player: ModelPlayer, prompts: PromptSet, seed: int
+    question: Question, said: str, problem: Problem, *, player: ModelPlayer, prompts: PromptSet, seed: int
 ) -> Question:
     attempt = question.attempt + 1
     # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
-    said = completion.text[:MAX_ECHO_CHARS].strip() or "(nothing)"
+    said = said[:MAX_ECHO_CHARS].strip() or "(nothing)"
     prompt = question.prompt
     return Question(
         question.request,

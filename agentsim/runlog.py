@@ -76,6 +76,8 @@ class RunStarted(Value):
     """The design, where strategies are asked in stated situations and no society is played (`probing.design`)."""
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
+    reader: int = Field(default=1, exclude_if=lambda reader: reader == 1)
+    """The version of the reader of replies (`prompts.READERS`); 1 is that of logs that name none."""
     account: dict[str, Any]
     """The provider account as used (address, dialect, limits), without its key; empty for scripted players, and where
     several models play."""

@@ -22,7 +22,7 @@ from agentsim.errors import (
 )
 from agentsim.history import catch_up, code_digest, compare_start
 from agentsim.players import Course, Question, Questioning, Turn
-from agentsim.prompts import PromptSet
+from agentsim.prompts import READER, PromptSet
 from agentsim.providers.base import Completion, Held, Provider, complete_held
 from agentsim.providers.places import N_AFTER
 from agentsim.providers.wrappers import WANTED
@@ -459,6 +459,7 @@ def run_started(
         probe=probe,
         settings=spec.settings,
         prompts_digest=prompts.digest,
+        reader=READER,
         account=next(iter(accounts.values()), {}) if is_one else {},
         accounts={} if is_one else dict(accounts),
         versions=versions,

@@ -21,6 +21,7 @@ from agentsim.runlog import LOG_NAME, RunStarted, read_log
 from agentsim.scenario import Condition, digest, scenario_from
 from tests.test_runner import Fake, play
 
+ROOT = Path(__file__).parent.parent
 OLD = Path(__file__).parent / "fixtures" / "version-0.1"
 STUDIES = ["interrupted", "mixed", "models", "models-2", "odd", "rules"]
 PROBES = sorted(path.name for path in OLD.glob("probe-*"))
@@ -49,6 +50,18 @@ def test_an_old_study_is_shown(study: Path, command: str, capsys: pytest.Capture
 
 def test_an_old_study_replays_exactly(study: Path) -> None:
     assert [state.difference for state in agentsim.replay(study)] == [None] * len(list(study.glob("*/log.jsonl")))
+
+
+def test_a_log_is_replayed_with_the_reader_it_was_begun_with_and_no_other(tmp_path: Path) -> None:
+    """The shipped study holds two replies that read otherwise today: prose with one number and no marker."""
+    study = Path(shutil.copytree(ROOT / "results" / "example-model", tmp_path / "example-model"))
+    assert [state.difference for state in agentsim.replay(study)] == [None, None]
+    for reader, word in ((2, "does not follow from its replies"), (3, "version 3 of the reader")):
+        for log in study.glob("*-seed-*/log.jsonl"):
+            first, _, rest = log.read_text(encoding="utf-8").partition("\n")
+            log.write_text(json.dumps(json.loads(first) | {"reader": reader}) + "\n" + rest, encoding="utf-8")
+        differences = [state.difference for state in agentsim.replay(study)]
+        assert any(word in str(difference) for difference in differences), differences
 
 
 @pytest.mark.parametrize("name", PROBES)

@@ -40,7 +40,17 @@ def read(text: str, spec: ActSpec | TextSpec, **options: bool) -> tuple[Any, ...
         ({"units": -1}, GIVE, (None, None, None, "out_of_range")),
         ({"units": 10**400}, GIVE, (None, None, None, "out_of_range")),
         ({"units": True}, GIVE, (None, None, None, "unreadable")),
-        ({"units": "4"}, GIVE, (None, None, None, "unreadable")),
+        ({"units": "4"}, GIVE, ("give", 4.0, None, None)),
+        ({"units": "4 units"}, GIVE, ("give", 4.0, None, None)),
+        ({"units": "40%"}, GIVE, ("give", 4.0, None, None)),
+        ({"units": "-4"}, GIVE, (None, None, None, "out_of_range")),
+        ({"units": "4 or 5"}, GIVE, (None, None, None, "unreadable")),
+        ({"units": "half"}, GIVE, (None, None, None, "unreadable")),
+        ({"units": "NaN"}, GIVE, (None, None, None, "unreadable")),
+        ({"units": 4, "act": "keep"}, GIVE, (None, None, None, "unreadable")),
+        ({"units": 4, "act": "punish"}, GIVE, (None, None, None, "unreadable")),
+        ({"units": 4, "act": "Punish"}, EITHER, ("punish", 4.0, None, None)),
+        ({"strategy": "<think>to keep.</think>to give."}, TextSpec(100), (None, None, "to give.", None)),
         ({"units": None}, GIVE, (None, None, None, "unreadable")),
         ({"units": 4, "act": "steal"}, EITHER, (None, None, None, "unreadable")),
         ({"units": 4}, EITHER, (None, None, None, "unreadable")),
@@ -57,7 +67,33 @@ def test_what_is_of_the_schema_is_read_and_nothing_else(
     assert read(json.dumps(value), spec) == expected
 
 
-@pytest.mark.parametrize("text", ["4", "Answer: 4", '{"units": NaN}', '{"units": 4', "[" * 100_000])
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ('```json\n{"units": 4}\n```', 4),
+        ('Here it is:\n```\n{"reasoning": "It {gave} \\"half\\".", "units": 4}\n```\nDone.', 4),
+        ('<think>Perhaps {"units": 9}?</think>\n{"units": 4}', 4),
+        ('{"units": 9} is too much</think>{"units": "4"}', 4),
+        ('{"reasoning": "<think>", "units": 4}', 4),
+        ('{"units": 4} and again {"units": 4.0}', 4),
+        ('{"type": "object"} {"units": 4}', 4),
+    ],
+)
+def test_one_object_is_found_among_words_fences_and_thoughts(text: str, units: float) -> None:
+    assert read(text, GIVE) == ("give", units, None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"units": 4, "units": 5}', '{"units": 4} {"units": 5}', '{"units": 4} {"units": "x"}']
+)
+def test_two_different_answers_in_json_are_ambiguous(text: str) -> None:
+    assert read(text, GIVE)[3] == "ambiguous"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4", "Answer: 4", '{"units": NaN}', '{"units": Infinity}', '{"units": 1e999}', '{"units": 4', "[" * 100_000],
+)
 def test_what_is_no_such_json_is_unreadable(text: str) -> None:
     assert read(text, GIVE)[3] == "unreadable"
 

@@ -37,7 +37,7 @@ from agentsim.errors import ScenarioError
 from agentsim.players import Question, Turn, first_prompt, read_answer
 from agentsim.probing.design import Design, Subject, situation_name
 from agentsim.probing.design import request as question_of
-from agentsim.prompts import PromptSet
+from agentsim.prompts import READER, PromptSet
 from agentsim.providers.base import Completion
 from agentsim.scenario import Condition
 
@@ -90,6 +90,8 @@ class ProbeCourse:
     def __init__(self, design: Design, condition: Condition, *, seed: int, prompts: PromptSet) -> None:
         self.open: dict[str, Question] = {}
         """The questions that wait for a completion, by key."""
+        self.reader = READER
+        """The version of the reader that replies are read by."""
         self._design = design
         self._condition = condition
         self._player = only_player(condition.players)
@@ -150,6 +152,7 @@ class ProbeCourse:
             on_invalid=self._condition.on_invalid,
             prompts=self._prompts,
             seed=self._seed,
+            reader=self.reader,
         )
         if isinstance(answer, Question):
             self.open[key] = answer

@@ -14,17 +14,23 @@ import re
 import unicodedata
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from agentsim.core.types import ActSpec, AnswerSpec, NoteView, Problem, Request, Rules, StrategyView
 from agentsim.errors import ScenarioError
+from agentsim.prompts import first_reader
 from agentsim.prompts.parsing import ANSWER_MARKER, MARKERS, parse
 from agentsim.prompts.sandbox import BoundedEnvironment
 from agentsim.providers.base import Message
 
-__all__ = ["TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
+__all__ = ["READER", "READERS", "TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
+
+READERS: Final = {1: first_reader.parse, 2: parse}
+"""The readers of replies, by version. A log names the one it was begun with, and is only ever read by that one."""
+READER: Final = 2
+"""The version that new runs are read by."""
 
 TEMPLATES = ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md")
 """The system message; a strategy in generation 1; a newborn's later; a donor's decision; after an unreadable reply."""

@@ -1,52 +1,41 @@
-"""From a model's text to a checked `Answer`: read what is clear, name what is not, guess nothing."""
+"""From a model's text to a checked `Answer`: read what is clear, name what is not, guess nothing.
+
+What is only thought is left out first (`thoughts`). A decision is what a small grammar says and nothing else
+(`grammar`); a strategy or a note is what stands behind its marker (`texts`). `docs/reading.md` states the rules.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from agentsim.core.types import Act, ActSpec, Answer, AnswerSpec, Problem, Reading, TextSpec
+from agentsim.core.types import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts import structured
+from agentsim.prompts.grammar import MAX_LINE, plain_line, read_line, why_not
+from agentsim.prompts.numbers import plain_characters
+from agentsim.prompts.texts import MARKERS, STRATEGY_MARKER, begins_sentence, read_text
+from agentsim.prompts.thoughts import without_thoughts
 from agentsim.providers.base import Completion
 
 __all__ = ["ANSWER_MARKER", "MARKERS", "STRATEGY_MARKER", "parse"]
 
 ANSWER_MARKER = "Answer:"
 """What a donor is asked to write before its decision."""
-STRATEGY_MARKER = "My strategy will be"
-"""What an agent is asked to write before its strategy."""
-MARKERS: Final = {"strategy": STRATEGY_MARKER, "note": "My note:"}
-"""What an agent is asked to write before a text, by what the text is."""
 
 ROUNDING = 1e-9
 """Relative slack for an amount at the edge of its range."""
 
-_ANSWER = re.compile(r"\b(?:final\s+)?answer\s*(?:is\s*)?[:=]", re.IGNORECASE)
-_MARKED = {
-    "strategy": re.compile(r"my\s+strategy\s+will\s+be", re.IGNORECASE),
-    "note": re.compile(r"\bmy\s+note[*_`]*\s*:", re.IGNORECASE),
-}
-_EMPHASIS = re.compile(r"[*`]|\\boxed|\\text|(?<!\w)_+|_+(?!\w)")
-_BRACKETS = re.compile(r"[<>\[\]{}\\]")
-_NAME = re.compile(r"\b\d+_\d+\b")
-_COUNTED = re.compile(r"\b(?:round|generation|game)s?\s*#?\s*\d+\b", re.IGNORECASE)
-_NUMBER = re.compile(
-    r"(?<![\w.,])(?P<sign>[-+−–]\s?)?(?:[$€£]\s?)?(?P<digits>\d[\d,.'\u2009\u202f\u00a0]*|\.\d+)(?P<exponent>e[+-]?\d+)?"
-    r"(?=\W|$|units?\b)\s?(?P<percent>%|percent\b|per cent\b)?",
+_ANSWER: Final = re.compile(r"(?<![^\W_])answer[ \t*_`]*(?:is[ \t*_`]*)?[:=]", re.IGNORECASE)
+_BEFORE_ANSWER: Final = re.compile(
+    r"(?:(?:so|thus|therefore|hence|then|and|finally|here is|here's|this is|that is),?[ *_`]+)*"
+    r"(?:(?:my|the|your)[ *_`]+)?(?:final[ *_`]+)?$",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(r"\b(?:not|never|no|won't|don't|cannot|can't|instead of|rather than)\b", re.IGNORECASE)
-_GIVE = re.compile(r"\b(?:giv(?:e|es|ing)|gave|donat(?:e|es|ing|ion))\b", re.IGNORECASE)
-_PUNISH = re.compile(r"\b(?:punish(?:es|ing|ment)?)\b", re.IGNORECASE)
-_I_GIVE = r"(?:i\s+)?(?:(?:will\s+)?(?:give|donate)\s+)?"
-_NOTHING = re.compile(_I_GIVE + r"(?:nothing|none|zero)(?:\s+units?)?[.!]?", re.IGNORECASE)
-_ALL = re.compile(_I_GIVE + r"(?:all|everything)(?:\s+(?:my|of my)?\s*units)?[.!]?", re.IGNORECASE)
-
-
-class _Amount(NamedTuple):
-    value: float
-    reading: Reading
+"""The words that may stand between the beginning of a sentence and the marker's own."""
+_ENDS_SENTENCE: Final = re.compile(r"[.!?…;)\"'”*_`]\s*$")
+_ITEM: Final = re.compile(r"\s*(?:[-•–—]|\*(?!\*)|\d+[.)])\s")
 
 
 def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = False, clamps: bool = False) -> Answer:
@@ -66,119 +55,71 @@ def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = Fal
 
 def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> Answer:
     """Return the answer as it was written, its amount perhaps out of range."""
-    if completion.finish_reason in ("refused", "filtered"):
-        return Answer(problem="refused" if completion.finish_reason == "refused" else "filtered")
-    if not completion.text.strip():
-        return Answer(problem="cut_off" if completion.finish_reason == "length" else "empty")
-    is_cut_off = completion.finish_reason == "length"
+    match completion.finish_reason:
+        case "refused" | "filtered" as problem:
+            return Answer(problem=problem)
+        case "stop":
+            is_whole = True
+        case "length":
+            is_whole = False
+        case _:  # only a model that stopped of its own accord has said what it wanted to say
+            return Answer(problem="cut_off")
+    text = without_thoughts(completion.text)
+    if not text.strip():
+        return Answer(problem="empty" if is_whole and not completion.text.strip() else "cut_off")
     if is_structured:
-        answer = structured.read(completion.text, spec)
-        return Answer(problem="cut_off") if is_cut_off and answer.problem is not None else answer
+        return structured.read(completion.text, spec, is_whole=is_whole)
     if isinstance(spec, TextSpec):
-        return _parse_text(completion.text, spec, is_cut_off=is_cut_off)
-    return _parse_act(completion.text, spec, is_cut_off=is_cut_off)
+        return read_text(text, spec, is_whole=is_whole)
+    return _read_decision(plain_characters(text), spec, is_whole=is_whole)
 
 
-def _parse_text(text: str, spec: TextSpec, *, is_cut_off: bool) -> Answer:
-    # The last marker counts: models tend to repeat the instruction first.
-    found = list(_MARKED[spec.what].finditer(text))
-    if not found:
-        return Answer(problem="cut_off" if is_cut_off else "unreadable")
-    behind = text[found[-1].end() :].lstrip(" \t\r\n:,;.*`_\"'“”‘’«»<>[]-–—…")
-    paragraph = re.split(r"\n\s*\n", behind, maxsplit=1)
-    words = paragraph[0].strip().rstrip("*`\"'”’» ")
-    if not words:
-        return Answer(problem="unreadable")
-    if is_cut_off and len(paragraph) == 1:
+def _read_decision(text: str, spec: ActSpec, *, is_whole: bool) -> Answer:
+    markers = list(_markers(text))
+    if not is_whole and not (markers and _has_ended(text, markers)):
         return Answer(problem="cut_off")
-    return Answer(text=words[: spec.max_chars], is_cut=len(words) > spec.max_chars)
-
-
-def _parse_act(text: str, spec: ActSpec, *, is_cut_off: bool) -> Answer:
-    plain = _EMPHASIS.sub("", text)
-    markers = list(_ANSWER.finditer(plain))
     if not markers:
-        return Answer(problem="cut_off") if is_cut_off else _read(plain, spec, is_marked=False)
-    segments = [
-        _first_line(plain[marker.end() : following.start() if following else None])
-        for marker, following in zip(markers, [*markers[1:], None], strict=True)
+        return _read_unmarked(text, spec)
+    starts = [marker.start() for marker in markers[1:]]
+    lines = [
+        _first_line(text[marker.end() : following]) for marker, following in zip(markers, [*starts, None], strict=True)
     ]
-    answers = [_read(segment, spec, is_marked=True) for segment in segments]
+    answers = [read_line(line, spec, is_marked=True) for line in lines]
     last = answers[-1]
-    if is_cut_off and plain.rstrip().endswith(segments[-1]):
-        return Answer(problem="cut_off")
-    others = {(answer.act, answer.amount) for answer in answers if answer.is_valid}
-    if last.is_valid and len(others) > 1:
-        return Answer(problem="ambiguous")
-    return last
+    if last is None:
+        return Answer(problem=why_not(lines[-1], spec))
+    said = {(answer.act, answer.amount) for answer in answers if answer is not None}
+    return last if len(said) == 1 else Answer(problem="ambiguous")
+
+
+def _markers(text: str) -> Iterator[re.Match[str]]:
+    """Return where the text says `Answer:` of itself: "a bad answer: 10" and "1_4's answer: 10" are no such places."""
+    for marker in _ANSWER.finditer(text):
+        if begins_sentence(text, marker.start(), between=_BEFORE_ANSWER):
+            yield marker
+
+
+def _has_ended(text: str, markers: list[re.Match[str]]) -> bool:
+    """Return whether a reply that was cut off had stated its answer: it began with it, and went on behind its line.
+
+    Elsewhere the line might be part of a thought whose end, and the tag that would tell, were cut off.
+    """
+    begins = not _BEFORE_ANSWER.sub("", text[: markers[0].start()].strip(" \t\r\n*_`#>-") + " ").strip()
+    behind = text[markers[-1].end() :].lstrip()
+    return begins and "\n" in behind.rstrip()
 
 
 def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    """Return the first line that holds more than signs of emphasis."""
+    return next((line for line in text.splitlines() if plain_line(line[:MAX_LINE])), "")
 
 
-def _read(segment: str, spec: ActSpec, *, is_marked: bool) -> Answer:
-    """Read one decision from the text behind a marker, or from a whole reply without one."""
-    segment = _BRACKETS.sub(" ", segment).strip()
-    act = _act(segment, spec)
-    amounts = _amounts(segment, spec.high)
-    if isinstance(amounts, str):
-        return Answer(problem=amounts)
-    if len(amounts) != 1 and "=" in segment:
-        amounts_behind = _amounts(segment.rsplit("=", 1)[1], spec.high)
-        if isinstance(amounts_behind, list) and len(amounts_behind) == 1:
-            amounts = amounts_behind
-    if not amounts and is_marked:
-        if _NOTHING.fullmatch(segment):
-            amounts, act = [_Amount(0.0, "plain")], "give"
-        elif _ALL.fullmatch(segment):
-            amounts, act = [_Amount(spec.high, "plain")], act or "give"
-    if len(amounts) > 1:
-        return Answer(problem="ambiguous")
-    if not amounts or act is None:
-        return Answer(problem="unreadable")
-    if _NEGATION.search(segment):
-        return Answer(problem="ambiguous")
-    [amount] = amounts
-    return Answer(act=act, amount=amount.value, reading=amount.reading)
-
-
-def _act(segment: str, spec: ActSpec) -> Act | None:
-    """Return the act the text names; where only giving is allowed it need not be named."""
-    names_give, names_punish = bool(_GIVE.search(segment)), bool(_PUNISH.search(segment))
-    if names_punish:
-        return None if names_give or "punish" not in spec.acts else "punish"
-    return "give" if names_give or spec.acts == ("give",) else None
-
-
-def _amounts(segment: str, high: float) -> list[_Amount] | Problem:
-    """Return the amounts written in the text, each once, or why one of them cannot be read."""
-    bare = _COUNTED.sub(" ", _NAME.sub(" ", segment))
-    found: dict[tuple[float, Reading], _Amount] = {}
-    for match in _NUMBER.finditer(bare):
-        value = _value(match["digits"].rstrip(".,'\u2009\u202f\u00a0"), match["exponent"] or "", high=high)
-        if value is None:
-            return "ambiguous"
-        if (match["sign"] or "").strip() in ("-", "−", "–"):
-            value = -value
-        reading: Reading = "percent" if match["percent"] else "plain"
-        amount = _Amount(value / 100 * high if reading == "percent" else value, reading)
-        found[amount] = amount
-    return list(found.values())
-
-
-def _value(digits: str, exponent: str, *, high: float) -> float | None:
-    """Return the number written, or `None` where its separators can be read in two ways."""
-    digits = re.sub("['\u2009\u202f\u00a0]", "", digits)
-    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", digits):
-        digits = digits.replace(",", "")
-    elif re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}", digits):
-        digits = digits.replace(".", "").replace(",", ".")
-    elif re.fullmatch(r"\d+,\d{1,2}", digits):
-        digits = digits.replace(",", ".")
-    elif re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", digits) and float(digits) * 1000 <= high:
-        return None  # 1.250 is a quarter more than one, or twelve hundred and fifty
-    try:
-        return float(digits + exponent)
-    except ValueError:
-        return None
+def _read_unmarked(text: str, spec: ActSpec) -> Answer:
+    """Read a reply without a marker: its last line must be a decision, and begin a sentence of its own."""
+    lines = [line for line in text.splitlines() if line.strip(" \t*_`~")]
+    answer = None
+    if len(lines) == 1 or (len(lines) > 1 and _ENDS_SENTENCE.search(lines[-2][-20:]) and not _ITEM.match(lines[-1])):
+        answer = read_line(lines[-1], spec, is_marked=False)
+    elif len(lines) > 1 and len(lines[-2]) <= MAX_LINE:
+        answer = read_line(f"{lines[-2]} {lines[-1]}", spec, is_marked=False)
+    return answer or Answer(problem=why_not(text, spec))

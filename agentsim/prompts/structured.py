@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, NoReturn
 
 from agentsim.core.types import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.prompts.grammar import plain_line, read_amount
+from agentsim.prompts.numbers import plain_characters
+from agentsim.prompts.texts import cut
+from agentsim.prompts.thoughts import without_thoughts
 
 __all__ = ["read", "schema_of"]
+
+_SIGNS: Final = re.compile(r'\\.|["{}]', re.DOTALL)
+"""What tells where a JSON object begins and ends; an escaped character tells nothing."""
 
 
 def schema_of(spec: AnswerSpec) -> dict[str, Any]:
@@ -26,34 +36,91 @@ def schema_of(spec: AnswerSpec) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def read(text: str, spec: AnswerSpec) -> Answer:
-    """Return the answer in a JSON text, its amount perhaps out of range; unreadable if it is not of the schema."""
+def read(text: str, spec: AnswerSpec, *, is_whole: bool = True) -> Answer:
+    """Return the answer in the one JSON object of a text, its amount perhaps out of range.
+
+    Thoughts, a fence and words around the object are passed over. Objects that say different things are ambiguous; a
+    text without an object of the schema is unreadable. `is_whole`: the model stopped of its own accord; if not, only a
+    text that is an object and nothing else counts.
+    """
     try:
-        value = json.loads(text)
+        objects = [_object(text)]
     except (ValueError, RecursionError):
-        return Answer(problem="unreadable")
+        objects = list(_objects(without_thoughts(text))) if is_whole else []
+    answers = [_read(value, spec) for value in objects if value is None or _asked(spec) in value]
+    if not answers:
+        return Answer(problem="unreadable" if is_whole else "cut_off")
+    return answers[0] if all(answer == answers[0] for answer in answers) else Answer(problem="ambiguous")
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, or `None` where it names one thing twice.
+
+    Raises:
+        ValueError: the text is not JSON, is another value, or holds a number that is not finite.
+    """
+    is_ambiguous = False
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal is_ambiguous
+        is_ambiguous |= len({name for name, _ in pairs}) < len(pairs)
+        return dict(pairs)
+
+    value = json.loads(text, object_pairs_hook=once, parse_constant=_refuse)
     if not isinstance(value, dict):
-        return Answer(problem="unreadable")
+        raise ValueError("another value than an object")
+    return None if is_ambiguous else value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _objects(text: str) -> Iterator[dict[str, Any] | None]:
+    """Return the outermost JSON objects in a text, in their order. Takes linear time."""
+    depth, start, is_string = 0, 0, False
+    for sign in _SIGNS.finditer(text):
+        if depth and sign[0] == '"':
+            is_string = not is_string
+        elif sign[0] == "{" and not is_string:
+            start = start if depth else sign.start()
+            depth += 1
+        elif sign[0] == "}" and depth and not is_string:
+            depth -= 1
+            if not depth:
+                with suppress(ValueError, RecursionError):
+                    yield _object(text[start : sign.end()])
+
+
+def _asked(spec: AnswerSpec) -> str:
+    return spec.what if isinstance(spec, TextSpec) else "units"
+
+
+def _read(value: dict[str, Any] | None, spec: AnswerSpec) -> Answer:
+    if value is None:
+        return Answer(problem="ambiguous")
     if isinstance(spec, TextSpec):
-        words = value.get(spec.what)
-        return _text(words, spec) if isinstance(words, str) else Answer(problem="unreadable")
+        words = value[spec.what]
+        if not isinstance(words, str):
+            return Answer(problem="unreadable")
+        said = without_thoughts(words).strip()
+        return cut(said, spec) if said else Answer(problem="empty")
     return _decision(value, spec)
 
 
-def _text(text: str, spec: TextSpec) -> Answer:
-    words = text.strip()
-    if not words:
-        return Answer(problem="empty")
-    return Answer(text=words[: spec.max_chars], is_cut=len(words) > spec.max_chars)
-
-
 def _decision(value: dict[str, Any], spec: ActSpec) -> Answer:
-    act = value.get("act") if len(spec.acts) > 1 else spec.acts[0]
-    units = value.get("units")
-    if act not in spec.acts or isinstance(units, bool) or not isinstance(units, int | float):
+    act = value.get("act", spec.acts[0] if len(spec.acts) == 1 else None)
+    act = act.strip().lower() if isinstance(act, str) else act
+    units = value["units"]
+    if act not in spec.acts or isinstance(units, bool) or not isinstance(units, int | float | str):
         return Answer(problem="unreadable")
+    if isinstance(units, str):
+        amount = read_amount(plain_line(plain_characters(units)), high=spec.high)
+        if amount is None or amount.word == "share":
+            return Answer(problem="unreadable")
+        return Answer(act, amount.value, reading=amount.reading)
     try:
-        amount = float(units)
+        number = float(units)
     except OverflowError:  # an integer of hundreds of digits
         return Answer(problem="out_of_range")
-    return Answer(act=act, amount=amount) if math.isfinite(amount) else Answer(problem="unreadable")
+    return Answer(act=act, amount=number) if math.isfinite(number) else Answer(problem="unreadable")

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from agentsim.core.types import ActSpec, TextSpec
 from agentsim.prompts import parse
 from agentsim.providers.base import Completion, FinishReason
+from tests.prompts.composing import composed
 
 GIVE = ActSpec(("give",), high=2000.0)
 EITHER = ActSpec(("give", "punish"), high=10.0)
@@ -188,6 +189,187 @@ def test_no_text_crashes_the_reader_or_leaves_the_range(text: str) -> None:
             assert answer.amount is None and answer.act is None
 
 
+HERE = Path(__file__).parent
+
+
+def lines_of(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (HERE / name).read_text(encoding="utf-8").splitlines()]
+
+
+def finish_of(line: dict[str, Any]) -> FinishReason:
+    return line["finish_reason"] if line["finish_reason"] in ("stop", "length") else "other"
+
+
+@pytest.mark.parametrize("line", lines_of("cases/answers.jsonl"), ids=range(33))
+def test_a_reply_that_a_user_reported_is_read_as_it_was_meant_or_asked_again(line: dict[str, Any]) -> None:
+    finish = finish_of(line)
+    answer = parse(completion(line["text"], finish), ActSpec(tuple(line["acts"]), line["holds"]))
+    assert (answer.amount if answer.is_valid else "ask again") in line["may_be"]
+
+
+@pytest.mark.parametrize("line", lines_of("cases/strategies.jsonl"), ids=range(6))
+def test_a_strategy_that_a_user_reported_is_kept_whole_without_thoughts(line: dict[str, Any]) -> None:
+    finish = finish_of(line)
+    answer = parse(completion(line["text"], finish), TextSpec(1000))
+    if answer.text is None:
+        assert line["or_ask_again"] and finish != "stop"
+    else:
+        assert all(words in answer.text for words in line["must_hold"])
+        assert not any(words in answer.text for words in line["must_not_hold"])
+
+
+def test_of_ten_thousand_composed_replies_none_is_read_otherwise_than_it_was_meant() -> None:
+    n_read, wrong = 0, []
+    for reply in composed(10_000, seed=1):
+        answer = parse(completion(reply.text), ActSpec(reply.acts, reply.holds))
+        if answer.act is not None and answer.amount is not None:
+            n_read += 1
+            is_right = any(
+                answer.act == act and math.isclose(answer.amount, units, abs_tol=1e-9) for act, units in reply.may_be
+            )
+            wrong += [] if is_right else [(reply, answer)]
+    assert not wrong[:3], f"{len(wrong)} of 10,000"
+    assert n_read > 1_000
+
+
+def test_of_four_hundred_clear_replies_one_in_a_hundred_is_asked_again_at_most_and_none_is_read_wrongly() -> None:
+    clear = lines_of("clear.jsonl")
+    answers = [parse(completion(line["text"]), ActSpec(tuple(line["acts"]), line["high"])) for line in clear]
+    for line, answer in zip(clear, answers, strict=True):
+        if answer.amount is not None:
+            assert answer.act == line["act"] and math.isclose(answer.amount, line["amount"]), line
+    assert len(clear) >= 400
+    assert sum(answer.is_valid for answer in answers) >= 0.99 * len(clear)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("Answer: 0,250", 0.25),
+        ("Answer: 5 (five) units", 5),
+        ("Answer: half of my units (1000)", 1000),
+        ("Answer: 1,000 units (half of my units)", 1000),
+        ("Answer: 666.67 (a third of my units)", 666.67),
+        ("Answer: all 2,000 units", 2000),
+        ("Answer: 5 of my 2000 units", 5),
+        ("Answer: 50% of my 2,000 units = 1,000", 1000),
+        ("Answer: 20/3 ≈ 6.67", 6.67),
+        ("Answer: 1.5k units", 1500),
+        ("Answer: 1 thousand", 1000),
+        ("Answer: ５", 5),
+        ("Answer: ٥٫٥", 5.5),
+        ("Ａｎｓｗｅｒ：１０", 10),
+        ("Answer: 1\u200b0", 10),
+        ("It was fair.\n\n5", 5),
+        ("My decision:\n5 units", 5),
+        ("The answer is 5.", 5),
+        ("Answer 5", 5),
+    ],
+)
+def test_more_forms_of_the_grammar_are_read(text: str, amount: float) -> None:
+    answer = parse(completion(text), GIVE)
+    assert (answer.act, answer.amount, answer.problem) == ("give", amount, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: I keep 10",
+        "Answer: 10 units. I keep them.",
+        "Answer: 10 units for myself",
+        "Answer: 5 units from 1_4",
+        "Answer: 50% of your units",
+        "Answer: 50% of my endowment",
+        "Answer: 0.5 of my units",
+        "Answer: 5 of my 10 units",
+        "Answer: all 10 units",
+        "Answer: half",
+        "Answer: 5½",
+        "Answer: 10²",
+        "Answer: 1'2",
+        "Answer: 5\u00a010",
+        "Answer: \u202e01",
+        "Answer: 1.250k",
+        "Answer: 5m",
+        "Answer: 2 + 3",
+        "Answer: 2 + 3 = 6",
+        "Answer: 5 (6)",
+        "Answer: 5 (50%)",
+        "Answer: 5 — a fair share",
+        "Answer: 5?",
+        "Answer: up to 5",
+        "A bad answer: 10",
+        "1_4's answer: 10",
+        "I refuse to answer: 10 is too much",
+        "I hold:\n10 units",
+        "I could:\n- give 2.\n- give 5.",
+        "I give 5 units. No, I keep all.",
+        "Not an answer.\nI could give 5 units.",
+    ],
+)
+def test_what_is_not_of_the_grammar_is_asked_again(text: str) -> None:
+    assert parse(completion(text), GIVE).problem in ("unreadable", "ambiguous")
+
+
+@pytest.mark.parametrize("finish_reason", [reason for reason in get_args(FinishReason) if reason != "stop"])
+def test_only_a_reply_that_stopped_of_its_own_accord_is_whole(finish_reason: FinishReason) -> None:
+    for text in ("Answer: 5", "I weigh it.\nAnswer: 5\nBut wait, better to", "I give 5 units.", ""):
+        assert not parse(completion(text, finish_reason), GIVE).is_valid
+    for text in ("My strategy will be to give", "First.\nMy strategy will be to give.\n\nBecause"):
+        assert not parse(completion(text, finish_reason), TextSpec(100)).is_valid
+    assert not parse(completion('Well: {"units": 4}', finish_reason), GIVE, is_structured=True).is_valid
+
+
+HOSTILE = [
+    "1", "1,", "1'", "1 ", "=1", "(", "((1", "[", "{", '{"', '{"a":', "<think>", "</think>", "<think>a</think>",
+    "Answer:", "Answer: 1\n", "answer ", "answer is ", "_", "a_", "*", "1*", "$", "\\boxed{", "My strategy will be ",
+    "- a\n\n", "a:\n\n", "```thinking\n", "<|channel|>analysis", "½", "\u200b", "１", "1_1", "round 1 ", "give ",
+    "so ", "\n", " ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_a_reply_of_a_hundred_kilobytes_is_read_in_linear_time(part: str) -> None:
+    """No clock: what takes more than linear time at this length would not end."""
+    text = part * (100_000 // len(part)) + "x"
+    parse(completion(text), EITHER)
+    parse(completion(f"Answer: {text}", "length"), GIVE)
+    parse(completion(text), TextSpec(100, "note"))
+    parse(completion(f"My strategy will be {text}"), TextSpec(100))
+    parse(completion(f'a{{"units": {text}'), GIVE, is_structured=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy"),
+    [
+        ("My strategy will be:\n\n- Give half.\n- Then mirror.", "- Give half.\n- Then mirror."),
+        ("My strategy will be as follows:\n1. Half.\n2. Mirror.\n\nThis is fair.", "as follows:\n1. Half.\n2. Mirror."),
+        ("My strategy will be this:\n\n1. Half.\n\n2. Mirror.\n\nIt is fair.", "this:\n\n1. Half.\n\n2. Mirror."),
+        (
+            "My strategy will be to follow rules:\n\n**First round:** half.\n\n**Later:** mirror.\n\nGood luck!",
+            "to follow rules:\n\n**First round:** half.\n\n**Later:** mirror.",
+        ),
+        ("My strategy will be to mirror.\n\n1. Half at first.", "to mirror.\n\n1. Half at first."),
+        ("My strategy will be to give half.\n\nI believe my strategy will be successful.", "to give half."),
+        ("My strategy will be to give half.\n\n**Why:**\n- it is fair", "to give half."),
+        (
+            "My strategy will be so:\n\n```\n1. Half.\n\n2. Mirror.\n```\nDone.",
+            "so:\n\n\n1. Half.\n\n2. Mirror.\n\nDone.",
+        ),
+        ("My strategy will be to share.<think>My strategy will be to keep.", "to share."),
+    ],
+)
+def test_a_strategy_that_is_a_list_or_a_table_is_kept_whole(text: str, strategy: str) -> None:
+    assert parse(completion(text), TextSpec(1000)).text == strategy
+
+
+def test_a_strategy_that_only_announces_a_list_is_asked_again() -> None:
+    assert parse(completion("My strategy will be as follows:"), TextSpec(100)).problem == "unreadable"
+    assert (
+        parse(completion("My strategy will be so:\n\n1. Half.\n\n2. Mi", "length"), TextSpec(100)).problem == "cut_off"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "strategy"),
     [
@@ -228,4 +410,4 @@ def test_ten_thousand_garbled_replies_crash_nothing_and_leave_no_range() -> None
         n_read += answer.is_valid
         if answer.is_valid:
             assert answer.amount is not None and math.isfinite(answer.amount) and 0 <= answer.amount <= spec.high
-    assert 2_000 < n_read < 9_000
+    assert 800 < n_read < 3_000  # a line with a garbled word in it is asked again

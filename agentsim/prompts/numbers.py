@@ -1,0 +1,124 @@
+"""Numbers as models write them: digits of any script, separators, magnitudes, and short sums that are worked out.
+
+A number is read in one way or not at all: `1.250` is nothing where it could be a quarter more than one, or 1250.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import Final, NamedTuple
+
+__all__ = ["NUMBER", "NUMBER_WORDS", "Number", "number", "plain_characters", "worked_out"]
+
+NUMBER: Final = r"(?:\d(?:[\d.,']*\d)?|\.\d+)(?:e[+-]?\d+)?"
+"""A number as written, in the regular expressions of the grammar; `number` says what it is worth."""
+NUMBER_WORDS: Final = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+}  # fmt: skip
+"""Words that may repeat an amount in a parenthesis, as in `5 (five)`."""
+_MAGNITUDES: Final = {"": 1.0, "k": 1e3, "thousand": 1e3, "million": 1e6}
+_SIGNS: Final = {
+    "：": ":", "﹕": ":", "∶": ":", "＝": "=", "﹦": "=", "％": "%", "﹪": "%", "٪": "%", "٫": ".", "٬": ",", "−": "-",
+    "–": "-", "—": " — ", "‐": "-", "‑": "-", "’": "'", "‘": "'", "´": "'", "·": "×", "∙": "×", "⋅": "×", "✕": "×",
+    "∗": "*", "∕": "/", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "…": "...", "\u2028": "\n", "\u2029": "\n",
+}  # fmt: skip
+_UNSEEN: Final = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\ufe0e\ufe0f\ufeff")
+"""Characters without a width or an effect on the order of what is shown."""
+
+
+def plain_characters(text: str) -> str:
+    """Return the text with digits of every script, full-width forms and typographic signs as their plain counterparts.
+
+    A fraction or an exponent in one character (½, ²) stays as it is: beside a digit it would become part of a number.
+    """
+    return re.sub(r"[^\x00-\x7f]", lambda found: _plain(found[0]), text)
+
+
+def _plain(character: str) -> str:
+    if character in _SIGNS:
+        return _SIGNS[character]
+    if character in _UNSEEN:
+        return ""
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.digit(character))
+    if category in ("Lu", "Ll"):  # mathematical and full-width letters
+        folded = unicodedata.normalize("NFKC", character)
+        return folded if folded.isascii() else character
+    if "！" <= character <= "～":
+        return chr(ord(character) - 0xFEE0)
+    return " " if category == "Zs" and character not in "\u00a0\u2009\u202f" else character
+
+
+class Number(NamedTuple):
+    """A number, and how exactly it was written."""
+
+    value: float
+    step: float
+    """One unit in its last decimal place, within which it may have been rounded; 0 for a whole number."""
+
+
+def number(written: str, *, magnitude: str = "", high: float) -> Number | None:
+    """Return the number written, or `None` where its separators can be read in two ways.
+
+    `high`: the most that it can be; a point before three digits is a decimal point where thousands would be more.
+    """
+    digits, _, exponent = written.lower().partition("e")
+    scale = _MAGNITUDES[magnitude.lower()]
+    if re.fullmatch(r"[1-9]\d{0,2}(?:'\d{3})+(?:\.\d+)?", digits):
+        digits = digits.replace("'", "")
+    elif re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", digits):
+        digits = digits.replace(",", "")
+    elif re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+,\d+|[1-9]\d{0,2}(?:\.\d{3}){2,}", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    elif re.fullmatch(r"\d+,\d{1,2}|0,\d+", digits):
+        digits = digits.replace(",", ".")
+    elif re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", digits) and (scale > 1 or float(digits) * 1000 <= high):
+        return None  # 1.250 is a quarter more than one, or twelve hundred and fifty
+    try:
+        value = float(f"{digits}e{exponent}" if exponent else digits)
+    except ValueError:
+        return None
+    n_decimals = len(digits.partition(".")[2])
+    step = 10.0**-n_decimals * scale if n_decimals and not exponent else 0.0
+    return Number(value * scale if scale > 1 else value, step)
+
+
+_OPERAND: Final = re.compile(rf"({NUMBER}) ?(%|percent\b)?(?: ?(?:units?|of my units)\b)?", re.IGNORECASE)
+_OPERATOR: Final = re.compile(r" ?(\+|-|\*|×|x|/|÷|times|of my|of) ?", re.IGNORECASE)
+MAX_OPERANDS: Final = 5
+
+
+def worked_out(written: str, *, high: float) -> float | None:
+    """Return what a sum such as `10 - 2 * 3` or `25% of 20` comes to, or `None` where it is no such sum.
+
+    At most `MAX_OPERANDS` numbers; products before sums; a percentage is its hundredth part.
+    """
+    terms: list[float] = []
+    place, operator = 0, "+"
+    for _ in range(MAX_OPERANDS):
+        operand = _OPERAND.match(written, place)
+        value = None if operand is None else number(operand[1], high=high)
+        if operand is None or value is None:
+            return None
+        worth = value.value / 100 if operand[2] else value.value
+        if operator in "+-":
+            terms.append(-worth if operator == "-" else worth)
+        elif operator in "/÷":
+            if worth == 0:
+                return None
+            terms[-1] /= worth
+        else:
+            terms[-1] *= worth
+        place = operand.end()
+        if place == len(written):
+            return math.fsum(terms)
+        found = _OPERATOR.match(written, place)
+        if found is None:
+            return None
+        place, operator = found.end(), found[1].lower()
+    return None

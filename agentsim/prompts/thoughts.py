@@ -1,0 +1,89 @@
+"""What a model only thinks, inside its text: it is no answer and no strategy, and it is not sent back to the model.
+
+Known are tags (`<think>`, `[THINK]`, `<|begin_of_thought|>`, and others of these names), fenced blocks that call
+themselves thoughts, and the channels of the harmony format. A thought without an end lasts to the end of the text. One
+without a beginning began with the text, as it does where a server's template has written the opening tag.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["without_thoughts"]
+
+_NAMES: Final = (
+    r"think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion|ing)?|analysis|analy[sz]ing|scratch_?pad|deliberation"
+    r"|ponder(?:ing)?|(?:inner_?|internal_?)?(?:monologue|thoughts?)|chain_?of_?thoughts?|cot|rationale|details"
+)
+_TAG: Final = re.compile(
+    # <think>, </think>, <details type="reasoning">, <seed:think>, &lt;think&gt;
+    rf"(?:<|＜|&lt;)\s?(?P<end>/)?\s?(?:[a-z]{{1,12}}[:_])?(?P<name>{_NAMES})(?:[ \t][^<>\n]{{0,200}})?\s?(?:>|＞|&gt;)"
+    # [THINK], [/THINK], ◁think▷, ◁/think▷
+    r"|[\[◁](?P<end_2>/)?(?P<name_2>think(?:ing)?)[\]▷]"
+    # <|begin_of_thought|>, <|END_THINKING|>
+    r"|<\|(?:(?P<end_3>end)|begin|start)_(?:of_)?(?P<name_3>thought|thinking|think|reasoning)\|>"
+    # <|channel|>analysis<|message|>, and Gemma's <|channel>thought ... <channel|>
+    r"|(?P<end_4><(?P<name_4>channel)\|>)"
+    r"|<\|channel\|?>[ \t]*(?P<channel>[a-z]+)[^<\n]{0,100}(?:<\|constrain\|>[a-z]*)?(?:<\|message\|>)?"
+    # ```thinking
+    r"|^[ \t]*(?P<fence>```|~~~)[ \t]*(?:think(?:ing)?|thoughts?|reasoning|scratchpad|analysis)[ \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TOKEN: Final = re.compile(r"<\|(?:start|end|return|message|channel|im_start|im_end)\|>(?:assistant\b)?", re.IGNORECASE)
+_DROPPED_TOKENS: Final = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z\"'“(])")
+"""How the harmony format begins where its special tokens were dropped; `assistantfinal` then begins the reply."""
+
+
+def without_thoughts(text: str) -> str:
+    """Return what of `text` was said, and not only thought: empty where all of it was thought. Takes linear time."""
+    if _DROPPED_TOKENS.match(text):
+        before, _, after = text.rpartition("assistantfinal")
+        text = after if before else ""
+    said: list[str] = []
+    thoughts: list[str] = []
+    """The names of the thoughts that are open, the outermost first."""
+    place = 0
+    for tag in _TAG.finditer(text):
+        if tag.start() < place:
+            continue
+        between = text[place : tag.start()]
+        if not thoughts:
+            said.append(between)
+        place = tag.end()
+        name = _name(tag)
+        if tag["channel"] is not None:
+            # Only the last channel is the reply: a channel ends what stands before it.
+            said, thoughts = [], [] if tag["channel"].lower() == "final" else [name]
+        elif tag["fence"] is not None:
+            place = place if thoughts else _end_of_fence(text, place, fence=tag["fence"])
+        elif tag["end"] or tag["end_2"] or tag["end_3"] or tag["end_4"]:
+            if name in thoughts:
+                del thoughts[_last(thoughts, name) :]
+            elif not thoughts:
+                said = []
+        elif not (
+            thoughts and thoughts[-1] == name and not between.strip()
+        ):  # the template and the model both began it
+            thoughts.append(name)
+    if not thoughts:
+        said.append(text[place:])
+    return _TOKEN.sub("", " ".join(said))
+
+
+def _name(tag: re.Match[str]) -> str:
+    """Return the name that a tag's end must share with its beginning; models mix the forms of one word."""
+    if tag["channel"] is not None or tag["end_4"] is not None:
+        return "channel"
+    name = (tag["name"] or tag["name_2"] or tag["name_3"] or "").lower()
+    return "think" if name.startswith(("think", "thought")) else name
+
+
+def _last(names: list[str], name: str) -> int:
+    return len(names) - 1 - names[::-1].index(name)
+
+
+def _end_of_fence(text: str, place: int, *, fence: str) -> int:
+    """Return where the fenced block that began before `place` ends; without an end it is the end of the text."""
+    end = text.find(f"\n{fence}", place)
+    return len(text) if end < 0 else end + 1 + len(fence)
