@@ -141,7 +141,8 @@ def test_a_society_of_such_agents_has_the_same_course_as_any_other(tmp_path: Pat
             if "My strategy will be" in said[-200:] and "It is round" not in said:
                 return f"My strategy will be so. {words}".replace("\n\n", "\n")[:3000]
             share = Random(said.split("You are the donor")[1].split("What is known")[0]).randrange(40)
-            reason = words.replace("Answer:", "A:").replace("strategy", "plan")[:3000]
+            # A second answer of its author's own, in full-width letters too, would make the reply ambiguous.
+            reason = words.replace("Answer:", "A:").replace("ａｎｓｗｅｒ：", "A:").replace("strategy", "plan")[:3000]
             return f"{reason}\nAnswer: {share}%"
 
         folder = tmp_path / ("harmless" if words == "harmless" else "hostile")
