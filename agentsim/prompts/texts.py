@@ -38,6 +38,7 @@ _GOES_ON: Final = re.compile(
     re.IGNORECASE,
 )
 """How a further paragraph of a list may begin, beside as a list does."""
+_PARAGRAPH_END: Final = re.compile(r"\n(?:[ \t\r]*\n)+")
 _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 
 
@@ -72,14 +73,16 @@ def begins_sentence(text: str, place: int, *, between: re.Pattern[str]) -> bool:
 
 def _statement(text: str) -> tuple[str, bool]:
     """Return what is stated at the beginning of `text`, and whether anything stands behind it."""
-    paragraphs = re.split(r"\n[ \t\r]*\n", _behind_punctuation(text))
+    paragraphs = _PARAGRAPH_END.split(_behind_punctuation(text))
     kept, is_list = paragraphs[:1], _has_list(paragraphs[0])
+    is_fenced = len(_FENCE.findall(kept[0])) % 2 == 1
     for paragraph in paragraphs[1:]:
-        leads_on = _leads_on(kept[-1]) or sum(len(_FENCE.findall(one)) for one in kept) % 2 == 1
-        if paragraph.strip() and not (leads_on or _LISTED.match(paragraph) or (is_list and _GOES_ON.match(paragraph))):
+        leads_on = is_fenced or _leads_on(kept[-1])
+        if not (leads_on or _LISTED.match(paragraph) or (is_list and _GOES_ON.match(paragraph))):
             break
         kept.append(paragraph)
         is_list = True
+        is_fenced ^= len(_FENCE.findall(paragraph)) % 2 == 1
     words = _FENCE.sub("", "\n\n".join(kept)).strip().rstrip("*`\"'”’» ").rstrip()
     if _leads_on(words) and "\n" not in words:
         return "", False  # what it leads to is missing

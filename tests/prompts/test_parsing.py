@@ -335,7 +335,8 @@ def test_a_reply_of_a_hundred_kilobytes_is_read_in_linear_time(part: str) -> Non
     parse(completion(text), EITHER)
     parse(completion(f"Answer: {text}", "length"), GIVE)
     parse(completion(text), TextSpec(100, "note"))
-    parse(completion(f"My strategy will be {text}"), TextSpec(100))
+    parse(completion(f"My strategy will be a {text}"), TextSpec(100))
+    parse(completion(f"My strategy will be:\n\n- a\n\n{text}"), TextSpec(100))
     parse(completion(f'a{{"units": {text}'), GIVE, is_structured=True)
 
 
