@@ -18,6 +18,7 @@ from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, Sampling
 from agentsim.providers.bounds import output_bound
 from agentsim.providers.connection import check_way
+from agentsim.providers.cut_prompts import CutPrompts
 from agentsim.providers.halt import Halt
 from agentsim.providers.hedged import Hedged, percentile_of
 from agentsim.providers.keys import Secret
@@ -311,7 +312,8 @@ class Accounts:
         """`overrides` are a scenario's `providers`; `environ` is the process's environment.
 
         `on_width` is told an account's name, how many calls may be under way there now, and how many at most.
-        `on_note` is told, once for each model, that it bills more than its calls are bounded to.
+        `on_note` is told, once for each model, that it bills more than its calls are bounded to, or counts fewer
+        tokens of input than its prompts can have.
         """
         self._on_width = on_width
         self._halt = Halt()
@@ -420,6 +422,8 @@ class Accounts:
             ledger.on_beyond = self._on_note
 
     def _booked(self, name: str, settings: ProviderSettings, adapter: Provider) -> Provider:
+        if self._on_note is not None:
+            adapter = CutPrompts(adapter, account=name, tell=self._on_note)
         if self._ledger is None or settings.dialect == "local":
             return adapter
         return Booked(adapter, self._ledger, price=lambda model: self.price(f"{name}/{model}"), account=name)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
+    "MOST_TOKENS",
     "Completion",
     "FinishReason",
     "Hedge",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from agentsim.errors import AuthError, BadRequest, ProviderError, Unavailable
+from agentsim.providers.base import MOST_TOKENS
 from agentsim.providers.connection import find_proxy, hide_environment, lost_connection, tls_context
 from agentsim.providers.peer import Peer, read_refusal
 from agentsim.providers.streams import is_stream, read_stream
@@ -51,8 +52,6 @@ CHATTY: Final = (
     "httpx2",
 )
 """Loggers whose debug records hold headers, in which a server may repeat the key: these are never let through."""
-MAX_TOKENS: Final = 10**9
-"""No model takes or gives a hundredth of it in one call; beyond it, sums and prices would lose their meaning."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
 MAX_CONNECTIONS: Final = 100_000
@@ -189,7 +188,7 @@ def check_key(api_key: str | None, *, name: str) -> None:
 
 def read_count(value: object) -> int | None:
     """Return a count of tokens, or `None` for whatever is no count, or more than any call can have taken."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return value if is_count else None  # type: ignore[return-value]  # an int by the line above
 
 

@@ -1,0 +1,51 @@
+"""Servers that cut prompts without saying so: noticed by how few tokens of input they count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from agentsim.providers.base import Completion, Prompt, Provider, n_bytes
+
+__all__ = ["MOST_BYTES_A_TOKEN", "CutPrompts"]
+
+MOST_BYTES_A_TOKEN: Final = 8
+"""Bytes of a prompt for each token, at most: prose has three to five under the tokenizers in use."""
+MIN_BYTES: Final = 400
+"""Shorter prompts say nothing: a few long words or repeated characters may make them up."""
+
+
+class CutPrompts:
+    """Tells, once for each model, that fewer tokens of input were counted than the prompt can have."""
+
+    def __init__(self, provider: Provider, *, account: str, tell: Callable[[str], None]) -> None:
+        """`account` is the account's name; `tell` is told in one sentence."""
+        self._provider = provider
+        self._account = account
+        self._tell = tell
+        self._told: set[str] = set()
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the provider's completion.
+
+        Raises:
+            ProviderError: as the provider.
+        """
+        completion = await self._provider.complete(prompt)
+        self._compare(prompt, completion)
+        return completion
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._provider.aclose()
+
+    def _compare(self, prompt: Prompt, completion: Completion) -> None:
+        counted, sent = completion.usage.input_tokens, n_bytes(prompt.messages)
+        if counted is None or sent < MIN_BYTES or counted * MOST_BYTES_A_TOKEN >= sent or prompt.model in self._told:
+            return
+        self._told.add(prompt.model)
+        self._tell(
+            f"{self._account}/{prompt.model} counts {counted:,} tokens of input for a prompt of {sent:,} bytes, which"
+            " has far more: the server may cut prompts to its context in silence, and agents then do not know the"
+            " rules; for Ollama, raise num_ctx (OLLAMA_CONTEXT_LENGTH)"
+        )
