@@ -14,6 +14,7 @@
     │   │   └── BudgetReached   the next call could cost more than the study may
     │   └── NotSent             the study is stopping; the call was never made
     ├── AnswerError             a readable answer never came and the scenario says `then: stop`
+    │   └── NeverRead           none of a model's first answers could be read: asking on would only cost
     └── LogError                a run's log cannot be used
         ├── LogLocked           another process is writing it
         ├── NotWritten          the disk is full or failing: nothing more is sent
@@ -39,6 +40,7 @@ __all__ = [
     "LogError",
     "LogLocked",
     "ModelFileError",
+    "NeverRead",
     "NotSent",
     "NotWritten",
     "ProviderError",
@@ -118,6 +120,10 @@ class NotSent(ProviderError):
 
 class AnswerError(AgentsimError):
     """No readable answer within the scenario's attempts, and the scenario's `on_invalid` says to stop."""
+
+
+class NeverRead(AnswerError):
+    """None of a model's first answers could be read, as many as the scenario allows; asking on would only cost."""
 
 
 class LogError(AgentsimError):

@@ -16,6 +16,7 @@ from typing import Any
 
 from agentsim.core.types import Event
 from agentsim.errors import AgentsimError, LogError, ReplayMismatch
+from agentsim.experiment import Difference, difference, first_difference
 from agentsim.players import Course, Questioning, prompt_set
 from agentsim.probing.course import ProbeCourse
 from agentsim.probing.design import Design
@@ -121,21 +122,18 @@ def catch_up(
 
 
 def compare_start(logged: RunStarted, now: RunStarted) -> None:
-    """Find out whether a log was begun under the scenario and the prompts of today.
+    """Find out whether a log was begun under the scenario, the prompts and the accounts of today.
 
     Raises:
         ReplayMismatch: naming what differs.
     """
     if logged.digest != now.digest:
-        difference = _first_difference(_decided(logged), _decided(now))
-        raise ReplayMismatch(f"its log was begun under another scenario: {difference}")
-    if logged.prompts_digest != now.prompts_digest:
-        raise ReplayMismatch("the templates of its prompt set have changed since its log was begun")
-
-
-def _decided(started: RunStarted) -> dict[str, Any]:
-    """Return what decides what is asked."""
-    return {"seed": started.seed, **started.condition, **({} if started.probe is None else {"probe": started.probe})}
+        found = first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
+        found = found or first_difference({"probe": logged.probe}, {"probe": now.probe})
+        found = found or Difference("digest", logged.digest, now.digest)
+        raise ReplayMismatch(found.was_and_is)
+    if found := difference(logged, now):
+        raise ReplayMismatch(found.was_and_is)
 
 
 def _disagreement(logged: Event, computed: Event | None) -> str:
@@ -147,17 +145,10 @@ def _disagreement(logged: Event, computed: Event | None) -> str:
     )
 
 
-def _first_difference(logged: Any, now: Any, *, path: str = "") -> str:
+def _first_difference(logged: Any, now: Any) -> str:
     """Name the first place in which two plain values differ."""
-    if isinstance(logged, dict) and isinstance(now, dict):
-        for key in (*logged, *(key for key in now if key not in logged)):
-            if logged.get(key) != now.get(key) or (key in logged) != (key in now):
-                return _first_difference(logged.get(key), now.get(key), path=f"{path}.{key}" if path else str(key))
-    if isinstance(logged, list | tuple) and isinstance(now, list | tuple) and len(logged) == len(now):
-        for index, (old, new) in enumerate(zip(logged, now, strict=True)):
-            if old != new:
-                return _first_difference(old, new, path=f"{path}.{index}")
-    return f"{path} was {str(logged)[:200]!r} and is {str(now)[:200]!r}"
+    found = first_difference(logged, now)
+    return "in nothing" if found is None else f"{found.path} was {found.first!r} and is {found.second!r}"
 
 
 def _replay_run(folder: Path) -> ReplayState:

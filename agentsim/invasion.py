@@ -169,11 +169,12 @@ def play_logged(
     *,
     results: Path | str,
     new: bool = False,
+    fork: Path | str | None = None,
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
     """Play every run as `run` does, or go on with those that are not complete."""
-    return run(asked.scenario(), results=results, new=new, observer=observer, provider=provider)
+    return run(asked.scenario(), results=results, new=new, fork=fork, observer=observer, provider=provider)
 
 
 def logged_courses(result: StudyResult) -> Courses:

@@ -18,7 +18,7 @@ from agentsim.core.rng import uniform
 from agentsim.core.society import Society
 from agentsim.core.strategies import ConstantShare, ScriptedPlayer
 from agentsim.core.types import Answer, Event, NoteView, Problem, Request, StrategyView, born_and_index
-from agentsim.errors import AnswerError
+from agentsim.errors import AnswerError, ScenarioError
 from agentsim.prompts import READER, READERS, PromptSet, load_prompt_set, percent
 from agentsim.prompts.structured import schema_of
 from agentsim.prompts.thoughts import without_thoughts
@@ -268,9 +268,14 @@ def prompt_set(condition: Condition) -> PromptSet:
     """Return the prompt set of a condition, in the words of its answers' format.
 
     Raises:
-        ScenarioError: a file is missing, too large or no valid template.
+        ScenarioError: a file is missing, too large or no valid template, or it asks for another format of answers.
     """
-    return load_prompt_set(condition.prompts, answer_format=_answer_format(condition))
+    answer_format = _answer_format(condition)
+    if condition.prompts == "default-json" and condition.model_players and answer_format != "json":
+        raise ScenarioError(
+            "prompts: default-json asks for JSON, but the answers are read as text; set players.answer_format: json too"
+        )
+    return load_prompt_set(condition.prompts, answer_format=answer_format)
 
 
 def _answer_format(condition: Condition) -> str:

@@ -144,7 +144,7 @@ class Progress:
                 Text(run),
                 f"{min(row.generation + 1, row.generations)}/{row.generations}",
                 f"{row.n_answered}/{row.n_requests}",
-                ProgressBar(total=max(row.n_requests, 1), completed=row.n_answered, width=10),
+                ProgressBar(total=max(row.n_requests, 1), completed=row.n_answered - row.n_invalid, width=10),
                 "-" if row.mean is None else f"{row.mean:.1f}",
                 str(row.n_again),
                 str(row.n_invalid),

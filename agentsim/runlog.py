@@ -44,6 +44,7 @@ __all__ = [
     "note_sitting",
     "open_log",
     "read_log",
+    "read_start",
     "seems_closed",
     "stop_reasons",
 ]
@@ -146,6 +147,8 @@ class RunFinished(Value):
     """Of all replies; `None` where a price or a number of tokens is not known."""
     code_digest: str | None = None
     """SHA-256 of the code that computed the facts (`history.code_digest`)."""
+    unread: tuple[str, ...] = Field(default=(), exclude_if=lambda unread: not unread)
+    """Sentences, one a player none of whose decisions could be read (`readability`)."""
     log_digest: str | None = None
     """SHA-256 of the log up to this record: while it is right, the log has not been edited."""
     time: str
@@ -174,6 +177,17 @@ def read_log(folder: Path) -> LogContent:
     """
     path = folder / LOG_NAME
     return _content(path, _bytes_of(path))
+
+
+def read_start(folder: Path) -> RunStarted | None:
+    """Return the first record of a run's log; `None` where there is none, or none that can be read."""
+    try:
+        with (folder / LOG_NAME).open("rb") as file:
+            line = file.readline()
+        record = _record(json.loads(line), where=str(folder)) if line.endswith(b"\n") else None
+    except (OSError, ValueError, LogError):
+        return None
+    return record if isinstance(record, RunStarted) else None
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -390,6 +404,11 @@ def _record(raw: object, *, where: str) -> Record:
         return _RECORD.validate_python(raw)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            raise LogError(
+                f"{where}: {str(first['ctx']['tag'])[:60]!r} is no kind of record that this agentsim knows; read it"
+                " with the version or the rules that wrote it, or restore the file"
+            ) from error
         place = ".".join(str(part) for part in first["loc"])
         raise LogError(f"{where}: not a log record of this agentsim: {place}: {first['msg']}") from error
 

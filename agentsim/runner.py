@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -35,6 +35,7 @@ __all__ = [
     "check_accounts",
     "open_ledger",
     "providers_of",
+    "reasons",
     "replay",
     "run",
     "run_async",
@@ -68,7 +69,12 @@ class StudyResult:
     @property
     def is_interrupted(self) -> bool:
         """Whether the user stopped it."""
-        return any(state.status == "interrupted" for state in self.runs)
+        return any("interrupted" in (state.status, state.reason) for state in self.runs)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether a model gave no readable answer at all in one of the runs."""
+        return any(state.is_unread for state in self.runs)
 
 
 def run(
@@ -120,6 +126,7 @@ async def run_async(
     Raises:
         AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
         ScenarioError: the prompt set is wrong.
+        ReplayMismatch: the study's folder holds another experiment; nothing has been asked or written.
         LogError: the study's folder cannot be written.
     """
     return await unless_cancelled(
@@ -152,10 +159,19 @@ async def _play_study(
     if provider is None:
         for spec in specs:
             check_accounts(spec.condition, accounts, budget=scenario.budget)
-    templates = {spec.name: prompts[digest(spec.condition, seed=0)].digest for spec in specs}
-    origins = {} if fork is None else sources(Path(fork), specs)
-    folder = choose(Path(results), scenario, specs, templates, new=new or fork is not None)
-    write_study(folder, scenario, specs, templates, versions=versions_now())
+    starts = [
+        run_started(
+            spec,
+            scenario.name,
+            prompts=prompts[digest(spec.condition, seed=0)],
+            accounts={} if provider else accounts_of(spec.condition, accounts),
+            versions={},
+        )
+        for spec in specs
+    ]
+    origins = {} if fork is None else sources(Path(fork), starts)
+    folder = choose(Path(results), scenario.name, starts, new=new or fork is not None)
+    write_study(folder, scenario, specs, versions=versions_now())
     n_taken_over = 0
     for spec in specs:
         if spec.name in origins:
@@ -231,6 +247,8 @@ async def _play_runs(
 
     async def play(spec: RunSpec) -> RunState:
         async with gate:
+            if stop.event.is_set() and not (folder / spec.name / LOG_NAME).exists():
+                return RunState(spec.name, "not begun", stop.reason)
             known = {} if provider else accounts_of(spec.condition, accounts)
             sitting = Sitting(
                 spec,
@@ -258,8 +276,14 @@ async def _play_runs(
     states = tuple(tasks[spec.name].result() for spec in specs)
     bounds["the longest chain of calls"] = max((state.critical_path_s for state in states), default=0.0)
     bound_by = max(bounds, key=bounds.__getitem__)
-    note_sitting(folder, {state.run: state.reason for state in states})
+    note_sitting(folder, reasons(states))
     return StudyResult(folder, states, wall_s=wall_s, least_s=bounds[bound_by], bound_by=bound_by)
+
+
+def reasons(states: Iterable[RunState]) -> dict[str, str | None]:
+    """Return why runs stopped, for those who look at the study later; nothing stopped a run that has not begun."""
+    stopped = ("stopped", "interrupted")
+    return {state.run: state.reason if state.status in stopped else None for state in states}
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Condition(SocietyRules):
     players: Players
     """Who plays: one for all agents, or a list of those of a mixed society."""
     prompts: str = Field(default="default", min_length=1)
-    """`default`, or a folder of templates: as resolved, an absolute path."""
+    """`default`, its words for `answer_format: json` as `default-json`, or a folder of templates: an absolute path."""
     on_invalid: OnInvalid = OnInvalid()
 
     @field_validator("players", mode="before")
@@ -130,7 +130,7 @@ class Scenario(Condition):
     """Names the study's folder of results."""
     description: str = ""
     seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = (0, 1, 2, 3, 4)
-    """One run each; in YAML a list, or ranges in a text, as `0-4`."""
+    """One run each; in YAML a list, one number, or ranges in a text, as `0-4`."""
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Dotted path -> its values; every combination is a condition."""
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -153,6 +153,8 @@ class Scenario(Condition):
     def _listed(cls, seeds: object) -> object:
         if isinstance(seeds, str):
             return _seeds(seeds)
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
+            return (seeds,)
         if not isinstance(seeds, list | tuple) or not seeds:
             raise ValueError(f"{quote(seeds)} is not allowed; write a list, as [0, 1, 2], or a range, as 0-4")
         return tuple(seeds)
@@ -450,7 +452,8 @@ def json_schema() -> dict[str, Any]:
     }
     text = {"type": "string", "pattern": r"^\s*\d+\s*(-\s*\d+\s*)?(,\s*\d+\s*(-\s*\d+\s*)?)*$"}
     description = properties["seeds"].pop("description", "")
-    properties["seeds"] = {"anyOf": [properties["seeds"], text], "description": description}
+    one = properties["seeds"]["items"]
+    properties["seeds"] = {"anyOf": [properties["seeds"], text, one], "description": description}
     properties["providers"]["additionalProperties"] = ProviderSettings.model_json_schema()
     for key in ("vary", "providers"):
         properties[key] = {"anyOf": [properties[key], {"type": "null"}]}

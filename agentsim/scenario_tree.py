@@ -16,6 +16,8 @@ __all__ = ["Cell", "assigned", "cells", "load_tree", "placed_prompts", "variatio
 
 NOT_INHERITED = ("name", "description")
 """Keys of a parent file that say what that file is; its children write their own."""
+SHIPPED_PROMPTS = ("default", "default-json")
+"""Prompt sets that come with agentsim; the second is what the first is where answers are JSON."""
 NOT_RULES = ("vary", "providers")
 """Top-level mappings whose keys are the user's, so that `kind` and `model` mean nothing in them."""
 
@@ -71,11 +73,13 @@ def placed_prompts(tree: Node, *, folder: Path, is_confined: bool) -> Node:
     """Make the folders named in `prompts` and in `vary: {prompts: [...]}` absolute, and check that they exist."""
 
     def placed(node: Node, path: KeyPath) -> Node:
-        if not isinstance(node.value, str) or node.value == "default":
+        if not isinstance(node.value, str) or node.value in SHIPPED_PROMPTS:
             return node
         target = _inside(node, folder=folder, path=path) if is_confined else (folder / node.value).resolve()
         if not target.is_dir():
-            raise node.mark.error(path, f"{quote(node.value)} is no folder; write `default` or a folder of templates")
+            raise node.mark.error(
+                path, f"{quote(node.value)} is no folder; write `default`, `default-json` or a folder of templates"
+            )
         return replace(node, value=str(target))
 
     if (single := tree.find(("prompts",))) is not None:

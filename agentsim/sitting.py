@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from agentsim.core.types import Encounter, Event, NoteWritten, Probed, StrategyFormed
+from agentsim.core.types import Encounter, Event, NoteWritten, StrategyFormed
 from agentsim.errors import (
     AgentsimError,
     AnswerError,
     FatalProviderError,
+    NeverRead,
     NotSent,
     NotWritten,
     ReplayMismatch,
@@ -26,6 +27,7 @@ from agentsim.prompts import READER, PromptSet
 from agentsim.providers.base import Completion, Held, Provider, complete_held
 from agentsim.providers.places import N_AFTER
 from agentsim.providers.wrappers import WANTED
+from agentsim.readability import Readability, patience
 from agentsim.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, open_log, seems_closed
 from agentsim.scenario import RunSpec, digest, identity
 from agentsim.stopping import Stop
@@ -44,11 +46,15 @@ class RunState:
     """How one run ended, this time."""
 
     run: str
-    status: Literal["complete", "interrupted", "stopped"]
-    """`interrupted` by the user; `stopped` for the reason given. Both go on when the same command is run again."""
+    status: Literal["complete", "unread", "interrupted", "stopped", "not begun"]
+    """`unread`: played to its end, but a model's decisions could not be read, not one. `interrupted` by the user;
+    `stopped` for the reason given; `not begun`: the study stopped before it was asked anything. The last three go on
+    when the same command is run again."""
     reason: str | None = None
     is_refused: bool = False
     """Whether the log is of another scenario, code or format: the same command would be refused again."""
+    is_unread: bool = False
+    """Whether a model gave no readable answer at all: the run is `unread`, or was stopped for it."""
     n_replies: int = 0
     """Replies in the log."""
     n_new_replies: int = 0
@@ -194,7 +200,10 @@ class Sitting:
         self._path = _CriticalPath()
         self._n_logged = self._n_new = self._n_torn = self._tokens = 0
         self._cost_usd: float | None = 0.0
-        self._n_unread_in_a_row = 0
+        self._readability = Readability(next(iter(spec.condition.cast)))
+        self._unread: tuple[str, ...] = ()
+        self._was_asked = False
+        """Whether a call was made, and not only held back because the study stopped."""
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
 
@@ -202,7 +211,7 @@ class Sitting:
         """Play until the society's history is complete or something stops it; a failure is in the state, not raised."""
         try:
             if await self._is_closed():
-                return self._state("complete", None)
+                return self._ended()
             async with open_log(self._folder) as log:
                 self._n_torn = log.n_torn_bytes
                 await self._play(log)
@@ -212,6 +221,8 @@ class Sitting:
                 " one with the replies that still hold"
             )
             return self._state("stopped", f"{self._spec.name}: {error}; {remedy}", is_refused=True)
+        except NeverRead as error:
+            return self._state("stopped", str(error), is_unread=True)
         except AgentsimError as error:
             if isinstance(error, NotWritten):
                 self._stop.stop(str(error))
@@ -219,10 +230,19 @@ class Sitting:
         except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
             return self._state("stopped", _bug(error))
         if self._course.is_finished:
-            return self._state("complete", None)
+            self._unread = tuple(map(str, self._readability.unread()))
+            return self._ended()
+        if not self._n_logged and not self._was_asked:
+            return self._state("not begun", self._stop.reason)
         if self._stop.is_interrupt:
             return self._state("interrupted", "interrupted")
         return self._state("stopped", self._stop.reason)
+
+    def _ended(self) -> RunState:
+        if not self._unread:
+            return self._state("complete", None)
+        why = f"{'; '.join(self._unread)}: what came out says nothing about the model"
+        return self._state("unread", why, is_unread=True)
 
     async def _is_closed(self) -> bool:
         """Whether the run is finished, its log unedited, and the code the same that computed its facts.
@@ -237,7 +257,7 @@ class Sitting:
             return False
         compare_start(closed.started, self._started)
         self._n_logged, self._tokens = closed.finished.n_replies, closed.finished.tokens or 0
-        self._cost_usd = closed.finished.cost_usd
+        self._cost_usd, self._unread = closed.finished.cost_usd, closed.finished.unread
         return True
 
     async def _play(self, log: RunLog) -> None:
@@ -266,6 +286,7 @@ class Sitting:
                 tokens=self._tokens,
                 cost_usd=self._cost_usd,
                 code_digest=code_digest(),
+                unread=tuple(map(str, self._readability.unread())),
                 log_digest=log.digest,
                 time=_now(),
             )
@@ -315,6 +336,7 @@ class Sitting:
                 n_waiting -= 1
                 question, outcome = item
                 storing.discard(question.request.key)
+                self._was_asked = self._was_asked or not isinstance(outcome, NotSent)
                 if isinstance(outcome, Reply):
                     try:
                         turn = self._receive(log, outcome)
@@ -387,21 +409,29 @@ class Sitting:
         return turn
 
     def _check_readable(self, event: Event, *, last: str) -> None:
-        """Stop paying for a model none of whose replies can be read.
+        """Stop paying for a model whose replies cannot be read.
 
         Raises:
+            NeverRead: none to the first questions could be, as many as the scenario allows and the run's size bears.
             AnswerError: so many questions in a row went without a readable reply as the scenario allows.
         """
-        if not isinstance(event, StrategyFormed | Encounter | NoteWritten | Probed):
+        if getattr(event, "problem", None) is None:
             return
-        self._n_unread_in_a_row = 0 if event.problem is None else self._n_unread_in_a_row + 1
         most = self._spec.condition.on_invalid.stop_after
-        if most is not None and self._n_unread_in_a_row >= most:
-            raise AnswerError(
-                f"no reply of {self._spec.condition.model!r} to {most} questions in a row could be read, the"
-                f" last to {event.key!r}: {last[:200]!r}; look at its replies, mend the prompts or players' settings"
-                " in a new study, or run again to go on (on_invalid.stop_after says after how many to stop)"
-            )
+        least = patience(most, n_questions=self._n_requests)
+        if most is None or least is None:
+            return
+        never = self._readability.never(least=least)
+        if never is None and self._readability.n_in_a_row < most:
+            return
+        player, n = (self._spec.condition.model, most) if never is None else (never.player, least)
+        why = (
+            f"no reply of {player!r} to {n} questions in a row could be read, the last to"
+            f" {getattr(event, 'key', '')!r}: {last[:200]!r}; look at its replies, mend the prompts or players'"
+            " settings in a new study, or run again to go on (on_invalid.stop_after says after how many to"
+            " stop; it is at most a quarter of a run's questions while none was read)"
+        )
+        raise AnswerError(why) if never is None else NeverRead(why)
 
     def _pay(self, reply: Reply, *, is_replayed: bool) -> None:
         usage = reply.completion.usage
@@ -412,6 +442,7 @@ class Sitting:
 
     def _observe(self, event: Event) -> None:
         self._path.follow(event)
+        self._readability.follow(event, is_replayed=False)
         self._observer.event(self._spec.name, event, is_replayed=False)
 
     def _replayed(self, record: Reply | Event) -> None:
@@ -419,16 +450,23 @@ class Sitting:
             self._pay(record, is_replayed=True)
         else:
             self._path.follow(record)
+            self._readability.follow(record, is_replayed=True)
             self._observer.event(self._spec.name, record, is_replayed=True)
 
     def _state(
-        self, status: Literal["complete", "interrupted", "stopped"], reason: str | None, *, is_refused: bool = False
+        self,
+        status: Literal["complete", "unread", "interrupted", "stopped", "not begun"],
+        reason: str | None,
+        *,
+        is_refused: bool = False,
+        is_unread: bool = False,
     ) -> RunState:
         return RunState(
             run=self._spec.name,
             status=status,
             reason=reason,
             is_refused=is_refused,
+            is_unread=is_unread,
             n_replies=self._n_logged,
             n_new_replies=self._n_new,
             n_torn_bytes=self._n_torn,

@@ -141,7 +141,8 @@ def test_a_model_that_never_answers_readably_is_named_and_not_paid_for_to_the_en
     n_before = state.n_replies
     [state] = play(tmp_path, Fake(text=mute), on_invalid=on_invalid).runs  # for ten more
     assert state.status == "stopped" and state.n_replies >= n_before + 20
-    assert play(tmp_path, Fake(text=mute), on_invalid={"attempts": 2, "stop_after": None}).is_complete
+    result = play(tmp_path, Fake(text=mute), on_invalid={"attempts": 2, "stop_after": None})
+    assert result.runs[0].status == "unread" and result.is_unread and not result.is_complete
 
 
 def test_unreadable_replies_between_readable_ones_stop_nobody(tmp_path: Path) -> None:

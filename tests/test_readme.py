@@ -29,13 +29,17 @@ class Block(NamedTuple):
     """The text above it, up to the block before."""
 
 
-def blocks(language: str) -> list[Block]:
+def every_block() -> list[Block]:
     found, end = [], 0
     for match in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
         found.append(Block(match[1], match[2], README[end : match.start()]))
         end = match.end()
     assert {block.language for block in found} == {"console", "yaml", "python", "text"}
-    return [block for block in found if block.language == language]
+    return found
+
+
+def blocks(language: str) -> list[Block]:
+    return [block for block in every_block() if block.language == language]
 
 
 def commands() -> list[list[str]]:
@@ -44,9 +48,28 @@ def commands() -> list[list[str]]:
     return [shlex.split(line.removeprefix("$ ")) for line in lines]
 
 
+def steps() -> list[tuple[str, ...]]:
+    """Return what Python is to run for each command and for the lines of the notebook, in the README's order."""
+    found: list[tuple[str, ...]] = []
+    for block in every_block():
+        if block.language == "console":
+            lines = [shlex.split(line.removeprefix("$ ")) for line in block.text.splitlines()]
+            found += [("-m", "agentsim", *words[1:]) for words in lines if words[0] == "agentsim"]
+        elif block.language == "python" and "import agentsim" in block.text:
+            found.append(("-c", block.text))
+    return found
+
+
+STEPS = steps()
+
+
 def agentsim_command(*arguments: str, cwd: Path, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return run("-m", "agentsim", *arguments, cwd=cwd, path=path)
+
+
+def run(*arguments: str, cwd: Path, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "agentsim", *arguments],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -57,10 +80,14 @@ def agentsim_command(*arguments: str, cwd: Path, path: Path = ROOT) -> subproces
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios")
+    return checked_out(tmp_path)
+
+
+def checked_out(folder: Path) -> Path:
+    shutil.copytree(ROOT / "scenarios", folder / "scenarios")
     for study in (ROOT / "results").glob("example-*"):
-        shutil.copytree(study, tmp_path / "results" / study.name, ignore=shutil.ignore_patterns(".cache", "lock"))
-    return tmp_path
+        shutil.copytree(study, folder / "results" / study.name, ignore=shutil.ignore_patterns(".cache", "lock"))
+    return folder
 
 
 def test_the_make_commands_are_there_and_play_the_scenario_they_say(checkout: Path) -> None:
@@ -79,12 +106,36 @@ def test_the_make_commands_are_there_and_play_the_scenario_they_say(checkout: Pa
         assert checked.returncode == 0, checked.stderr
 
 
-def test_the_commands_work_in_the_order_they_are_given(checkout: Path) -> None:
-    given = [command[1:] for command in commands() if command[0] == "agentsim"]
-    assert given and len(given) + 2 == len(commands())
-    for arguments in given:
-        result = agentsim_command(*arguments, cwd=checkout)
-        assert result.returncode == 0 and not result.stderr, (arguments, result.stdout, result.stderr)
+class InOrder:
+    """Runs what the README says, in its order and in one folder; each step once, after all that stand before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._done: list[subprocess.CompletedProcess[str]] = []
+
+    def result(self, number: int) -> subprocess.CompletedProcess[str]:
+        for step in STEPS[len(self._done) : number + 1]:
+            self._done.append(run(*step, cwd=self.folder))
+        return self._done[number]
+
+
+@pytest.fixture(scope="module")
+def in_order(tmp_path_factory: pytest.TempPathFactory) -> InOrder:
+    return InOrder(checked_out(tmp_path_factory.mktemp("in-order")))
+
+
+@pytest.mark.timeout(1800)  # the first to run may have all others before it
+@pytest.mark.parametrize("number", range(len(STEPS)), ids=[" ".join(step)[:60].splitlines()[0] for step in STEPS])
+def test_the_commands_work_in_the_order_they_are_given(in_order: InOrder, number: int) -> None:
+    result = in_order.result(number)
+    assert result.returncode == 0 and not result.stderr, (STEPS[number], result.stdout, result.stderr)
+    if STEPS[number][0] == "-c":
+        assert "complete" in result.stdout
+
+
+def test_every_command_is_among_the_steps() -> None:
+    given = [command for command in commands() if command[0] == "agentsim"]
+    assert given and len(given) + 2 == len(commands()) and len(STEPS) == len(given) + 1
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.text.splitlines()[0])
@@ -92,7 +143,7 @@ def test_the_scenarios_are_sound(block: Block, checkout: Path) -> None:
     (checkout / "shown.yaml").write_text(block.text)
     result = agentsim_command("check", "shown.yaml", cwd=checkout)
     assert result.returncode == 0, result.stderr
-    played = ("--model", "scripted/constant-share", "--set", "generations=2", "--quiet")
+    played = ("--model", "scripted/constant-share", "--set", "generations=2", "--seeds", "0", "--quiet")
     assert agentsim_command("run", "shown.yaml", *played, cwd=checkout).returncode == 0
 
 
@@ -104,15 +155,6 @@ def test_the_mistake_reads_as_shown(checkout: Path) -> None:
     result = agentsim_command("check", path.name, cwd=checkout)
     assert result.returncode == 2
     assert result.stderr.split() == " ".join(shown).split()
-
-
-def test_the_notebook_lines_work(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    [block] = [block for block in blocks("python") if "import agentsim" in block.text]
-    monkeypatch.chdir(checkout)
-    exec(block.text, {})
-    assert "complete" in capsys.readouterr().out
 
 
 def test_the_rule_shown_becomes_a_rule_by_one_class_and_one_name(checkout: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 import agentsim
-from agentsim.errors import LogError
+from agentsim.errors import LogError, ReplayMismatch, ScenarioError
+from agentsim.experiment import difference
 from agentsim.providers.base import Prompt
 from agentsim.runlog import RunStarted
 from agentsim.runner import StudyResult
@@ -26,16 +28,166 @@ def written(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*.json*") if path.name != "stopped.json"}
 
 
+def begun(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob("*/log.jsonl"))
+
+
 def test_a_refused_command_changes_nothing_and_says_all_that_can_be_done(tmp_path: Path) -> None:
     play(tmp_path, Fake(fail_at=30))
     before = written(tmp_path / "small")
-    [state] = play(tmp_path, fake := Fake(), **LONGER).runs
+    with pytest.raises(ReplayMismatch) as refused:
+        play(tmp_path, fake := Fake(), **LONGER)
     assert written(tmp_path / "small") == before and fake.n_calls == 0
-    assert state.is_refused and str(state.reason) == (
-        "model--seed-0: its log was begun under another scenario: generations was '3' and is '4'; set that back; or run"
-        f" with --new to begin a new study, or with --fork {tmp_path / 'small'} to begin one with the replies that"
-        " still hold"
+    assert str(refused.value) == (
+        f"{tmp_path / 'small' / 'model--seed-0'}: its log was begun under another scenario: generations was '3' and is"
+        f" '4'; set that back; or run with --new to begin small-2, or with --fork {tmp_path / 'small'} to begin it with"
+        " the replies that still hold"
     )
+
+
+CHANGED: list[tuple[dict[str, object], str]] = [
+    ({"generations": 4}, "generations was '3' and is '4'"),
+    ({"game": {"kind": "donor", "rounds": 4, "multiplier": 5}}, "game.multiplier was '2.0' and is '5.0'"),
+    ({"game": {"kind": "donor", "rounds": 4, "error": 0.1}}, "game.error was 'not set' and is '0.1'"),
+    ({"selection": {"kind": "drift"}}, "selection.kind was 'top' and is 'drift'"),
+    ({"on_invalid": {"then": "zero"}}, "on_invalid.then was 'pass' and is 'zero'"),
+    ({"players": {"model": "fake/model", "seed": "derived", "max_tokens": 9}}, "players.max_tokens was '512'"),
+    ({"players": {"model": "fake/model"}}, "players.seed was 'derived' and is 'None'"),
+    (
+        {"players": {"model": "fake/model", "seed": "derived", "name": "x"}},
+        "of this condition was 'model' and is 'model-x'",
+    ),
+    ({"players": {"model": "other/model", "seed": "derived"}}, "players.model was 'fake/model' and is 'other/model'"),
+    ({"vary": {"observation.depth": [3, 1]}}, "what varies was 'nothing but who plays' and is 'observation.depth'"),
+    (
+        {"vary": {"players.temperature": [0.8]}},
+        "the name of this condition was 'model' and is 'model--temperature-0.8'",
+    ),
+    ({"players": {"model": "fake/newcomer"}, "agents": 6}, "agents was '4' and is '6'"),
+]
+TWO_SERVERS = {"fake": {"base_url": "http://127.0.0.1:9"}, "other": {"base_url": "http://127.0.0.1:9"}}
+
+
+@pytest.mark.parametrize("seeds", [[0], [7], [7, 0]], ids=["the same seed", "another seed", "both"])
+@pytest.mark.parametrize(
+    ("change", "difference"), CHANGED, ids=[difference.split(" was")[0] for _, difference in CHANGED]
+)
+def test_whatever_changes_is_refused_for_new_seeds_too(
+    tmp_path: Path, change: dict[str, object], difference: str, seeds: list[int]
+) -> None:
+    play(tmp_path, Fake(fail_at=9))
+    before = written(tmp_path / "small")
+    with pytest.raises(ReplayMismatch, match=difference):
+        play(tmp_path, fake := Fake(), seeds=seeds, providers=TWO_SERVERS, **change)
+    assert (
+        written(tmp_path / "small") == before and fake.n_calls == 0 and begun(tmp_path / "small") == ["model--seed-0"]
+    )
+
+
+def test_changed_templates_are_refused_for_new_seeds_too(tmp_path: Path) -> None:
+    prompts = tmp_path / "words"
+    shutil.copytree(Path(agentsim.__file__).parent / "prompts" / "default", prompts)
+    play(tmp_path, Fake(), prompts=str(prompts))
+    (prompts / "rules.md").write_text((prompts / "rules.md").read_text() + "\nBe kind.\n")
+    with pytest.raises(ReplayMismatch, match="the templates of its prompt set have changed"):
+        play(tmp_path, Fake(), prompts=str(prompts), seeds=[1])
+    moved = tmp_path / "elsewhere" / "words"
+    shutil.copytree(prompts, moved)
+    with pytest.raises(ReplayMismatch, match="the templates"):
+        play(tmp_path, Fake(), prompts=str(moved), seeds=[1])
+
+
+def test_one_changed_condition_of_several_is_refused_whole(tmp_path: Path) -> None:
+    def players(share: float) -> list[dict[str, object]]:
+        return [{"model": "scripted/all-give"}, {"model": "scripted/constant-share", "name": "x", "share": share}]
+
+    play(tmp_path, Fake(), vary={"players": [players(0.2), {"model": "scripted/random"}]})
+    with pytest.raises(ReplayMismatch, match=r"players\.1\.share was '0\.2' and is '0\.3'"):
+        play(tmp_path, Fake(), vary={"players": [players(0.3), {"model": "scripted/random"}]}, seeds=[3])
+    assert len(begun(tmp_path / "small")) == 2
+
+
+def test_more_seeds_and_more_values_and_other_models_are_the_same_experiment(tmp_path: Path) -> None:
+    play(tmp_path, Fake(), vary={"observation.depth": [1]})
+    play(tmp_path, Fake(), vary={"observation.depth": [1, 3]}, seeds=[1])
+    result = play(tmp_path, Fake(), vary={"observation.depth": [2]}, players={"model": "scripted/all-give"})
+    assert result.folder.name == "small" and begun(result.folder) == [
+        "all-give--depth-2--seed-0",
+        "model--depth-1--seed-0",
+        "model--depth-1--seed-1",
+        "model--depth-3--seed-1",
+    ]
+    assert len(agentsim.load(result.folder).runs) == 4
+
+
+def test_new_seeds_go_on_with_the_study_that_was_begun_under_the_same_rules(tmp_path: Path) -> None:
+    play(tmp_path, Fake())
+    agentsim.run(scenario(**LONGER), results=tmp_path, provider=Fake(), new=True)
+    assert play(tmp_path, Fake(), seeds=[1]).folder.name == "small"
+    assert play(tmp_path, Fake(), seeds=[1], **LONGER).folder.name == "small-2"
+
+
+def test_another_server_is_another_experiment_and_other_limits_are_not(tmp_path: Path) -> None:
+    first = RunStarted(
+        study="s", run="a--seed-0", seed=0, condition={"players": {"model": "v/m"}}, digest="d", settings={},
+        prompts_digest="p", account={"base_url": "http://a/v1/", "dialect": "openai", "concurrency": 2}, versions={},
+        time="t",
+    )  # fmt: skip
+
+    def at(**account: object) -> RunStarted:
+        return first.model_copy(update={"account": account})
+
+    assert difference(first, at(base_url="http://a/v1", dialect="openai", concurrency=9)) is None
+    assert difference(first, at()) is None  # nothing was logged of it
+    found = difference(first, at(base_url="http://b/v1", dialect="openai"))
+    assert found is not None and "the account's base_url was 'http://a/v1' and is 'http://b/v1'" in found.was_and_is
+    assert difference(first, at(base_url="http://a/v1", dialect="anthropic")) is not None
+    pair = {"x": {"base_url": "http://a"}, "y": {"base_url": "http://a"}}
+    of_two = first.model_copy(update={"account": {}, "accounts": pair})
+    changed = of_two.model_copy(update={"accounts": {**pair, "y": {"base_url": "http://b"}}})
+    assert difference(of_two, of_two) is None and difference(of_two, changed) is not None
+
+
+def test_a_fork_under_other_names_keeps_its_replies(tmp_path: Path) -> None:
+    play(tmp_path, Fake())
+    result = forked(tmp_path, fake := Fake(), vary={"observation.depth": [3, 1]})
+    assert result.folder.name == "small-2" and result.is_complete
+    kept = next(run for run in result.runs if run.run == "model--depth-3--seed-0")
+    assert kept.n_new_replies == 0 and result.n_taken_over == kept.n_replies and fake.n_calls > 0
+
+
+def test_a_study_that_holds_two_experiments_already_is_named_and_goes_on_no_more(tmp_path: Path) -> None:
+    folder = mixed_study(tmp_path)
+    for seeds in ([0], [2]):
+        with pytest.raises(ReplayMismatch, match="holds runs of two experiments"):
+            play(tmp_path, Fake(), seeds=seeds)
+    assert len(begun(folder)) == 3
+
+
+def mixed_study(tmp_path: Path) -> Path:
+    """Make what version 0.1 made of a changed multiplier and a new seed."""
+    play(tmp_path, Fake(), seeds=[0, 1])
+    other = play(tmp_path / "other", Fake(), seeds=[5], game={"kind": "donor", "rounds": 4, "multiplier": 3})
+    shutil.copytree(other.folder / "model--seed-5", tmp_path / "small" / "model--seed-5")
+    return tmp_path / "small"
+
+
+def test_a_folder_of_a_probe_is_none_of_a_study(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "probe.json").write_text("{}")
+    with pytest.raises(ScenarioError, match="holds a probe; give the study another name"):
+        play(tmp_path, Fake())
+    assert [path.name for path in (tmp_path / "small").iterdir()] == ["probe.json"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"runs": []}', '{"runs": {"a": 1}}', "{"])
+def test_a_study_json_of_another_shape_names_the_remedy(tmp_path: Path, text: str) -> None:
+    play(tmp_path, Fake())
+    (tmp_path / "small" / "study.json").write_text(text)
+    with pytest.raises(LogError, match=r"study\.json: cannot be read as a study's .*delete it: it is written anew"):
+        play(tmp_path, Fake())
+    (tmp_path / "small" / "study.json").unlink()
+    assert play(tmp_path, Fake()).is_complete
 
 
 def test_an_edited_log_is_refused_with_its_run_and_what_can_be_done(tmp_path: Path) -> None:
@@ -104,8 +256,8 @@ def test_a_fork_goes_on_where_the_scenario_stopped_at_unreadable_replies(tmp_pat
 
     [state] = play(tmp_path, Fake(text=mute), on_invalid={"then": "stop"}).runs
     assert "set on_invalid.then to pass or zero and run with --fork" in str(state.reason)
-    result = forked(tmp_path, Fake(text=mute), on_invalid={"then": "pass"})
-    assert result.is_complete and result.n_taken_over == state.n_replies
+    result = forked(tmp_path, Fake(text=mute), on_invalid={"then": "pass", "stop_after": None})
+    assert result.runs[0].status == "unread" and result.n_taken_over == state.n_replies
 
 
 def test_a_fork_of_what_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -29,8 +29,12 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "condition": Column("string", "the run's name without its seed: equal for all seeds of one condition"),
         "model": Column("string", "the player, as provider/model; of a mixed society all of them, joined by +"),
         "seed": Column("Int64", "seed of the run"),
-        "status": Column("string", "complete, unfinished, or unreadable (then see problem)"),
-        "problem": Column("string", "why the log could not be read"),
+        "status": Column(
+            "string",
+            "complete; unread: played to its end, but none of a model's decisions could be read; unfinished; not begun:"
+            " nothing was answered yet; or unreadable: its log cannot be read",
+        ),
+        "problem": Column("string", "why the log could not be read, or whose decisions could not be, not one"),
         "n_agents": Column("Int64", "agents of a generation"),
         "n_generations": Column("Int64", "generations to be played"),
         "n_games": Column("Int64", "games of a generation"),

@@ -19,6 +19,7 @@ from agentsim.analysis.logs import RunColumns, read_run
 from agentsim.analysis.studies import StudyFolder, find_studies
 from agentsim.analysis.summaries import condition_name, frames_of, shaped
 from agentsim.errors import AgentsimError, LogError
+from agentsim.experiment import mixed
 from agentsim.providers.ledger_state import LedgerState, read_ledger
 from agentsim.runlog import RunStarted
 
@@ -36,7 +37,7 @@ class Study:
     folders: Mapping[str, Path]
     """The folder of each study, by the study's name."""
     runs: pd.DataFrame
-    """One row a run, unfinished and unreadable ones too."""
+    """One row a run, also of those that are not complete; `status` says what each is."""
     agents: pd.DataFrame
     """One row an agent and generation it lives in."""
     generations: pd.DataFrame
@@ -59,6 +60,14 @@ class Study:
         """The names of the studies, by comma."""
         return ", ".join(self.folders)
 
+    @property
+    def scored(self) -> pd.DataFrame:
+        """`generations` without those of unread runs, whose scores say nothing."""
+        unread = self.runs.loc[self.runs["status"] == "unread", ["study", "run"]]
+        keys = set(unread.itertuples(index=False, name=None))
+        own = self.generations[["study", "run"]].itertuples(index=False, name=None)
+        return self.generations[np.array([key not in keys for key in own], dtype=bool)]
+
     def conditions(self, frame: pd.DataFrame) -> pd.Series[str]:
         """Return the condition of each row of a frame of this study, with its study's name where there are several."""
         keys = ["study", "run"]
@@ -66,7 +75,7 @@ class Study:
         return own if len(self.folders) == 1 else frame["study"] + ": " + own
 
 
-def load(*paths: str | Path, cache: bool = True) -> Study:
+def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> Study:
     """Read one study or several from their logs, into frames that know them apart by `study`.
 
     Args:
@@ -74,11 +83,18 @@ def load(*paths: str | Path, cache: bool = True) -> Study:
             study is passed over).
         cache: whether frames of large studies are kept in `.cache` of their folder, to load quickly the next time.
 
+        allow_mixed: whether a study may hold runs of two experiments, which are then in frames that nothing should
+            pool; without it, it is refused.
+
     Raises:
-        LogError: there is no such study, it holds no runs, or two different folders have the same name.
+        LogError: there is no such study, it holds no runs or those of two experiments, or two different folders have
+            the same name.
     """
     studies = find_studies(paths)
     parts = [_load_study(study, cache=cache) for study in studies]
+    mixtures = [mixed(study.folder, part.started) for study, part in zip(studies, parts, strict=True)]
+    if not allow_mixed and (found := next(filter(None, mixtures), None)):
+        raise LogError(found)
     started = {
         (study.name, run): first
         for study, part in zip(studies, parts, strict=True)
@@ -88,8 +104,13 @@ def load(*paths: str | Path, cache: bool = True) -> Study:
     return Study(
         folders={study.name: study.folder for study in studies},
         started=started,
-        notes=tuple(
-            note for study, part in zip(studies, parts, strict=True) for note in (*study.notes, *_unstored(study, part))
+        notes=(
+            *(
+                note
+                for study, part in zip(studies, parts, strict=True)
+                for note in (*study.notes, *_unstored(study, part))
+            ),
+            *filter(None, mixtures),
         ),
         runs=_with_settings(frames.pop("runs"), started),
         **frames,
@@ -106,9 +127,12 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     known = fingerprints(study.folder, study.runs) if cache else {}
     cached = read_cache(study.folder, known)
     read: dict[str, RunColumns] = {}
-    unreadable = []
+    unreadable, not_begun = [], []
     for run in study.runs:
         if cached and run in cached.started:
+            continue
+        if not (study.folder / run).exists():
+            not_begun.append({"run": run, "condition": condition_name(run), "status": "not begun"})
             continue
         try:
             read[run] = read_run(study.folder / run)
@@ -124,8 +148,8 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     frames = {name: _in_order([part[name] for part in parts]) for name in COLUMNS}
     if any(run in known for run in read):
         write_cache(study.folder, Cached(started, frames), known)
-    if unreadable:
-        frames["runs"] = _in_order([frames["runs"], shaped("runs", unreadable)])
+    if unreadable or not_begun:
+        frames["runs"] = _in_order([frames["runs"], shaped("runs", [*unreadable, *not_begun])])
     return _Part(frames, started)
 
 

@@ -97,12 +97,15 @@ def _study(name: str, folder: Path) -> StudyFolder:
     notes: list[str] = []
     path = folder / STUDY_NAME
     try:
-        listed = json.loads(path.read_bytes())["runs"]
+        listed = dict(json.loads(path.read_bytes())["runs"])
         runs |= {run for run in listed if _is_name(run)}
     except FileNotFoundError:
         notes.append(f"{path}: is missing; runs that never began are not known")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        notes.append(f"{path}: cannot be read ({error}); runs that never began are not known")
+        notes.append(
+            f"{path}: cannot be read as a study's ({error!r}); runs that never began are not known; restore the file,"
+            " or delete it and run the scenario again, which writes it anew"
+        )
     if not runs:
         raise LogError(f"{folder}: holds no runs yet; play its scenario with agentsim run")
     return StudyFolder(name, folder, tuple(sorted(runs)), tuple(notes))

@@ -220,7 +220,24 @@ def _runs(runs: Mapping[str, RunColumns], generations: pd.DataFrame, encounters:
     frame = shaped("runs", (_run(name, run, maximum=highest.get(name)) for name, run in runs.items()))
     frame["mean_final_resources"] = frame["run"].map(score).astype("Float64")
     sums = _sums(encounters, ["run"])[["n_encounters", "n_missed", "n_replaced", "n_failed"]]
-    return _joined(frame.drop(columns=list(sums.columns)), sums, on=["run"])
+    frame = _joined(frame.drop(columns=list(sums.columns)), sums, on=["run"])
+    frame["problem"] = frame["run"].map(_unread(encounters)).astype("string")
+    is_unread = frame["problem"].notna() & (frame["status"] == "complete")
+    frame["status"] = frame["status"].mask(is_unread, "unread")
+    return frame
+
+
+def _unread(encounters: pd.DataFrame) -> dict[str, str]:
+    """Return, for each run in which none of a model's decisions could be read, the sentence that says so."""
+    is_asked = (encounters["attempts"] > 0) & ~encounters["donor_model"].str.startswith("scripted/").fillna(False)
+    asked = encounters[is_asked]
+    groups = asked.assign(read=asked["problem"].isna()).groupby(["run", "donor_model"], sort=False)["read"]
+    counts = groups.agg(["sum", "size"]).reset_index()
+    found: dict[str, list[str]] = {}
+    for row in counts[counts["sum"] == 0].to_dict("records"):
+        sentence = f"not one of {row['size']} decisions of {row['donor_model']!r} could be read"
+        found.setdefault(str(row["run"]), []).append(sentence)
+    return {run: "; ".join(sentences) for run, sentences in found.items()}
 
 
 def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
@@ -228,13 +245,14 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
     game = condition["game"]
     replies = [record for record in run.records if isinstance(record, Reply)]
     is_complete = any(isinstance(record, RunFinished) for record in run.records)
+    is_asked = not all(player.startswith("scripted/") for player in started.players)
     answered = sorted({reply.completion.model for reply in replies if reply.completion.model})
     return {
         "run": name,
         "condition": condition_name(name),
         "model": " + ".join(started.players),
         "seed": started.seed,
-        "status": "complete" if is_complete else "unfinished",
+        "status": "complete" if is_complete else "unfinished" if replies or not is_asked else "not begun",
         "n_agents": condition["agents"],
         "n_generations": condition["generations"],
         "n_games": game["games"],

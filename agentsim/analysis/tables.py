@@ -75,7 +75,8 @@ def runs(study: Study) -> Table:
         table.add_row(
             plain(row["run"]),
             plain(row["status"] if _is_missing(row["problem"]) else f"{row['status']}: {row['problem']}"),
-            *(_number(row[key]) for key in ("generations", "mean_final_resources")),
+            _number(row["generations"]),
+            "-" if row["status"] == "unread" else _number(row["mean_final_resources"]),
             *([_number(row["n_replies"])] if is_asked else []),
             _missing(row["n_missed"], row["n_replaced"]),
             *(_number(row[key]) for key in ("input_tokens", "output_tokens") if is_asked),
@@ -156,11 +157,12 @@ def generations(study: Study) -> Table:
         _add(table, name, title="" if name == "bar" else name)
     highest, shown = float(data["mean_final_resources"].max()), ""
     for row in data.to_dict("records"):
+        is_read = row["n_missed"] + row["n_replaced"] < row["n_encounters"] or not row["n_encounters"]
         table.add_row(
             plain("" if row["run"] == shown else row["run"]),
             str(row["generation"]),
-            _number(row["mean_final_resources"]),
-            "█" * _bar(row["mean_final_resources"], highest),
+            _number(row["mean_final_resources"]) if is_read else "-",
+            "█" * _bar(row["mean_final_resources"], highest) if is_read else "",
             "-" if _is_missing(row["mean_fraction"]) else f"{row['mean_fraction']:.2f}",
             *([f"{row['n_punished']}/{row['n_encounters']}"] if has_punished else []),
             _missing(row["n_missed"], row["n_replaced"]),
@@ -453,10 +455,10 @@ def _told(row: Any, *, reason: str | None, is_running: bool) -> str:
     """Say what a run's state is, in words."""
     if row["status"] == "complete":
         return "complete"
-    if row["status"] == "unreadable":
-        return f"unreadable: {row['problem']}"
+    if row["status"] in ("unreadable", "unread"):
+        return f"{row['status']}: {row['problem']}"
     if is_running:
         return "being played now"
     if reason is not None:
         return "interrupted by the user" if reason == "interrupted" else f"stopped: {reason}"
-    return "not begun" if _is_missing(row["n_replies"]) else "broken off: its process ended without a word"
+    return "not begun" if row["status"] == "not begun" else "broken off: its process ended without a word"

@@ -1,7 +1,7 @@
 """The command line: arguments in, calls out.
 
 Exit codes: 0 done; 1 stopped, not exact, or the output could not be written; 2 a mistake of the user's;
-130 interrupted.
+3 a model was never readable; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.options import File, Folder, Model, Seeds, Sets, app, models, prompts
-from agentsim.cli.telling import embedded, fetch, printable, tell
+from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, printable, tell
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
     pass
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def run(
     file: File,
     set_: Sets = None,
@@ -57,10 +57,7 @@ def run(
     if fork is not None:
         console.print(Text(f"{result.n_taken_over:,} replies were taken over from {fork}"), soft_wrap=True)
     tell(result, console, is_new=new or fork is not None)
-    if result.is_interrupted:
-        raise typer.Exit(130)
-    if not result.is_complete:
-        raise typer.Exit(1)
+    raise typer.Exit(exit_code(result))
 
 
 @app.command()

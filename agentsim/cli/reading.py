@@ -34,9 +34,9 @@ def status(folders: Studies) -> None:
     from agentsim.analysis import load
     from agentsim.analysis.tables import status_table
 
-    study = load(*folders)
+    study = load(*folders, allow_mixed=True)
     Console().print(status_table(study))
-    if (study.runs["status"] != "complete").any():
+    if study.runs["status"].isin(["unfinished", "not begun"]).any():
         Console().print("Run the same command again to go on with what is not complete.")
 
 

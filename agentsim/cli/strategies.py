@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.options import Model, Sets, app
-from agentsim.cli.telling import embedded, fetch, tell_probe, tell_why
+from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_probe, tell_why
 
 if TYPE_CHECKING:
     from agentsim.analysis.invasions import Courses
     from agentsim.invasion import Invasion
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def probe(
     source: Annotated[
         Path,
@@ -98,14 +98,11 @@ def probe(
     console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
     with Progress(console, n_runs=1) as progress:
         result = ask(scenario, design, results=results, new=new, observer=progress)
-    tell_probe(result, console)
-    if result.is_interrupted:
-        raise typer.Exit(130)
-    if not result.is_complete:
-        raise typer.Exit(1)
+    tell_probe(result, console, is_new=new)
+    raise typer.Exit(exit_code(result))
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def invade(
     contestants: Annotated[
         list[str],
@@ -144,6 +141,11 @@ def invade(
     ] = None,
     name: Annotated[str, typer.Option(help="Of the study, and its folder.")] = "invasion",
     results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of going on with an old one.")] = False,
+    fork: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("--fork", help="Begin a new study with the replies of this one that still hold.", metavar="STUDY"),
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="Keep logs of scripted invasions, too: slower.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what it will ask, take and cost.")] = False,
     max_cost: Annotated[
@@ -170,7 +172,7 @@ def invade(
     if asked.is_scripted and not log and not plan:
         _invade_unlogged(asked, results / name)
     else:
-        _invade_logged(asked, results, is_plan=plan)
+        _invade_logged(asked, results, new=new, fork=fork, is_plan=plan)
 
 
 def _invade_unlogged(asked: Invasion, folder: Path) -> None:
@@ -185,7 +187,7 @@ def _invade_unlogged(asked: Invasion, folder: Path) -> None:
     Console().print(Text(f"{path}: what was played; no logs were kept, --log keeps them"), soft_wrap=True)
 
 
-def _invade_logged(asked: Invasion, results: Path, *, is_plan: bool) -> None:
+def _invade_logged(asked: Invasion, results: Path, *, new: bool, fork: Path | None, is_plan: bool) -> None:
     from agentsim.invasion import logged_courses, play_logged, refuse_unlimited
     from agentsim.planning import plan, plan_table
     from agentsim.progress import Progress
@@ -204,13 +206,12 @@ def _invade_logged(asked: Invasion, results: Path, *, is_plan: bool) -> None:
             return
         refuse_unlimited(plans, budget=scenario.budget)
     with Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)) as progress:
-        result = play_logged(asked, results=results, observer=progress)
+        result = play_logged(asked, results=results, new=new, fork=fork, observer=progress)
     if not result.is_interrupted and any(state.status == "complete" for state in result.runs):
         _show_invasions(logged_courses(result), result.folder / "invasion")
     console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
-    tell_why(result, is_new=False)
-    if not result.is_complete:
-        raise typer.Exit(130 if result.is_interrupted else 1)
+    tell_why(result, is_new=new or fork is not None)
+    raise typer.Exit(exit_code(result))
 
 
 def _show_invasions(courses: Courses, folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -15,7 +16,25 @@ if TYPE_CHECKING:
     from agentsim.runner import StudyResult
     from agentsim.scenario import Scenario
 
-__all__ = ["complain", "embedded", "fetch", "folder_for", "printable", "tell", "tell_probe", "tell_why"]
+__all__ = [
+    "EXIT_CODES",
+    "complain",
+    "embedded",
+    "exit_code",
+    "fetch",
+    "folder_for",
+    "printable",
+    "tell",
+    "tell_probe",
+    "tell_why",
+]
+
+MAX_NAMED: Final = 5
+"""Runs that a sentence names; it counts the rest."""
+EXIT_CODES: Final = (
+    "Exit codes: 0 all runs are complete; 1 some are not, and the same command goes on; 2 a mistake in the command or"
+    " the scenario, nothing was asked; 3 a model never gave a readable answer; 130 interrupted by Ctrl-C."
+)
 
 
 def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
@@ -26,7 +45,9 @@ def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
     if result.is_interrupted:
         console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
         console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
-    elif not console.quiet and any(state.status == "complete" or state.n_new_replies for state in result.runs):
+    elif not console.quiet and any(
+        state.status in ("complete", "unread") or state.n_new_replies for state in result.runs
+    ):
         show_study(result, console)
     for state in result.runs:
         if state.n_torn_bytes:
@@ -51,7 +72,7 @@ def show_study(result: StudyResult, console: Console) -> None:
         console.print(Text(f"{took}, which is due to {result.bound_by}"))
     if result.is_complete and not any(state.n_new_replies for state in result.runs):
         console.print("Every run is complete; nobody was asked.")
-    if not study.generations.empty:
+    if not study.scored.empty:
         save(final_resources(study), result.folder / "final-resources")
         console.print(Text(f"picture:  {result.folder / 'final-resources.png'} (and .svg)"), soft_wrap=True)
     console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
@@ -60,7 +81,7 @@ def show_study(result: StudyResult, console: Console) -> None:
     console.print(Text(f'notebook: agentsim.load("{result.folder}").encounters'), soft_wrap=True)
 
 
-def tell_probe(result: StudyResult, console: Console) -> None:
+def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
     """Say what a probe has found so far, draw it, and what to do next."""
     from agentsim.analysis.figures import response, save
     from agentsim.analysis.probe_tables import probe_tables
@@ -79,17 +100,49 @@ def tell_probe(result: StudyResult, console: Console) -> None:
         console.print(Text(f"tables:   {result.folder}/*.csv"), soft_wrap=True)
         console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
         console.print(Text(f'notebook: agentsim.load_probe("{result.folder}").answers'), soft_wrap=True)
-    tell_why(result, is_new=False)
+    tell_why(result, is_new=is_new)
 
 
 def tell_why(result: StudyResult, *, is_new: bool) -> None:
-    """Say why runs are not complete, and what to do next."""
-    stopped = {state.reason for state in result.runs if state.status != "complete"}
-    for reason in sorted(str(reason) for reason in stopped):
-        complain(AgentsimError(f"not complete: {reason}"))
-    if any(state.status != "complete" and not state.is_refused for state in result.runs):
+    """Say which runs are not complete, why, and what to do next."""
+    for status, what in (("unread", "unread"), ("stopped", "not complete"), ("interrupted", "not complete")):
+        for reason, runs in _by_reason(result, status).items():
+            named = f" ({_listed(runs)})" if status == "unread" else ""
+            complain(AgentsimError(f"{what}{named}: {reason}"))
+    idle = [state.run for state in result.runs if state.status == "not begun"]
+    if idle:
+        complain(AgentsimError(f"not begun, as the study stopped before: {_listed(idle)}"))
+    unread = any(state.status == "unread" for state in result.runs)
+    if unread:
+        Console(stderr=True).print(
+            "Look at the replies, mend the prompts or the players' settings, and begin a new study with --new.",
+            soft_wrap=True,
+        )
+    if any(state.status not in ("complete", "unread") and not state.is_refused for state in result.runs):
         command = "it without --new and --fork" if is_new else "the same command again"
         Console(stderr=True).print(f"Run {command} to go on.")
+
+
+def _by_reason(result: StudyResult, status: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for state in result.runs:
+        if state.status == status:
+            found.setdefault(str(state.reason), []).append(state.run)
+    return dict(sorted(found.items()))
+
+
+def _listed(runs: Sequence[str]) -> str:
+    more = f" and {len(runs) - MAX_NAMED} more" if len(runs) > MAX_NAMED else ""
+    return ", ".join(runs[:MAX_NAMED]) + more
+
+
+def exit_code(result: StudyResult) -> int:
+    """Return how a command that plays ends, as `EXIT_CODES` says."""
+    if result.is_interrupted:
+        return 130
+    if result.is_unread:
+        return 3
+    return 0 if result.is_complete else 1
 
 
 def folder_for(study: Study, output: Path | None, name: str) -> Path:

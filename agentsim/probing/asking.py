@@ -30,12 +30,13 @@ from agentsim.runner import (
     check_accounts,
     open_ledger,
     providers_of,
+    reasons,
     versions_now,
 )
 from agentsim.scenario import RunSpec, Scenario, runs
-from agentsim.sitting import Observer, Silent, Sitting
+from agentsim.sitting import Observer, Silent, Sitting, run_started
 from agentsim.stopping import Stop, to_its_end
-from agentsim.study_folder import make_folder, new_folder
+from agentsim.study_folder import choose, make_folder
 from agentsim.user_settings import with_own
 
 __all__ = ["PROBE", "plan", "probe", "questions"]
@@ -67,6 +68,7 @@ def probe(
     Raises:
         ScenarioError: the scenario has several conditions, or nobody can be asked what the design says.
         AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
+        ReplayMismatch: the folder holds a probe that was begun under other settings; nothing has been asked.
         LogError: the folder cannot be written.
     """
     spec = _spec(scenario)
@@ -108,7 +110,10 @@ async def _probe(
     )
     if provider is None:
         check_accounts(condition, accounts, budget=scenario.budget)
-    folder = new_folder(Path(results), scenario.name) if new else make_folder(Path(results) / scenario.name)
+    known = {} if provider else accounts_of(condition, accounts)
+    asked = design.model_dump(mode="json")
+    start = run_started(spec, scenario.name, prompts=prompts, accounts=known, versions={}, probe=asked)
+    folder = make_folder(choose(Path(results), scenario.name, [start], new=new))
     _write_design(folder, design)
     is_paid = provider is None and isinstance(player, ModelPlayer) and accounts.is_paid(player.model)
     clock = asyncio.get_running_loop().time
@@ -124,20 +129,20 @@ async def _probe(
                 spec,
                 folder,
                 prompts=prompts,
-                accounts={} if provider else accounts_of(condition, accounts),
+                accounts=known,
                 versions=versions_now(),
                 providers=providers_of(condition, accounts, provider),
                 observer=watch,
                 stop=stop,
                 course=course,
                 n_requests=course.n_requests if isinstance(player, ModelPlayer) else 0,
-                probe=design.model_dump(mode="json"),
+                probe=asked,
             )
             state = await sitting.play()
             watch.run_closed(spec.name, state)
         finally:
             await accounts.aclose()
-    note_sitting(folder, {} if state.status == "complete" else {state.run: state.reason})
+    note_sitting(folder, reasons([state]))
     return StudyResult(folder, (state,), wall_s=clock() - began)
 
 
@@ -145,11 +150,8 @@ def _write_design(folder: Path, design: Design) -> None:
     """Write what the probe is, for people; what counts is in its log.
 
     Raises:
-        ScenarioError: the folder is that of a study.
         LogError: it cannot be written.
     """
-    if (folder / "study.json").exists():
-        raise ScenarioError(f"{folder}: holds a study; give the probe another name, with --name")
     path = folder / PROBE_NAME
     if path.exists():
         return

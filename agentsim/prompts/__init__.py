@@ -125,10 +125,10 @@ def _marker(spec: AnswerSpec) -> str:
 
 def load_prompt_set(name_or_folder: str | Path, *, answer_format: str = "text") -> PromptSet:
     """Return the shipped set of that name (`default`), in the words of the answers' format, or the set in a folder."""
-    if name_or_folder != "default":
+    if name_or_folder not in ("default", "default-json"):
         return PromptSet(Path(name_or_folder))
     here = Path(__file__).parent
-    if answer_format == "json":
+    if answer_format == "json" or name_or_folder == "default-json":
         return PromptSet(here / "default-json", fallback=here / "default")
     return PromptSet(here / "default")
 

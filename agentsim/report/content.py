@@ -117,15 +117,21 @@ def missing(study: Study) -> list[str]:
     """Return everything that is not there, one sentence each; empty if nothing is missing."""
     runs, names = study.runs, labels(study)
     sentences = [line(note, max_chars=600) for note in study.notes]
-    for status, meaning in (("unreadable", "could not be read"), ("unfinished", "did not finish")):
+    meanings = {
+        "unreadable": "could not be read",
+        "unread": "was played to its end, but says nothing about its model",
+        "unfinished": "did not finish",
+        "not begun": "has not begun",
+    }
+    for status, meaning in meanings.items():
         own = runs[runs["status"] == status]
         for row in own.to_dict("records"):
             label = line(names[row["study"], row["run"]])
             done = (
-                f": {line(row['problem'], max_chars=600)}"
-                if status == "unreadable"
-                else f": {row['generations']} of {row['n_generations']} generations ended"
+                "" if status == "not begun" else f": {row['generations']} of {row['n_generations']} generations ended"
             )
+            if not pd.isna(row["problem"]):
+                done = f": {line(row['problem'], max_chars=600)}"
             sentences.append(f"Run {label} {meaning}{done}.")
     encounters = study.encounters
     n_lost, n_missing = int(lost(encounters).sum()), int((encounters["act"] == "missing").sum())

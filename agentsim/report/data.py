@@ -52,7 +52,8 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
     bands = sensitivity(study) if bands is None else bands
     places = {key: place for place, key in enumerate(names)}
     words, cut = _words(study, texts)
-    generations = study.generations.merge(bands, on=[*KEY, "generation"], how="left", suffixes=("", "_known"))
+    scored = study.scored
+    generations = scored.merge(bands, on=[*KEY, "generation"], how="left", suffixes=("", "_known"))
     own = _places(study.agents, places)
     met = study.encounters.sort_values([*KEY, "generation", "game", "round"], kind="stable")
     acts = _places(met, places)
@@ -71,7 +72,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
             for row in study.runs.to_dict("records")
         ],
         "generations": {
-            "run": _places(study.generations, places),
+            "run": _places(scored, places),
             **_numbers(generations, "generation", "mean_final_resources", "mean_fraction", "n_lost", "n_encounters"),
             **_numbers(generations, "fraction_low", "fraction_high", "resources_low", "resources_high"),
         },

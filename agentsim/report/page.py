@@ -54,7 +54,8 @@ def render(study: Study) -> str:
         scripts.insert(0, bundle())
     bands = sensitivity(study)
     data = browser_data(study, bands)
-    means = geometric_means(study.generations.assign(condition=study.conditions(study.generations)))
+    scored = study.scored
+    means = geometric_means(scored.assign(condition=study.conditions(scored)))
     data["conditions"] = _records(means[means["mean"].notna()])
     data["references"] = [{"name": name, "value": value} for value, name in references(study).items()]
     theirs = published_like(study)

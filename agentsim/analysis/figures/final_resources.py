@@ -42,7 +42,10 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
 
     if study.generations.empty:
         raise LogError(f"{study.name}: no generation has ended yet; there is nothing to draw")
-    data = study.generations.assign(condition=study.conditions(study.generations))
+    scored = study.scored
+    if scored.empty:
+        raise LogError(f"{study.name}: no decision could be read; there is nothing to draw")
+    data = scored.assign(condition=study.conditions(scored))
     figure = blank()
     axes = figure.add_subplot()
     means = geometric_means(data).dropna(subset=["mean"])
