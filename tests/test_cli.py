@@ -226,6 +226,25 @@ async def test_a_refused_key_stops_the_study_with_one_sentence_and_exit_code_1(t
     assert code == 1 and "not complete:" in output and "Traceback" not in output and KEY not in output
 
 
+async def test_a_model_that_is_never_readable_exits_3_and_is_named(tmp_path: Path) -> None:
+    async with FaultServer([Answer(lambda prompt: "I had rather not say.")]) as server:
+        path = scenario_file(tmp_path, server)
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--set", "generations=1"))
+    assert code == 3 and "no reply of 'fake/model' to 5 questions in a row could be read" in " ".join(output.split())
+    assert len(server.requests) < 60 and "█" not in output and ": complete" not in output
+    assert "3 a model never gave a readable answer" in " ".join(cli("run", "--help").stdout.split())
+
+
+def test_a_changed_scenario_exits_2_with_one_message_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nagents: 4\ngenerations: 1\nplayers: {model: scripted/all-give}\nseeds: 0-2\n")
+    assert cli("run", path, "--results", tmp_path, "--quiet").returncode == 0
+    before = sorted(tmp_path.rglob("*"))
+    refused = cli("run", path, "--results", tmp_path, "--set", "game.multiplier=5", "--seeds", "0-9")
+    assert refused.returncode == 2 and refused.stderr.count("game.multiplier was '2.0' and is '5.0'") == 1
+    assert "--new to begin s-2" in refused.stderr and sorted(tmp_path.rglob("*")) == before
+
+
 async def test_server_errors_are_asked_again_and_never_a_decision(tmp_path: Path) -> None:
     n_refused = 0
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from agentsim.core.strategies import AllKeep, ConstantShare
 from agentsim.errors import ScenarioError
+from agentsim.players import prompt_set
 from agentsim.run_names import MAX_CHARS, run_names
 from agentsim.scenario import (
     Condition,
@@ -542,3 +543,18 @@ def test_numbers_that_could_overflow_are_refused(settings: list[str]) -> None:
     given = {"name": "x", "players": {"model": "scripted/all-give"}}
     with pytest.raises(ScenarioError, match=r"more than can be counted.*use fewer game\.rounds"):
         runs(scenario_from(given, sets=settings))
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_one_seed_is_a_number(seed: int) -> None:
+    data = {"name": "one", "players": {"model": "scripted/all-give"}, "seeds": seed}
+    assert scenario_from(data).seeds == (seed,)
+
+
+def test_the_shipped_words_for_json_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("name: s\nprompts: default-json\nplayers: {model: openai/m, answer_format: json}\nseeds: 0\n")
+    scenario = load_scenario(path)
+    assert prompt_set(scenario).digest == prompt_set(scenario.model_copy(update={"prompts": "default"})).digest
+    with pytest.raises(ScenarioError, match=r"set players\.answer_format: json"):
+        prompt_set(load_scenario(path, sets=["players.answer_format=text"]))

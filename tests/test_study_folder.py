@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import agentsim
+from agentsim.cli import main
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
 from agentsim.experiment import difference
 from agentsim.providers.base import Prompt
@@ -170,6 +171,39 @@ def mixed_study(tmp_path: Path) -> Path:
     other = play(tmp_path / "other", Fake(), seeds=[5], game={"kind": "donor", "rounds": 4, "multiplier": 3})
     shutil.copytree(other.folder / "model--seed-5", tmp_path / "small" / "model--seed-5")
     return tmp_path / "small"
+
+
+@pytest.mark.parametrize("command", ["show", "compare", "figures", "report", "export"])
+def test_no_command_pools_two_experiments(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = mixed_study(tmp_path)
+    before = sorted(folder.rglob("*"))
+    monkeypatch.setattr("sys.argv", ["agentsim", command, str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and sorted(folder.rglob("*")) == before
+    assert "game.multiplier is '2.0' in model--seed-0, model--seed-1, but '3.0' in model--seed-5" in told
+    assert f"move the folders of one kind out of it, as into {tmp_path / 'small-other'}" in told
+
+
+def test_the_status_of_two_experiments_names_them_and_each_by_itself_can_be_read(tmp_path: Path) -> None:
+    folder = mixed_study(tmp_path)
+    [note] = [note for note in agentsim.load(folder, allow_mixed=True).notes if "two experiments" in note]
+    assert "model--seed-5" in note
+    (tmp_path / "small-other").mkdir()
+    (folder / "model--seed-5").rename(tmp_path / "small-other" / "model--seed-5")
+    assert len(agentsim.load(folder).runs) == 2
+    assert len(agentsim.load(folder, tmp_path / "small-other").runs) == 3
+
+
+def test_conditions_under_different_rules_are_two_experiments_as_well(tmp_path: Path) -> None:
+    folder = play(tmp_path, Fake()).folder
+    other = play(tmp_path / "other", Fake(), agents=6, players={"model": "scripted/all-give"})
+    shutil.copytree(other.folder / "all-give--seed-0", folder / "all-give--seed-0")
+    with pytest.raises(LogError, match="agents is '6' in all-give--seed-0, but '4' in model--seed-0"):
+        agentsim.load(folder)
 
 
 def test_a_folder_of_a_probe_is_none_of_a_study(tmp_path: Path) -> None:
