@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, fi
 from agentsim.core.strategies import Playing, ScriptedPlayer
 from agentsim.errors import ScenarioError, quote
 
-__all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "only_player", "parts"]
+__all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "only_player", "parts", "settings_in"]
 
 MAX_LABEL_CHARS: Final = 40
 """Of a setting's value in a player's label."""
@@ -120,6 +120,27 @@ def labels_in(condition: Mapping[str, Any]) -> list[str]:
         return labels(_PLAYERS.validate_python(tuple(logged)))  # type: ignore[arg-type]  # a tuple gives a tuple
     except ValidationError:
         return [str(player.get("model")) for player in logged]
+
+
+def settings_in(condition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return all settings of a logged condition's players, by label, with today's defaults for what was not logged.
+
+    Names are left out: they tell players apart and change nothing. `agents` is how many the player plays. Settings of
+    players that this agentsim does not know are as logged.
+    """
+    logged = condition["players"]
+    every = [logged] if isinstance(logged, Mapping) else list(logged)
+    try:
+        players = _PLAYERS.validate_python(tuple(every))
+        if not isinstance(players, tuple):  # a tuple gives a tuple
+            players = (players,)
+        n_agents = parts(players if len(players) > 1 else players[0], n_agents=condition["agents"])
+        settings = [{**_settings(player), "agents": n} for player, n in zip(players, n_agents, strict=True)]
+    except (ValidationError, ValueError):
+        settings = [{key: value for key, value in player.items() if key != "name"} for player in every]
+    if len(settings) == 1:
+        settings[0].pop("agents", None)
+    return dict(zip(labels_in(condition), settings, strict=True))
 
 
 _PLAYERS: Final[TypeAdapter[Players]] = TypeAdapter(Players)

@@ -329,6 +329,12 @@ def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert "cannot reach p < 0.05" in " ".join(found.stdout.split())
     assert (folder / "comparison" / "pairs.csv").is_file()
+    assert "Took off, by threshold" in found.stdout and (folder / "comparison" / "take-off.csv").is_file()
+    paired = cli("compare", folder, "--by", "condition", "--design", "paired", "--take-off", "0.55")
+    assert "2 paired seeds cannot reach" in " ".join(paired.stdout.split()) and "0.55" in paired.stdout
+    for wrong in (["--design", "x"], ["--take-off", "4"]):
+        refused = cli("compare", folder, "--by", "condition", *wrong)
+        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
     refused = cli("compare", folder, "--by", "colour")
     assert (refused.returncode, "no column 'colour'" in refused.stderr) == (2, True)
     assert "Traceback" not in refused.stderr
@@ -337,8 +343,16 @@ def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
 def test_power_from_a_stated_spread_and_its_mistakes() -> None:
     found = cli("power", "--spread", "1.5", "--effect", "3")
     assert found.returncode == 0, found.stderr
-    assert "6 seeds for a power of 0.8" in found.stdout
-    for wrong in (["power"], ["power", "--spread", "0.5"], ["power", "--from", "nowhere"]):
+    assert "5 seeds for a power of 0.8" in found.stdout
+    assert "Group-sequential" in found.stdout
+    paired = cli("power", "--spread", "1.5", "--effect", "3", "--design", "paired")
+    assert "6 seeds for a power of 0.8" in paired.stdout and "6 paired seeds are the fewest" in paired.stdout
+    for wrong in (
+        ["power"],
+        ["power", "--spread", "0.5"],
+        ["power", "--from", "nowhere"],
+        ["power", "--spread", "2", "--design", "x"],
+    ):
         refused = cli(*wrong)
         assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
 

@@ -41,6 +41,7 @@ def players_apart(study: Study) -> Study:
         n_replaced=pd.array([0] * len(runs), dtype="Int64"),
         player=runs["model"],
     )
+    runs["models_answered"] = _answered(study, runs)
     names = parts[["study", "run", "part"]].drop_duplicates().itertuples(index=False, name=None)
     started = {(name, part): study.started[name, run] for name, run, part in names}
     models = study.agents[[*keys, "agent", "model"]].drop_duplicates([*keys, "agent"])
@@ -55,6 +56,15 @@ def players_apart(study: Study) -> Study:
         resources=_of(study.resources, resources["model"]),
         replies=_of(study.replies, study.replies["player"]),
     )
+
+
+def _answered(study: Study, runs: pd.DataFrame) -> pd.Series[str]:
+    """Return the models that answered for each player of each run, comma-separated."""
+    said = study.replies.dropna(subset=["model_answered"])
+    names = said.groupby(["study", "run", "player"])["model_answered"].agg(lambda own: ", ".join(sorted(set(own))))
+    keys = ["study", "run", "player"]
+    own = runs[keys].assign(run=runs["run"].str.split(": ", n=1).str[0])
+    return own.join(names, on=keys)["model_answered"].astype("string")
 
 
 def _of(frame: pd.DataFrame, model: pd.Series[str]) -> pd.DataFrame:

@@ -6,33 +6,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.apart import players_apart
 from agentsim.analysis.frames import Study
-from agentsim.analysis.measures import take_off
+from agentsim.analysis.groups import (
+    complete_runs,
+    counted,
+    listed,
+    one_player_each,
+    refuse_repeated_seeds,
+    rules_noted,
+)
+from agentsim.analysis.measures.outcomes import TAKE_OFF, TAKE_OFFS, take_off, take_off_sensitivity
 from agentsim.analysis.statistics import (
-    MIN_INTERVAL_RUNS,
-    bca_interval,
+    ALPHA,
+    RANDOM_SEED,
     clopper_pearson,
     fisher,
     holm,
     least_p,
+    mcnemar,
     permutation_test,
     pooled_ranks,
+    shift_interval,
+    t_interval,
 )
 from agentsim.errors import AgentsimError, LogError
 
-__all__ = ["ALPHA", "Comparison", "compare", "refuse_repeated_seeds", "write"]
+__all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare", "write"]
 
-ALPHA: Final = 0.05
-"""Below this adjusted p, two groups are said to differ."""
+Design = Literal["unpaired", "paired"]
+DESIGNS: Final = ("unpaired", "paired")
 KEY: Final = ["study", "run"]
-MAX_NAMED: Final = 8
-"""Runs or settings that a sentence names; it counts the rest."""
+MAX_SPREADS: Final = 2.0
+"""From this ratio of spreads on, a smaller and wider group is said to make the test unsure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,62 +52,92 @@ class Comparison:
 
     by: str
     """The column of `runs` that makes the groups."""
+    design: Design
+    """How every pair is tested."""
+    take_off: float
+    """The efficiency from which on a run has taken off."""
     groups: pd.DataFrame
     """One row a group: `group`; `n_runs`; `n_zero`, runs that ended at 0 units; `geometric_mean` (units) of the last
-    generation's mean final resources, with the BCa interval `low` to `high`; `n_took_off` of `n_followed`, runs with
-    two generations or more that began above 0, `take_off_rate` and its exact interval; `share_lost`, the decisions
-    that could not be read; `problem`, why a number is missing."""
+    generation's mean final resources, `low` to `high`, Student's 95 % interval of the mean logarithm; `n_took_off` of
+    `n_followed`, the runs of which that is known, `take_off_rate` and its exact interval; `share_lost`, the share of
+    decisions that could not be read; `problem`, why a number is missing."""
     table: pd.DataFrame
-    """One row a pair: `first`, `second`; `design`, paired or unpaired; `n_first`, `n_second`; `ratio` of the geometric
-    means, first to second, with its BCa interval `low` to `high`; `test`; `p`; `p_holm` over all pairs; `least_p`, the
-    least that so many runs can give; `verdict`; `p_take_off`, Fisher's, after Holm; `problem`."""
+    """One row a pair: `first`, `second`; `design`; `n_first`, `n_second`, runs tested; `ratio` of the geometric means,
+    first to second; `low` to `high`, its 95 % interval, the test's inverse: it excludes 1 exactly where `p` is
+    below 0.05; `test`; `p`; `p_holm` over all pairs; `least_p`, the least that this design can give; `verdict`;
+    `p_take_off`, of the take-off rates, after Holm and never below `p_holm`; `problem`."""
+    sensitivity: pd.DataFrame
+    """How many runs took off by other thresholds: see `measures.take_off_sensitivity`."""
     notes: tuple[str, ...]
     """What was left out and what cannot be said, in sentences for a person."""
 
 
-def compare(study: Study, *, by: str = "model") -> Comparison:
+def compare(
+    study: Study, *, by: str = "model", design: Design | None = None, take_off_at: float = TAKE_OFF
+) -> Comparison:
     """Compare how the runs of each group ended: the mean final resources of their last generation, on the log scale.
 
-    The effect is exp(mean of log scores of the first group - that of the second), a ratio of geometric means, with a
-    95 % BCa bootstrap interval over runs (Efron 1987). Runs are paired by seed, which gives all models the same
-    pairings and names, where at least as many seeds match as runs have no match; p is then that of the sign-flip test,
-    else of the permutation test, over all arrangements where they are at most 65,536. Holm's (1979) correction is over
-    all pairs of groups. A score of 0 has no logarithm: then there is no ratio, and ranks are tested.
+    The effect is exp(mean of log scores of the first group - that of the second), a ratio of geometric means. p is that
+    of the permutation test of this difference, exact up to 65,536 arrangements; its 95 % interval holds the ratios that
+    the same test does not reject (`statistics.shift_interval`). Holm's (1979) correction is over all pairs of groups.
+    A score of 0 has no logarithm: then there is no ratio, and ranks are tested.
+
+    A group is a player with its settings, as answered by one model: runs of one name that differ in these are split
+    (`groups.one_player_each`).
+
+    Whether a run took off is tested by Fisher's exact test, or McNemar's where runs are paired. Both tests are one
+    family: a pair's take-off is only said to differ where its final resources are, so its p is at least `p_holm`.
 
     Args:
         study: of one study or several; only complete runs count.
         by: a column of `runs`, such as model, condition, study, or a setting that varies; or player: the models that
             share mixed societies, each by the mean score of its agents (see `players_apart`).
+        design: `unpaired` tests all runs, whatever their seeds. `paired` tests the differences of runs of one seed by
+            sign flips, and leaves out runs without a match. By default unpaired, but paired for players, as those share
+            societies; what came out never chooses.
+        take_off_at: the efficiency from which on a run has taken off (see `measures.take_off`).
 
     Raises:
-        LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, or runs under
-            different rules in a comparison that is not of rules.
+        LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, no seed in common
+            in a paired design, or runs under different rules in a comparison that is not of rules.
+        AgentsimError: an unknown design, or a threshold that is no efficiency.
     """
+    if design not in (None, *DESIGNS):
+        raise AgentsimError(f"design {design!r}: is not known; take {' or '.join(DESIGNS)}")
+    if not 0 < take_off_at <= 1:
+        raise AgentsimError(f"a take-off at {take_off_at:g}: is an efficiency, above 0 and at most 1, as {TAKE_OFF:g}")
+    chosen: Design = design or ("paired" if by == "player" else "unpaired")
     study = players_apart(study) if by == "player" else study
-    runs = _complete(study, by)
-    notes = _left_out(study) + _rules(study, runs, by)
-    groups = {str(name): own for name, own in runs.groupby(by, sort=True)}
+    runs = complete_runs(study, by)
+    names, split = one_player_each(runs, runs[by], study.started)
+    groups = {str(name): own for name, own in runs.groupby(names, sort=True)}
+    _refuse_one_group(study, groups, by)
+    notes = [*_left_out(study), *rules_noted(study, runs, by), *split]
     for name, own in groups.items():
         refuse_repeated_seeds(name, own)
-    risen = take_off(study.generations.merge(runs[KEY], on=KEY))
+    ended = runs[KEY].assign(group=names)
+    risen = take_off(study.generations.merge(runs[KEY], on=KEY), study.runs, threshold=take_off_at)
     rows = [_group(name, own, risen) for name, own in groups.items()]
-    pairs = [_pair(a, groups[a], b, groups[b], notes) for a, b in combinations(groups, 2)]
+    pairs = [_pair(a, groups[a], b, groups[b], chosen, notes) for a, b in combinations(groups, 2)]
     _adjust(pairs)
-    rates = {row["group"]: (row["n_took_off"], row["n_followed"]) for row in rows}
-    for pair, p in zip(
-        pairs, holm([_fisher(rates[pair["first"]], rates[pair["second"]]) for pair in pairs]), strict=True
-    ):
-        pair["p_take_off"] = p if rates[pair["first"]][1] and rates[pair["second"]][1] else None
+    _add_take_off(pairs, groups, risen)
+    named = risen[KEY].merge(ended, on=KEY, how="left")["group"]
+    thresholds = sorted({*TAKE_OFFS, take_off_at})
     return Comparison(
         by=by,
+        design=chosen,
+        take_off=take_off_at,
         groups=_frame(rows, GROUPS),
         table=_frame(pairs, PAIRS),
+        sensitivity=take_off_sensitivity(risen, named, thresholds=thresholds),
         notes=(*notes, *_cannot(pairs, rows)),
     )
 
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write groups.csv, pairs.csv, notes.txt and, where a pair has a ratio, forest.svg and .png; return the paths.
+    """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, where a pair has a ratio, forest.svg and .png.
+
+    Returns the paths.
 
     Raises:
         AgentsimError: the folder cannot be written to.
@@ -105,12 +146,12 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     from agentsim.analysis.figures import forest, save
     from agentsim.analysis.files import make_folder
 
-    paths = [folder / "groups.csv", folder / "pairs.csv", folder / "notes.txt"]
+    paths = [folder / name for name in ("groups.csv", "pairs.csv", "take-off.csv", "notes.txt")]
     make_folder(folder)
     try:
-        write_csv(comparison.groups, paths[0])
-        write_csv(comparison.table, paths[1])
-        paths[2].write_text("".join(f"{note}\n" for note in comparison.notes), encoding="utf-8")
+        for frame, path in zip((comparison.groups, comparison.table, comparison.sensitivity), paths, strict=False):
+            write_csv(frame, path)
+        paths[-1].write_text("".join(f"{note}\n" for note in comparison.notes), encoding="utf-8")
     except OSError as error:
         raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
     if comparison.table["ratio"].notna().any():
@@ -159,25 +200,15 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
 # --- which runs count ----------------------------------------------------------------------------------------------
 
 
-def _complete(study: Study, by: str) -> pd.DataFrame:
-    if by not in study.runs:
-        allowed = [column for column in study.runs if study.runs[column].nunique() > 1 and column != "run"]
-        raise LogError(
-            f"{study.name}: runs have no column {by!r} to compare by; those that differ here are"
-            f" {', '.join(str(column) for column in allowed) or 'none'}"
-        )
-    complete = study.runs[study.runs["status"] == "complete"]
-    scores = complete["mean_final_resources"]
-    runs = complete[complete[by].notna() & scores.notna() & np.isfinite(scores.astype(float))]
-    found = sorted(str(name) for name in runs[by].unique())
-    if len(found) < 2:
+def _refuse_one_group(study: Study, groups: Mapping[str, pd.DataFrame], by: str) -> None:
+    if len(groups) < 2:
+        found = sorted(groups)
         has = "agents left at the end of complete runs" if by == "player" else "complete runs"
         what = f"only {found[0]!r} has {has}" if found else "no run is complete"
         raise LogError(
             f"{study.name}: there is nothing to compare by {by!r}, {what}; name studies that hold at least two,"
             " or play the scenario to its end"
         )
-    return runs
 
 
 def _left_out(study: Study) -> list[str]:
@@ -185,53 +216,11 @@ def _left_out(study: Study) -> list[str]:
     notes = []
     ended = study.runs[study.runs["status"] == "complete"]
     if n_gone := int(ended["mean_final_resources"].isna().sum()):
-        notes.append(f"{_counted(n_gone, 'time')} a player had died out by the end: without agents it has no score.")
+        notes.append(f"{counted(n_gone, 'time')} a player had died out by the end: without agents it has no score.")
     if other.empty:
         return notes
     named = [f"{row['run']} ({row['status']})" for row in other.to_dict("records")]
-    return [*notes, f"{_counted(len(other), 'run')} left out, not complete: {_listed(named)}."]
-
-
-def _rules(study: Study, runs: pd.DataFrame, by: str) -> list[str]:
-    """Refuse a comparison of players under different rules; of a comparison of rules, say in what they differ."""
-    if runs["rules_digest"].nunique() <= 1:
-        return []
-    conditions = [
-        _flat({k: v for k, v in study.started[key].condition.items() if k != "players"})
-        for key in runs[KEY].itertuples(index=False, name=None)
-        if key in study.started
-    ]
-    paths = sorted({path for condition in conditions for path in condition})
-    differing = [path for path in paths if len({str(condition.get(path)) for condition in conditions}) > 1]
-    others = [path for path in differing if path != by and not path.startswith(f"{by}.")]
-    what = f" in {_listed(others)}" if others else ""
-    if by in ("condition", "study"):
-        return [f"The rules differ as well{what}: a difference cannot be put down to the model alone."]
-    if by in differing and not others:
-        return []
-    raise LogError(
-        f"{study.name}: these runs were played under different rules{what}, so they cannot be compared by {by!r};"
-        " compare by 'condition', or name studies that differ in one thing"
-    )
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, Mapping) else {f"{prefix}{key}": inner}
-    return flat
-
-
-def refuse_repeated_seeds(name: str, runs: pd.DataFrame) -> None:
-    """Raise LogError where a group holds two runs of one seed: these share pairings and names."""
-    twice = runs[runs["seed"].duplicated(keep=False)].sort_values("seed")
-    if not twice.empty:
-        same = twice[twice["seed"] == twice["seed"].iloc[0]]
-        listed = [f"{row['study']}/{row['run']}" for row in same.to_dict("records")]
-        raise LogError(
-            f"seed {same['seed'].iloc[0]} of {name!r} was played more than once ({_listed(listed)}): these are no"
-            " independent runs of one group; compare by 'condition' or 'study'"
-        )
+    return [*notes, f"{counted(len(other), 'run')} left out, not complete: {listed(named)}."]
 
 
 # --- groups and pairs ----------------------------------------------------------------------------------------------
@@ -245,14 +234,12 @@ def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame) -> dict[str, Any]
     scores = _scores(runs)
     row: dict[str, Any] = {"group": name, "n_runs": len(runs), "n_zero": int((scores <= 0).sum())}
     if row["n_zero"]:
-        row["problem"] = f"{_counted(row['n_zero'], 'run')} ended at 0 units, which has no logarithm"
+        row["problem"] = f"{counted(row['n_zero'], 'run')} ended at 0 units, which has no logarithm"
     else:
         logs = np.log(scores)
-        interval = bca_interval(logs)
+        interval = t_interval(logs)
         row |= {"geometric_mean": _exp(float(logs.mean())), "low": _exp(interval.low), "high": _exp(interval.high)}
-        row["problem"] = f"no interval: {interval.problem.replace('pairs', 'runs')}" if interval.problem else None
-        if interval.problem and len(runs) >= MIN_INTERVAL_RUNS:
-            row["problem"] = "no interval: all runs ended alike"
+        row["problem"] = f"no interval: {interval.problem}" if interval.problem else None
     followed = runs[KEY].merge(risen, on=KEY)["took_off"].dropna()
     n_hits, n = int(followed.sum()), len(followed)
     exact = clopper_pearson(n_hits, n)
@@ -262,34 +249,29 @@ def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame) -> dict[str, Any]
     return row | {"share_lost": n_lost / n_encounters if n_encounters else None}
 
 
-def _pair(a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, notes: list[str]) -> dict[str, Any]:
-    common = sorted(set(first["seed"]) & set(second["seed"]))
-    unmatched = [
-        f"{row['study']}/{row['run']}"
-        for own in (first, second)
-        for row in own[~own["seed"].isin(common)].to_dict("records")
-    ]
-    is_paired = len(common) >= max(1, len(unmatched))
-    if is_paired:
-        first, second = (own.set_index("seed").loc[common].reset_index() for own in (first, second))
-        if unmatched:
-            notes.append(
-                f"{a} and {b} are paired by seed; without a match, so not in their test: {_listed(unmatched)}."
-            )
+def _pair(
+    a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, design: Design, notes: list[str]
+) -> dict[str, Any]:
+    if design == "paired":
+        first, second = _matched(a, first, b, second, notes)
     x, y = _scores(first), _scores(second)
-    row: dict[str, Any] = {"first": a, "second": b, "design": "paired" if is_paired else "unpaired"}
-    row |= {"n_first": len(x), "n_second": len(y)}
+    row: dict[str, Any] = {"first": a, "second": b, "design": design, "n_first": len(x), "n_second": len(y)}
     has_zero = bool((x <= 0).any() or (y <= 0).any())
     u, v = pooled_ranks(x, y) if has_zero else (np.log(x), np.log(y))
-    differences = u - v if is_paired else None
-    test = permutation_test(differences) if differences is not None else permutation_test(u, v)
-    kind = "sign-flip" if is_paired else "permutation"
-    exact = "exact" if test.is_exact else f"{test.n_arrangements:,} random arrangements"
+    values = (u - v, None) if design == "paired" else (u, v)
+    test = permutation_test(*values)
+    kind = "sign-flip" if design == "paired" else "permutation"
+    exact = "exact" if test.is_exact else f"{test.n_arrangements:,} random arrangements of seed {RANDOM_SEED}"
     row |= {"test": f"{kind}{', ranks' if has_zero else ''}, {exact}", "p": test.p}
-    row["least_p"] = least_p(len(x), None if is_paired else len(y))
+    row["least_p"] = least_p(len(x), None if design == "paired" else len(y))
     if has_zero:
         return row | {"problem": "no ratio: a score of 0 has no logarithm; ranks are tested"}
-    interval = bca_interval(differences) if differences is not None else bca_interval(u, v)
+    interval = shift_interval(*values)
+    if design == "unpaired" and _is_lopsided(u, v):
+        notes.append(
+            f"{a} and {b} are of unequal numbers, and the smaller group varies more: so the test says too often that"
+            " geometric means differ where only spreads do; play as many runs of each."
+        )
     return row | {
         "ratio": _exp(float(u.mean() - v.mean())),
         "low": _exp(interval.low),
@@ -298,18 +280,66 @@ def _pair(a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, notes: list
     }
 
 
+def _is_lopsided(u: np.ndarray[Any, Any], v: np.ndarray[Any, Any]) -> bool:
+    """Return whether the smaller of two groups has twice the spread of the larger one, or more."""
+    small, large = sorted((u, v), key=len)
+    return 1 < len(small) < len(large) and bool(small.std(ddof=1) >= MAX_SPREADS * large.std(ddof=1) > 0)
+
+
+def _matched(
+    a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, notes: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the runs of the seeds that both groups have, in the same order; note the others."""
+    common = sorted(set(first["seed"]) & set(second["seed"]))
+    if not common:
+        raise LogError(f"{a!r} and {b!r} have no seed in common, so they cannot be paired; compare them unpaired")
+    unmatched = [
+        f"{row['study']}/{row['run']}"
+        for own in (first, second)
+        for row in own[~own["seed"].isin(common)].to_dict("records")
+    ]
+    if unmatched:
+        notes.append(f"{a} and {b} are paired by seed; without a match, so not in their test: {listed(unmatched)}.")
+    return first.set_index("seed").loc[common].reset_index(), second.set_index("seed").loc[common].reset_index()
+
+
 def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
-    """Add Holm's p and what may be said: nothing, where even the clearest outcome could not have been significant."""
-    for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+    """Add Holm's p and what may be said: nothing, where a pair's own clearest outcome would not have sufficed.
+
+    That is tried by Holm's own steps, with the other pairs as they came out.
+    """
+    every = [pair["p"] for pair in pairs]
+    for place, (pair, p) in enumerate(zip(pairs, holm(every), strict=True)):
         pair["p_holm"] = p
-        if pair["least_p"] * len(pairs) > ALPHA:
-            pair["verdict"] = "cannot say: too few runs"
+        clearest = holm([*every[:place], min(pair["least_p"], pair["p"]), *every[place + 1 :]])[place]
+        if p < ALPHA:
+            pair["verdict"] = "differ"
         else:
-            pair["verdict"] = "differ" if p < ALPHA else "no difference shown"
+            pair["verdict"] = "cannot say: too few runs" if clearest >= ALPHA else "no difference shown"
 
 
-def _fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
-    return fisher(first, second) if first[1] and second[1] else 1.0
+def _add_take_off(pairs: Sequence[dict[str, Any]], groups: Mapping[str, pd.DataFrame], risen: pd.DataFrame) -> None:
+    """Add the p of the take-off rates, of the same design and never below that of final resources."""
+    known = {
+        name: own.merge(risen[[*KEY, "took_off"]], on=KEY).dropna(subset=["took_off"]).set_index("seed")["took_off"]
+        for name, own in groups.items()
+    }
+    found = [_take_off_p(known[pair["first"]], known[pair["second"]], pair["design"]) for pair in pairs]
+    adjusted = holm([1.0 if p is None else p for p in found])
+    for pair, p, after in zip(pairs, found, adjusted, strict=True):
+        pair["p_take_off"] = None if p is None else max(after, pair["p_holm"])
+
+
+def _take_off_p(first: pd.Series[bool], second: pd.Series[bool], design: Design) -> float | None:
+    if design == "paired":
+        both = pd.concat([first, second], axis=1, join="inner", keys=["first", "second"]).astype(bool)
+        if both.empty:
+            return None
+        only_first, only_second = both["first"] & ~both["second"], both["second"] & ~both["first"]
+        return mcnemar(int(only_first.sum()), int(only_second.sum()))
+    if first.empty or second.empty:
+        return None
+    return fisher((int(first.sum()), len(first)), (int(second.sum()), len(second)))
 
 
 def _cannot(pairs: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -320,28 +350,26 @@ def _cannot(pairs: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]
         if pair["verdict"].startswith("cannot")
     }
     for design, n_first, n_second, least in sorted(weak):
-        runs = _counted(n_first, "paired seed") if design == "paired" else f"{n_first} against {n_second} unpaired runs"
-        family = f", and {len(pairs)} comparisons in one family multiply it by as many" if len(pairs) > 1 else ""
+        runs = counted(n_first, "paired seed") if design == "paired" else f"{n_first} against {n_second} runs"
+        family = f", and Holm's correction over {len(pairs)} comparisons raises it" if len(pairs) > 1 else ""
         notes.append(
-            f"{runs} cannot reach p < {ALPHA:g} here, whatever came out: the least p they can give is"
+            f"{runs} cannot reach p < {ALPHA:g} here, whatever came out: the least p of this design is"
             f" {least:.4g}{family}."
         )
+    for pair in pairs:
+        if pair["p"] < ALPHA <= pair["p_holm"]:
+            notes.append(
+                f"{pair['first']} / {pair['second']}: by itself p is {pair['p']:.3g}, and its interval is of this pair"
+                f" alone; of {len(pairs)} comparisons one comes to that by chance too often, so after Holm p is"
+                f" {pair['p_holm']:.3g}."
+            )
     if any(row["n_runs"] == 1 for row in rows):
         notes.append("A single run is an illustration: runs that differ in nothing but the seed can end far apart.")
     lost = [f"{row['group']} ({row['share_lost']:.1%})" for row in rows if row["share_lost"]]
     if lost:
-        notes.append(f"Decisions that could not be read, so lost: {_listed(lost)}; scores are of what did happen.")
+        notes.append(f"Decisions that could not be read, so lost: {listed(lost)}; scores are of what did happen.")
     return notes
 
 
 def _exp(value: float | None) -> float | None:
     return None if value is None else float(np.exp(value))
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -15,6 +15,7 @@ from agentsim.analysis.cache import Cached, fingerprints
 from agentsim.analysis.cache import read as read_cache
 from agentsim.analysis.cache import write as write_cache
 from agentsim.analysis.columns import COLUMNS, Column
+from agentsim.analysis.groups import one_player_each
 from agentsim.analysis.logs import RunColumns, read_run
 from agentsim.analysis.studies import StudyFolder, find_studies
 from agentsim.analysis.summaries import condition_name, frames_of, shaped
@@ -69,10 +70,15 @@ class Study:
         return self.generations[np.array([key not in keys for key in own], dtype=bool)]
 
     def conditions(self, frame: pd.DataFrame) -> pd.Series[str]:
-        """Return the condition of each row of a frame of this study, with its study's name where there are several."""
+        """Return the condition of each row of a frame of this study, with its study's name where there are several.
+
+        Runs that one model answered and runs that another did (a server's new snapshot) are not one condition.
+        """
         keys = ["study", "run"]
-        own = frame[keys].join(self.runs.set_index(keys)["condition"], on=keys)["condition"]
-        return own if len(self.folders) == 1 else frame["study"] + ": " + own
+        names = self.runs["condition"]
+        names = names if len(self.folders) == 1 else self.runs["study"] + ": " + names
+        named, _ = one_player_each(self.runs, names, self.started)
+        return frame[keys].join(self.runs[keys].assign(condition=named).set_index(keys), on=keys)["condition"]
 
 
 def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> Study:

@@ -1,40 +1,55 @@
-"""How many seeds tell two models apart: by simulation from the runs of a pilot, or from a stated spread."""
+"""How many runs tell two models apart: by simulation from the runs of a pilot, or from a stated spread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agentsim.analysis.compare import ALPHA, refuse_repeated_seeds
+from agentsim.analysis.compare import ALPHA, Design
 from agentsim.analysis.frames import Study
-from agentsim.analysis.statistics import clopper_pearson, least_p, permutation_tests
+from agentsim.analysis.groups import one_player_each, refuse_repeated_seeds
+from agentsim.analysis.statistics import clopper_pearson, least_p, simulated_p
 from agentsim.errors import AgentsimError
 
-__all__ = ["Pilot", "Power", "pilot_of", "power"]
+__all__ = ["Pilot", "Power", "Sequential", "pilot_of", "pilot_of_scores", "power"]
 
 Floats = npt.NDArray[np.float64]
 
 TARGET: Final = 0.8
-N_STUDIES: Final = 2_000
-"""Studies simulated for each number of seeds."""
+N_STUDIES: Final = 10_000
+"""Studies simulated for each number of seeds: 0.4 % standard error at a power of 80 %, less than one seed."""
+N_STUDIES_ROUGH: Final = 1_000
+"""Studies simulated where only the size of an answer matters: at the ends of the spread's interval."""
+N_STUDIES_LOOKED: Final = 4_000
+"""Studies simulated that are looked at several times."""
+N_RANDOM: Final = 1_999
+"""Arrangements of a simulated test, random ones where there are more; more change the power by less than 0.5 %."""
 MAX_SEEDS: Final = 400
 MIN_RUNS: Final = 3
+ERROR: Final = 0.006
+"""Standard error of a simulated power of 80 % in these."""
+BOUNDARIES: Final = {2: 1.977, 3: 2.004}
+"""By the number of equally spaced looks, the constant C of O'Brien & Fleming's (1979) two-sided boundary at 5 %: look k
+of K stops at |z| >= C sqrt(K/k). Source: Jennison & Turnbull 2000, table 2.3."""
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a pilot says of the difference of two runs at one seed, on the log scale."""
+    """What a pilot says of how runs differ, on the log scale."""
 
     residuals: Floats
-    """Deviations of the difference from its mean: of pairs of runs at one seed, or of any two runs of one model."""
-    n: int
-    """Pairs or runs they come from."""
-    is_paired: bool
+    """Paired: deviations of the difference of two runs of one seed from its mean. Unpaired: deviations of a run's log
+    score from its group's mean. Widened once, by sqrt(n/(n - 1)) in each group, since means are estimated; then their
+    mean square is the unbiased estimate of the variance."""
+    freedom: int
+    """Degrees of freedom of that estimate."""
+    design: Design = "unpaired"
     calls: float | None = None
     """Replies of one run of each of two models, together; None where the pilot was scripted."""
     cost_usd: float | None = None
@@ -42,8 +57,21 @@ class Pilot:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the difference of log scores."""
+        """Standard deviation of a run's log score, or, paired, of the difference of two."""
         return float(np.sqrt(np.mean(self.residuals**2)))
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """A study that is looked at several times, and may stop early."""
+
+    levels: tuple[float, ...]
+    """At each look the p below which the study stops; together they err in 5 % of studies without an effect."""
+    looks: tuple[int, ...]
+    """Seeds at each look; the last is the most."""
+    expected: float
+    """Seeds on average where the effect is there."""
+    power: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,69 +80,85 @@ class Power:
 
     effect: float
     """The ratio of geometric means that is to be found."""
+    design: Design
     seeds: int | None
     """Fewest seeds (a run of each model at each) with the wanted power; None beyond 400."""
+    fewest: int | None
+    """The same if the spread is as small as the pilot allows (lower end of its 95 % interval); None beyond 400, and
+    where the spread is stated."""
+    most: int | None
+    """The same if it is as large as the pilot allows."""
+    sequential: tuple[Sequential, ...]
+    """Group-sequential studies of the same power: with two looks, and with three."""
     table: pd.DataFrame
     """One row a number of seeds that was tried: `seeds`; `power`, with the exact interval `low` to `high` of the
     simulation; `calls` and `cost_usd` of all runs, missing where not known."""
     notes: tuple[str, ...]
 
 
-def pilot_of(study: Study, *, by: str = "model") -> Pilot:
-    """Read a pilot's runs.
+def pilot_of(study: Study, *, by: str = "model", design: Design = "unpaired") -> Pilot:
+    """Read a pilot's complete runs, in the groups that `compare` would make.
 
-    With at least three seeds that two groups share, the deviations of their differences; else those of any two runs of
-    one group, which supposes that a shared seed helps nothing. Widened by sqrt(n/(n - 1)), since the mean is estimated.
+    Unpaired, every group of two runs or more counts; paired, every pair of groups that share three seeds or more.
 
     Raises:
-        AgentsimError: fewer than three complete runs of any group, no such column, a seed twice in a group, or a score
-            of 0.
+        AgentsimError: fewer than three complete runs of any group, or fewer than three shared seeds; no such column, a
+            seed twice in a group, or a score of 0.
     """
     if by not in study.runs:
         raise AgentsimError(f"{study.name}: runs have no column {by!r}; model, condition or a setting that varies")
     runs = study.runs[study.runs["status"] == "complete"].dropna(subset=[by, "mean_final_resources"])
     if (runs["mean_final_resources"] <= 0).any():
         raise AgentsimError(f"{study.name}: a run ended at 0 units, which has no logarithm; state the spread instead")
-    for name, own in runs.groupby(by, sort=True):
+    names, _ = one_player_each(runs, runs[by], study.started)
+    runs = runs.assign(group=names, score=np.log(runs["mean_final_resources"].astype(float)))
+    for name, own in runs.groupby("group", sort=True):
         refuse_repeated_seeds(str(name), own)
-    table = runs.assign(score=np.log(runs["mean_final_resources"].astype(float))).pivot_table(
-        index="seed", columns=by, values="score"
-    )
-    singles = {name: column.dropna().to_numpy(dtype=float) for name, column in table.items()}
-    pairs = [
-        (table[a] - table[b]).dropna().to_numpy(dtype=float)
-        for place, a in enumerate(table.columns)
-        for b in table.columns[place + 1 :]
-    ]
-    known = [pair for pair in pairs if len(pair) >= MIN_RUNS]
-    of_runs = [own for own in singles.values() if len(own) >= MIN_RUNS]
-    costs = _costs(runs, by)
-    if known:
-        deviations = np.concatenate([_widened(pair) for pair in known])
-        return Pilot(deviations, n=min(len(pair) for pair in known), is_paired=True, **costs)
-    if not of_runs:
-        raise AgentsimError(
-            f"{study.name}: a pilot needs {MIN_RUNS} complete runs of one {by} at least, or {MIN_RUNS} seeds that two"
-            " of them share; play more seeds, or state the spread"
-        )
-    deviations = np.concatenate([_widened(own) for own in of_runs])
-    differences = (deviations[:, None] - deviations[None, :])[~np.eye(len(deviations), dtype=bool)]
-    return Pilot(differences, n=sum(len(own) for own in of_runs), is_paired=False, **costs)
+    table = runs.pivot_table(index="seed", columns="group", values="score")
+    if design == "paired":
+        columns = list(table.columns)
+        differences = [(table[a] - table[b]).dropna() for i, a in enumerate(columns) for b in columns[i + 1 :]]
+        groups = [pair.to_numpy(dtype=float) for pair in differences if len(pair) >= MIN_RUNS]
+        freedom = min((len(pair) for pair in groups), default=0) - 1  # pairs of groups share runs
+        needed = f"{MIN_RUNS} seeds that two groups share"
+    else:
+        groups = [column.dropna().to_numpy(dtype=float) for _, column in table.items()]
+        groups = [own for own in groups if len(own) > 1]
+        freedom = sum(len(own) - 1 for own in groups)
+        needed = f"{MIN_RUNS} complete runs of one {by}"
+    if not any(len(own) >= MIN_RUNS for own in groups):
+        raise AgentsimError(f"{study.name}: a pilot needs {needed} at least; play more seeds, or state the spread")
+    residuals = np.concatenate([_widened(own) for own in groups])
+    return Pilot(residuals, freedom, design, **_costs(runs))
+
+
+def pilot_of_scores(*groups: Sequence[float] | Floats) -> Pilot:
+    """Return the pilot of runs whose scores are known: for each group the scores (units, above 0) of its runs."""
+    logs = [np.log(np.asarray(own, dtype=float)) for own in groups]
+    return Pilot(np.concatenate([_widened(own) for own in logs]), sum(len(own) - 1 for own in logs))
 
 
 def power(
-    pilot: Pilot | float, *, effect: float, target: float = TARGET, n_studies: int = N_STUDIES, seed: int = 0
+    pilot: Pilot | float,
+    *,
+    effect: float,
+    target: float = TARGET,
+    design: Design = "unpaired",
+    n_studies: int = N_STUDIES,
+    seed: int = 0,
 ) -> Power:
     """Return how many seeds find a ratio of geometric means with the wanted power at p < 0.05, by simulation.
 
-    For each number of seeds, `n_studies` studies are drawn: log(effect) plus deviations drawn with replacement from the
-    pilot, or from a normal distribution where only the spread is given; each is tested by the sign-flip test, as
-    `compare` does. Numbers of seeds are tried upwards from 6, the fewest that can reach p < 0.05.
+    For each number of seeds, `n_studies` studies are drawn and tested as `compare` tests one pair of groups. Unpaired:
+    two groups of log scores, which are log(effect) or 0 plus deviations drawn with replacement from the pilot, or from
+    a normal distribution where only the spread is given; the permutation test. Paired: log(effect) plus deviations of
+    differences; the sign-flip test. The fewest seeds are found by bisection from the fewest that can reach p < 0.05.
 
     Args:
-        pilot: what `pilot_of` read, or the standard deviation of the difference of two runs' log scores.
+        pilot: what `pilot_of` read, or the standard deviation of a run's log score (paired: of the difference of two).
         effect: ratio to be found, above 0 and not 1.
         target: power wanted, above 0 and below 1.
+        design: where a spread is stated; a pilot has its own.
 
     Raises:
         AgentsimError: a number is out of range, or the pilot's runs do not vary.
@@ -123,66 +167,162 @@ def power(
         raise AgentsimError(f"effect {effect:g}: a ratio above 0 other than 1, as 2 for twice the resources")
     if not 0 < target < 1:
         raise AgentsimError(f"power {target:g}: a share above 0 and below 1, as 0.8")
-    spread = pilot.spread if isinstance(pilot, Pilot) else float(pilot)
+    stated = pilot if isinstance(pilot, Pilot) else None
+    spread = stated.spread if stated else float(pilot)  # type: ignore[arg-type]  # no pilot: a number
     if not (np.isfinite(spread) and spread > 0):
         raise AgentsimError("these runs do not vary, so that any difference would be found; state a spread above 0")
-    rng = np.random.default_rng(seed)
-    rows: list[dict[str, Any]] = []
-    found = None
-    for n in _numbers():
+    drawn = _Drawn(stated.residuals if stated else spread, np.log(effect), stated.design if stated else design, seed)
+    hits = cache(lambda n: int((drawn.p(n, n_studies) < ALPHA).sum()))
+    found, tried = _fewest(drawn.least, lambda n: hits(n) >= target * n_studies)
+    table = _table({n: hits(n) for n in tried}, n_studies, stated)
+    ends = [_at_spread(drawn, factor, target) for factor in _spread_factors(stated)] if stated else [None, None]
+    looked = [_sequential(drawn, n_looks, found, target) for n_looks in BOUNDARIES] if found else []
+    return Power(
+        effect=effect,
+        design=drawn.design,
+        seeds=found,
+        fewest=ends[0],
+        most=ends[1],
+        sequential=tuple(one for one in looked if one),
+        table=table,
+        notes=tuple(_notes(stated, spread, drawn)),
+    )
+
+
+# --- simulated studies -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Simulated studies of one effect and spread."""
+
+    residuals: Floats | float
+    """Deviations to draw from, or a standard deviation."""
+    shift: float
+    design: Design
+    seed: int
+
+    @property
+    def least(self) -> int:
+        """The fewest seeds whose clearest outcome is below ALPHA."""
+        return next(n for n in range(1, MAX_SEEDS) if least_p(n, None if self.design == "paired" else n) < ALPHA)
+
+    def scores(self, n: int, n_studies: int) -> tuple[Floats, Floats | None]:
+        """Return what `n_studies` studies of n seeds give: two groups, or differences and None."""
+        rng = np.random.default_rng([self.seed, n])
         shape = (n_studies, n)
-        drawn = rng.choice(pilot.residuals, shape) if isinstance(pilot, Pilot) else rng.normal(0, spread, shape)
-        hits = int((permutation_tests(drawn + np.log(effect), seed=seed).p < ALPHA).sum())
-        interval = clopper_pearson(hits, n_studies)
-        row: dict[str, Any] = {"seeds": n, "power": hits / n_studies, "low": interval.low, "high": interval.high}
-        if isinstance(pilot, Pilot):
-            row |= {name: None if (one := getattr(pilot, name)) is None else n * one for name in ("calls", "cost_usd")}
+
+        def deviations() -> Floats:
+            if isinstance(self.residuals, float):
+                return rng.normal(0, self.residuals, shape)
+            return rng.choice(self.residuals, shape)
+
+        return self.shift + deviations(), None if self.design == "paired" else deviations()
+
+    def p(self, n: int, n_studies: int) -> Floats:
+        """Return the p of each of `n_studies` studies of n seeds."""
+        return _p(*self.scores(n, n_studies))
+
+
+def _p(first: Floats, second: Floats | None) -> Floats:
+    return simulated_p(first, second, n_arrangements=N_RANDOM)
+
+
+def _fewest(least: int, is_enough: Callable[[int], bool]) -> tuple[int | None, list[int]]:
+    """Return the fewest seeds that are enough, or None up to the most, and all that were tried."""
+    tried, low, high = [least], least - 1, least
+    while not is_enough(high):
+        if high >= MAX_SEEDS:
+            return None, tried
+        low, high = high, min(MAX_SEEDS, max(high + 1, round(high * 1.5)))
+        tried.append(high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        tried.append(middle)
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high, sorted(tried)
+
+
+def _at_spread(drawn: _Drawn, factor: float, target: float) -> int | None:
+    """Return the fewest seeds if runs differed by `factor` times as much, roughly."""
+    wider = _Drawn(drawn.residuals * factor, drawn.shift, drawn.design, drawn.seed)
+    wanted = target * N_STUDIES_ROUGH
+    return _fewest(wider.least, lambda n: int((wider.p(n, N_STUDIES_ROUGH) < ALPHA).sum()) >= wanted)[0]
+
+
+def _sequential(drawn: _Drawn, n_looks: int, fixed: int, target: float) -> Sequential | None:
+    """Return the smallest group-sequential study of the wanted power; None up to the most seeds.
+
+    Each look tests all runs so far. The power is simulated, and may miss what is wanted by the simulation's error.
+    """
+    from scipy.special import ndtr
+
+    levels = [2 * float(ndtr(-BOUNDARIES[n_looks] * np.sqrt(n_looks / look))) for look in range(1, n_looks + 1)]
+    for most in range(max(fixed, n_looks), MAX_SEEDS + 1):
+        looks = [round(most * look / n_looks) for look in range(1, n_looks + 1)]
+        first, second = drawn.scores(most, N_STUDIES_LOOKED)
+        is_open, n_used = np.ones(N_STUDIES_LOOKED, dtype=bool), np.full(N_STUDIES_LOOKED, float(most))
+        for n, level in zip(looks, levels, strict=True):
+            stops = is_open & (_p(first[:, :n], None if second is None else second[:, :n]) < level)
+            n_used[stops], is_open = n, is_open & ~stops
+        if (reached := float(1 - is_open.mean())) >= target - ERROR:
+            return Sequential(tuple(levels), tuple(looks), float(n_used.mean()), reached)
+    return None
+
+
+def _table(hits: dict[int, int], n_studies: int, pilot: Pilot | None) -> pd.DataFrame:
+    rows = []
+    for n, count in sorted(hits.items()):
+        interval = clopper_pearson(count, n_studies)
+        row: dict[str, Any] = {"seeds": n, "power": count / n_studies, "low": interval.low, "high": interval.high}
+        for name in ("calls", "cost_usd"):
+            one = getattr(pilot, name) if pilot else None
+            row[name] = None if one is None else n * one
         rows.append(row)
-        if row["power"] >= target:
-            found = n
-            break
     columns = {"seeds": "Int64", "power": "Float64", "low": "Float64", "high": "Float64"}
     columns |= {"calls": "Float64", "cost_usd": "Float64"}
-    table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    return Power(effect, found, table, tuple(_notes(pilot, spread, found)))
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
-def _numbers() -> Iterator[int]:
-    n = next(n for n in range(1, MAX_SEEDS) if least_p(n) < ALPHA)
-    while n <= MAX_SEEDS:
-        yield n
-        n = max(n + 1, round(n * 1.1))
+# --- pilots ----------------------------------------------------------------------------------------------------------
 
 
 def _widened(values: Floats) -> Floats:
     return np.asarray((values - values.mean()) * np.sqrt(len(values) / (len(values) - 1)))
 
 
-def _costs(runs: pd.DataFrame, by: str) -> dict[str, float | None]:
+def _costs(runs: pd.DataFrame) -> dict[str, float | None]:
     """Return replies and dollars of one run of each of two groups, at the mean over groups."""
-    means = runs.groupby(by)[["n_replies", "cost_usd"]].mean().astype(float)
+    means = runs.groupby("group")[["n_replies", "cost_usd"]].mean().astype(float)
     calls, money = float(means["n_replies"].mean() * 2), means["cost_usd"]
     is_priced = bool(money.notna().all()) and bool(runs["cost_usd"].notna().all())
     return {"calls": calls or None, "cost_usd": float(money.mean() * 2) if is_priced and calls else None}
 
 
-def _notes(pilot: Pilot | float, spread: float, found: int | None) -> Iterator[str]:
-    if isinstance(pilot, Pilot):
-        from scipy.stats import chi2
+def _spread_factors(pilot: Pilot) -> tuple[float, float]:
+    """Return what the pilot's spread may have to be multiplied by: its 95 % interval, were logs normal."""
+    from scipy.special import chdtri
 
-        freedom = pilot.n - 1
-        low, high = (spread * float(np.sqrt(freedom / chi2.ppf(q, freedom))) for q in (0.975, 0.025))
-        what = f"{pilot.n} pairs of runs at one seed" if pilot.is_paired else f"{pilot.n} runs"
+    low, high = (float(np.sqrt(pilot.freedom / chdtri(pilot.freedom, q))) for q in (0.025, 0.975))
+    return low, high
+
+
+def _notes(pilot: Pilot | None, spread: float, drawn: _Drawn) -> Iterator[str]:
+    what = "two runs of one seed differ" if drawn.design == "paired" else "runs differ"
+    measure = "the log ratio" if drawn.design == "paired" else "the log score"
+    if pilot:
+        low, high = (spread * factor for factor in _spread_factors(pilot))
         yield (
-            f"The spread comes from {what}: runs differ by a factor of {np.exp(spread):.3g} (one standard deviation of"
-            f" the log ratio); by the pilot's size it may be {np.exp(low):.3g} to {np.exp(high):.3g} (95 %, were logs"
-            " normal)."
+            f"The spread comes from {len(pilot.residuals)} {'pairs of runs' if drawn.design == 'paired' else 'runs'}:"
+            f" {what} by a factor of {np.exp(spread):.3g} (one standard deviation of {measure}); by the pilot's size it"
+            f" may be {np.exp(low):.3g} to {np.exp(high):.3g} (95 %, were logs normal)."
         )
-        if not pilot.is_paired:
-            yield "No three seeds are shared by two groups, so that pairing by seed is taken to gain nothing."
         yield "Societies that take off, and others, make two heaps of scores: a small pilot may have seen but one."
     else:
-        yield f"Scores are drawn as log-normal; runs differ {np.exp(spread):.3g}-fold (one standard deviation)."
-    yield "Six paired seeds are the fewest that can reach p < 0.05 for one pair of models; more pairs need more (Holm)."
-    if found is None:
-        yield f"{MAX_SEEDS} seeds do not reach the wanted power."
+        yield f"Scores are drawn as log-normal; {what} {np.exp(spread):.3g}-fold (one standard deviation of {measure})."
+    is_paired = drawn.design == "paired"
+    yield (
+        f"{drawn.least} {'paired seeds' if is_paired else 'runs of each model'} are the fewest that can reach"
+        f" p < {ALPHA:g} for one pair of models: the least p of that design is"
+        f" {least_p(drawn.least, None if is_paired else drawn.least):.3g}; more pairs need more (Holm)."
+    )

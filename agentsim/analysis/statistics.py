@@ -1,4 +1,4 @@
-"""Statistics over few runs: exact tests, bootstrap intervals, Holm. Plain arrays in, plain values out.
+"""Statistics over few runs: exact tests, intervals that agree with them, Holm. Plain arrays in, plain values out.
 
 One observation is one run (or one pair of runs at one seed), never an agent: agents of a society are not independent.
 """
@@ -6,18 +6,20 @@ One observation is one run (or one pair of runs at one seed), never an agent: ag
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from math import comb
+from math import ceil, comb
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ALPHA",
     "MIN_INTERVAL_RUNS",
+    "RANDOM_SEED",
     "Interval",
     "PermutationTest",
     "PermutationTests",
@@ -26,25 +28,34 @@ __all__ = [
     "fisher",
     "holm",
     "least_p",
+    "mcnemar",
     "permutation_test",
     "permutation_tests",
     "pooled_ranks",
+    "shift_interval",
+    "shift_intervals",
+    "simulated_p",
+    "t_interval",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
+ALPHA: Final = 0.05
+"""Below this p (after Holm, in a family), two groups are said to differ."""
 LEVEL: Final = 0.95
-"""Confidence of every interval."""
+"""Confidence of every interval: 1 - ALPHA."""
+RANDOM_SEED: Final = 0
+"""Seed of the random arrangements of a test that is not exact."""
 N_RESAMPLES: Final = 9_999
 """Bootstrap resamples, and random arrangements of a test that is not exact."""
 MAX_EXACT: Final = 2**16
 """Up to this many arrangements a test goes through all of them."""
 MIN_INTERVAL_RUNS: Final = 3
-"""Fewer runs (or pairs) give no bootstrap interval: the resamples of two values are three points."""
+"""Fewer values give no bootstrap interval: the resamples of two values are three points."""
 ROUNDING: Final = 1e-9
 """Arrangements whose statistics differ by less than this part of the largest possible one count as equal."""
-MAX_CELLS: Final = 4_000_000
-"""Statistics held at once; bounds the memory of many tests (32 MB)."""
+MAX_CELLS: Final = 1_000_000
+"""Statistics held at once; bounds the memory of many tests (8 MB)."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +81,15 @@ class PermutationTest(NamedTuple):
 
 
 def permutation_test(
-    first: Sequence[float] | Floats, second: Sequence[float] | Floats | None = None, *, seed: int = 0
+    first: Sequence[float] | Floats, second: Sequence[float] | Floats | None = None, *, seed: int = RANDOM_SEED
 ) -> PermutationTest:
-    """Test whether differences centre on 0 (`second` None), or whether two groups have one mean.
+    """Test whether two groups have one distribution, or whether differences centre on 0 (`second` None).
 
-    Paired: the sign-flip test of the mean of `first`, the differences of n pairs; under the hypothesis that the two of
-    a pair might be swapped, all 2^n signs are equally likely. Unpaired: the permutation test of the difference of
-    means; all C(n + k, n) ways to deal the values out are equally likely. Both are two-sided by |statistic|, exact up
-    to 65,536 arrangements, else over 9,999 random ones and the observed one (Phipson & Smyth 2010).
+    Unpaired: the permutation test of the difference of means; all C(n + k, n) ways to deal the values out are equally
+    likely. Paired: the sign-flip test of the mean of `first`, the differences of n pairs; where the two of a pair might
+    be swapped, all 2^n signs are equally likely. Both are two-sided by |statistic|, exact up to 65,536 arrangements,
+    else over 9,999 random ones, drawn from `seed`, and the observed one (Phipson & Smyth 2010). The order of the values
+    within a group changes nothing.
 
     Raises:
         ValueError: a group is empty, or a value is not finite.
@@ -97,35 +109,121 @@ class PermutationTests(NamedTuple):
     n_arrangements: int
 
 
-def permutation_tests(first: Floats, second: Floats | None = None, *, seed: int = 0) -> PermutationTests:
+def permutation_tests(first: Floats, second: Floats | None = None, *, seed: int = RANDOM_SEED) -> PermutationTests:
     """Do `permutation_test` on many data sets of one size: `first` (n_sets, n), `second` (n_sets, k) or None."""
-    if first.shape[1] == 0 or (second is not None and second.shape[1] == 0):
-        raise ValueError("a test needs at least one value in each group")
-    if second is None:
-        weights, is_exact, n_arrangements = _signs(first.shape[1], seed)
-        data = first
-    else:
-        weights, is_exact, n_arrangements = _deals(first.shape[1], second.shape[1], seed)
-        data = np.hstack([first, second])
-    if not np.isfinite(data).all():
-        raise ValueError("a test needs finite values")
+    data, arranged = _arranged(first, second, seed=seed)
+    weights = arranged.weights
     p, least = np.empty(len(data)), np.empty(len(data))
-    step = max(1, MAX_CELLS // len(weights))
-    for begin in range(0, len(data), step):
-        part = slice(begin, begin + step)
+    for part in _parts(len(data), len(weights)):
         statistics = np.abs(weights @ data[part].T)
-        slack = ROUNDING * np.abs(weights[0]) @ np.abs(data[part].T)
+        slack = _slack(weights, data[part])
         p[part] = (statistics >= statistics[0] - slack).mean(axis=0)
         least[part] = (statistics >= statistics.max(axis=0) - slack).mean(axis=0)
-    if not is_exact:
+    if not arranged.is_exact:
         least = np.where(least < 1, 1 / len(weights), 1.0)
-    return PermutationTests(p, least, is_exact, n_arrangements)
+    return PermutationTests(p, least, arranged.is_exact, arranged.n)
+
+
+def simulated_p(first: Floats, second: Floats | None = None, *, n_arrangements: int, seed: int = RANDOM_SEED) -> Floats:
+    """Return the p of `permutation_tests` alone, over at most `n_arrangements`: for simulations of many studies."""
+    data, arranged = _arranged(first, second, seed=seed, most=n_arrangements, n_random=n_arrangements)
+    found = np.empty(len(data))
+    for part in _parts(len(data), len(arranged.weights)):
+        statistics = np.abs(arranged.weights @ data[part].T)
+        found[part] = (statistics >= statistics[0] - _slack(arranged.weights, data[part])).mean(axis=0)
+    return found
+
+
+def shift_interval(
+    first: Sequence[float] | Floats, second: Sequence[float] | Floats | None = None, *, seed: int = RANDOM_SEED
+) -> Interval:
+    """Return the 95 % interval of mean(first) - mean(second), or of the mean of differences, by inverting the test.
+
+    It holds every shift d at which `permutation_test` of first - d against second gives p >= 0.05. So it excludes 0
+    exactly where the test's p is below 0.05. Where the two distributions differ by a shift alone it covers at least
+    95 %, for any distribution and any sizes; pairs must have differences that are symmetric around it (Lehmann 1963;
+    Garthwaite 1996 for the random arrangements). There is none where so few values cannot give p < 0.05, as then no
+    shift at all is excluded, or where all values of each group are equal.
+    """
+    groups = [np.asarray(group, dtype=float) for group in (first, second) if group is not None]
+    low, high = shift_intervals(groups[0][None, :], groups[1][None, :] if second is not None else None, seed=seed)
+    if not np.isfinite(low[0]):
+        sizes = " against ".join(str(len(group)) for group in groups)
+        what, least = ("pairs" if second is None else "runs"), least_p(*(len(group) for group in groups))
+        return Interval(None, None, f"the least p of {sizes} {what} is {least:.2g}, so no ratio can be excluded")
+    if all(np.ptp(group) <= ROUNDING * np.abs(group).max() for group in groups):
+        return Interval(None, None, "all differences are equal" if second is None else "all runs of a group are equal")
+    return Interval(float(low[0]), float(high[0]))
+
+
+def shift_intervals(first: Floats, second: Floats | None = None, *, seed: int = RANDOM_SEED) -> tuple[Floats, Floats]:
+    """Return the ends of `shift_interval` for many data sets, (n_sets,) each; infinite where nothing is excluded.
+
+    Shifting the first group by d turns the statistic T of an arrangement into T - c d, where c is the sum of the
+    weights that it gives to the first group; that of the observed one, T0, has c = 1. So |T - c d| >= |T0 - d| holds
+    between d = (T0 - T)/(1 - c) and d = (T0 + T)/(1 + c), and T0 lies between these. p at d is the share of
+    arrangements whose stretch holds d: it falls to both sides of T0, and its ends are order statistics.
+    """
+    data, arranged = _arranged(first, second, seed=seed)
+    weights, n_needed = arranged.weights, _n_not_below_alpha(len(arranged.weights))
+    own = weights[:, : first.shape[1]].sum(axis=1)[:, None]
+    is_bound_to = np.abs(own) > 1 - ROUNDING  # the observed arrangement or its mirror image: every shift fits
+    below, above = np.where(is_bound_to, 1, 1 - own), np.where(is_bound_to, 1, 1 + own)
+    low, high = np.empty(len(data)), np.empty(len(data))
+    for part in _parts(len(data), len(weights)):
+        statistics = weights @ data[part].T
+        slack = _slack(weights, data[part])
+        one, other = statistics[0] - statistics, statistics[0] + statistics
+        one, other = (np.where(np.abs(ends) <= slack, 0.0, ends) for ends in (one, other))  # as the test counts ties
+        one, other = one / below, other / above
+        lows = np.where(is_bound_to, -np.inf, np.minimum(one, other))
+        highs = np.where(is_bound_to, np.inf, np.maximum(one, other))
+        low[part] = np.partition(lows, n_needed - 1, axis=0)[n_needed - 1]
+        high[part] = np.partition(highs, len(weights) - n_needed, axis=0)[len(weights) - n_needed]
+    return low, high
+
+
+def _n_not_below_alpha(n: int) -> int:
+    """Return the fewest of n arrangements whose share is not below ALPHA."""
+    return next(k for k in range(max(1, ceil(n * ALPHA) - 1), n + 1) if k / n >= ALPHA)
+
+
+class _Arranged(NamedTuple):
+    weights: Floats
+    """A row for each arrangement, the observed one first; times the data: the statistic."""
+    is_exact: bool
+    n: int
+
+
+def _arranged(
+    first: Floats, second: Floats | None, *, seed: int, most: int = MAX_EXACT, n_random: int = N_RESAMPLES
+) -> tuple[Floats, _Arranged]:
+    """Return the data sets, sorted within groups, beside each other, and all arrangements of them or random ones."""
+    groups = [np.sort(np.asarray(group, dtype=float), axis=1) for group in (first, second) if group is not None]
+    if any(group.shape[1] == 0 for group in groups):
+        raise ValueError("a test needs at least one value in each group")
+    data = np.hstack(groups)
+    if not np.isfinite(data).all():
+        raise ValueError("a test needs finite values")
+    n = groups[0].shape[1]
+    drawn = (seed, most, n_random)
+    return data, _signs(n, *drawn) if second is None else _deals(n, groups[1].shape[1], *drawn)
+
+
+def _slack(weights: Floats, data: Floats) -> Floats:
+    return np.asarray(ROUNDING * (np.abs(weights[0]) @ np.abs(data.T)))
+
+
+def _parts(n_sets: int, n_arrangements: int) -> Iterator[slice]:
+    step = max(1, MAX_CELLS // n_arrangements)
+    yield from (slice(begin, begin + step) for begin in range(0, n_sets, step))
 
 
 def least_p(n: int, n_second: int | None = None) -> float:
     """Return the least p that `permutation_test` can give with n pairs, or n and n_second unpaired runs, of any values.
 
-    2 / 2^n for pairs; for two groups 2 / C(n + k, n) if they are of one size, else 1 / C(n + k, n). Five pairs: 0.0625.
+    2 / 2^n for pairs; for two groups 2 / C(n + k, n) if they are of one size, else 1 / C(n + k, n). Five pairs: 0.0625;
+    five runs against five: 0.0079; over random arrangements: 0.0001.
     """
     n_arrangements = 2**n if n_second is None else comb(n + n_second, n)
     if n_arrangements > MAX_EXACT:
@@ -135,29 +233,29 @@ def least_p(n: int, n_second: int | None = None) -> float:
 
 
 @lru_cache(maxsize=8)
-def _signs(n: int, seed: int) -> tuple[Floats, bool, int]:
+def _signs(n: int, seed: int, most: int, n_random: int) -> _Arranged:
     """Rows of ±1/n, the observed arrangement (all +) first; of two mirror images, which have one |mean|, only one."""
-    if 2**n <= MAX_EXACT:
+    if 2**n <= most:
         bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
-        return (1.0 - 2.0 * bits) / n, True, 2**n
-    drawn = np.random.default_rng(seed).integers(0, 2, size=(N_RESAMPLES, n)) * 2.0 - 1.0
-    return np.vstack([np.ones(n), drawn]) / n, False, N_RESAMPLES
+        return _Arranged((1.0 - 2.0 * bits) / n, True, 2**n)
+    drawn = np.random.default_rng(seed).integers(0, 2, size=(n_random, n)) * 2.0 - 1.0
+    return _Arranged(np.vstack([np.ones(n), drawn]) / n, False, n_random)
 
 
 @lru_cache(maxsize=8)
-def _deals(n: int, k: int, seed: int) -> tuple[Floats, bool, int]:
+def _deals(n: int, k: int, seed: int, most: int, n_random: int) -> _Arranged:
     """Rows of 1/n for the values dealt to the first group and -1/k for the others, the observed deal first."""
     total = n + k
-    is_exact = comb(total, n) <= MAX_EXACT
+    is_exact = comb(total, n) <= most
     if is_exact:
         chosen = np.array(list(combinations(range(total), n)))
     else:
         rng = np.random.default_rng(seed)
-        shuffled = rng.permuted(np.tile(np.arange(total), (N_RESAMPLES, 1)), axis=1)[:, :n]
+        shuffled = rng.permuted(np.tile(np.arange(total), (n_random, 1)), axis=1)[:, :n]
         chosen = np.vstack([np.arange(n), shuffled])
     weights = np.full((len(chosen), total), -1.0 / k)
     np.put_along_axis(weights, chosen, 1.0 / n, axis=1)
-    return weights, is_exact, comb(total, n) if is_exact else N_RESAMPLES
+    return _Arranged(weights, is_exact, comb(total, n) if is_exact else n_random)
 
 
 def pooled_ranks(first: Floats, second: Floats) -> tuple[Floats, Floats]:
@@ -211,6 +309,23 @@ def bca_interval(
     return Interval(low, high)
 
 
+def t_interval(values: Sequence[float] | Floats) -> Interval:
+    """Return Student's 95 % interval of a mean: mean ± t(n - 1) s / sqrt(n), s with n - 1 (Student 1908).
+
+    Exact for normal values, such as logarithms of log-normal scores. There is none for a single value, or where all
+    are equal.
+    """
+    from scipy.special import stdtrit
+
+    own = np.asarray(values, dtype=float)
+    if len(own) < 2:
+        return Interval(None, None, "a single run has no spread")
+    if np.ptp(own) <= ROUNDING * np.abs(own).max():
+        return Interval(None, None, "all runs ended alike")
+    half = float(stdtrit(len(own) - 1, 1 - ALPHA / 2)) * own.std(ddof=1) / np.sqrt(len(own))
+    return Interval(float(own.mean() - half), float(own.mean() + half))
+
+
 def clopper_pearson(n_hits: int, n: int) -> Interval:
     """Return the exact 95 % interval of a rate, n_hits of n (Clopper & Pearson 1934)."""
     from scipy.stats import binomtest
@@ -222,18 +337,32 @@ def clopper_pearson(n_hits: int, n: int) -> Interval:
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
-    """Return Fisher's exact two-sided p for two rates, each as (hits, n)."""
+    """Return Fisher's (1934) exact two-sided p for two rates, each as (hits, n), over all ways to deal the hits out."""
     from scipy.stats import fisher_exact
 
     table = np.array([[hits, n - hits] for hits, n in (first, second)])
     return float(fisher_exact(table).pvalue)
 
 
+def mcnemar(n_first_only: int, n_second_only: int) -> float:
+    """Return the exact two-sided p for pairs of which one has hit and the other has not: the sign-flip test of hits.
+
+    2 P(X <= the smaller number), X binomial of both numbers together and 1/2, at most 1 (McNemar 1947).
+    """
+    n, fewest = n_first_only + n_second_only, min(n_first_only, n_second_only)
+    return float(min(1.0, 2 * sum(comb(n, k) for k in range(fewest + 1)) / 2**n))
+
+
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p values adjusted for being one family (Holm 1979), in the same order, at most 1."""
+    """Return p values adjusted for being one family (Holm 1979), in the same order, at most 1.
+
+    The i-th smallest of m is multiplied by m - i + 1, and is never smaller than the one before it.
+    """
     if len(p) == 0:
         return []
-    # statsmodels ships no types
-    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
-
-    return [float(value) for value in multipletests(list(p), method="holm")[1]]
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(steps, 1)
+    return [float(value) for value in adjusted]

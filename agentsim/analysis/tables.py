@@ -15,7 +15,8 @@ from rich.text import Text
 from agentsim.analysis.decisions import lost
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, score_sensitivity
-from agentsim.analysis.published import SOURCE, published_like, published_summary
+from agentsim.analysis.measures.outcomes import efficiency
+from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
 from agentsim.runlog import is_locked, stop_reasons
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ __all__ = [
     "comparison_tables",
     "generations",
     "plain",
+    "power_sentences",
     "power_table",
     "published_table",
+    "published_unlike_table",
     "runs",
     "sensitivity_table",
     "status_table",
@@ -208,8 +211,9 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         plain(f"Final resources by {comparison.by}").plain,
         caption="; ".join(
             [
-                "mean: geometric mean over runs of the last generation's mean final resources (units), with its 95 %"
-                " interval; took off: ended at four times the first generation or more, with the exact 95 % interval",
+                "mean: geometric mean over runs of the last generation's mean final resources (units), with Student's"
+                f" 95 % interval on logs; took off: ended at an efficiency of {comparison.take_off:.3g} or more, with"
+                " the exact 95 % interval",
                 *_problems(comparison.groups, ["group"]),
             ]
         ),
@@ -233,12 +237,14 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         "Pairs",
         caption="; ".join(
             [
-                f"ratio of geometric means, with its 95 % interval; p after Holm over all pairs; test: {tests}",
+                "ratio of geometric means, with the 95 % interval that the test by itself gives; p by itself, and after"
+                " Holm over all pairs; take-off: p of the rates, after Holm, never below that of final resources;"
+                f" test: {tests}",
                 *_problems(table, ["first", "second"]),
             ]
         ),
     )
-    for name in ("pair", "runs", "ratio", "95 %", "p", "verdict"):
+    for name in ("pair", "runs", "ratio", "95 %", "p", "Holm", "take-off", "verdict"):
         is_text = name in ("pair", "verdict")
         pairs.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=name in ("ratio", "p"))
     for row in table.to_dict("records"):
@@ -247,10 +253,29 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
             f"{row['n_first']} pairs" if row["design"] == "paired" else f"{row['n_first']} + {row['n_second']}",
             _short(row["ratio"]),
             _range(row["low"], row["high"]),
+            _short(row["p"]),
             _short(row["p_holm"]),
+            _short(row["p_take_off"]),
             plain(row["verdict"]),
         )
     yield pairs
+    yield _take_off_table(comparison)
+
+
+def _take_off_table(comparison: Comparison) -> Table:
+    """Return how many runs of each group took off, by threshold: how much rests on the one that is set."""
+    found = comparison.sensitivity
+    thresholds = sorted(set(found["threshold"].astype(float)))
+    table = titled(
+        "Took off, by threshold",
+        caption=f"runs that ended at this efficiency or more; the comparison's threshold is {comparison.take_off:.3g}",
+    )
+    for name in ("group", *(f"{threshold:.3g}" for threshold in thresholds)):
+        table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
+    for group, own in found.groupby("group", sort=True):
+        counts = own.sort_values("threshold")[["n_took_off", "n_followed"]].itertuples(index=False, name=None)
+        table.add_row(plain(str(group)), *(f"{n} of {n_all}" for n, n_all in counts))
+    return table
 
 
 def sensitivity_table(study: Study) -> Table | None:
@@ -281,7 +306,7 @@ def sensitivity_table(study: Study) -> Table | None:
 
 
 def published_table(study: Study) -> Table | None:
-    """Return the published runs of the study's rules, first and last generation; `None` where there are none."""
+    """Return the published runs of the study's schedule and rules, first and last generation; `None` without any."""
     theirs = published_summary(published_like(study))
     if theirs.empty:
         return None
@@ -303,6 +328,34 @@ def published_table(study: Study) -> Table | None:
                 _short(row["geometric_mean"]),
                 _range(row["low"], row["high"]),
             )
+    return table
+
+
+def published_unlike_table(study: Study) -> Table | None:
+    """Return published runs as efficiency, first and last generation, beside models that played under other rules."""
+    theirs, differences = published_unlike(study)
+    if theirs.empty:
+        return None
+    own = efficiency(study.generations, study.runs).dropna(subset=["efficiency"])
+    own = own.assign(label=study.conditions(own))
+    table = titled(
+        "Efficiency, beside published runs of other rules",
+        caption="0: as if nobody gave, 1: the most that the schedule allows; mean over runs. Units do not compare, as"
+        f" here: {plain('; '.join(differences), max_chars=MAX_TEXT * 2).plain}. {SOURCE}",
+    )
+    for name in ("runs of", "runs", "gen", "mean", "from - to"):
+        table.add_column(name, justify="left" if name == "runs of" else "right", overflow="fold")
+    for frame in (own, theirs.assign(study="published")):
+        for label, each in frame.groupby("label", sort=True):
+            for generation in (each["generation"].min(), each["generation"].max()):
+                values = each[each["generation"] == generation]["efficiency"].astype(float)
+                table.add_row(
+                    plain(str(label)),
+                    str(len(values)),
+                    str(generation),
+                    f"{values.mean():.2f}",
+                    f"{values.min():.2f} to {values.max():.2f}",
+                )
     return table
 
 
@@ -402,8 +455,9 @@ def _missing(n_missed: Any, n_replaced: Any) -> str:
 def power_table(found: Power) -> Table:
     """One row a number of seeds: the power, and what that many runs of two models ask and cost."""
     table = titled(
-        f"Telling apart two models that differ {found.effect:g}-fold",
-        caption="power at p < 0.05, with the exact 95 % interval of the simulation; calls and US$ of both models' runs",
+        f"Telling apart two models that differ {found.effect:g}-fold, {found.design}",
+        caption="seeds: a run of each model at each; power at p < 0.05, with the exact 95 % interval of the simulation;"
+        " calls and US$ of both models' runs",
     )
     for name in ("seeds", "power", "95 %", "calls", "US$"):
         table.add_column(name, justify="right")
@@ -416,6 +470,28 @@ def power_table(found: Power) -> Table:
             "-" if _is_missing(row["cost_usd"]) else f"{row['cost_usd']:,.2f}",
         )
     return table
+
+
+def power_sentences(found: Power, *, target: float) -> Iterator[str]:
+    """Yield what the simulation comes to: the fewest seeds, by how much that is uncertain, and what looks save."""
+    from agentsim.analysis.power import MAX_SEEDS
+
+    if found.seeds is None:
+        yield f"{MAX_SEEDS} seeds do not reach a power of {target:g}."
+    else:
+        yield f"{found.seeds} seeds for a power of {target:g}."
+    if found.fewest is not None or found.most is not None:
+        low = found.fewest if found.fewest is not None else f"more than {MAX_SEEDS}"
+        high = found.most if found.most is not None else f"more than {MAX_SEEDS}"
+        yield f"The pilot is small: its spread allows anything from {low} to {high} seeds (95 %, were logs normal)."
+    for each in found.sequential:
+        looks = ", ".join(str(n) for n in each.looks)
+        levels = ", ".join(f"{level:.2g}" for level in each.levels)
+        yield (
+            f"Group-sequential, looking at {looks} seeds and stopping at p < {levels} (O'Brien & Fleming 1979):"
+            f" {each.looks[-1]} seeds at most, {each.expected:.0f} on average if the effect is there, for a power of"
+            f" {each.power:.2f}. Looking oftener, or at p < 0.05 each time, is not that design."
+        )
 
 
 def status_table(study: Study) -> Table:

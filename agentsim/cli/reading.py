@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
@@ -12,9 +12,6 @@ from rich.text import Text
 from agentsim.cli.options import Output, Studies, app
 from agentsim.cli.telling import folder_for
 from agentsim.errors import AgentsimError
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()
@@ -60,23 +57,48 @@ def export(
 def compare(
     folders: Studies,
     by: Annotated[str, typer.Option(help="model, condition, study, or a setting that varies.")] = "model",
+    design: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(
+            help="unpaired: all runs, whatever their seeds (the default); paired: differences of runs of one seed (the"
+            " default by player).",
+            show_default=False,
+        ),
+    ] = None,
+    take_off: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option(
+            "--take-off",
+            help="The efficiency from which on a run has taken off, above 0 and at most 1; 0.7 if not stated.",
+            show_default=False,
+        ),
+    ] = None,
     output: Output = None,
 ) -> None:
     """Compare how societies ended: by how much, and how sure that is."""
     from agentsim.analysis import load
     from agentsim.analysis.compare import compare as compared
     from agentsim.analysis.compare import write
-    from agentsim.analysis.figures import final_resources, save
-    from agentsim.analysis.tables import comparison_tables, plain, published_table, sensitivity_table
+    from agentsim.analysis.figures import efficiency, final_resources, save
+    from agentsim.analysis.tables import (
+        comparison_tables,
+        plain,
+        published_table,
+        published_unlike_table,
+        sensitivity_table,
+    )
 
     study = load(*folders)
-    found = compared(study, by=by)
+    stated: dict[str, Any] = {} if take_off is None else {"take_off_at": take_off}
+    found = compared(study, by=by, design=design, **stated)  # type: ignore[arg-type] # checked there
     place = folder_for(study, output, "comparison")
     paths = [*write(found, place), *save(final_resources(study), place / "final-resources")]
+    unlike = published_unlike_table(study)
+    paths += save(efficiency(study), place / "efficiency") if unlike else []
     console = Console()
     for table in comparison_tables(found):
         console.print(table)
-    for more in (sensitivity_table(study), published_table(study)):
+    for more in (sensitivity_table(study), published_table(study), unlike):
         if more is not None:
             console.print(more)
     for note in found.notes:
@@ -97,10 +119,14 @@ def power(
     ] = None,
     spread: Annotated[
         Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option(help="Instead of a pilot: by which factor two runs at one seed differ, as 3."),
+        typer.Option(
+            help="Instead of a pilot: by which factor runs of one model differ (one standard deviation of log scores),"
+            " as 3; paired: by which two runs of one seed do."
+        ),
     ] = None,
     target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
     by: Annotated[str, typer.Option(help="What makes the pilot's groups: model, condition, ...")] = "model",
+    design: Annotated[str, typer.Option(help="How the study will be compared: unpaired or paired.")] = "unpaired",
 ) -> None:
     """Say how many seeds, calls and how much money tell two models apart."""
     from math import inf, log
@@ -108,22 +134,24 @@ def power(
     from agentsim.analysis import load
     from agentsim.analysis.power import Pilot, pilot_of
     from agentsim.analysis.power import power as seeds_for
-    from agentsim.analysis.tables import power_table
+    from agentsim.analysis.tables import power_sentences, power_table
 
     if spread is not None and not 1 < spread < inf:
-        raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: two runs at one seed differ threefold")
+        raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: runs of one model differ threefold")
+    if design not in ("unpaired", "paired"):
+        raise AgentsimError(f"--design {design}: is not known; take unpaired or paired")
     if pilot and spread is None:
-        source: Pilot | float = pilot_of(load(*pilot), by=by)
+        source: Pilot | float = pilot_of(load(*pilot), by=by, design=design)  # type: ignore[arg-type] # checked above
     elif spread is not None and not pilot:
         source = log(spread)
     else:
         raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
     console = Console()
     for ratio in effect or [2.0]:
-        found = seeds_for(source, effect=ratio, target=target)
+        found = seeds_for(source, effect=ratio, target=target, design=design)  # type: ignore[arg-type]
         console.print(power_table(found))
-        answer = f"{found.seeds} seeds" if found.seeds else "More seeds than are worth it"
-        console.print(Text(f"{answer} for a power of {target:g}."))
+        for sentence in power_sentences(found, target=target):
+            console.print(Text(sentence))
     for note in found.notes:
         console.print(Text(note))
 

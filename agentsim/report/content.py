@@ -10,6 +10,7 @@ import pandas as pd
 
 from agentsim.analysis.decisions import failed, lost
 from agentsim.analysis.frames import Study
+from agentsim.analysis.statistics import ALPHA, least_p
 from agentsim.report.data import labels
 from agentsim.report.tables import Table, line, number
 
@@ -90,12 +91,13 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
             )
             + ", and runs that differ in nothing but the seed can end hundreds of times apart."
         )
-    if n_conditions > 1 and n_least < 6:
-        least = 2.0 ** (1 - n_least) if n_least else 1.0
-        cannot.append(
-            f"That conditions differ beyond chance, by a paired test of {_count(n_least, 'seed')} each:"
-            f" it cannot give a p below {number(least)}, whatever came out."
-        )
+    if n_conditions > 1:
+        first, second = sorted((int(n) for n in by_condition.size()), reverse=True)[:2]
+        if (least := least_p(first, second)) >= ALPHA:
+            cannot.append(
+                f"That conditions differ beyond chance: {first} against {_count(second, 'run')} cannot give a p below"
+                f" {number(least)}, whatever came out."
+            )
     if complete["rules_digest"].nunique() > 1:
         cannot.append(
             "That a difference between conditions comes from the model alone where their rules differ too"

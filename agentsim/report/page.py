@@ -16,7 +16,7 @@ from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
 from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
-from agentsim.analysis.published import SOURCE, published_like, published_summary
+from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
 from agentsim.errors import AgentsimError
 from agentsim.report import content
 from agentsim.report.charts import bundle, specifications
@@ -81,6 +81,7 @@ def render(study: Study) -> str:
         "generations": _generations_table(study),
         "published": _published_table(theirs),
         "published_source": SOURCE,
+        "published_unlike": _published_unlike(study),
         "ledger": content.ledger(study),
         "band": _band_table(study, bands),
         "scores": _scores_table(study, bands),
@@ -133,6 +134,18 @@ def _published_table(runs: pd.DataFrame) -> Table | None:
     titles |= {"geometric_mean": "geometric mean", "low": "one standard error down", "high": "and up"}
     summary = published_summary(runs)
     return from_frame(summary.assign(label=summary["label"].str.removeprefix("published: ")), titles=titles)
+
+
+def _published_unlike(study: Study) -> str | None:
+    """Say why published runs are not laid under runs of other rules, and where they are; None where there are none."""
+    theirs, differences = published_unlike(study)
+    if theirs.empty:
+        return None
+    what = line("; ".join(differences), max_chars=600)
+    return (
+        f"The published runs were played under another schedule or other rules, so their units do not compare ({what})."
+        " Their efficiency is in the figure of efficiency."
+    )
 
 
 def _generations_table(study: Study) -> Table:
@@ -260,9 +273,13 @@ def _comparison(study: Study) -> _Compared | None:
 def _compared(found: Comparison) -> _Compared:
     drawn = image(forest(found), title="Ratios with their intervals") if found.table["ratio"].notna().any() else None
     notes = [line(note, max_chars=600) for note in found.notes]
-    groups = from_frame(found.groups.drop(columns=["n_zero"]), titles=COMPARED)
-    pairs = from_frame(found.table.drop(columns=["n_first", "n_second"]), titles=COMPARED)
-    return _Compared([groups, pairs], notes, drawn, "")
+    took_off = f"took off: ended at an efficiency of {number(found.take_off)} or more"
+    groups = from_frame(
+        found.groups.drop(columns=["n_zero"]), titles=COMPARED | {"n_took_off": took_off}, note=GROUPS_NOTE
+    )
+    pairs = from_frame(found.table.drop(columns=["n_first", "n_second"]), titles=COMPARED, note=PAIRS_NOTE)
+    counts = from_frame(found.sensitivity, titles=COMPARED | {"threshold": "by another efficiency"})
+    return _Compared([groups, pairs, counts], notes, drawn, "")
 
 
 COMPARED: Final = {
@@ -277,9 +294,16 @@ COMPARED: Final = {
     "take_off_high": "to",
     "share_lost": "share of decisions lost",
     "p_holm": "p, Holm",
-    "least_p": "least p of so few",
+    "least_p": "least p of this design",
     "p_take_off": "p of take-off, Holm",
 }
+GROUPS_NOTE: Final = (
+    "Intervals of means are Student's, of logarithms; those of rates are exact. A group is a player with its settings."
+)
+PAIRS_NOTE: Final = (
+    "The interval holds the ratios that the test does not reject, for this pair by itself: it excludes 1 exactly where"
+    " p is below 0.05. The verdict is after Holm's correction over all pairs."
+)
 OUTCOMES: Final = ["mean_final_resources", "efficiency", "implied_share", "gini", "took_off_at", "collapsed_at"]
 GIVING: Final = ["mean_fraction", "slope", "first_order", "second_order", "punishment_rate", "differential"]
 EVOLUTION: Final = ["selection", "transmission", "mean_words"]

@@ -27,7 +27,7 @@ def test_all_figures_are_drawn_the_same_twice(study: Study, tmp_path: Path) -> N
     second, _ = figures.write_figures(study, tmp_path / "two")
     assert undrawn == []
     names = {path.name for path in first}
-    assert {"final-resources.svg", "final-resources-linear.png", "giving.svg", "ledger.svg"} < names
+    assert {"final-resources.svg", "final-resources-linear.png", "efficiency.svg", "giving.svg", "ledger.svg"} < names
     assert len([name for name in names if name.startswith("society-")]) == 8  # 4 runs, SVG and PNG
     assert {path.name: path.read_bytes() for path in first} == {path.name: path.read_bytes() for path in second}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 import agentsim
 from agentsim.analysis import Study, measures
 from agentsim.analysis.measures.outcomes import constant_share_means
+from agentsim.analysis.published import MAXIMUM, published
 from agentsim.analysis.tables import study_tables
 from agentsim.providers.base import Prompt
 from tests.test_runner import Fake, play
@@ -68,6 +70,27 @@ def test_no_share_gives_a_score_below_the_endowment(baselines: Study) -> None:
     generations = baselines.generations.assign(mean_final_resources=5.0)
     found = measures.implied_share(generations, baselines.encounters, baselines.started)
     assert found["implied_share"].isna().all()
+    assert set(found["problem"]) == {"no share gives this score"}
+
+
+def test_where_several_shares_give_a_score_none_is_picked() -> None:
+    rows = [(1, "a", "b", "give", 0.5), (2, "a", "c", "give", 0.5), (3, "c", "d", "give", 0.5)]
+    game = encounters([*rows, (4, "d", "e", "give", 0.5), (5, "e", "f", "give", 0.5)])
+    shares = np.linspace(0, 1, 201)
+    means = constant_share_means(game, shares, endowment=10, multiplier=8)
+    peak = int(means.argmax())
+    assert 0 < peak < 200  # a's units are worth more with c, who passes them on, than with b, who is met first
+    started = {("s", "r"): SimpleNamespace(condition={"game": {"endowment": 10, "multiplier": 8}})}
+
+    def implied(score: float) -> pd.Series:
+        frame = pd.DataFrame({"study": ["s"], "run": ["r"], "generation": [1], "mean_final_resources": [score]})
+        return measures.implied_share(frame, game, started).iloc[0]  # type: ignore[arg-type]
+
+    twice = implied((means[peak] + means[-1]) / 2)
+    assert pd.isna(twice["implied_share"]) and twice["problem"].startswith("several shares give this score: 0.")
+    once = implied(float(means[40]))
+    assert once["implied_share"] == pytest.approx(shares[40], abs=2e-6) and pd.isna(once["problem"])
+    assert implied(means[peak] * 1.1)["problem"] == "no share gives this score"
 
 
 def test_mean_fraction_is_that_of_the_frames(baselines: Study) -> None:
@@ -188,13 +211,51 @@ def generations(scores: list[float], fractions: list[float]) -> pd.DataFrame:
     return frame.assign(study="s", run="r", generation=range(1, len(scores) + 1))
 
 
+RUN = pd.DataFrame({"study": ["s"], "run": ["r"], "endowment": [10.0]})
+
+
+def risen(scores: list[float], **changes: float) -> pd.Series:
+    frame = generations(scores, [0.4] * len(scores)).assign(maximum=changes.pop("maximum", 1000.0))
+    return measures.take_off(frame, RUN, **changes).iloc[0]
+
+
 def test_take_off_says_when_and_from_where() -> None:
-    row = measures.take_off(generations([10, 20, 50, 45], [0.4, 0.5, 0.6, 0.6])).iloc[0]
+    row = risen([10, 20, 500, 400])  # efficiencies 0, 0.15, 0.85, 0.80
     assert (row["took_off"], row["generation"], row["first_fraction"], row["followed"]) == (True, 3, 0.4, 4)
-    fell = measures.take_off(generations([10, 50, 30], [0.4, 0.5, 0.6])).iloc[0]
+    assert row["efficiency"] == pytest.approx(np.log(40) / np.log(100))
+    fell = risen([10, 500, 30])
     assert not fell["took_off"] and pd.isna(fell["generation"])
-    assert measures.take_off(generations([10], [0.4]))["took_off"].isna().all()
-    assert measures.take_off(generations([0, 5], [0, 0.1]))["took_off"].isna().all()
+    assert not risen([5, 0])["took_off"] and pd.isna(risen([5, 0])["efficiency"])
+
+
+def test_a_run_at_the_ceiling_from_the_start_took_off_and_growth_from_little_did_not() -> None:
+    ceiling = risen([1000, 1000])
+    assert (ceiling["took_off"], ceiling["generation"]) == (True, 1)
+    assert not risen([1, 20])["took_off"]  # twenty times as much, and next to nothing
+
+
+def test_the_threshold_of_a_take_off_is_a_setting_and_where_nothing_can_be_gained_there_is_none() -> None:
+    assert risen([10, 100], threshold=0.5)["took_off"] and not risen([10, 100], threshold=0.51)["took_off"]
+    assert pd.isna(risen([10, 10], maximum=10.0)["took_off"])
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        risen([10, 100], threshold=4.0)
+
+
+def test_the_published_runs_take_off_by_efficiency_as_the_docs_say() -> None:
+    curves = published()
+    kinds = curves["model"].str.split("-").str[0] + curves["punishment"].map({True: "+", False: ""}).astype("string")
+    frame = curves.assign(study="s", run=kinds + " " + curves["run"].astype("string"), maximum=MAXIMUM)
+    frame["mean_fraction"] = pd.array([pd.NA] * len(frame), dtype="Float64")
+    runs = frame[["study", "run"]].drop_duplicates().assign(endowment=10.0)
+    found = measures.take_off(frame, runs)
+    groups = found["run"].str.split(" ").str[0]
+    assert found.groupby(groups)["took_off"].sum().to_dict() == {
+        "claude": 3, "claude+": 4, "gemini": 0, "gemini+": 0, "gpt": 0, "gpt+": 0
+    }  # fmt: skip
+    counts = measures.take_off_sensitivity(found, groups).set_index(["group", "threshold"])["n_took_off"]
+    assert counts["claude"].tolist() == [5, 3, 3, 2, 0] and counts["claude+"].tolist() == [5, 4, 4, 4, 2]
+    growth = found[groups == "claude"]["last"] / found[groups == "claude"]["first"]
+    assert [int((growth >= factor).sum()) for factor in (2, 4, 5)] == [5, 3, 2]  # a factor decides by itself
 
 
 def test_collapse_is_when_giving_stays_away() -> None:
@@ -258,7 +319,20 @@ def test_variances_within_and_between_runs() -> None:
     row = measures.variances(two, runs).iloc[0]
     assert row["within"] == pytest.approx(np.var([0.8, 0.6, 0.2, 0.0], ddof=1))
     assert row["between"] == pytest.approx(np.var([0.4, 0.5], ddof=1))
+    within, between = row["within"], 4 * row["between"]  # mean squares of runs of 4 agents
+    assert row["icc"] == pytest.approx((between - within) / (between + 3 * within))
     assert pd.isna(measures.variances(AGENTS, runs)["between"]).all()
+
+
+@pytest.mark.parametrize("sizes", [[8] * 400, [2, 14] * 200])
+@pytest.mark.parametrize("icc", [0.0, 0.4])
+def test_the_intraclass_correlation_is_that_which_was_planted(sizes: list[int], icc: float) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    trait = rng.normal(0, np.sqrt(icc), len(sizes))[labels] + rng.normal(0, np.sqrt(1 - icc), len(labels))
+    agents = pd.DataFrame({"study": "s", "run": labels.astype(str), "generation": 1, "mean_fraction": trait})
+    runs = pd.DataFrame({"study": "s", "run": np.unique(labels).astype(str), "condition": "c"})
+    assert measures.variances(agents, runs)["icc"].iloc[0] == pytest.approx(icc, abs=0.06)
 
 
 def test_the_summary_has_a_row_for_each_run(baselines: Study) -> None:

@@ -4,54 +4,87 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from statsmodels.stats.power import TTestPower  # type: ignore[import-untyped]
+from statsmodels.stats.power import TTestIndPower, TTestPower  # type: ignore[import-untyped]
 
-from agentsim.analysis.power import pilot_of, power
+from agentsim.analysis.compare import Design
+from agentsim.analysis.power import BOUNDARIES, pilot_of, pilot_of_scores, power
 from agentsim.analysis.published import published
 from agentsim.errors import AgentsimError
 from tests.analysis.test_compare import A, B, study
 
+CLAUDE = published().query("model.str.startswith('claude') and not punishment and generation == 10")
+
 
 def test_many_seeds_have_the_power_of_the_t_test() -> None:
     found = power(1.0, effect=np.exp(0.5), n_studies=1500)
+    assert found.seeds is not None
+    wanted = TTestIndPower().solve_power(effect_size=0.5, alpha=0.05, power=0.8)
+    assert found.seeds == pytest.approx(wanted, rel=0.1)
+
+
+def test_many_pairs_have_the_power_of_the_paired_t_test() -> None:
+    found = power(1.0, effect=np.exp(0.5), design="paired", n_studies=1500)
     assert found.seeds is not None
     wanted = TTestPower().solve_power(effect_size=0.5, alpha=0.05, power=0.8)
     assert found.seeds == pytest.approx(wanted, rel=0.15)
 
 
 def test_nothing_to_find_is_found_as_often_as_chance_allows() -> None:
-    found = power(1.0, effect=1 + 1e-9, target=0.06, n_studies=1000)
-    assert found.table["power"].iloc[0] == pytest.approx(0.03125, abs=0.02)  # the only significant outcome of 6 seeds
+    found = power(1.0, effect=1 + 1e-9, target=0.02, n_studies=1000)
+    assert found.table["power"].iloc[0] == pytest.approx(2 / 70, abs=0.015)  # the only significant outcomes of 4 + 4
 
 
-def test_fewer_than_six_seeds_are_never_enough() -> None:
-    found = power(0.01, effect=100)
-    assert (found.seeds, found.table["seeds"].tolist()) == (6, [6])
+@pytest.mark.parametrize(("design", "least"), [("unpaired", 4), ("paired", 6)])
+def test_fewer_seeds_than_can_reach_p_are_never_enough(design: Design, least: int) -> None:
+    found = power(0.01, effect=100, design=design, n_studies=200)
+    assert (found.seeds, found.table["seeds"].tolist()) == (least, [least])
+    assert any(f"{least} " in note and "are the fewest that can reach p < 0.05" in note for note in found.notes)
 
 
 def test_a_paired_pilot_has_the_spread_of_its_differences() -> None:
-    pilot = pilot_of(study({"a": A, "b": B}))
+    pilot = pilot_of(study({"a": A, "b": B}), design="paired")
     differences = np.log([A[seed] / B[seed] for seed in A])
-    assert pilot.is_paired and pilot.n == 6
+    assert pilot.design == "paired" and pilot.freedom == 5
     assert pilot.spread == pytest.approx(np.std(differences, ddof=1))
 
 
-def test_a_single_model_has_the_spread_of_two_independent_runs() -> None:
+def test_the_spread_of_runs_is_widened_once() -> None:
     pilot = pilot_of(study({"a": A}))
-    assert not pilot.is_paired
-    expected = np.sqrt(2) * np.std(np.log(list(A.values())), ddof=1)
-    assert pilot.spread == pytest.approx(expected * np.sqrt(len(A) / (len(A) - 1)), rel=1e-9)
-    assert any("pairing by seed is taken to gain nothing" in note for note in power(pilot, effect=8).notes)
+    assert pilot.design == "unpaired" and pilot.freedom == 5
+    assert pilot.spread == pytest.approx(np.std(np.log(list(A.values())), ddof=1), rel=1e-9)
+
+
+def test_the_published_runs_of_claude_need_38_seeds_for_a_doubling() -> None:
+    pilot = pilot_of_scores(CLAUDE["mean_final_resources"].to_numpy(dtype=float))
+    found = power(pilot, effect=2)
+    assert found.seeds == 38
+    wanted = TTestIndPower().solve_power(effect_size=np.log(2) / pilot.spread, alpha=0.05, power=0.8)
+    assert found.seeds == pytest.approx(wanted, abs=1.5)
+    assert found.fewest is not None and found.most is not None
+    assert found.fewest < 20 and found.most > 250  # five runs say little of their spread
+    assert [len(each.looks) for each in found.sequential] == [2, 3]
+    for each in found.sequential:
+        assert 38 <= each.looks[-1] <= 42 and each.expected < 36
+        assert each.power == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_boundaries_of_looks_err_in_five_of_a_hundred_studies() -> None:
+    rng = np.random.default_rng(0)
+    for n_looks, constant in BOUNDARIES.items():
+        sums = rng.normal(size=(400_000, n_looks)).cumsum(axis=1)
+        looks = np.arange(1, n_looks + 1)
+        crossed = np.abs(sums / np.sqrt(looks)) >= constant * np.sqrt(n_looks / looks)
+        assert crossed.any(axis=1).mean() == pytest.approx(0.05, abs=0.0015)
 
 
 def test_calls_and_money_are_those_of_both_models() -> None:
     pilot_study = study({"a": A, "b": B})
     pilot_study.runs["n_replies"] = 100
     pilot_study.runs["cost_usd"] = 0.5
-    found = power(pilot_of(pilot_study), effect=50)
-    assert found.table[["calls", "cost_usd"]].iloc[0].tolist() == [6 * 200, 6 * 1.0]
+    found = power(pilot_of(pilot_study), effect=50, n_studies=200)
+    assert found.table[["calls", "cost_usd"]].iloc[0].tolist() == [4 * 200, 4 * 1.0]
     pilot_study.runs.loc[0, "cost_usd"] = None
-    assert power(pilot_of(pilot_study), effect=50).table["cost_usd"].isna().all()  # unpriced is not 0
+    assert power(pilot_of(pilot_study), effect=50, n_studies=200).table["cost_usd"].isna().all()  # unpriced is not 0
 
 
 @pytest.mark.parametrize(

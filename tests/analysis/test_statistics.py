@@ -11,14 +11,20 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from agentsim.analysis.statistics import (
+    ALPHA,
     bca_interval,
     clopper_pearson,
     fisher,
     holm,
     least_p,
+    mcnemar,
     permutation_test,
     permutation_tests,
     pooled_ranks,
+    shift_interval,
+    shift_intervals,
+    simulated_p,
+    t_interval,
 )
 
 values = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=6)
@@ -126,3 +132,77 @@ def test_fishers_tea() -> None:
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+@given(values, values)
+def test_the_interval_excludes_nothing_exactly_where_the_test_does_not(first: list[float], second: list[float]) -> None:
+    found = shift_interval(first, second)
+    is_excluded = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
+    if found.low is not None or "no ratio can be excluded" in str(found.problem):
+        assert is_excluded == (permutation_test(first, second).p < ALPHA)
+
+
+@pytest.mark.parametrize(("n", "k"), [(4, 4), (5, 5), (3, 8), (10, 5), (12, 12), (6, None), (9, None)])
+def test_tied_and_untied_values_give_coherent_intervals(n: int, k: int | None) -> None:
+    rng = np.random.default_rng(5)
+    for digits in (0, 6):
+        first = np.round(rng.normal(size=(60, n)) + 0.7, digits)
+        second = None if k is None else np.round(rng.normal(size=(60, k)), digits)
+        low, high = shift_intervals(first, second)
+        assert (((low > 0) | (high < 0)) == (permutation_tests(first, second).p < ALPHA)).all()
+
+
+@pytest.mark.parametrize("second", [None, [0.3, 2.0, 1.1, -0.4, 0.9]])
+def test_the_ends_of_the_interval_are_where_the_test_turns(second: list[float] | None) -> None:
+    first = np.array([2.0, 3.5, 1.2, 4.4, 2.9, 3.3, 0.8])
+    found = shift_interval(first, second)
+    assert found.low is not None and found.high is not None
+    for end, outwards in ((found.low, -1), (found.high, 1)):
+        assert permutation_test(first - end - outwards * 1e-6, second).p < ALPHA
+        assert permutation_test(first - end + outwards * 1e-6, second).p >= ALPHA
+
+
+def test_the_interval_covers_a_shift_of_any_distribution_and_of_unequal_sizes() -> None:
+    rng = np.random.default_rng(6)
+    heaps = rng.choice([6.5, 8.5], size=(1500, 14)) + rng.normal(0, 0.3, size=(1500, 14))
+    low, high = shift_intervals(heaps[:, :9] + 1.5, heaps[:, 9:])
+    assert ((low <= 1.5) & (high >= 1.5)).mean() >= 0.94
+
+
+def test_values_too_few_for_the_test_have_no_interval() -> None:
+    assert shift_interval([9, 8, 7], [1, 2, 3]).problem == (
+        "the least p of 3 against 3 runs is 0.1, so no ratio can be excluded"
+    )
+    assert shift_interval([9, 8, 7, 8, 9]).problem == "the least p of 5 pairs is 0.062, so no ratio can be excluded"
+    assert shift_interval([2, 2, 2, 2], [1, 1, 1, 1]).problem == "all runs of a group are equal"
+
+
+def test_the_order_of_runs_changes_nothing_even_where_arrangements_are_random() -> None:
+    rng = np.random.default_rng(7)
+    first, second = rng.normal(size=15), rng.normal(size=14) + 0.7
+    for other in (first[::-1], rng.permutation(first)):
+        assert permutation_test(other, second) == permutation_test(first, second)
+        assert shift_interval(other, second) == shift_interval(first, second)
+
+
+def test_students_interval_is_that_of_scipy() -> None:
+    values = [1.0, 2.0, 4.0, 8.0]
+    known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    found = t_interval(values)
+    assert [found.low, found.high] == pytest.approx([known.low, known.high])
+    assert t_interval([1]).problem == "a single run has no spread"
+    assert t_interval([3, 3]).problem == "all runs ended alike"
+
+
+def test_a_simulated_p_is_the_tests_where_all_arrangements_are_gone_through() -> None:
+    rng = np.random.default_rng(8)
+    first, second = rng.normal(size=(9, 5)), rng.normal(size=(9, 5))
+    assert (simulated_p(first, second, n_arrangements=252) == permutation_tests(first, second).p).all()
+    rough = simulated_p(first, second, n_arrangements=200)
+    assert rough == pytest.approx(permutation_tests(first, second).p, abs=0.15)
+
+
+def test_mcnemars_test_is_the_sign_flip_test_of_hits() -> None:
+    assert mcnemar(5, 0) == permutation_test([1, 1, 1, 1, 1, 0, 0]).p == 0.0625
+    assert mcnemar(4, 1) == permutation_test([1, 1, 1, 1, -1]).p
+    assert mcnemar(0, 0) == mcnemar(3, 3) == 1

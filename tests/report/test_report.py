@@ -105,7 +105,7 @@ def test_cost_and_what_is_missing_are_said(hostile: Study, written: Path) -> Non
 
 def test_the_comparison_is_in_it_and_says_what_it_cannot(written: Path) -> None:
     text = written.read_text()
-    assert "3 paired seeds cannot reach p &lt; 0.05" in text
+    assert "3 against 3 runs cannot reach p &lt; 0.05" in text
     assert "cannot say: too few runs" in text
 
 

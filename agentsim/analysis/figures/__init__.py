@@ -1,6 +1,7 @@
 """Figures for papers: the same data give the same bytes. One file a figure."""
 
 from agentsim.analysis.figures.drawn import Drawing, drawings, write_figures
+from agentsim.analysis.figures.efficiency import efficiency
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.forest import forest
 from agentsim.analysis.figures.giving import giving
@@ -14,6 +15,7 @@ from agentsim.analysis.figures.style import save
 __all__ = [
     "Drawing",
     "drawings",
+    "efficiency",
     "final_resources",
     "forest",
     "giving",

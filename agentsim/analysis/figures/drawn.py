@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from agentsim.analysis.figures.efficiency import efficiency
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.giving import giving
 from agentsim.analysis.figures.ledger import ledger
@@ -47,6 +48,7 @@ def drawings(study: Study) -> Iterator[Drawing]:
         "Mean final resources by generation, linear axis",
         lambda: final_resources(study, scale="linear"),
     )
+    yield Drawing("efficiency", "Efficiency by generation", lambda: efficiency(study))
     yield Drawing("giving", "Giving against the recipient's record", lambda: giving(study))
     yield Drawing("ledger", "Decisions that were not readable at once", lambda: ledger(study))
     is_one = len(study.folders) == 1

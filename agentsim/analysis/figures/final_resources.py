@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pandas as pd
 
-from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
 from agentsim.analysis.frames import Study
 from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
 from agentsim.analysis.published import published_like, published_summary
@@ -22,7 +22,6 @@ __all__ = ["final_resources", "references"]
 
 MAX_RULES: Final = 3
 """Sets of rules whose reference lines are drawn."""
-DASHES: Final = ((6, 2), (2, 2), (6, 2, 2, 2), (8, 3, 2, 3, 2, 3))
 LINE_GAP: Final = 0.04
 """Names of reference lines nearer than this part of the axis are left out, lower ones first."""
 
@@ -33,7 +32,8 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
     the logarithm (from 2 runs on). Dotted lines are scripted societies in the schedule really played: all give nothing
     (the endowment), all give half, all give all, or else the most that the schedule allows. Dashed and grey: the
-    published runs of the same rules, drawn in the same way, where models played under them (`published_like`).
+    published runs of the same schedule and rules, drawn in the same way, where models played under them
+    (`published_like`); beside others they are in the figure `efficiency`.
 
     Raises:
         LogError: no generation has ended yet.

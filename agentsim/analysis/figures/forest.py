@@ -22,7 +22,8 @@ __all__ = ["forest"]
 def forest(comparison: Comparison) -> Figure:
     """Draw the ratio of geometric means of every pair with its 95 % interval, and beside it what the test says.
 
-    A filled mark is a pair that differs after Holm; an open one does not, or cannot be told.
+    The interval is of the pair alone. A filled mark is a pair that differs after Holm; an open one does not, or cannot
+    be told.
 
     Raises:
         LogError: no pair has a ratio, since every one has a score of 0.
@@ -59,7 +60,7 @@ def forest(comparison: Comparison) -> Figure:
     right.set_yticks(range(len(table)), [_beside(row) for row in rows])
     right.tick_params(length=0, labelsize=8)
     axes.tick_params(axis="y", length=0, labelsize=9)
-    axes.set_xlabel("ratio of geometric means of final resources, with 95 % interval over runs (no unit)")
+    axes.set_xlabel("ratio of geometric means of final resources, with the 95 % interval of each pair alone (no unit)")
     axes.set_title(f"Comparison by {shown(comparison.by)}", fontsize=11)
     axes.grid(visible=True, axis="x", which="major", alpha=0.25)
     return figure
@@ -79,4 +80,4 @@ def _widen(axes: Axes) -> None:
 def _beside(row: Mapping[Hashable, Any]) -> str:
     p, n_first, n_second = row["p_holm"], row["n_first"], row["n_second"]
     n = f"{n_first} pairs" if row["design"] == "paired" else f"{n_first} + {n_second} runs"
-    return f"{n}, p = {p:.3g} (Holm):\n{row['verdict']}"
+    return f"{n}, p = {row['p']:.3g}, Holm {p:.3g}:\n{row['verdict']}"

@@ -14,10 +14,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "FRACTIONS", "MARKERS", "blank", "colour_scale", "label", "placed", "save", "shown", "write_svg"]
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "FRACTIONS",
+    "MARKERS",
+    "blank",
+    "colour_scale",
+    "label",
+    "placed",
+    "save",
+    "shown",
+    "write_svg",
+]
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe & Ito's palette, told apart with any colour vision."""
+DASHES: Final = ((6, 2), (2, 2), (6, 2, 2, 2), (8, 3, 2, 3, 2, 3))
+"""Of published runs, each model with its own."""
 MARKERS: Final = "osD^vPX"
 MAX_SHOWN: Final = 60
 FRACTIONS: Final[dict[str, Any]] = {"cmap": "viridis", "vmin": 0, "vmax": 1}

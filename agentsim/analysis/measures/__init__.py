@@ -25,6 +25,7 @@ from agentsim.analysis.measures.outcomes import (
     implied_share,
     mean_final_resources,
     take_off,
+    take_off_sensitivity,
 )
 from agentsim.analysis.measures.punishment import (
     punishment,
@@ -58,6 +59,7 @@ __all__ = [
     "summary",
     "survival_differential",
     "take_off",
+    "take_off_sensitivity",
     "variances",
     "who_punishes_whom",
     "with_records",

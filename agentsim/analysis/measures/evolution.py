@@ -116,18 +116,41 @@ def strategy_length(agents: pd.DataFrame) -> pd.DataFrame:
 
 
 def variances(agents: pd.DataFrame, runs: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
-    """Return by condition and generation the variance of a trait within runs and between them.
+    """Return by condition and generation how much of a trait's variance lies between runs: the intraclass correlation.
 
-    `within`: mean over runs of the variance among a run's agents; `between`: variance of the runs' means (both with
-    n - 1); `share_between` = between / (between + within). Columns: study, condition, generation, these, `n_runs`.
-    `between` is missing for a single run. A large share between runs means that societies, not agents, differ: then a
-    run is one observation, however many agents it has.
+    From the one-way analysis of variance of agents in runs, with k runs of n_i agents, N in all: `within` = MSW, the
+    variance among a run's agents, pooled over runs; `between`, the variance of the runs' means (with k - 1), which
+    holds sampling noise of within/n too; `icc` = (MSB - MSW) / (MSB + (n0 - 1) MSW), where MSB is the mean square
+    between runs and n0 = (N - sum n_i^2 / N) / (k - 1), the number of agents in each where these are equal. It
+    estimates the share of the variance that lies between runs, the correlation of two agents of one run (Fisher 1925;
+    Donner 1986 for unequal sizes): 0 where runs are as alike as random groups of agents, below 0 by chance or where
+    agents of a run repel each other, 1 where agents of a run are all alike.
+
+    Columns: study, condition, generation, `within`, `between`, `icc`, `n_runs`. `between` and `icc` are missing for a
+    single run, `icc` where nothing varies. A large one means that societies, not agents, differ: then a run is one
+    observation, however many agents it has.
     """
-    own = agents.merge(runs[[*KEY, "condition"]], on=KEY)
-    by_run = own.groupby(["study", "condition", "generation", "run"], sort=True)[trait].agg(["mean", "var"])
-    groups = by_run.reset_index().groupby(["study", "condition", "generation"], sort=True)
-    frame = groups.agg(within=("var", "mean"), between=("mean", "var"), n_runs=("mean", "count")).reset_index()
-    frame = frame.astype({"within": "Float64", "between": "Float64", "n_runs": "Int64"})
-    total = frame["within"] + frame["between"]
-    frame["share_between"] = (frame["between"] / total.where(total > 0)).replace([np.inf, -np.inf], pd.NA)
-    return frame
+    own = agents.merge(runs[[*KEY, "condition"]], on=KEY).dropna(subset=[trait])
+    groups = ["study", "condition", "generation"]
+    by_run = own.groupby([*groups, "run"], sort=True)[trait].agg(["mean", "var", "size"]).reset_index()
+    by_run = by_run.astype({"mean": "Float64", "var": "Float64"})
+    rows = [dict(zip(groups, key, strict=True)) | _variances(each) for key, each in by_run.groupby(groups, sort=True)]
+    columns = {"within": "Float64", "between": "Float64", "icc": "Float64", "n_runs": "Int64"}
+    frame = pd.DataFrame(rows, columns=[*groups, *columns])
+    return frame.astype({"study": "string", "condition": "string", "generation": "Int64"} | columns)
+
+
+def _variances(runs: pd.DataFrame) -> dict[str, Any]:
+    """Return the parts of one generation's analysis of variance; `runs` has each run's `mean`, `var` and `size`."""
+    sizes, means = runs["size"].to_numpy(dtype=float), runs["mean"].to_numpy(dtype=float)
+    inner, k, n = runs["var"].fillna(0).to_numpy(dtype=float), len(runs), float(runs["size"].sum())
+    within = float(((sizes - 1) * inner).sum() / (n - k)) if n > k else None
+    row: dict[str, Any] = {"within": within, "between": None, "icc": None, "n_runs": k}
+    if k < 2:
+        return row
+    row["between"] = float(means.var(ddof=1))
+    between = float((sizes * (means - (sizes * means).sum() / n) ** 2).sum() / (k - 1))
+    n_each = (n - (sizes**2).sum() / n) / (k - 1)
+    if within is not None and between + (n_each - 1) * within > 0:
+        row["icc"] = (between - within) / (between + (n_each - 1) * within)
+    return row

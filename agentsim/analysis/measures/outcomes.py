@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from agentsim.runlog import RunStarted
 
 __all__ = [
     "TAKE_OFF",
+    "TAKE_OFFS",
     "collapse",
     "constant_share_means",
     "efficiency",
@@ -21,12 +22,20 @@ __all__ = [
     "implied_share",
     "mean_final_resources",
     "take_off",
+    "take_off_sensitivity",
 ]
 
-TAKE_OFF: Final = 4.0
-"""A run took off once a generation's mean final resources are at least this many times its first's."""
+TAKE_OFF: Final = 0.7
+"""A run took off if it ends at this efficiency or above: seven tenths of the way, on a log scale, from nobody giving to
+the most that the schedule allows. Always giving 0.7 comes to 0.695 under the released schedule."""
+TAKE_OFFS: Final = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Thresholds that show how much the number of runs that took off depends on the one that is set."""
+N_SHARES: Final = 513
+"""Shares at which a schedule is played to see where it gives a score."""
 COLLAPSE: Final = 0.1
 """A run has collapsed from the generation on after which no mean fraction given is above this."""
+ROUNDING: Final = 1e-9
+"""An efficiency this little below a threshold is at it."""
 KEY: Final = ["study", "run"]
 GENERATION: Final = [*KEY, "generation"]
 
@@ -77,12 +86,14 @@ def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def implied_share(
     generations: pd.DataFrame, encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]
 ) -> pd.DataFrame:
-    """Return by run and generation the share s for which this schedule gives this score if all always gave s.
+    """Return by run and generation the one share s for which this schedule gives this score if all always gave s.
 
-    The schedule is that of the encounters in the log, played again with constant shares; s is found by bisection to
-    1e-6. Columns: study, run, generation, implied_share (0 to 1). Missing where no s in that range gives the score (as
-    after punishment), or where the game's rules are not in the log. Unlike the mean fraction it weighs gifts by what
-    they came to. Source: the closed forms of the alternating schedule, for any schedule.
+    The schedule is that of the encounters in the log, played again with constant shares (`constant_share_means`); where
+    the score lies between those of two neighbouring shares of 0, 1/512, ..., 1, s is found there by bisection to 1e-6.
+    Columns: study, run, generation, `implied_share` (0 to 1), `problem`. Missing, with the reason, where no s gives the
+    score (as after punishment); where several do, as giving more need not bring more where roles do not alternate (a
+    donor may do better to keep its units for a recipient who will pass them on); where every share gives it; and where
+    the game's rules are not in the log. Unlike the mean fraction it weighs gifts by what they came to.
     """
     rows = []
     scores = generations.set_index(GENERATION)["mean_final_resources"].to_dict()
@@ -90,12 +101,15 @@ def implied_share(
         study, run, generation = str(key[0]), str(key[1]), key[2]
         game = started[study, run].condition.get("game", {}) if (study, run) in started else {}
         score = scores.get(key, pd.NA)
-        share = pd.NA
-        if isinstance(game.get("multiplier"), int | float) and not pd.isna(score):
-            share = _share_of(own, float(score), float(game["endowment"]), float(game["multiplier"]))
-        rows.append((study, run, generation, share))
-    frame = pd.DataFrame(rows, columns=[*GENERATION, "implied_share"])
-    return frame.astype({"generation": "Int64", "implied_share": "Float64"})
+        share: float | None = None
+        problem: str | None = "the generation has not ended"
+        if not isinstance(game.get("multiplier"), int | float):
+            problem = "the game's rules are not in the log"
+        elif not pd.isna(score):
+            share, problem = _share_of(own, float(score), float(game["endowment"]), float(game["multiplier"]))
+        rows.append((study, run, generation, share, problem))
+    frame = pd.DataFrame(rows, columns=[*GENERATION, "implied_share", "problem"])
+    return frame.astype({"generation": "Int64", "implied_share": "Float64", "problem": "string"})
 
 
 def constant_share_means(
@@ -134,22 +148,36 @@ def _means(
     return np.asarray(held.mean(axis=0))
 
 
-def _share_of(encounters: pd.DataFrame, score: float, endowment: float, multiplier: float) -> Any:
+def _share_of(
+    encounters: pd.DataFrame, score: float, endowment: float, multiplier: float
+) -> tuple[float | None, str | None]:
+    """Return the share that gives the score, or why there is none."""
     schedule = _schedule(encounters)
-    low, high = 0.0, 1.0
 
     def means(shares: npt.ArrayLike) -> npt.NDArray[np.float64]:
         return _means(schedule, shares, endowment=endowment, multiplier=multiplier)
 
-    least, most = means([low, high]).tolist()
-    if not least * (1 - 1e-9) <= score <= most * (1 + 1e-9) or multiplier <= 1:
-        return pd.NA
-    # Twelve steps at once: a grid of 65 shares narrows the bracket 64-fold.
-    while high - low > 1e-6:
-        grid = np.linspace(low, high, 65)
-        place = int(np.clip(np.searchsorted(means(grid), score), 1, 64))
-        low, high = float(grid[place - 1]), float(grid[place])
-    return (low + high) / 2
+    grid = np.linspace(0, 1, N_SHARES)
+    above = means(grid) - score
+    above[np.abs(above) <= ROUNDING * score] = 0
+    if (above == 0).all():
+        return None, "every share gives this score"
+    touched = np.flatnonzero(above == 0)
+    crossed = np.flatnonzero(above[:-1] * above[1:] < 0)
+    if len(touched) + len(crossed) > 1:
+        shares = ", ".join(f"{share:.2g}" for share in sorted([*grid[touched], *grid[crossed]]))
+        return None, f"several shares give this score: {shares}"
+    if len(touched):
+        return float(grid[touched[0]]), None
+    if not len(crossed):
+        return None, "no share gives this score"
+    low, high = float(grid[crossed[0]]), float(grid[crossed[0] + 1])
+    sign = np.sign(above[crossed[0] + 1])
+    while high - low > 1e-6:  # six steps at once: a grid of 65 shares narrows the bracket 64-fold
+        inner = np.linspace(low, high, 65)
+        place = int(np.clip(np.searchsorted(sign * (means(inner) - score), 0), 1, 64))
+        low, high = float(inner[place - 1]), float(inner[place])
+    return (low + high) / 2, None
 
 
 def gini(resources: pd.DataFrame) -> pd.DataFrame:
@@ -168,30 +196,69 @@ def gini(resources: pd.DataFrame) -> pd.DataFrame:
     return games.groupby(GENERATION, sort=True).mean().rename("gini").reset_index()
 
 
-def take_off(generations: pd.DataFrame, *, factor: float = TAKE_OFF) -> pd.DataFrame:
-    """Return for each run whether it took off, when, and from which beginning.
+def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float = TAKE_OFF) -> pd.DataFrame:
+    """Return for each run whether it took off: whether the efficiency of its last generation is at least `threshold`.
+
+    Efficiency = log(score/endowment) / log(maximum/endowment), of the schedule really played (see `efficiency`), so a
+    run that is at the ceiling from its first generation on has taken off, and one that multiplies a small beginning has
+    not. A score of 0 is below every threshold.
 
     Columns: study, run; `first` and `last`, mean final resources (units) of its first and last generation here;
-    `first_fraction`, the mean fraction given in the first; `took_off`, whether last ≥ factor x first; `generation`, the
-    first at that height or above, missing if it did not take off; `followed`, generations seen. Missing for one
-    generation only, or where the first is 0. The default counts three of the five published runs of Claude 3.5 Sonnet
-    (4.6, 9.6 and 18 times; the others 2.5 and 3.1), four of the five with punishment, and none of the other models' (at
-    most 2.3; Vallinder & Hughes 2024).
+    `first_fraction`, the mean fraction given in the first; `efficiency` of the last, missing at a score of 0;
+    `took_off`; `generation`, the first at the threshold or above, missing if it did not take off; `followed`,
+    generations seen. Missing where nothing can be gained, as where gifts are not multiplied.
+
+    The default counts three of the five published runs of Claude 3.5 Sonnet (efficiencies .89, .84, .73; the others
+    .58), four of the five with punishment (.85 to .90; the other .56), and none of the other models' (at most .52;
+    Vallinder & Hughes 2024, under the released schedule). By growth over the first generation it would depend on the
+    factor: twice five of Claude's five, four times three, five times two.
+
+    Raises:
+        ValueError: the threshold is not above 0 and at most 1.
     """
+    if not 0 < threshold <= 1:
+        raise ValueError(
+            f"a take-off at an efficiency of {threshold:g}: state one above 0 and at most 1, as {TAKE_OFF:g}"
+        )
     rows = []
-    for key, own in generations.sort_values("generation").groupby(KEY, sort=True):
+    every = generations.merge(runs[[*KEY, "endowment"]], on=KEY).sort_values("generation")
+    for key, own in every.groupby(KEY, sort=True):
         scores, numbers = own["mean_final_resources"].to_numpy(dtype=float), own["generation"].to_numpy(dtype=int)
+        endowment, maxima = (own[name].to_numpy(dtype=float, na_value=np.nan) for name in ("endowment", "maximum"))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a score of 0 is infinitely far below
+            heights = np.where(maxima > endowment, np.log(scores / endowment) / np.log(maxima / endowment), np.nan)
         row: dict[str, Any] = dict(zip(KEY, key, strict=True))
         row |= {"first": scores[0], "last": scores[-1], "first_fraction": own["mean_fraction"].iloc[0]}
-        row |= {"took_off": pd.NA, "generation": pd.NA, "followed": len(own)}
-        if len(own) > 1 and scores[0] > 0:
-            row["took_off"] = bool(scores[-1] >= factor * scores[0])
+        row |= {"efficiency": heights[-1] if np.isfinite(heights[-1]) else pd.NA, "followed": len(own)}
+        row |= {"took_off": pd.NA, "generation": pd.NA}
+        if not np.isnan(heights[-1]):
+            row["took_off"] = bool(heights[-1] >= threshold - ROUNDING)
             if row["took_off"]:
-                row["generation"] = int(numbers[scores >= factor * scores[0]][0])
+                row["generation"] = int(numbers[heights >= threshold - ROUNDING][0])
         rows.append(row)
     columns = {"study": "string", "run": "string", "first": "Float64", "last": "Float64", "first_fraction": "Float64"}
-    columns |= {"took_off": "boolean", "generation": "Int64", "followed": "Int64"}
+    columns |= {"efficiency": "Float64", "took_off": "boolean", "generation": "Int64", "followed": "Int64"}
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def take_off_sensitivity(
+    risen: pd.DataFrame, groups: pd.Series[Any], *, thresholds: Sequence[float] = TAKE_OFFS
+) -> pd.DataFrame:
+    """Return by group and threshold how many runs would have taken off: how much rests on the threshold.
+
+    `risen` is what `take_off` returns, `groups` the name of each row's group. Columns: group; threshold (an
+    efficiency); `n_took_off` of `n_followed` runs.
+    """
+    known = risen["took_off"].notna()
+    heights = risen["efficiency"].astype("Float64").fillna(-np.inf)[known]
+    frames = [
+        pd.DataFrame({"group": groups[known], "threshold": threshold, "is_above": heights >= threshold - ROUNDING})
+        for threshold in sorted(thresholds)
+    ]
+    found = pd.concat(frames).groupby(["group", "threshold"], sort=True)["is_above"].agg(["sum", "count"]).reset_index()
+    return found.set_axis(["group", "threshold", "n_took_off", "n_followed"], axis=1).astype(
+        {"group": "string", "threshold": "Float64", "n_took_off": "Int64", "n_followed": "Int64"}
+    )
 
 
 def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def summary(study: Study) -> pd.DataFrame:
     parts = [
         study.generations[[*GENERATION, "mean_final_resources", "mean_fraction"]],
         efficiency(study.generations, study.runs),
-        implied_share(study.generations, last, study.started),
+        implied_share(study.generations, last, study.started).drop(columns="problem"),
         conditional_slope(last).drop(columns="n"),
         discrimination(last).drop(columns="n"),
         punishment(last)[[*GENERATION, "rate"]].rename(columns={"rate": "punishment_rate"}),
@@ -41,7 +41,7 @@ def summary(study: Study) -> pd.DataFrame:
     ]
     for part in parts:
         frame = frame.merge(part, on=GENERATION, how="left")
-    risen = take_off(study.generations)[[*KEY, "took_off", "generation"]]
+    risen = take_off(study.generations, study.runs)[[*KEY, "took_off", "generation"]]
     fallen = collapse(study.generations)[[*KEY, "collapsed", "generation"]]
     frame = frame.merge(risen.rename(columns={"generation": "took_off_at"}), on=KEY, how="left")
     frame = frame.merge(fallen.rename(columns={"generation": "collapsed_at"}), on=KEY, how="left")

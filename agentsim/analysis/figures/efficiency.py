@@ -1,0 +1,80 @@
+"""Efficiency by generation: how near societies come to what their schedule allows, beside the published ones."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown
+from agentsim.analysis.frames import Study
+from agentsim.analysis.measures.outcomes import efficiency as efficiencies
+from agentsim.analysis.published import published_unlike
+from agentsim.errors import LogError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["efficiency"]
+
+MAX_DIFFERENCES: int = 12
+"""Differences of rules that are named in the figure; it counts the rest."""
+
+
+def efficiency(study: Study) -> Figure:
+    """Draw efficiency by generation: 0 as if nobody gave, 1 the most that the schedule really played allows.
+
+    Thin lines are single runs; a thick line is the mean of a condition's runs, its band one standard error (from 2 runs
+    on). Where models played under other rules than the published runs, these lie under them, dashed and grey, as
+    efficiency too, and the figure names every difference: units would not compare.
+
+    Raises:
+        LogError: no generation has an efficiency yet.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    data = efficiencies(study.generations, study.runs).dropna(subset=["efficiency"])
+    if data.empty:
+        raise LogError(f"{study.name}: no generation has an efficiency yet; there is nothing to draw")
+    data = data.assign(condition=study.conditions(data), efficiency=data["efficiency"].astype(float))
+    theirs, differences = published_unlike(study)
+    figure = blank(7.2, 4.8)
+    axes = figure.add_subplot()
+    for index, (name, own) in enumerate(theirs.groupby("label", sort=True)):
+        dash: Any = (0, DASHES[index % len(DASHES)])
+        _draw(axes, str(name), own.assign(study="published"), color="0.4", linestyle=dash, zorder=1)
+    for index, (name, own) in enumerate(data.groupby("condition", sort=True)):
+        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        _draw(axes, str(name).replace("--", ", "), own, color=colour, marker=marker, markersize=4)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("generation")
+    axes.set_ylabel("efficiency (no unit)")
+    axes.set_title(f"{shown(study.name)}: how near to the most that is possible", fontsize=11)
+    axes.grid(visible=True, alpha=0.25)
+    if differences and not theirs.empty:
+        figure.supxlabel(fill(_differ(differences), 110), fontsize=7)
+    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2, handlelength=3.5)
+    return figure
+
+
+def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
+    table = runs.pivot_table(index="generation", columns=["study", "run"], values="efficiency")
+    x = table.index.astype(int)
+    thin = {key: value for key, value in line.items() if not key.startswith("marker")}
+    for run in table.columns:
+        axes.plot(x, table[run], alpha=0.35, linewidth=0.7, **thin)
+    n = table.notna().sum(axis=1)
+    mean, error = table.mean(axis=1), table.std(axis=1) / np.sqrt(n)
+    label = shown(name) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
+    axes.plot(x, mean, linewidth=1.8, label=label, **line)
+    axes.fill_between(x, mean - error, mean + error, color=line["color"], alpha=0.12, linewidth=0)
+
+
+def _differ(differences: tuple[str, ...]) -> str:
+    more = len(differences) - MAX_DIFFERENCES
+    named = ", ".join(shown(each) for each in differences[:MAX_DIFFERENCES])
+    rest = f" and {more} more" if more > 0 else ""
+    return f"The published runs were played under other rules, so only efficiency is laid under. Here: {named}{rest}."
