@@ -93,7 +93,7 @@ def test_runs_under_other_rules_get_efficiency_alone_and_the_difference_is_said(
     ("path", "value", "what"),
     [
         ("game.rounds", 11, "game.rounds 11 (published: 12)"),
-        ("game.error", 0.1, "game.error 0.1 (published: none)"),
+        ("game.error", 0.1, "game.error 0.1 (published: 0)"),
         ("game.punishment", {"cost": 1, "effect": 3}, "game.punishment.effect 3 (published: 2)"),
         ("selection.fraction", 0.25, "selection.fraction 0.25 (published: 0.5)"),
         ("some.new.rule", "on", "some.new.rule on (published: none)"),
