@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 TARGET: Final = 0.8
 N_STUDIES: Final = 10_000
-"""Studies simulated for each number of seeds: 0.4 % standard error at a power of 80 %, less than one seed."""
+"""Studies simulated for each number of seeds near the answer: 0.4 % standard error at 80 %, less than one seed."""
 N_STUDIES_ROUGH: Final = 1_000
 """Studies simulated where only the size of an answer matters: at the ends of the spread's interval."""
 N_STUDIES_LOOKED: Final = 4_000
