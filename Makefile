@@ -11,7 +11,7 @@ run: $(VENV)/.run
 	$(BIN)/agentsim run $(SCENARIO) --pull $(if $(MODEL),--model $(MODEL))
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -21,7 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/deptry .
 
 bench: $(VENV)/.dev
-	for each in schedule orchestrator in_flight resume soak load report vectorised; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	for each in schedule orchestrator in_flight resume soak load report commands vectorised; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 clean:
 	rm -rf $(VENV)

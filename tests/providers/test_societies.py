@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,21 +11,21 @@ import agentsim
 from agentsim.analysis import Study
 from agentsim.providers.local import LocalProvider
 
-TINY = {
+TINY: dict[str, Any] = {
     "name": "tiny",
     "agents": 2,
     "generations": 2,
-    "game": {"kind": "donor", "rounds": 2, "games": 2},
+    "game": {"kind": "donor", "rounds": 2, "games": 1},
     "players": {"model": "local/smollm2-135m", "max_tokens": 24},
     "on_invalid": {"attempts": 2, "then": "pass"},
     "seeds": [0],
 }
 
 
-def checked(study: Study) -> Study:
+def checked(study: Study, *, n_encounters: int = 4) -> Study:
     """A whole society happened, and nothing the model muttered was taken for a decision it was not."""
     assert list(study.runs["status"]) == ["complete"]
-    assert len(study.encounters) == 8 and len(study.generations) == 2
+    assert len(study.encounters) == n_encounters and len(study.generations) == 2
     assert set(study.replies["model_answered"].dropna()) and (study.replies["output_tokens"] > 0).all()
     decided = study.encounters[study.encounters["act"] == "give"]
     assert (decided["amount"] <= decided["donor_before"]).all()
@@ -67,7 +68,8 @@ async def test_a_society_through_a_dialect_of_a_real_server(
 @pytest.mark.model
 def test_a_real_model_held_to_a_schema_answers_readably(tmp_path: Path, small_model: Path) -> None:
     players = {"model": "local/smollm2-135m", "max_tokens": 120, "answer_format": "json"}
-    result = agentsim.run(agentsim.scenario_from({**TINY, "players": players}), results=tmp_path)
-    study = checked(agentsim.load(result.folder))
+    game = {**TINY["game"], "games": 2}
+    result = agentsim.run(agentsim.scenario_from({**TINY, "game": game, "players": players}), results=tmp_path)
+    study = checked(agentsim.load(result.folder), n_encounters=8)
     whole = study.replies[study.replies["finish_reason"] == "stop"]
     assert len(whole) and all(text.lstrip().startswith("{") for text in whole["text"])
