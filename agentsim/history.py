@@ -14,19 +14,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from agentsim.core.types import Event
-from agentsim.errors import AgentsimError, LogError, ReplayMismatch
+from agentsim.core.types import Event, Problem, Request
+from agentsim.errors import AgentsimError, LogError, ReplayMismatch, ScenarioError
 from agentsim.experiment import Difference, difference, first_difference
 from agentsim.players import Course, Questioning, prompt_set
 from agentsim.probing.course import ProbeCourse
 from agentsim.probing.design import Design
-from agentsim.prompts import READERS
+from agentsim.prompts import READERS, PromptSet
+from agentsim.providers.base import Message
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
 
 __all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "replay"]
 
-DECIDING = ("core/**/*.py", "prompts/*.py", "players.py", "probing/course.py", "probing/design.py")
+DECIDING = ("core/**/*.py", "old_logs.py", "prompts/*.py", "players.py", "probing/course.py", "probing/design.py")
 """The code that facts hang on, beside the replies, the scenario and the templates."""
 
 
@@ -41,6 +42,8 @@ class ReplayState:
     """The first difference, in one sentence."""
     n_replies: int
     n_events: int
+    note: str | None = None
+    """What was not compared and why, in one sentence."""
 
 
 def replay(folder: Path | str) -> list[ReplayState]:
@@ -67,7 +70,12 @@ def code_digest() -> str:
 
 
 def catch_up(
-    records: list[Record], course: Questioning, started: RunStarted, *, observe: Callable[[Reply | Event], None]
+    records: list[Record],
+    course: Questioning,
+    started: RunStarted,
+    *,
+    observe: Callable[[Reply | Event], None],
+    compares_prompts: bool = True,
 ) -> tuple[int, list[RunStarted | Event], bool]:
     """Bring `course` to where the log ends.
 
@@ -99,7 +107,7 @@ def catch_up(
                     f"line {number}: nobody asked {record.key!r} (attempt {record.attempt}) at this point;"
                     " the rules' code or the log has changed"
                 )
-            if question.prompt != record.prompt:
+            if compares_prompts and question.prompt != record.prompt:
                 raise ReplayMismatch(
                     f"line {number}: the prompt of {record.key!r} is not the one this agentsim would send"
                     f" ({_first_difference(record.prompt.model_dump(), question.prompt.model_dump())})"
@@ -164,8 +172,7 @@ def _replay_run(folder: Path) -> ReplayState:
             raise ReplayMismatch("the log does not begin with 'run_started'")
         started = records[0]
         condition = Condition.model_validate(started.condition)
-        prompts = prompt_set(condition)
-        # Templates may have changed since; what counts is whether they still make the prompts of this very run.
+        prompts, note = _prompts_of(started, condition)
         now = started.model_copy(update={"digest": digest(condition, seed=started.seed, probe=started.probe)})
         course: Questioning
         if started.probe is None:
@@ -173,8 +180,33 @@ def _replay_run(folder: Path) -> ReplayState:
         else:
             design = Design.model_validate(started.probe)
             course = ProbeCourse(design, condition, seed=started.seed, prompts=prompts)
-        n_replies, missing, is_complete = catch_up(records, course, now, observe=count)
+        n_replies, missing, is_complete = catch_up(records, course, now, observe=count, compares_prompts=note is None)
     except (AgentsimError, ValueError) as error:
         return ReplayState(folder.name, False, False, str(error), 0, n_events)
-    note = f"{len(missing)} facts follow that the log does not hold yet" if missing and not is_complete else None
-    return ReplayState(folder.name, True, is_complete, note, n_replies, n_events)
+    further = f"{len(missing)} facts follow that the log does not hold yet" if missing and not is_complete else None
+    return ReplayState(folder.name, True, is_complete, further, n_replies, n_events, note if n_replies else None)
+
+
+class _Wordless(PromptSet):
+    """Asks without words, where the words of the log cannot be made again: facts follow from replies alone."""
+
+    def __init__(self) -> None:
+        self.digest = ""
+
+    def messages(self, request: Request) -> tuple[Message, ...]:
+        return Message(role="system", content=""), Message(role="user", content="")
+
+    def ask_again(self, request: Request, problem: Problem) -> Message:
+        return Message(role="user", content="")
+
+
+def _prompts_of(started: RunStarted, condition: Condition) -> tuple[PromptSet, str | None]:
+    """Return the prompt set of a logged run if it is still the same; else one without words, and why."""
+    what = "facts were computed from the logged replies, and prompts were not compared"
+    try:
+        prompts = prompt_set(condition)
+    except ScenarioError as error:
+        return _Wordless(), f"{what}, as its prompt set cannot be read today: {error}"
+    if prompts.digest != started.prompts_digest:
+        return _Wordless(), f"{what}, as its prompt set is not the one of today"
+    return prompts, None

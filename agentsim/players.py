@@ -303,8 +303,9 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     """Render one prompt of every kind the condition will need, so that a mistake in a template costs no call.
 
     Raises:
-        ScenarioError: a template uses a name it does not have.
+        ScenarioError: a template uses a name it does not have, or a rule that is played is not told.
     """
+    prompts.system(condition.told)
     game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "continuation": 0.0, "games": 1})
     short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
     society = Society(short, model="rehearsal", seed=0)

@@ -10,13 +10,15 @@ from random import Random
 
 import pytest
 
+from agentsim.core.games import DonorGame, Punishment
+from agentsim.core.observation import Gossip
+from agentsim.core.society import SocietyRules
 from agentsim.core.types import (
     ActSpec,
     Advice,
     DecisionView,
     Note,
     Request,
-    Rules,
     StrategyFormed,
     StrategyView,
     TextSpec,
@@ -26,7 +28,7 @@ from agentsim.prompts import load_prompt_set, parse, quoted
 from agentsim.providers.base import Completion, Prompt
 from tests.test_runner import Fake, facts, log_of, play
 
-RULES = Rules(endowment=10, multiplier=2, punishment_effect=2, trace_depth=3, survival_fraction=0.5)
+RULES = SocietyRules(game=DonorGame(punishment=Punishment()))
 TRACE = (TraceItem(1, "1_2", "1_3", "give", 0.5),)
 DECISION = DecisionView("1_1", 2, 2, RULES, "HARMLESS", 12.5, "1_2", 8.0, TRACE)
 NEWBORN = StrategyView("2_1", 2, RULES, (Advice("1_1", "HARMLESS", 20.0), Advice("1_2", "to keep all.", 10.0)))
@@ -100,7 +102,7 @@ def test_two_thousand_strategies_change_nothing_of_a_prompt_but_one_quoted_line(
 @pytest.mark.parametrize("prompts_format", ["text", "json"])
 def test_two_thousand_notes_change_nothing_of_a_prompt_but_one_quoted_line(prompts_format: str) -> None:
     prompts = load_prompt_set("default", answer_format=prompts_format)
-    rules = replace(RULES, observation="gossip")
+    rules = RULES.model_copy(update={"observation": Gossip()})
 
     def decision(text: str) -> Request:
         notes = (Note(3, "1_4", "1_2", text), Note(1, "1_3", "1_2", "It gave me half."))

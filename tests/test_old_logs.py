@@ -134,3 +134,24 @@ def test_what_was_done_before_is_another_experiment_where_it_makes_a_difference(
         now = scenario_from(BARE, sets=sets)
         before = scenario_from(BARE, sets=[*sets, f"{path}={json.dumps(value)}"])
         assert (digest(now, seed=0) != digest(before, seed=0)) == (agents in sizes), agents
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_run_under_other_prompts_is_replayed_from_its_replies(tmp_path: Path, is_there: bool) -> None:
+    default = Path(agentsim.__file__).parent / "prompts" / "default"
+    mine = Path(shutil.copytree(default, tmp_path / "mine"))
+    folder = play(tmp_path, Fake(), agents=4, seeds=[0], prompts=str(mine)).folder
+    [before] = replay(folder)
+    assert before.is_exact and before.note is None
+    if is_there:
+        (mine / "decision.md").write_text("Decide otherwise, {{ name }}. {{ marker }}")
+    else:
+        shutil.rmtree(mine)
+    [state] = replay(folder)
+    assert state.is_exact and state.is_complete and state.difference is None
+    assert "prompts were not compared" in str(state.note)
+    assert (state.n_replies, state.n_events) == (before.n_replies, before.n_events)
+    [log] = folder.glob(f"*/{LOG_NAME}")
+    log.write_text(log.read_text().replace('"multiplier":2.0', '"multiplier":3.0', 1))
+    [edited] = replay(folder)
+    assert not edited.is_exact

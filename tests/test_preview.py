@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,7 @@ def test_the_command_prints_them_and_names_a_template_with_an_unknown_name(tmp_p
     assert told.returncode == 0 and "It is round 4." in told.stdout and "My strategy will be" in told.stdout
     default = Path(agentsim.__file__).parent / "prompts" / "default"
     folder = tmp_path / "mine"
-    folder.mkdir()
-    for path in default.iterdir():
-        (folder / path.name).write_text(path.read_text())
+    shutil.copytree(default, folder)
     decision = (default / "decision.md").read_text()
     (folder / "decision.md").write_text(decision.replace("{{ recipient }}", "{{ recipent }}"))
     (tmp_path / "mine.yaml").write_text("name: mine\nplayers: {model: openai/gpt-4o}\nprompts: mine\n")

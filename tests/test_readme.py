@@ -157,7 +157,7 @@ def test_the_mistake_reads_as_shown(checkout: Path) -> None:
     assert result.stderr.split() == " ".join(shown).split()
 
 
-def test_the_rule_shown_becomes_a_rule_by_one_class_and_one_name(checkout: Path) -> None:
+def test_the_rule_shown_becomes_a_rule_by_one_class_one_name_and_one_sentence(checkout: Path) -> None:
     [block] = [block for block in blocks("python") if "class Neighbours" in block.text]
     changed = checkout / "changed"
     shutil.copytree(ROOT / "agentsim", changed / "agentsim", ignore=shutil.ignore_patterns("__pycache__"))
@@ -166,6 +166,10 @@ def test_the_rule_shown_becomes_a_rule_by_one_class_and_one_name(checkout: Path)
     rule = block.text[block.text.index("class Neighbours") :]
     module.write_text(f"{before}{rule}\n\n{union}Neighbours | {after}")
     chosen = ("scenarios/donor-game.yaml", "--set", "pairing={kind: neighbours}")
+    untold = agentsim_command("check", *chosen, cwd=checkout, path=changed)
+    assert untold.returncode == 2 and "rules/pairing/neighbours.md: is missing" in untold.stderr
+    [sentence] = [block.text for block in blocks("text") if "neighbours.md" in block.before]
+    (changed / "agentsim" / "prompts" / "default" / "rules" / "pairing" / "neighbours.md").write_text(sentence)
     checked = agentsim_command("check", *chosen, cwd=checkout, path=changed)
     assert checked.returncode == 0 and "neighbours" in checked.stdout, checked.stderr
     assert '"neighbours"' in agentsim_command("schema", cwd=checkout, path=changed).stdout

@@ -147,7 +147,7 @@ def test_one_game_alone_selects_by_the_half_an_agent_sat_in() -> None:
     """Agents that give a fixed share each: how many of six survivors the mean of both games would have kept too."""
 
     def of_its_own(view: DecisionView, rng: Random) -> Answer:
-        share = Random(f"{view.rules.endowment}/{view.name}/{seed}").random()
+        share = Random(f"{view.rules.game.endowment}/{view.name}/{seed}").random()
         return Answer(act="give", amount=share * view.resources)
 
     n_kept = 0

@@ -64,6 +64,7 @@ def run(
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
     """Check a scenario and print what it comes to; asks nobody."""
     from agentsim.players import rehearsed
+    from agentsim.remarks import remarks, warnings
     from agentsim.scenario import describe, load_scenario
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
@@ -76,6 +77,13 @@ def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = Non
         console.print(Text(f"  {spec.name}: {spec.condition.n_requests(spec.seed):,} questions"))
     if len(summary.runs) > len(shown):
         console.print(f"  ... and {len(summary.runs) - len(shown)} more")
+    conditions = {spec.name.rpartition("--seed-")[0]: spec for spec in reversed(summary.runs)}
+    for name, spec in list(reversed(conditions.items()))[:20]:
+        of = f"{name}: " if len(conditions) > 1 else ""
+        for remark in remarks(spec.condition, seed=spec.seed):
+            console.print(Text(f"  {of}{remark}"), soft_wrap=True)
+        for warning in warnings(spec.condition):
+            console.print(Text.assemble(("warning: ", "bold yellow"), f"{of}{warning}"), soft_wrap=True)
     console.print(
         f"{len(summary.runs)} runs, {summary.n_requests:,} questions if every answer is readable at once",
         highlight=False,
@@ -159,8 +167,9 @@ def replay(folder: Folder) -> None:
         console.print(
             Text(f"{state.run}: {verdict}{note}, {state.n_events} facts from {state.n_replies} replies"), soft_wrap=True
         )
-        if state.difference:
-            console.print(Text(f"  {state.difference}"), soft_wrap=True)
+        for sentence in (state.difference, state.note):
+            if sentence:
+                console.print(Text(f"  {sentence}"), soft_wrap=True)
     if not all(state.is_exact for state in states):
         raise typer.Exit(1)
 

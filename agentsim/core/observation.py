@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
@@ -67,6 +67,14 @@ class _Observed(Value):
     """Whether all misperceive the same acts alike, or each observer has misperceptions of its own (Hilbe, Schmid,
     Tkadlec, Chatterjee & Nowak 2018, PNAS 115)."""
 
+    misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "random_gift"
+    """What a misperceived act is taken for."""
+
+    @property
+    def shows_anything(self) -> bool:
+        """Whether donors are ever shown anything."""
+        return True
+
     def observe(
         self,
         history: History,
@@ -125,6 +133,11 @@ class Trace(_Observed):
     depth: int = Field(default=3, ge=0, le=100)
     """The most items shown; 0 shows nothing."""
 
+    @property
+    def shows_anything(self) -> bool:
+        """Whether donors are ever shown anything."""
+        return self.depth > 0
+
     def _shown(self, look: _Look, recipient: str) -> Observed:
         """Return the chain, newest first, at most `depth` items."""
         chain: list[TraceItem] = []
@@ -144,6 +157,8 @@ class Nothing(Value):
     kind: Literal["none"] = "none"
     depth: Literal[0] = 0
     """No items are shown."""
+    shows_anything: ClassVar[bool] = False
+    """Whether donors are ever shown anything."""
 
     def observe(
         self,
@@ -175,6 +190,7 @@ class OwnActs(_Observed):
 class _Judged(_Observed):
     """What rules that boil the past down to one word or number have in common."""
 
+    misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "opposite"
     depth: Literal[0] = 0
     """No items are shown."""
     threshold: float = Field(default=0.25, ge=0, le=1)

@@ -7,7 +7,7 @@ new requests. It waits for nothing, knows no model, and only the answers decide 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -24,7 +24,6 @@ from agentsim.core.types import (
     GameEnded,
     GenerationEnded,
     Request,
-    Rules,
     StrategyFormed,
     StrategyView,
     TextSpec,
@@ -65,30 +64,24 @@ class SocietyRules(Value):
         return self
 
     @property
-    def told(self) -> Rules:
-        """What agents are told of all this."""
-        return Rules(
-            endowment=self.game.endowment,
-            multiplier=self.game.multiplier,
-            punishment_effect=self.game.punishment_effect,
-            trace_depth=self.observation.depth,
-            survival_fraction=getattr(self.selection, "fraction", 1.0),
-            n_replaced=getattr(self.selection, "replaced", None),
-            selection=self.selection.kind,
-            observation=self.observation.kind,
-            threshold=getattr(self.observation, "threshold", None),
-            error=self.game.error,
-            sits_out=self.agents % 2 == 1,
-            shows_own=getattr(self.observation, "shows_own", False),
-            **self._told_of_perception,
-        )
+    def told(self) -> SocietyRules:
+        """The rules alone, as prompts tell them to agents, who do not know who plays."""
+        return SocietyRules.model_construct(**{name: getattr(self, name) for name in SocietyRules.model_fields})
 
     @property
-    def _told_of_perception(self) -> dict[str, Any]:
-        rule = self.observation
-        if rule.kind == "trace" and not rule.depth:
-            return {}  # nothing is shown that could be wrong
-        return {name: getattr(rule, name) for name in ("noise", "delay", "known", "audience") if hasattr(rule, name)}
+    def n_survivors(self) -> int:
+        """Agents that live on after a generation."""
+        return self.selection.n_survivors(self.agents)
+
+    @property
+    def n_newborns(self) -> int:
+        """Agents that take the places of those who leave after a generation."""
+        return self.agents - self.n_survivors
+
+    @property
+    def learns_from_everyone(self) -> bool:
+        """Whether newborns may learn from all of the generation before, not only from those who live on."""
+        return getattr(self.selection, "learn_from", "survivors") == "everyone"
 
     def n_encounters(self, seed: int) -> int:
         """Return how many encounters one run has."""
@@ -97,7 +90,7 @@ class SocietyRules(Value):
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""
-        survivors = self.selection.n_survivors(self.agents)
+        survivors = self.n_survivors
         asked = 0 if self.transmission.copies else self.agents - survivors
         asked += survivors if self.transmission.rewrite else 0
         return self.agents + (self.generations - 1) * asked + self.n_encounters(seed) * self.n_in_a_row
@@ -131,6 +124,7 @@ class Society:
         self.generation = 1
         """The generation now living."""
         self._rules = rules
+        self._told = rules.told
         self._first_models = (model,) * rules.agents if isinstance(model, str) else tuple(model)
         if len(self._first_models) != rules.agents:
             raise ValueError(f"{len(self._first_models)} models for {rules.agents} agents; one each is needed")
@@ -211,7 +205,7 @@ class Society:
         view = StrategyView(
             name=name,
             generation=self.generation,
-            rules=rules.told,
+            rules=self._told,
             advice=rules.transmission.advice(others, self._scores, rng) if others else (),
             is_survivor=own is not None,
             own=None if own is None else own.strategy,
@@ -264,7 +258,7 @@ class Society:
                     swapped(schedule) if number % 2 == 0 else schedule,
                     agents=[self._agents[name] for name in self._models],
                     observation=rules.observation,
-                    rules=rules.told,
+                    rules=self._told,
                     generation=self.generation,
                     number=number,
                     chance=self._chance_of(number),
@@ -295,8 +289,8 @@ class Society:
             return Step([ended], [])
         left = [self._agents[name].model for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
         self._survivors = tuple(self._agents[name] for name in survivors)
-        learn_from_all = getattr(rules.selection, "learn_from", "survivors") == "everyone"
-        self._parents = tuple(self._agents[name] for name in ranked(scores)) if learn_from_all else self._survivors
+        everyone = tuple(self._agents[name] for name in ranked(scores))
+        self._parents = everyone if rules.learns_from_everyone else self._survivors
         self._scores = scores
         self.generation += 1
         events, requests = self._begin_generation(left)

@@ -11,9 +11,12 @@ import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
+
+if TYPE_CHECKING:
+    from agentsim.core.society import SocietyRules
 
 __all__ = [
     "Act",
@@ -38,7 +41,6 @@ __all__ = [
     "Reading",
     "Reputation",
     "Request",
-    "Rules",
     "Scored",
     "StrategyFormed",
     "StrategyView",
@@ -114,42 +116,6 @@ def total(values: Iterable[float]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What every agent is told about the game, and nothing that it is not."""
-
-    endowment: float
-    multiplier: float
-    punishment_effect: float | None
-    """Units removed for each unit spent on punishing; `None` where nobody may punish."""
-    trace_depth: int
-    """How many past donor turns a donor is shown at most, where it is shown any."""
-    survival_fraction: float
-    """Share of the agents that survives a generation, where a rule says a share."""
-    n_replaced: int | None = None
-    """How many agents leave after a generation, where a rule says a number."""
-    selection: str = "top"
-    """How survivors are chosen: the kind of the selection rule."""
-    observation: str = "trace"
-    """What a donor is shown of its recipient: the kind of the observation rule."""
-    threshold: float | None = None
-    """The least share that counts as giving, where acts are judged."""
-    noise: float = 0.0
-    """Probability that a past act is misperceived."""
-    delay: int = 0
-    """By how many rounds acts become known late."""
-    known: float = 1.0
-    """Probability that a donor knows anything of its recipient."""
-    audience: str = "public"
-    """`private` where each observer has misperceptions of its own."""
-    shows_own: bool = False
-    """Whether a donor is shown its own score or standing too."""
-    error: float = 0.0
-    """Probability that what a donor decides fails."""
-    sits_out: bool = False
-    """Whether one agent, another each time, has no encounter in a round."""
-
-
-@dataclass(frozen=True, slots=True)
 class TraceItem:
     """One past donor turn, as it is shown to a donor."""
 
@@ -212,7 +178,8 @@ class StrategyView:
 
     name: str
     generation: int
-    rules: Rules
+    rules: SocietyRules
+    """What is played. Prompts tell it, rule by rule; who plays is not part of it."""
     advice: tuple[Advice, ...]
     is_survivor: bool = False
     """Whether it has lived before and may state another strategy than its own."""
@@ -227,7 +194,8 @@ class DecisionView:
     name: str
     generation: int
     round: int
-    rules: Rules
+    rules: SocietyRules
+    """What is played. Prompts tell it, rule by rule; who plays is not part of it."""
     strategy: str | None
     resources: float
     recipient: str
@@ -249,7 +217,8 @@ class NoteView:
     name: str
     generation: int
     round: int
-    rules: Rules
+    rules: SocietyRules
+    """What is played. Prompts tell it, rule by rule; who plays is not part of it."""
     strategy: str | None
     resources: float
     """What it holds now."""

@@ -168,7 +168,7 @@ def request(
 
 def _own_reputation(rules: SocietyRules) -> Reputation | None:
     """Return what a donor is shown of itself, where it is: in a probe it has done nothing yet."""
-    if not rules.told.shows_own:
+    if not getattr(rules.observation, "shows_own", False):
         return None
     return Reputation("standing", "good") if rules.observation.kind == "standing" else Reputation("image_score", 0)
 

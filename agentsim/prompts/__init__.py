@@ -1,8 +1,9 @@
 """Prompt sets: folders of templates that turn a request into the messages a model reads.
 
-A set holds the files named in `TEMPLATES`, and those of `OPTIONAL` where a scenario has use for them. `default` ships
-with agentsim; any folder of the user's with the same files can take its place. Templates are Jinja, sandboxed; an
-unknown name in one is an error, not an empty string.
+A set holds the files named in `TEMPLATES`, those of `OPTIONAL` where a scenario has use for them, and in `rules/` a
+sentence file for each rule that is played (`sentences`). `default` ships with agentsim; any folder of the user's with
+the same files can take its place. Templates are Jinja, sandboxed; an unknown name in one is an error, not an empty
+string.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from agentsim.core.types import ActSpec, AnswerSpec, NoteView, Problem, Request, Rules, StrategyView
+from agentsim.core.society import SocietyRules
+from agentsim.core.types import ActSpec, AnswerSpec, NoteView, Problem, Request, StrategyView
 from agentsim.errors import ScenarioError
 from agentsim.prompts import first_reader
 from agentsim.prompts.parsing import ANSWER_MARKER, MARKERS, parse
 from agentsim.prompts.sandbox import BoundedEnvironment
+from agentsim.prompts.sentences import FOLDER, told
 from agentsim.providers.base import Message
 
 __all__ = ["READER", "READERS", "TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
@@ -50,17 +54,21 @@ class PromptSet:
     def __init__(self, folder: Path, *, fallback: Path | None = None) -> None:
         """What is not in `folder` is taken from `fallback`, if there is one."""
         self._folder = folder
-        self._environment = BoundedEnvironment({"quoted": quoted, "units": units, "percent": percent})
+        self._environment = BoundedEnvironment(FILTERS)
         paths = {
             name: folder / name if fallback is None or (folder / name).exists() else fallback / name
             for name in (*TEMPLATES, *OPTIONAL)
         }
+        for base in (folder,) if fallback is None else (folder, fallback):
+            for path in sorted(base.glob(f"{FOLDER}/*/*.md")):
+                paths.setdefault(path.relative_to(base).as_posix(), path)
         is_there = {name: name in TEMPLATES or path.exists() for name, path in paths.items()}
         sources = {name: _read(path) for name, path in paths.items() if is_there[name]}
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
         """SHA-256 over the names and texts of all templates."""
         self._templates = {}
-        self._systems: dict[Rules, Message] = {}
+        self._sources = sources
+        self._systems: dict[SocietyRules, Message] = {}
         """The system messages made so far: one for each set of rules."""
         for name, source in sources.items():
             try:
@@ -78,20 +86,38 @@ class PromptSet:
             name = "note.md"
         else:
             name = "decision.md"
-        facts["can_punish"] = request.view.rules.punishment_effect is not None
         facts["marker"] = _marker(request.spec)
-        if isinstance(request.view, NoteView) and not isinstance(request.spec, ActSpec):
+        if isinstance(request.spec, ActSpec):
+            facts["can_punish"] = "punish" in request.spec.acts
+        else:
             facts["max_chars"] = request.spec.max_chars
-        return (
-            self._system(request.view.rules, can_punish=facts["can_punish"]),
-            Message(role="user", content=self._render(name, facts)),
-        )
+        return self.system(request.view.rules), Message(role="user", content=self._render(name, facts))
 
-    def _system(self, rules: Rules, *, can_punish: bool) -> Message:
+    def system(self, rules: SocietyRules) -> Message:
+        """Return the message that tells the rules, each in its own sentences.
+
+        Raises:
+            ScenarioError: a rule that is played has no sentence file, or that leaves a setting unsaid.
+        """
         if rules not in self._systems:
-            text = self._render("rules.md", {"rules": rules, "can_punish": can_punish})
+            sentences = self.sentences(rules)
+            if "sentences" not in self._sources["rules.md"]:
+                raise ScenarioError(
+                    f"{self._folder / 'rules.md'}: does not speak of `sentences`, which tell the rules that are played;"
+                    " place them as agentsim/prompts/default/rules.md does, or name them in a comment,"
+                    " {# sentences #}, if agents are not to read them"
+                )
+            text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
         return self._systems[rules]
+
+    def sentences(self, rules: SocietyRules) -> list[str]:
+        """Return what the sentence files say of the rules, one item a line."""
+        found: list[str] = []
+        for name, rule in told(rules, self._sources, folder=self._folder):
+            lines = self._render(name, {"rule": rule, "rules": rules}).splitlines()
+            found += [" ".join(line.split()) for line in lines if line.strip()]
+        return found
 
     def ask_again(self, request: Request, problem: Problem) -> Message:
         """Return the message that follows an unreadable reply."""
@@ -152,6 +178,37 @@ def units(amount: float) -> str:
 def percent(fraction: float) -> str:
     """Return a fraction in [0, 1] as a percentage with at most one decimal, as `50%`."""
     return f"{fraction * 100:.1f}".removesuffix(".0") + "%"
+
+
+def amount(value: float) -> str:
+    """Return an amount that somebody holds or moved, as `units` shows it, with its noun: `1 unit`."""
+    return _with_noun(units(value))
+
+
+def exactly(value: float) -> str:
+    """Return an amount that a rule sets, with up to six digits behind the point, and its noun: `0.333333 units`."""
+    shown = f"{value:.6f}".rstrip("0").rstrip(".")
+    return _with_noun(shown if shown != "0" else f"{value:.3g}")
+
+
+def _with_noun(number: str) -> str:
+    return f"{number} unit" if number == "1" else f"{number} units"
+
+
+def chance(fraction: float) -> str:
+    """Return a setting in [0, 1], a probability or share, as a percentage without rounding it, as `0.05%`."""
+    return f"{fraction * 100:.10g}%"
+
+
+FILTERS: Final[dict[str, Callable[..., str]]] = {
+    "quoted": quoted,
+    "units": units,
+    "amount": amount,
+    "exactly": exactly,
+    "percent": percent,
+    "chance": chance,
+}
+"""What templates may use beside the harmless filters of Jinja's own."""
 
 
 def _read(path: Path) -> str:

@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -28,12 +28,14 @@ from agentsim.core.types import (
     NoteWritten,
     Punished,
     Request,
-    Rules,
     TextSpec,
     TraceItem,
     Value,
     born_and_index,
 )
+
+if TYPE_CHECKING:
+    from agentsim.core.society import SocietyRules
 
 __all__ = ["DonorGame", "DonorPlay", "Punishment"]
 
@@ -120,7 +122,7 @@ class DonorPlay:
         *,
         agents: Sequence[Agent],
         observation: ObservationRule,
-        rules: Rules,
+        rules: SocietyRules,
         generation: int,
         number: int,
         chance: Chance,
