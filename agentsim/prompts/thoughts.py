@@ -17,19 +17,24 @@ _NAMES: Final = (
     r"|ponder(?:ing)?|(?:inner_?|internal_?)?(?:monologue|thoughts?)|chain_?of_?thoughts?|cot|rationale|details"
 )
 _TAG: Final = re.compile(
-    # <think>, </think>, <details type="reasoning">, <seed:think>, &lt;think&gt;
-    rf"(?:<|＜|&lt;)\s?(?P<end>/)?\s?(?:[a-z]{{1,12}}[:_])?(?P<name>{_NAMES})(?:[ \t][^<>\n]{{0,200}})?\s?(?:>|＞|&gt;)"
-    # [THINK], [/THINK], ◁think▷, ◁/think▷
-    r"|[\[◁](?P<end_2>/)?(?P<name_2>think(?:ing)?)[\]▷]"
     # <|begin_of_thought|>, <|END_THINKING|>
-    r"|<\|(?:(?P<end_3>end)|begin|start)_(?:of_)?(?P<name_3>thought|thinking|think|reasoning)\|>"
+    r"<\|(?:(?P<end_3>end)|begin|start)_(?:of_)?(?P<name_3>thought|thinking|think|reasoning)\|>"
+    # <think>, </think>, <|think|>, <details type="reasoning">, <seed:think>, <antThinking>, &lt;think&gt;
+    rf"|(?:<|＜|&lt;)\|?\s?(?P<end>/)?\s?(?:[a-z]{{1,12}}[:_]|ant)?(?P<name>{_NAMES})"
+    r"(?:[ \t][^<>\n]{0,200})?\s?\|?(?:>|＞|&gt;)"
+    # [THINK], [/THINK] in capitals, as prose may have [think]; ◁think▷, ◁/think▷
+    r"|\[(?P<end_2>/)?(?P<name_2>(?-i:THINK(?:ING)?))\]|◁(?P<end_6>/)?(?P<name_6>think(?:ing)?)▷"
     # <|channel|>analysis<|message|>, and Gemma's <|channel>thought ... <channel|>
     r"|(?P<end_4><(?P<name_4>channel)\|>)"
     r"|<\|channel\|?>[ \t]*(?P<channel>[a-z]+)[^<\n]{0,100}(?:<\|constrain\|>[a-z]*)?(?:<\|message\|>)?"
+    # MedGemma's <unused94>thought ... <unused95>, and what Ollama writes behind a thought
+    r"|(?P<name_5><unused94>)|(?P<end_5><unused95>|^\.\.\.done thinking\.)"
     # ```thinking
     r"|^[ \t]*(?P<fence>```|~~~)[ \t]*(?:think(?:ing)?|thoughts?|reasoning|scratchpad|analysis)[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
+_ENDS: Final = [group for group in _TAG.groupindex if group.startswith("end")]
+_NAMED: Final = [group for group in _TAG.groupindex if group.startswith("name")]
 _TOKEN: Final = re.compile(r"<\|(?:start|end|return|message|channel|im_start|im_end)\|>(?:assistant\b)?", re.IGNORECASE)
 _DROPPED_TOKENS: Final = re.compile(r"\s*(?:assistant)?analysis(?=[A-Z\"'“(])")
 """How the harmony format begins where its special tokens were dropped; `assistantfinal` then begins the reply."""
@@ -57,7 +62,7 @@ def without_thoughts(text: str) -> str:
             said, thoughts = [], [] if tag["channel"].lower() == "final" else [name]
         elif tag["fence"] is not None:
             place = place if thoughts else _end_of_fence(text, place, fence=tag["fence"])
-        elif tag["end"] or tag["end_2"] or tag["end_3"] or tag["end_4"]:
+        elif any(tag[group] is not None for group in _ENDS):
             if name in thoughts:
                 del thoughts[_last(thoughts, name) :]
             elif not thoughts:
@@ -72,11 +77,11 @@ def without_thoughts(text: str) -> str:
 
 
 def _name(tag: re.Match[str]) -> str:
-    """Return the name that a tag's end must share with its beginning; models mix the forms of one word."""
-    if tag["channel"] is not None or tag["end_4"] is not None:
+    """Return the name that a thought's end must share with its beginning; models mix the forms of one word."""
+    if tag["channel"] is not None:
         return "channel"
-    name = (tag["name"] or tag["name_2"] or tag["name_3"] or "").lower()
-    return "think" if name.startswith(("think", "thought")) else name
+    name = next((tag[group].lower() for group in _NAMED if tag[group] is not None), "think")
+    return "think" if name.startswith(("think", "thought", "<unused")) else name
 
 
 def _last(names: list[str], name: str) -> int:
