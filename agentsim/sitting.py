@@ -391,8 +391,12 @@ class Sitting:
             completion=completion,
             time=_now(),
         )
-        log.append(reply, sync=False)
-        await log.synced()
+        try:
+            log.append(reply, sync=False)
+            await log.synced()
+        except NotWritten as error:  # at once, before anybody else asks
+            self._stop.stop(str(error))
+            raise
         return reply
 
     def _receive(self, log: RunLog, reply: Reply) -> Turn:
