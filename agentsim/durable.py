@@ -54,12 +54,10 @@ def replace(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.unlink(missing_ok=True)
-        file = open_plainly(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            _write_all(file, text.encode("utf-8"))
-            os.fsync(file)
-        finally:
-            os.close(file)
+        with open(open_plainly(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
     except BaseException:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from agentsim.durable import replace
 from agentsim.errors import AnswerError, LogError, ReplayMismatch, ScenarioError
 from agentsim.experiment import Clash, clash, condition_of, mixed, renamed
 from agentsim.players import Course
@@ -160,10 +161,8 @@ def write_study(folder: Path, scenario: Scenario, specs: Sequence[RunSpec], *, v
         "runs": {**earlier, **listed},
         "versions": dict(versions),
     }
-    temporary = path.with_suffix(".tmp")
     try:
-        temporary.write_text(json.dumps(study, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        replace(path, json.dumps(study, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise LogError(f"{path}: cannot be written ({error.strerror})") from error
 

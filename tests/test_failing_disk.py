@@ -103,7 +103,7 @@ def test_the_first_write_that_fails_stops_all_runs_and_nothing_is_asked_after_it
 ) -> None:
     seeds = [0, 1, 2]
     whole = play(tmp_path / "whole", Fake(), seeds=seeds)
-    for n in range(1, 80, 7):
+    for n in range(1, 80, 13):
         disk = kind(n, errno.ENOSPC)
         fake = Asked(disk)
         with monkeypatch.context() as patched:

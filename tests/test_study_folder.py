@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 import agentsim
+from agentsim.analysis.files import replace_whole
 from agentsim.cli import main
+from agentsim.durable import replace
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
 from agentsim.experiment import difference
 from agentsim.providers.base import Prompt
+from agentsim.providers.ledger import Ledger
 from agentsim.runlog import RunStarted
 from agentsim.runner import StudyResult
 from agentsim.scenario import Scenario
@@ -305,3 +308,42 @@ def test_a_fork_of_what_is_not_there_is_refused_before_anything_is_written(tmp_p
         agentsim.run(other, results=tmp_path, provider=Fake(), fork=tmp_path / "nowhere")
     assert [path.name for path in tmp_path.iterdir()] == ["small"]
     assert list(json.loads((tmp_path / "small" / "study.json").read_text())["runs"]) == ["model--seed-0"]
+
+
+@pytest.mark.parametrize("name", ["model--seed-0/log.jsonl", "model--seed-0/lock", "ledger.jsonl", "model--seed-0"])
+def test_links_in_a_study_are_not_written_through(tmp_path: Path, name: str) -> None:
+    """A study may come from somebody else."""
+    victim = tmp_path / "victim"
+    if name.endswith("0"):
+        victim.mkdir()
+    else:
+        victim.write_text("precious")
+    link = tmp_path / "small" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    if name == "ledger.jsonl":
+        with pytest.raises(LogError, match="symbolic link"), Ledger(link.parent, limit_usd=1):
+            pass
+    else:
+        [state] = play(tmp_path, fake := Fake()).runs
+        assert state.status == "stopped" and "symbolic link" in str(state.reason) and not fake.n_calls
+    assert list(victim.iterdir()) == [] if victim.is_dir() else victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "name", ["study.json", "stopped.json", "final-resources.png", "comparison/pairs.csv", "report.html"]
+)
+def test_links_in_place_of_files_that_are_written_whole_are_replaced(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text('{"precious": 1}')
+    path = tmp_path / "small" / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to(victim)
+    replace(path, "new")
+    assert not path.is_symlink() and path.read_text() == "new"
+    path.unlink()
+    path.symlink_to(victim)
+    replace_whole(path, lambda temporary: temporary.write_text("newer"))
+    assert not path.is_symlink() and path.read_text() == "newer"
+    assert victim.read_text() == '{"precious": 1}'
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # nothing is left beside it

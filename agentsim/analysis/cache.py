@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Collection, Mapping
 from importlib import metadata
@@ -23,6 +22,7 @@ import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from agentsim.analysis.columns import COLUMNS
+from agentsim.analysis.files import replace_whole
 from agentsim.runlog import LOG_NAME, SCHEMA, RunStarted
 
 __all__ = ["Cached", "fingerprints", "read", "write"]
@@ -101,9 +101,11 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
     if not kept:
         return
     place = folder / FOLDER
+    if place.is_symlink():  # a study may come from somebody else: nothing is written through its links
+        return
     with contextlib.suppress(OSError):
         place.mkdir(exist_ok=True)
-        (place / ".gitignore").write_text("*\n", encoding="utf-8")
+        replace_whole(place / ".gitignore", lambda path: path.write_text("*\n", encoding="utf-8"))
         earlier = set(place.glob("*.parquet"))
         files = {}
         for name, frame in held.frames.items():
@@ -111,9 +113,8 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
             files[name] = _write_frame(place, name, own)
         started = {run: held.started[run] for run in kept}
         manifest = _Manifest(made_by=_made_by(), runs=kept, started=started, files=files)
-        temporary = place / f"{MANIFEST}.{os.getpid()}"
-        temporary.write_text(manifest.model_dump_json(), encoding="utf-8")
-        temporary.replace(place / MANIFEST)
+        text = manifest.model_dump_json()
+        replace_whole(place / MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
         for path in earlier - {place / file.name for file in files.values()}:
             path.unlink(missing_ok=True)
 
@@ -130,9 +131,7 @@ def _write_frame(place: Path, name: str, frame: pd.DataFrame) -> _File:
     data = buffer.getbuffer()
     digest = hashlib.sha256(data).hexdigest()
     path = place / f"{name}-{digest[:16]}.parquet"
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    replace_whole(path, lambda temporary: temporary.write_bytes(data))
     return _File(name=path.name, digest=digest)
 
 

@@ -144,14 +144,15 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     """
     from agentsim.analysis.export import write_csv
     from agentsim.analysis.figures import forest, save
-    from agentsim.analysis.files import make_folder
+    from agentsim.analysis.files import make_folder, replace_whole
 
     paths = [folder / name for name in ("groups.csv", "pairs.csv", "take-off.csv", "notes.txt")]
     make_folder(folder)
     try:
         for frame, path in zip((comparison.groups, comparison.table, comparison.sensitivity), paths, strict=False):
-            write_csv(frame, path)
-        paths[-1].write_text("".join(f"{note}\n" for note in comparison.notes), encoding="utf-8")
+            replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
+        notes = "".join(f"{note}\n" for note in comparison.notes)
+        replace_whole(paths[-1], lambda temporary: temporary.write_text(notes, encoding="utf-8"))
     except OSError as error:
         raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
     if comparison.table["ratio"].notna().any():

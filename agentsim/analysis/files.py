@@ -26,6 +26,7 @@ def make_folder(folder: Path) -> None:
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, and put it in its place: a reader never sees half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # a link that somebody left there would be written through
     try:
         write(temporary)
         temporary.replace(path)

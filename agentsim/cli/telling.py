@@ -149,7 +149,12 @@ def folder_for(study: Study, output: Path | None, name: str) -> Path:
     """Return the folder that a command writes into."""
     if output is None and len(study.folders) > 1:
         raise AgentsimError(f"{len(study.folders)} studies have no folder in common: name one with -o")
-    return output if output is not None else next(iter(study.folders.values())) / name
+    if output is not None:
+        return output
+    folder = next(iter(study.folders.values())) / name
+    if folder.is_symlink():
+        raise AgentsimError(f"{folder}: is a symbolic link, through which nothing is written; name a folder with -o")
+    return folder
 
 
 def embedded(scenario: Scenario) -> list[str]:

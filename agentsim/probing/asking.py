@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from agentsim.cast import ModelPlayer, only_player
+from agentsim.durable import replace
 from agentsim.errors import LogError, ScenarioError
 from agentsim.planning import ConditionPlan, Questions, kind_of, plan_of, stand_in
 from agentsim.players import prompt_set, rehearse
@@ -155,12 +156,8 @@ def _write_design(folder: Path, design: Design) -> None:
     path = folder / PROBE_NAME
     if path.exists():
         return
-    temporary = path.with_suffix(".tmp")
     try:
-        temporary.write_text(
-            json.dumps(design.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        temporary.replace(path)
+        replace(path, json.dumps(design.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise LogError(f"{path}: cannot be written ({error.strerror})") from error
 

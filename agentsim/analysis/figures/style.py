@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from agentsim.analysis.files import replace_whole
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
@@ -60,10 +62,10 @@ def save(figure: Figure, path: Path) -> list[Path]:
     """
     svg, png = (path.with_name(f"{path.name}{ending}") for ending in (".svg", ".png"))
     try:
-        with svg.open("wb") as file:
-            write_svg(figure, file)
-        with png.open("wb") as file:
-            _write_png(figure, file)
+        for place, write in ((svg, write_svg), (png, _write_png)):
+            drawn = BytesIO()
+            write(figure, drawn)
+            replace_whole(place, lambda path, drawn=drawn: path.write_bytes(drawn.getbuffer()))  # type: ignore[misc]
     except OSError as error:
         raise AgentsimError(f"{path}: the figure cannot be written ({error.strerror or error})") from error
     return [svg, png]
