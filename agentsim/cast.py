@@ -163,7 +163,7 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
     """
     if not isinstance(players, tuple):
         if players.agents is not None:
-            raise ValueError("players.agents: is for mixed societies; make `players` a list, or leave it away")
+            raise ValueError("players.agents: is for mixed societies; make `players` a list, or remove it")
         return [n_agents]
     if not players:
         raise ValueError("players: an empty list; name at least one player")

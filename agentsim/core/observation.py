@@ -41,7 +41,7 @@ def _no_chance(what: str, *place: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one donor's look at the past hangs on."""
+    """What one donor's look at the past depends on."""
 
     history: History
     before: int
@@ -260,8 +260,8 @@ class Standing(_Judged):
 
     def _shown(self, look: _Look, recipient: str) -> Observed:
         """Return the recipient's standing; each act on the way to it is judged as the observer perceives it."""
-        # A turn's judgement never changes: all that it hangs on happened before it. So each is judged once an observer,
-        # by a stack, as the chain of turns behind one may be longer than Python's.
+        # A turn's judgement never changes: all that it depends on happened before it. So each is judged once an
+        # observer, by a stack, as the chain of turns behind one may be longer than Python's.
         by = look.observer if self.noise and self.audience == "private" else ""
         waiting = [(recipient, look.before)]
         while waiting:
@@ -309,7 +309,7 @@ class Gossip(_Observed):
         if self.noise:
             raise ValueError(f"noise: {self.noise} does not apply to gossip, which shows words; delay and known do")
         if self.audience != "public":
-            raise ValueError("audience: notes are public; leave it away")
+            raise ValueError("audience: notes are public; remove it")
         return self
 
     def _shown(self, look: _Look, recipient: str) -> Observed:

@@ -4,7 +4,7 @@ A stream is named by what it decides, never by when it is drawn: two models at o
 ties, and the order in which answers arrive changes nothing. Only `Random.random()` is used underneath, the one method
 whose sequence Python promises to keep for ever, so an old log can be replayed by a new Python.
 
-A single number that hangs on whole numbers alone is cheaper: `uniform`, and `uniforms` for arrays of them at once.
+A single number that depends on whole numbers alone is cheaper: `uniform`, and `uniforms` for arrays of them at once.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class SocietyRules(Value):
             )
         survivors = self.selection.n_survivors(self.agents)
         if self.selection.kind != "none" and not 0 < survivors < self.agents:
-            name = "replaced" if hasattr(self.selection, "replaced") else "fraction"
+            name = next((name for name in ("replaced", "fraction") if hasattr(self.selection, name)), "kind")
             raise ValueError(
                 f"selection.{name}: {getattr(self.selection, name)} of {self.agents} agents leaves {survivors}"
                 f" survivors; between 1 and {self.agents - 1} must survive"
@@ -245,7 +245,7 @@ class Society:
 
     def _start_games(self) -> list[Request]:
         rules = self._rules
-        # Sorted by name, so that the schedule hangs on the seed and who lives, not on who scored best.
+        # Sorted by name, so that the schedule depends on the seed and who lives, not on who scored best.
         names = sorted(self._agents)
         self._plays = []
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
