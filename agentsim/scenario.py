@@ -409,10 +409,14 @@ ADDED: Final[Mapping[str, Mapping[str, object]]] = {
 def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
     content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
-    if not recurs_by_choice(condition.agents):
-        content["pairing"].pop("in_both_roles", None)
-    if not rounds_by_choice(condition.agents, content["selection"].get("fraction")):
-        content["selection"].pop("halves", None)
+    # What older logs do not say, as there was no choice, is said where it makes a difference, and nowhere else.
+    for part, name, matters in (
+        ("pairing", "in_both_roles", recurs_by_choice(condition.agents)),
+        ("selection", "halves", rounds_by_choice(condition.agents, content["selection"].get("fraction"))),
+    ):
+        content[part].pop(name, None)
+        if matters and hasattr(rule := getattr(condition, part), name):
+            content[part][name] = getattr(rule, name)
     for part, settings in ADDED.items():
         for each in content[part] if isinstance(content[part], list) else [content[part]]:
             for name, before in settings.items():

@@ -79,8 +79,8 @@ CHANGES: Mapping[str, object] = {
     "on_invalid.out_of_range": "clamp",
 }
 """Another value for every setting that decides facts."""
-OF_ONE_KIND = {"game.kind", "players.agents", "pairing.in_both_roles", "selection.halves"}
-"""Settings that have one value so far, or here (one player plays all agents), or change nothing at this size."""
+OF_ONE_KIND = {"game.kind", "players.agents"}
+"""Settings that have one value so far, or here: one player plays all agents."""
 
 
 def leaves(value: object, path: str = "") -> Iterator[str]:

@@ -29,7 +29,7 @@ class Alternating(Value):
     """
 
     kind: Literal["alternating"] = "alternating"
-    in_both_roles: bool = False
+    in_both_roles: bool = Field(default=False, exclude_if=lambda is_so: not is_so)
     """Whether, where n/2 is odd, pairs recur in the order of the round robin, n/2 rounds later and so with roles
     reversed, as they did in the first logs. Elsewhere it changes nothing."""
 

@@ -57,7 +57,7 @@ class _Share(_Scored):
     fraction: float = Field(default=0.5, gt=0, lt=1)
     """Share of the agents that survives; times the number of agents, rounded, it is how many survive."""
 
-    halves: Literal["up", "to_even"] = "up"
+    halves: Literal["up", "to_even"] = Field(default="up", exclude_if=lambda halves: halves == "up")
     """How half an agent is rounded: up, or to the even number, as it was in the first logs."""
 
     def n_survivors(self, n_agents: int) -> int:
