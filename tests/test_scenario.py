@@ -287,7 +287,7 @@ IN_RULES = [
     ("name: y", "3:1: name: key 'name' is already set in line 1", "keep one"),
 ]
 IN_GRID = [
-    ("seeds: 3", "3:8: seeds: 3 is not allowed", "a list, as [0, 1, 2], or a range, as 0-4"),
+    ("seeds: 3.5", "3:8: seeds: 3.5 is not allowed", "a list, as [0, 1, 2], or a range, as 0-4"),
     ("seeds: []", "3:8: seeds: a list is not allowed", "write a list"),
     ("seeds: [1, 1]", "3:8: seeds: seed 1 is listed twice", "keep one"),
     ("seeds: [0, a]", "3:12: seeds.1: 'a' is not allowed", "valid integer"),

@@ -99,7 +99,7 @@ async def test_a_changed_design_is_refused_and_new_begins_another(tmp_path: Path
         n = len(server.requests)
         changed = ("probe", path, *ASKED, "--records", "0,100", "--results", tmp_path)
         code, output = await ended(await started(*changed))
-        assert code == 1 and "probe.situations" in output and len(server.requests) == n
+        assert code == 2 and "probe.situations" in output and len(server.requests) == n
         assert (await ended(await started(*changed, "--new")))[0] == 0
     assert json.loads((tmp_path / "p-2" / "probe.json").read_text())["n"] == 2
 

@@ -15,7 +15,7 @@ from agentsim.analysis.figures import response, save
 from agentsim.analysis.probe_tables import probe_tables
 from agentsim.analysis.probes import ALL, Probe, load_probe, write_tables
 from agentsim.core.types import DecisionView
-from agentsim.errors import AgentsimError, AuthError, LogError, ScenarioError
+from agentsim.errors import AgentsimError, AuthError, LogError, ReplayMismatch, ScenarioError
 from agentsim.probing.asking import plan, probe
 from agentsim.probing.design import Design, Subject, grid, request
 from agentsim.probing.options import Options, designed
@@ -304,11 +304,13 @@ def test_a_changed_design_is_refused_with_the_difference(
 ) -> None:
     asked(tmp_path, Fake())
     rules = scenario(**change.pop("rules", {}))
-    [state] = asked(tmp_path, fake := Fake(), rules, **change).runs
-    assert state.status == "stopped" and fake.n_calls == 0
-    assert difference in str(state.reason) and "--new" in str(state.reason)
+    with pytest.raises(ReplayMismatch, match=re.escape(difference)) as refused:
+        asked(tmp_path, fake := Fake(), rules, **change)
+    assert fake.n_calls == 0 and str(refused.value).endswith("set that back; or run with --new to begin probed-2")
     fresh = probe(rules, design_of(rules, **change), results=tmp_path, provider=Fake(), new=True)
     assert fresh.is_complete and fresh.folder.name == "probed-2"
+    again = asked(tmp_path, fake := Fake(), rules, **change)  # goes on with the newest, which is complete
+    assert again.folder == fresh.folder and fake.n_calls == 0
 
 
 def test_an_edited_reply_is_found_by_replay(tmp_path: Path) -> None:
