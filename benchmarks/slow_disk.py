@@ -155,6 +155,7 @@ async def in_real_time(*, concurrency: int, sync_s: float, kills: int) -> tuple[
                 await asyncio.sleep(draw.uniform(0, 0.05))
                 process.send_signal(signal.SIGKILL)
                 await process.wait()
+                await asyncio.sleep(0.3)  # what was under way is answered, and billed, all the same
                 logs = [read_log(path.parent).records for path in results.glob("slow/*/log.jsonl")]
                 n_stored = sum(isinstance(record, Reply) for records in logs for record in records)
                 lost.append(answered - n_stored)
