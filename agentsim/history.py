@@ -25,10 +25,10 @@ from agentsim.providers.base import Message
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
 
-__all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "replay"]
+__all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "deciding", "replay"]
 
-DECIDING = ("core/**/*.py", "old_logs.py", "prompts/*.py", "players.py", "probing/course.py", "probing/design.py")
-"""The code that facts hang on, beside the replies, the scenario and the templates."""
+ONLY_READING = frozenset(["analysis", "cli", "report", "testing"])
+"""The folders of agentsim whose code makes no facts. All other code counts as deciding, so that none is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,18 @@ def replay(folder: Path | str) -> list[ReplayState]:
 
 
 @cache
-def code_digest() -> str:
+def code_digest(package: Path = Path(__file__).parent) -> str:
     """Return the SHA-256 of the code that makes facts of replies, rules of the user's own among it."""
-    package = Path(__file__).parent
-    paths = sorted(path for pattern in DECIDING for path in package.glob(pattern))
     found = hashlib.sha256()
-    for path in paths:
+    for path in deciding(package):
         found.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
     return found.hexdigest()
+
+
+def deciding(package: Path) -> list[Path]:
+    """Return the files of agentsim's code on which facts depend, beside the replies, the scenario and the templates."""
+    found = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in ONLY_READING)
+    return sorted(found)
 
 
 def catch_up(
@@ -75,9 +79,10 @@ def catch_up(
     started: RunStarted,
     *,
     observe: Callable[[Reply | Event], None],
+    fault: str | None,
     compares_prompts: bool = True,
 ) -> tuple[int, list[RunStarted | Event], bool]:
-    """Bring `course` to where the log ends.
+    """Bring `course` to where the log ends; `fault` says what shows by itself that the log was edited.
 
     Returns the number of replies, the records that follow from the log but are not in it yet, and whether the log says
     that the run is finished.
@@ -118,6 +123,8 @@ def catch_up(
         elif isinstance(record, RunFinished):
             if expected or not course.is_finished:
                 raise ReplayMismatch(f"line {number}: the log ends here, but its replies do not complete the run")
+            if fault is not None:
+                raise ReplayMismatch(fault)
             return n_replies, [], True
         elif isinstance(record, RunStarted):
             raise ReplayMismatch(f"line {number}: a second 'run_started'; two logs have been joined")
@@ -126,6 +133,8 @@ def catch_up(
             if fact != record:
                 raise ReplayMismatch(f"line {number}: {_disagreement(record, fact)}")
             observe(record)
+    if fault is not None:
+        raise ReplayMismatch(fault)
     return n_replies, list(expected), False
 
 
@@ -167,7 +176,8 @@ def _replay_run(folder: Path) -> ReplayState:
         n_events += not isinstance(record, Reply)
 
     try:
-        records = read_log(folder).records
+        content = read_log(folder, is_judged=False)
+        records = content.records
         if not records or not isinstance(records[0], RunStarted):
             raise ReplayMismatch("the log does not begin with 'run_started'")
         started = records[0]
@@ -180,7 +190,9 @@ def _replay_run(folder: Path) -> ReplayState:
         else:
             design = Design.model_validate(started.probe)
             course = ProbeCourse(design, condition, seed=started.seed, prompts=prompts)
-        n_replies, missing, is_complete = catch_up(records, course, now, observe=count, compares_prompts=note is None)
+        n_replies, missing, is_complete = catch_up(
+            records, course, now, observe=count, fault=content.fault, compares_prompts=note is None
+        )
     except (AgentsimError, ValueError) as error:
         return ReplayState(folder.name, False, False, str(error), 0, n_events)
     further = f"{len(missing)} facts follow that the log does not hold yet" if missing and not is_complete else None

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.cast import labels_in
-from agentsim.core.types import Event, Value
+from agentsim.core.types import Encounter, Event, GameEnded, GenerationEnded, Value
 from agentsim.durable import Lines, open_plainly, replace, sync_folder
 from agentsim.errors import LogError, LogLocked, NotWritten, SchemaError
 from agentsim.old_logs import up_to_date
@@ -39,6 +39,7 @@ __all__ = [
     "RunLog",
     "RunStarted",
     "closed_log",
+    "fault_of",
     "is_locked",
     "locked_by",
     "note_sitting",
@@ -152,6 +153,18 @@ class RunFinished(Value):
     log_digest: str | None = None
     """SHA-256 of the log up to this record: while it is right, the log has not been edited."""
     time: str
+    own_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
+    """SHA-256 of this record without this field (version 0.1 wrote none)."""
+
+    def sealed(self) -> Self:
+        """Return the record with its own digest."""
+        text = self.model_dump_json(exclude={"own_digest"})
+        return self.model_copy(update={"own_digest": hashlib.sha256(text.encode()).hexdigest()})
+
+    @property
+    def is_unedited(self) -> bool:
+        """Whether the record is as it was sealed, or was never sealed."""
+        return self.own_digest is None or self.own_digest == self.sealed().own_digest
 
 
 Record = Annotated[RunStarted | Reply | RunFinished | Event, Field(discriminator="type")]
@@ -166,17 +179,24 @@ class LogContent(NamedTuple):
     """Length of the sound part of the file."""
     n_torn_bytes: int
     """Bytes of an unfinished last line, left by a crash."""
+    fault: str | None
+    """What shows that the log is not what its run wrote, in one sentence; `None` where nothing does."""
 
 
-def read_log(folder: Path) -> LogContent:
+def read_log(folder: Path, *, is_judged: bool = True) -> LogContent:
     """Read a run's log without touching it; a missing file reads as empty.
 
+    Not `is_judged`: a log that was edited is returned, with its `fault`, as the caller has something better to say.
+
     Raises:
-        LogError: a line that is not the last cannot be read.
+        LogError: a line that is not the last cannot be read, or the log is not what its run wrote.
         SchemaError: the log was written in another version of the format.
     """
     path = folder / LOG_NAME
-    return _content(path, _bytes_of(path))
+    content = _content(path, _bytes_of(path))
+    if is_judged and content.fault is not None:
+        raise LogError(content.fault)
+    return content
 
 
 def read_start(folder: Path) -> RunStarted | None:
@@ -213,7 +233,55 @@ def _content(path: Path, data: bytes) -> LogContent:
             break
         records.append(_record(raw, where=f"{path}:{number}"))
         sound += len(line)
-    return LogContent(records, sound, len(data) - sound)
+    return LogContent(records, sound, len(data) - sound, fault_of(path, data, records))
+
+
+def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: int = 0) -> str | None:
+    """Return in one sentence what shows that a log is not what its run wrote; `None` where nothing does.
+
+    `records` may leave out `n_others` records that are known to be no ends of runs and to be there once.
+    """
+    met: set[tuple[object, ...]] = set()
+    for record in records:
+        identity = identity_of(record)
+        if identity in met:
+            name = " ".join(str(part) for part in identity)
+            return f"{path}: holds {name!r} twice, so lines of it were repeated; {RESTORE}"
+        met.add(identity)
+    end = next((record for record in records if isinstance(record, RunFinished)), None)
+    if end is None:
+        return None
+    start = data.rfind(b'{"type":"run_finished"')
+    n_after = len(data) - (data.find(b"\n", start) + 1)
+    if n_after or data.count(b"\n", 0, start) != len(records) + n_others - 1:
+        return f"{path}: goes on after the end of its run, so lines were added to it or moved; {RESTORE}"
+    if end.log_digest is not None and hashlib.sha256(memoryview(data)[:start]).hexdigest() != end.log_digest:
+        what = "is not what its run wrote (the digest in its last line is that of other lines)"
+        return f"{path}: {what}, so it was edited; {RESTORE}"
+    if not end.is_unedited:
+        return f"{path}: its last line is not what its run wrote, so it was edited; {RESTORE}"
+    return None
+
+
+def identity_of(record: Record) -> tuple[object, ...]:
+    """Return what no two records of a log have in common: the kind, and what it is about."""
+    match record:
+        case Reply():
+            return "reply", record.key, record.attempt
+        case RunStarted() | RunFinished():
+            return (record.type,)
+        case Encounter():
+            return "encounter", record.key
+        case GameEnded():
+            return record.type, record.generation, record.game
+        case GenerationEnded():
+            return record.type, record.generation
+        case _:
+            return record.type, record.key
+
+
+RESTORE = "restore the file, or take the run's folder out of the study"
+"""What to do about a log that is not what its run wrote."""
 
 
 class ClosedLog(NamedTuple):
@@ -250,7 +318,7 @@ def closed_log(folder: Path) -> ClosedLog | None:
         started, finished = (_record(record, where=str(folder)) for record in (json.loads(first), raw))
     except (OSError, ValueError, AttributeError, LogError):
         return None
-    if not isinstance(started, RunStarted) or not isinstance(finished, RunFinished):
+    if not isinstance(started, RunStarted) or not isinstance(finished, RunFinished) or not finished.is_unedited:
         return None
     return ClosedLog(started, finished)
 
@@ -284,6 +352,8 @@ class RunLog:
             """What the log held when it was opened."""
             self.n_torn_bytes = content.n_torn_bytes
             """Bytes of an unfinished last line that were cut off."""
+            self.fault = content.fault
+            """What shows that the log was edited, in one sentence."""
             file = open_plainly(self.path, os.O_WRONLY | os.O_CREAT)
             try:
                 os.ftruncate(file, content.n_bytes)

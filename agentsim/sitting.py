@@ -266,7 +266,9 @@ class Sitting:
             n_requests=self._n_requests,
             generations=self._generations,
         )
-        n_replies, missing, is_closed = catch_up(log.records, self._course, self._started, observe=self._replayed)
+        n_replies, missing, is_closed = catch_up(
+            log.records, self._course, self._started, observe=self._replayed, fault=log.fault
+        )
         log.records.clear()  # they are told; a million of them need not be kept
         self._n_logged = n_replies
         if is_closed:
@@ -290,7 +292,7 @@ class Sitting:
                 log_digest=log.digest,
                 time=_now(),
             )
-            log.append(finished, sync=False)
+            log.append(finished.sealed(), sync=False)
             await log.synced()
 
     async def _ask_all(self, log: RunLog) -> None:

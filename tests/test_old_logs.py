@@ -19,6 +19,7 @@ from agentsim.history import replay
 from agentsim.old_logs import content_digest, up_to_date
 from agentsim.runlog import LOG_NAME, RunStarted, read_log
 from agentsim.scenario import Condition, digest, scenario_from
+from tests.sealing import sealed
 from tests.test_runner import Fake, play
 
 ROOT = Path(__file__).parent.parent
@@ -97,7 +98,7 @@ def test_an_older_log_is_loaded_replayed_and_gone_on_with(
         started["condition"][part].pop("in_both_roles", None)
         started["condition"][part].pop("halves", None)
     started["digest"] = content_digest(started["condition"], seed=0, probe=None)
-    log.write_text(json.dumps(started, separators=(",", ":")) + "\n" + rest)
+    sealed(log, json.dumps(started, separators=(",", ":")) + "\n" + rest)
     read = read_log(log.parent).records[0]
     assert isinstance(read, RunStarted)
     condition = Condition.model_validate(read.condition)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from random import Random
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import agentsim
 from agentsim.core.types import Missed
 from agentsim.errors import LogError, SchemaError
 from agentsim.providers.base import Completion, Message, Prompt, Usage
 from agentsim.runlog import Record, Reply, RunLog, RunStarted, read_log
+from tests.test_runner import Fake, play, scenario
 
 STARTED = RunStarted(
     study="s",
@@ -81,7 +84,7 @@ def test_ten_thousand_odd_texts_come_back_as_they_were_logged(tmp_path: Path) ->
     records: list[Record] = [STARTED, *map(reply, texts)]
     with RunLog(tmp_path) as log:
         log.append(*records, sync=True)
-    assert read_log(tmp_path).records == records
+    assert read_log(tmp_path, is_judged=False).records == records
     assert len(log.path.read_bytes().decode().splitlines()) == len(records)
 
 
@@ -145,3 +148,41 @@ def test_unknown_fields_are_refused_not_dropped(tmp_path: Path) -> None:
         file.write(data + "\n")
     with pytest.raises(LogError, match="mood"):
         read_log(tmp_path)
+
+
+def spoiled(lines: list[str], number: int, how: str) -> list[str]:
+    if how == "doubled":
+        return [*lines[: number + 1], lines[number], *lines[number + 1 :]]
+    if how == "moved":
+        others = [*lines[:number], *lines[number + 1 :]]
+        return [*others, lines[number]] if number < len(lines) - 1 else [lines[number], *others]
+    edited = re.sub(r"(\d)(?=\D*$)", lambda met: str((int(met[1]) + 1) % 10), lines[number])
+    return [*lines[:number], edited, *lines[number + 1 :]]
+
+
+@pytest.mark.parametrize("how", ["doubled", "moved", "edited"])
+def test_a_finished_log_with_any_line_doubled_moved_or_edited_is_named_and_left_out(tmp_path: Path, how: str) -> None:
+    folder = play(tmp_path, Fake(), generations=1, game={"kind": "donor", "rounds": 2, "games": 1}).folder
+    [path] = folder.glob("*/log.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    for number in range(len(lines)):
+        path.write_text("".join(spoiled(lines, number, how)))
+        [state] = agentsim.replay(folder)
+        assert not state.is_exact, (number, lines[number])
+        loaded = agentsim.load(folder, cache=False)
+        assert list(loaded.runs["status"]) == ["unreadable"] and loaded.encounters.empty, (number, lines[number])
+    path.write_text("".join(lines) * 2)
+    assert not agentsim.replay(folder)[0].is_exact and agentsim.load(folder).encounters.empty
+    path.write_text("".join(lines))
+    assert agentsim.replay(folder)[0].is_exact and not agentsim.load(folder).encounters.empty
+
+
+def test_an_edited_log_is_neither_gone_on_with_nor_forked(tmp_path: Path) -> None:
+    folder = play(tmp_path, Fake()).folder
+    [path] = folder.glob("*/log.jsonl")
+    text = path.read_text()
+    path.write_text(text.replace('"latency_s":', '"latency_s":1', 1))
+    again = play(tmp_path, Fake())
+    assert not again.is_complete and "was edited" in str(again.runs[0].reason)
+    with pytest.raises(LogError, match="was edited"):
+        agentsim.run(scenario(), results=tmp_path, provider=Fake(), fork=folder)

@@ -6,6 +6,9 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -16,6 +19,7 @@ import agentsim
 from agentsim import sitting
 from agentsim.core.types import Encounter, GenerationEnded
 from agentsim.errors import AuthError, BadRequest, LogLocked, ReplayMismatch, ScenarioError, Unavailable
+from agentsim.history import code_digest
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.ledger import Ledger
 from agentsim.runlog import Record, Reply, RunFinished, RunLog, RunStarted, read_log, stop_reasons
@@ -391,3 +395,26 @@ def test_a_mistake_in_a_users_prompt_set_costs_no_call(tmp_path: Path) -> None:
 def test_what_the_package_promises_by_name_is_there() -> None:
     assert all(getattr(agentsim, name) is not None for name in agentsim.__all__)
     assert set(agentsim.__all__) <= set(dir(agentsim))
+
+
+def test_every_file_of_code_that_a_replay_uses_decides_facts_and_changes_the_digest(tmp_path: Path) -> None:
+    package = Path(agentsim.__file__).parent
+    code = (
+        "import sys, agentsim; agentsim.replay(sys.argv[1])\n"
+        "ours = [module for name, module in sys.modules.items() if name.split('.')[0] == 'agentsim']\n"
+        "print(*(module.__file__ for module in ours), sep='\\n')"
+    )
+    study = package.parent / "results" / "example-model"
+    printed = subprocess.run([sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=True)
+    used = {Path(line).relative_to(package) for line in printed.stdout.splitlines()}
+    assert {Path("cast.py"), Path("scenario.py"), Path("core/society.py"), Path("prompts/parsing.py")} <= used
+    copy = Path(shutil.copytree(package, tmp_path / "agentsim", ignore=shutil.ignore_patterns("__pycache__")))
+    before = code_digest(copy)
+    for path in used:
+        text = (copy / path).read_text()
+        (copy / path).write_text(text + "# changed\n")
+        code_digest.cache_clear()
+        assert code_digest(copy) != before, path
+        (copy / path).write_text(text)
+    code_digest.cache_clear()
+    assert code_digest(copy) == before

@@ -19,7 +19,14 @@ from pydantic import TypeAdapter, ValidationError
 from agentsim.analysis.columns import COLUMNS
 from agentsim.core.types import Encounter, Problem, Reading, StrategyFormed
 from agentsim.errors import LogError
-from agentsim.runlog import LOG_NAME, SCHEMA, Record, RunStarted, read_log
+from agentsim.runlog import (
+    LOG_NAME,
+    SCHEMA,
+    Record,
+    RunStarted,
+    fault_of,
+    read_log,
+)
 
 __all__ = ["RunColumns", "read_run"]
 
@@ -133,6 +140,9 @@ def _quickly(path: Path) -> _Content | None:
         return None
     if not _is_usual(encounters, n_rows=len(met)) or any(isinstance(record, Encounter) for record in records):
         return None
+    fault = fault_of(path, data, records, n_others=len(met))
+    if fault is not None:
+        raise LogError(fault)
     return _Content(records, encounters, len(torn))
 
 
@@ -148,8 +158,10 @@ def _encounters(lines: Sequence[bytes]) -> pa.Table:
 
 
 def _is_usual(table: pa.Table, *, n_rows: int) -> bool:
-    """Whether every row is what `runlog` writes; the types of the columns are known to be right."""
+    """Whether every row is what `runlog` writes, once; the types of the columns are known to be right."""
     if table.num_rows != n_rows or any(table[name].null_count for name in NEVER_MISSING):
+        return False
+    if pc.count_distinct(table["key"]).as_py() != n_rows:
         return False
     kinds = {kind: pc.equal(table["type"], kind) for kind in ACTS}
     if sum(pc.sum(is_kind).as_py() or 0 for is_kind in kinds.values()) != n_rows:

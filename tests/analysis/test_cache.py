@@ -12,6 +12,7 @@ import pytest
 import agentsim
 from agentsim.analysis import COLUMNS, Study, cache, frames
 from agentsim.analysis.logs import RunColumns, read_run
+from tests.sealing import sealed
 from tests.test_runner import Fake, play
 
 
@@ -77,7 +78,7 @@ def test_a_change_that_keeps_the_size_is_seen_by_its_time(folder: Path) -> None:
     before = agentsim.load(folder)
     log = folder / "model--seed-0" / "log.jsonl"
     data = log.read_bytes()
-    log.write_bytes(data.replace(b"My strategy will be to give", b"My strategy will be to keep"))
+    sealed(log, data.decode().replace("My strategy will be to give", "My strategy will be to keep"))
     assert len(log.read_bytes()) == len(data)
     assert agentsim.load(folder).replies["text"].str.contains("keep").any()
     assert not before.replies["text"].str.contains("keep").any()

@@ -8,6 +8,7 @@ from io import StringIO
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -22,6 +23,7 @@ from agentsim.core.types import Answer, DecisionView, Encounter, GenerationEnded
 from agentsim.errors import BadRequest, LogError
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.runlog import read_log
+from tests.sealing import sealed
 from tests.test_runner import Fake, answer, play
 
 
@@ -65,9 +67,7 @@ def test_tokens_and_cost_are_known_by_run_model_and_generation(tmp_path: Path) -
 
     folder = play(tmp_path, Priced(), seeds=[0, 1]).folder
     for log in folder.glob("*/log.jsonl"):  # the account of a provider given in Python has no price
-        log.write_text(
-            log.read_text().replace('"account":{}', '"account":{"price":{"input":1,"output":5,"source":"t"}}')
-        )
+        sealed(log, log.read_text().replace('"account":{}', '"account":{"price":{"input":1,"output":5,"source":"t"}}'))
     loaded = agentsim.load(folder)
     by_generation = loaded.replies.groupby(["run", "model", "generation"])[["input_tokens", "cost_usd"]].sum()
     assert len(by_generation) == 2 * 3 and (by_generation["input_tokens"] > 0).all()
@@ -232,7 +232,7 @@ def test_records_that_do_not_fit_together_are_an_unreadable_run(tmp_path: Path, 
     record = json.loads(lines[number])
     (record["condition"] if place != "time" else record)[place] = "gone"
     lines[number] = json.dumps(record, separators=(",", ":")) + "\n"
-    path.write_text("".join(lines))
+    sealed(path, "".join(lines))
     loaded = agentsim.load(result.folder)
     assert list(loaded.runs["status"]) == ["unreadable", "complete"] and len(loaded.started) == 1
     assert "do not fit together" in loaded.runs["problem"][0] and set(loaded.encounters["run"]) == {"model--seed-1"}
@@ -325,7 +325,9 @@ def test_the_figure_draws_every_run_the_mean_and_the_references(study: Study) ->
     [axes] = final_resources(study).axes
     drawn = {len(line.get_xdata()) for line in axes.lines}  # type: ignore[arg-type]
     # Two conditions of two runs: four thin lines and two means of three generations; two reference lines.
-    assert sum(len(line.get_xdata()) == 3 for line in axes.lines) == 6 and 2 in drawn  # type: ignore[arg-type]
+    thin = [np.shape(path.vertices)[0] for lines in axes.collections for path in lines.get_paths()]
+    means = sum(len(line.get_xdata()) == 3 for line in axes.lines)  # type: ignore[arg-type]
+    assert (thin, means) == ([3] * 4, 2) and 2 in drawn
     assert axes.get_ylabel() == "mean final resources (units)" and axes.get_yscale() == "log"
 
 
