@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from rich.console import Console
 
 import agentsim
@@ -325,7 +326,8 @@ def test_the_figure_draws_every_run_the_mean_and_the_references(study: Study) ->
     [axes] = final_resources(study).axes
     drawn = {len(line.get_xdata()) for line in axes.lines}  # type: ignore[arg-type]
     # Two conditions of two runs: four thin lines and two means of three generations; two reference lines.
-    thin = [np.shape(path.vertices)[0] for lines in axes.collections for path in lines.get_paths()]
+    drawn_thin = [lines for lines in axes.collections if isinstance(lines, LineCollection)]
+    thin = [np.shape(path.vertices)[0] for lines in drawn_thin for path in lines.get_paths()]
     means = sum(len(line.get_xdata()) == 3 for line in axes.lines)  # type: ignore[arg-type]
     assert (thin, means) == ([3] * 4, 2) and 2 in drawn
     assert axes.get_ylabel() == "mean final resources (units)" and axes.get_yscale() == "log"
