@@ -382,11 +382,9 @@ def test_a_missing_key_is_named_before_anything_is_written(tmp_path: Path) -> No
 
 
 def test_a_mistake_in_a_users_prompt_set_costs_no_call(tmp_path: Path) -> None:
-    folder = tmp_path / "prompts"
-    folder.mkdir()
-    for name in ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md"):
-        (folder / name).write_text("{{ nobody }}" if name == "later-strategy.md" else "{{ marker }}")
-    (folder / "rules.md").write_text("rules")
+    shipped = Path(agentsim.__file__).parent / "prompts" / "default"
+    folder = Path(shutil.copytree(shipped, tmp_path / "prompts"))
+    (folder / "later-strategy.md").write_text("{{ nobody }}")
     with pytest.raises(ScenarioError, match=r"later-strategy\.md:1: 'nobody' is undefined"):
         play(tmp_path, fake := Fake(), prompts=str(folder))
     assert fake.n_calls == 0
