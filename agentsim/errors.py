@@ -6,7 +6,8 @@
     ├── ProviderError           a model was asked and did not answer
     │   ├── TransientError      asking again may help
     │   │   ├── RateLimited     the account was told to slow down
-    │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
+    │   │   └── Unavailable     lost connection, server fault, unreadable body
+    │   │       └── TimedOut    no answer in time
     │   ├── FatalProviderError  asking again cannot help
     │   │   ├── AuthError       the key is missing or refused
     │   │   ├── AccountDown     the account has answered nothing for too long
@@ -48,6 +49,7 @@ __all__ = [
     "ReplayMismatch",
     "ScenarioError",
     "SchemaError",
+    "TimedOut",
     "TransientError",
     "Unavailable",
     "quote",
@@ -92,6 +94,10 @@ class Unavailable(TransientError):
         super().__init__(message, retry_after_s=retry_after_s)
         self.may_be_billed = may_be_billed
         """Whether the model may have answered all the same: not where the server itself said that it failed."""
+
+
+class TimedOut(Unavailable):
+    """No answer came in time, by the caller's deadline or by that of a server in between (408, 504, 524)."""
 
 
 class FatalProviderError(ProviderError):

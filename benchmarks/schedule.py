@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.errors import RateLimited, Unavailable
+from agentsim.errors import RateLimited, TimedOut, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.testing.virtual import virtually
@@ -64,7 +64,7 @@ class Simulated:
             raise RateLimited("429: slow down", retry_after_s=wait_s)
         if self.draw.random() < self.hung:
             await asyncio.sleep(120)  # the deadline of the whole call
-            raise Unavailable("no answer in 120 s", may_be_billed=True)
+            raise TimedOut("no answer in 120 s")
         latency = self.latency()
         await asyncio.sleep(latency)
         self.n_answered += 1
@@ -147,10 +147,11 @@ def troubles() -> Table:
     table.add_row("none", "1.000", f"{calm / 60:.1f}", "1.00", "", "")
     for name, goal, server, limits in (
         ("10 % refused at random", "1.15; 1.1 ×", Simulated(refused=0.1), {}),
-        ("50 % refused at random", "2.1; 2.5 ×", Simulated(refused=0.5), {"attempts": 100}),
+        ("50 % refused at random", "2.1; 2.5 ×", Simulated(refused=0.5), {}),
         ("down for 30 s", "", Simulated(down=(60, 90)), {}),
         ("down for 10 min", "1 probe in 5 s, back in 10 s", Simulated(down=(60, 660)), {}),
         ("1 % hang for ever", "1.35 ×", Simulated(hung=0.01), {}),
+        ("20 % hang for ever", "5.5 ×", Simulated(hung=0.2), {}),
         ("1 % hang for ever, waited for", "", Simulated(hung=0.01), {"gives_up_early": False}),
         ("1 % hang for ever, hedged at p95", "1.1 ×", Simulated(hung=0.01), {"hedge": {"after": "p95"}}),
         ("500 a minute, not stated", "1.05", Simulated(a_minute=500), {}),

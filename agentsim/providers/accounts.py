@@ -80,13 +80,13 @@ class ProviderSettings(BaseModel):
     timeout_s: Seconds = 120.0
     """Seconds until the whole answer must be there."""
     gives_up_early: bool = True
-    """Ask again before that what takes 1.5 x as long as any of the model's last 1,000 answers, and 30 s at least."""
+    """Ask again before that what takes twice as long as any of the model's last 300 answers, and 5 s at least."""
     attempts: int = Field(default=10, ge=1, le=1000)
-    """How often one call is made as long as its failures may pass."""
+    """How often one call is made as long as its failures may pass; refusals while others are answered do not count."""
     max_wait_s: Seconds = 60.0
     """The longest wait before a call is repeated, in seconds; a server that asks for more is not waited for."""
     max_outage_s: Seconds = 900.0
-    """How long the account may answer nothing at all, asked every five seconds, before the study stops."""
+    """How long the account may answer nothing at all, or refuse one call again and again, before the study stops."""
     context: int | None = Field(default=None, ge=256)
     """Tokens of prompt and answer together, of a local account; default: 4096."""
     threads: int | None = Field(default=None, ge=1)
@@ -250,6 +250,7 @@ class Account(Holding):
             outage=self._outage,
             halt=halt,
             ready=ready,
+            deadline_s=settings.timeout_s,
             max_rest_s=settings.max_wait_s,
             on_width=on_width,
         )

@@ -15,6 +15,10 @@ __all__ = ["PROBE_S", "HeldBack", "Outage"]
 PROBE_S: Final = 5.0
 """Seconds between two calls that ask whether an outage is over."""
 
+FEW: Final = 12
+LONG_S: Final = 30.0
+"""So few failures in a row are an outage where they have lasted so long: of an account with few calls under way."""
+
 
 class HeldBack(TransientError):
     """The call had its place, but an outage had begun meanwhile: it was not sent, and waits for its turn."""
@@ -30,7 +34,8 @@ class Outage:
         """`threshold` failures without an answer between them are an outage; after `max_s` it is given up."""
         self._name = name
         self._threshold = threshold
-        self._max_s = max_s
+        self.max_s = max_s
+        """After so many seconds without any answer it is given up."""
         self._in_a_row = 0
         self._row_began = 0.0
         self._since: float | None = None
@@ -51,13 +56,15 @@ class Outage:
             AccountDown: the outage has lasted longer than the account's `max_outage_s`.
         """
         clock = asyncio.get_running_loop().time
-        while self._since is not None:
+        while self._in_a_row >= FEW:
             now = clock()
-            if now - self._since > self._max_s:
+            if now - self._row_began > self.max_s:
                 raise AccountDown(
-                    f"{self._name} has answered nothing for {self._max_s / 60:.0f} min, the last time: {self._last};"
+                    f"{self._name} has answered nothing for {self.max_s / 60:.0f} min, the last time: {self._last};"
                     " nothing more is sent. Run again when it is back"
                 )
+            if self._since is None:
+                return
             if now >= self._next_probe:
                 self._next_probe = now + PROBE_S
                 self._may_probe = True
@@ -85,7 +92,8 @@ class Outage:
             self._row_began = now
         self._in_a_row += 1
         self._last = str(error)
-        if self._since is not None or self._in_a_row < self._threshold:
+        is_outage = self._in_a_row >= (FEW if now - self._row_began > LONG_S else self._threshold)
+        if self._since is not None or not is_outage:
             return False
         self._since = now
         self._next_probe = self._since + PROBE_S

@@ -13,7 +13,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
-from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, Unavailable
+from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, TimedOut, Unavailable
 from agentsim.providers.filters import PromptFiltered, is_filter
 from agentsim.providers.keys import Secret
 
@@ -37,6 +37,8 @@ FATAL_WORDS: Final[Mapping[str, type[AuthError] | type[BadRequest]]] = {
     "request_too_large": BadRequest,
 }
 NO_CREDIT_WORDS: Final = frozenset({"billing_error", "billing_hard_limit_reached", "insufficient_quota"})
+GAVE_UP_WAITING: Final = frozenset({408, 504, 524})
+"""Statuses by which a server in between says that no answer came in its own time."""
 SLOW_DOWN_WORDS: Final = frozenset({"rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED"})
 LIMIT_NAME: Final = re.compile(r"\bmax_(?:[a-z]+_)?tokens\b")
 NO_SYSTEM: Final = re.compile(
@@ -130,7 +132,8 @@ class Peer:
                 "; set base_url to the server's final address"
             )
         if status in (408, 409, 425) or (status is not None and status >= 500):
-            return Unavailable(said, retry_after_s=wait_s, may_be_billed=False)
+            failure = TimedOut if status in GAVE_UP_WAITING else Unavailable
+            return failure(said, retry_after_s=wait_s, may_be_billed=False)
         kind = (
             BadRequest
             if status is not None

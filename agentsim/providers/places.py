@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
+from agentsim.providers.in_time import InTime
+
 __all__ = ["N_AFTER", "OnWidth", "Places", "Width"]
 
 N_AFTER: ContextVar[int] = ContextVar("N_AFTER", default=0)
@@ -34,6 +36,8 @@ PROBE_REFUSALS: Final = 3
 """Refusals that end the trial of one more place."""
 MOST_PATIENCE: Final = 16
 """Clean windows, at most, before a number of places is tried again at which calls were refused."""
+UNANSWERED: Final = 4
+"""Times as many refusals are looked at before any answer has come, which takes longer than a refusal."""
 HOLD: Final = 20
 """Windows, at first, before it is tried once more whether fewer places help against refusals that come anyway."""
 
@@ -108,10 +112,14 @@ class Width:
         is_trial = self._clean is not None and now.limit > self._clean
         if (
             now.n >= max(WINDOW, 2 * now.limit)
-            or now.n_refused >= max(8, now.limit)
+            or now.n_refused >= max(8, now.limit) * (1 if now.answered_s else UNANSWERED)
             or (is_trial and now.n_refused >= PROBE_REFUSALS)
         ):
             self._close(now)
+
+    def begin_anew(self) -> None:
+        """Forget the outcomes so far: others than refusals have changed how many calls are under way."""
+        self._window = _Window(self.limit)
 
     def _close(self, window: _Window) -> None:
         if window.refused < CLEAN:
@@ -173,8 +181,9 @@ class Places:
     A place whose call was refused rests for as long as the server wished, so that a queue is not burnt up in refusals.
     """
 
-    def __init__(self, most: int, *, on_width: OnWidth | None = None) -> None:
+    def __init__(self, most: int, *, on_width: OnWidth | None = None, in_time: InTime | None = None) -> None:
         self.width = Width(most, on_change=on_width)
+        self._in_time = in_time
         self.n_in_use = 0
         """Places taken or resting."""
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -205,7 +214,8 @@ class Places:
     @property
     def _is_free(self) -> bool:
         """Whether there is a place that need not rest."""
-        return self.n_in_use < self.width.limit
+        limit = self.width.limit if self._in_time is None else min(self.width.limit, self._in_time.limit)
+        return self.n_in_use < limit
 
     def _free(self) -> None:
         self.n_in_use -= 1

@@ -15,9 +15,10 @@ from typing import Final
 
 from asyncio_throttle.throttler import Throttler
 
-from agentsim.errors import NotSent, RateLimited, TransientError
+from agentsim.errors import NotSent, RateLimited, TimedOut, TransientError
 from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, complete_held
 from agentsim.providers.halt import Halt
+from agentsim.providers.in_time import InTime
 from agentsim.providers.learned_pace import LearnedPace
 from agentsim.providers.outage import PROBE_S, HeldBack, Outage
 from agentsim.providers.patience import PATIENT, GivenUp
@@ -67,11 +68,13 @@ class Limited(Holding):
         outage: Outage | None = None,
         halt: Halt | None = None,
         ready: Callable[[], Awaitable[object]] | None = None,
+        deadline_s: float | None = None,
         max_rest_s: float = 60.0,
         on_width: OnWidth | None = None,
     ) -> None:
         """`halt` ends all waiting; `ready` is awaited before each call, as long as nothing halts.
 
+        `deadline_s` is the provider's own for an answer: with it, few calls are under way at first, see `in_time`.
         `max_rest_s` bounds how long a place rests after a refusal; `on_width` is told of every change of places.
         """
         if any(limit is not None and limit < 1 for limit in (concurrency, requests_per_minute, tokens_per_minute)):
@@ -83,7 +86,9 @@ class Limited(Holding):
         self._max_rest_s = max_rest_s
         self._halt = halt or Halt()
         self._ready = ready
-        self._places = Places(concurrency, on_width=on_width)
+        self._in_time = None if deadline_s is None else InTime(concurrency, deadline_s=deadline_s)
+        self._n_under_way = 0
+        self._places = Places(concurrency, on_width=on_width, in_time=self._in_time)
         self._pace = LearnedPace() if requests_per_minute is None else None
         self._turn = Places(1)  # each waiter of the throttles polls, so only one waits at them
         self._throttles: tuple[Throttler, ...] = ()
@@ -121,7 +126,7 @@ class Limited(Holding):
         finally:
             if not is_held:
                 self._places.leave(rest_s=rest_s)
-        if isinstance(outcome, RateLimited):
+        if isinstance(outcome, TransientError):
             raise outcome
         return outcome
 
@@ -139,10 +144,13 @@ class Limited(Holding):
         finally:
             self._turn.leave()
 
-    async def _send(self, prompt: Prompt, spent: Spent | None) -> tuple[float, Completion | RateLimited]:
-        """Return what came, or the refusal, and for how many seconds the place has to rest."""
+    async def _send(self, prompt: Prompt, spent: Spent | None) -> tuple[float, Completion | TransientError]:
+        """Return what came, or the failure, and for how many seconds the place has to rest."""
         clock = asyncio.get_running_loop().time
         began, window, in_use = clock(), self._places.width.window, self._places.n_in_use
+        epoch = 0 if self._in_time is None else self._in_time.epoch
+        self._n_under_way += 1
+        n_under_way = self._n_under_way
         self.load.n_sent += 1
         sent = None if self._pace is None else self._pace.sent()
         completion = None
@@ -155,13 +163,23 @@ class Limited(Holding):
             seconds = clock() - began + rest_s
             self._places.width.count(window, in_use=in_use, seconds=seconds, is_refused=True)
             return rest_s, error
+        except TimedOut as error:
+            if self._in_time is None:
+                raise
+            return self._in_time.late(n_under_way=n_under_way, epoch=epoch), error
         finally:
+            self._n_under_way -= 1
             self.load.busy_s += clock() - began
             if self._tokens is not None and spent is not None:
                 self._tokens.correct(spent, prompt, completion)
         if self._outage is not None:
             self._outage.answered(sent=began)
         self._places.width.count(window, in_use=in_use, seconds=clock() - began, is_refused=False)
+        if self._in_time is not None:
+            before = self._in_time.limit
+            self._in_time.answered(n_under_way=n_under_way, seconds=clock() - began)
+            if self._in_time.limit != before:
+                self._places.width.begin_anew()
         self.load.tokens += (completion.usage.input_tokens or 0) + (completion.usage.output_tokens or 0)
         return 0.0, completion
 
@@ -191,7 +209,8 @@ class Retried(Holding):
         on_retry: OnRetry | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`attempts` counts the first call, and none that failed in an outage; `draw` gives the jitter, in [0, 1).
+        """`attempts` counts the first call, and none that failed in an outage or was refused while others were
+        answered; `draw` gives the jitter, in [0, 1).
 
         `halt` ends all waiting.
         """
@@ -216,23 +235,36 @@ class Retried(Holding):
         """
         import stamina
 
-        n_failed = 0
-        PATIENT.set(False)
+        n_failed = n_refused = 0
+        refused_since: float | None = None
+        clock = asyncio.get_running_loop().time
+        PATIENT.set(0.0)
 
         def wait(error: Exception) -> float | bool:
-            nonlocal n_failed
+            nonlocal n_failed, n_refused, refused_since
             if not isinstance(error, TransientError):
                 return False
-            if isinstance(error, GivenUp):
-                PATIENT.set(True)
+            if isinstance(error, GivenUp):  # none of the attempts: it was not waited for to the end
+                PATIENT.set(error.times)
+                if self._on_retry is not None:
+                    self._on_retry(str(error), 0.0)
+                return 0.0
             if isinstance(error, HeldBack):
                 return 0.0
             if self._outage is not None and self._is_held_back(self._outage, error):
                 return 0.0  # the outage says when
-            n_failed += 1
-            if n_failed >= self._attempts or self._is_too_long(error):
+            if self._is_too_long(error):
                 return False
-            wait_s = self._wait_s(n_failed, asked_s=error.retry_after_s)
+            if isinstance(error, RateLimited) and self._outage is not None:  # it knows that others are answered
+                n_refused += 1
+                refused_since = clock() if refused_since is None else refused_since
+                if n_refused >= self._attempts and clock() - refused_since > self._outage.max_s:
+                    return False
+            else:
+                n_failed += 1
+                if n_failed >= self._attempts:
+                    return False
+            wait_s = self._wait_s(n_failed + n_refused, asked_s=error.retry_after_s)
             if self._on_retry is not None:
                 self._on_retry(str(error), wait_s)
             return wait_s
@@ -274,4 +306,6 @@ class Retried(Holding):
                 f" (the server asks to wait {error.retry_after_s:.0f} s, longer than max_wait_s = {self._max_wait_s:g}:"
                 " run again later, or raise it in the scenario's providers)"
             )
+        if isinstance(error, RateLimited) and self._outage is not None:
+            return f" (refused for {self._outage.max_s / 60:.0f} min while others were answered; run again to go on)"
         return f" (given up after {self._attempts} attempts; run again to go on)"

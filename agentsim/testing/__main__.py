@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from agentsim.testing.faultserver import FaultServer
-from agentsim.testing.weather import Weather, lognormal
+from agentsim.testing.weather import InTurn, Weather, lognormal
 
 
 def main(
@@ -29,6 +29,12 @@ def main(
     requests_per_minute: Annotated[Optional[int], typer.Option(help="Enforced, with Retry-After.", min=1)] = None,  # noqa: UP045
     tokens_per_minute: Annotated[Optional[int], typer.Option(help="Enforced; four bytes a token.", min=1)] = None,  # noqa: UP045
     concurrency: Annotated[Optional[int], typer.Option(help="Requests at a time; enforced.", min=1)] = None,  # noqa: UP045
+    in_turn: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help="Requests worked on at a time; others wait their turn, and latency is the work alone.", min=1
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
 ) -> None:
     """Serve OpenAI's and Anthropic's dialects on loopback until Ctrl-C, then say what requests met."""
@@ -50,6 +56,8 @@ def main(
 
     async def serve() -> None:
         delay = lognormal(latency, seed=seed, tail=tail, stalled=stalled)
+        if in_turn is not None:
+            delay = InTurn(delay, at_a_time=in_turn)
         async with FaultServer(weather, latency=delay, port=port, keeps_requests=False) as server:
             typer.echo(
                 f"in a scenario:  providers: {{fake: {{base_url: {server.openai_url}}}}}, players: {{model: fake/any}}"

@@ -14,7 +14,7 @@ from typing import Final
 
 from agentsim.testing.faultserver import Answer, Behaviour, Drip, Endless, Hang, Raw, Request, Reset, Status
 
-__all__ = ["Weather", "lognormal", "plausible"]
+__all__ = ["InTurn", "Weather", "lognormal", "plausible"]
 
 BURST: Final = 20
 """Requests refused in one burst."""
@@ -45,6 +45,29 @@ def lognormal(
         return median_s * math.exp(sigma * draw.gauss(0, 1))
 
     return latency
+
+
+class InTurn:
+    """A source of latencies (seconds): a server that works on so many requests at a time, in the order they came.
+
+    It works on those whose callers have gone, too, as a model on somebody's desk may.
+    """
+
+    def __init__(
+        self, work_s: Callable[[], float], *, at_a_time: int = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`work_s` gives the seconds of work on one request."""
+        self._work_s = work_s
+        self._clock = clock
+        self._free = [0.0] * at_a_time
+        """When each of those who work will be free."""
+
+    def __call__(self) -> float:
+        """Return how long a request that comes now has to wait for its answer."""
+        now = self._clock()
+        done = max(now, min(self._free)) + self._work_s()
+        self._free[self._free.index(min(self._free))] = done
+        return done - now
 
 
 @dataclass

@@ -42,11 +42,14 @@ class Slow:
     async def aclose(self) -> None: ...
 
 
-def account(server: Slow, *, hedge: str | None = "p95", concurrency: int = 8, attempts: int = 1) -> Account:
+def account(
+    server: Slow, *, hedge: str | None = "p95", concurrency: int = 8, attempts: int = 1, gives_up_early: bool = True
+) -> Account:
     settings = ProviderSettings(
         base_url="http://127.0.0.1:9",
         concurrency=concurrency,
         attempts=attempts,
+        gives_up_early=gives_up_early,
         hedge=None if hedge is None else HedgeSettings(after=hedge),
     )
     return Account("server", settings, server)
@@ -79,7 +82,7 @@ def test_of_all_calls_no_more_than_the_stated_share_is_asked_twice_however_long_
 
 def test_off_unless_asked_for_and_silent_until_a_models_latencies_are_known() -> None:
     slow = Slow(lambda n: 100.0 if n == 31 else 1.0)
-    answers, seconds = asked(slow, 40, hedge=None)
+    answers, seconds = asked(slow, 40, hedge=None, gives_up_early=False)
     assert slow.n_calls == 40 and seconds == 139 and not any(answer.hedge for answer in answers)
     early = Slow(lambda n: 100.0 if n == 5 else 1.0)
     assert asked(early, 10)[1] == 109

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
+from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TimedOut, TransientError, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.outage import PROBE_S, Outage
@@ -80,6 +80,60 @@ def test_scattered_refusals_pause_nobody(share: float) -> None:
 
     assert virtually(main()) == [COMPLETION] * 500
     assert len(server.begun) <= 500 * (1.15 if share == 0.1 else 2.2)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 32])
+def test_refusals_at_random_are_never_a_reason_to_give_up(concurrency: int) -> None:
+    draw = Random(3)
+    server = Server(lambda now: RateLimited("429", retry_after_s=1.0) if draw.random() < 0.5 else None)
+    provider = account(server, concurrency=concurrency, attempts=2)
+
+    async def main() -> list[Completion | BaseException]:
+        return await ask(provider, 400)
+
+    assert virtually(main()) == [COMPLETION] * 400
+    assert len(server.begun) <= 2.1 * 400 + concurrency
+
+
+def test_a_question_that_is_always_refused_while_others_are_answered_is_given_up_after_a_stated_time() -> None:
+    class Partial(Server):
+        async def complete(self, prompt: Prompt) -> Completion:
+            if prompt.model == "full":
+                raise RateLimited("429: this model has no capacity", retry_after_s=1.0)
+            return await super().complete(prompt)
+
+    provider = account(Partial(lambda now: None), max_s=60, attempts=3)
+
+    async def main() -> float:
+        others = asyncio.create_task(ask(provider, 2000))
+        with pytest.raises(RateLimited, match="refused for 1 min while others were answered; run again to go on"):
+            await provider.complete(PROMPT.model_copy(update={"model": "full"}))
+        ended = asyncio.get_running_loop().time()
+        assert await others == [COMPLETION] * 2000
+        return ended
+
+    assert 60 < virtually(main()) < 70
+
+
+@pytest.mark.parametrize("error", [RateLimited("429", retry_after_s=1.0), TimedOut("no answer")])
+@pytest.mark.parametrize("concurrency", [1, 32])
+def test_a_server_that_answers_nobody_stops_the_study_after_a_stated_time(
+    concurrency: int, error: TransientError
+) -> None:
+    class Mute(Server):
+        async def complete(self, prompt: Prompt) -> Completion:
+            await asyncio.sleep(120 if isinstance(error, TimedOut) else 0.1)
+            raise error
+
+    provider = account(Mute(lambda now: None), concurrency=concurrency, max_s=900, attempts=1000)
+
+    async def main() -> float:
+        outcomes = await ask(provider, 40)
+        assert all(isinstance(outcome, AccountDown) for outcome in outcomes)
+        return asyncio.get_running_loop().time()
+
+    # What is under way then is still waited for; with one call at a time, twelve time-outs take longer than 900 s.
+    assert 900 < virtually(main()) < (2500 if isinstance(error, TimedOut) else 910)
 
 
 def test_an_outage_without_end_stops_the_study_with_one_sentence() -> None:
