@@ -12,11 +12,23 @@ from typing import Any, Final, NamedTuple
 
 from agentsim.runlog import RunStarted
 
-__all__ = ["Clash", "Difference", "clash", "condition_of", "difference", "first_difference", "mixed", "renamed"]
+__all__ = [
+    "Clash",
+    "Difference",
+    "clash",
+    "condition_of",
+    "difference",
+    "first_difference",
+    "mixed",
+    "price_difference",
+    "renamed",
+]
 
 TEMPLATES: Final = "the templates of the prompt set"
 ADDRESS: Final = ("base_url", "dialect")
-"""Of an account: who answers. Its limits and prices may change from one sitting to the next."""
+"""Of an account: who answers. Its limits may change from one sitting to the next."""
+PRICE: Final = ("price",)
+"""Of an account: what its answers cost. It may change between two runs, and not within one."""
 ABSENT: Final = "not set"
 MAX_NAMED: Final = 6
 """Runs that a sentence names; it counts the rest."""
@@ -132,7 +144,12 @@ def difference(first: RunStarted, second: RunStarted) -> Difference | None:
         return found
     if first.prompts_digest != second.prompts_digest:
         return Difference(TEMPLATES, first.prompts_digest, second.prompts_digest)
-    return first_difference(*_addresses(first, second))
+    return first_difference(*_accounts(first, second, ADDRESS))
+
+
+def price_difference(logged: RunStarted, now: RunStarted) -> Difference | None:
+    """Return the first price that has changed since a run was begun, as its replies would be counted at two prices."""
+    return first_difference(*_accounts(logged, now, PRICE))
 
 
 def first_difference(first: Any, second: Any, *, path: str = "") -> Difference | None:
@@ -161,19 +178,26 @@ def _prompts_name(run: RunStarted) -> str:
     return Path(str(run.condition.get("prompts", "default"))).name
 
 
-def _addresses(first: RunStarted, second: RunStarted) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return who answers in both runs, as far as both logs say so."""
+def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return these settings of the accounts of both runs, as far as both logs say them."""
     found = []
     for run, other in ((first, second), (second, first)):
         accounts, others = run.accounts or {"": run.account}, other.accounts or {"": other.account}
         named = {
-            f"the account's {key}" if label == "" else f"{key} of the account of {label}": str(account[key]).rstrip("/")
+            f"the account's {key}" if label == "" else f"{key} of the account of {label}": _said(account[key])
             for label, account in accounts.items()
-            for key in ADDRESS
+            for key in keys
             if account.get(key) is not None and others.get(label, {}).get(key) is not None
         }
         found.append(named)
     return found[0], found[1]
+
+
+def _said(value: Any) -> str:
+    """Return a setting of an account as it is compared; of a price, the numbers and not where they are from."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {part:g}" for key, part in value.items() if isinstance(part, int | float))
+    return str(value).rstrip("/")
 
 
 # --- rules that all conditions of a study share --------------------------------------------------------------------

@@ -16,11 +16,11 @@ from typing import Any
 
 from agentsim.core.types import Event, Problem, Request
 from agentsim.errors import AgentsimError, LogError, ReplayMismatch, ScenarioError
-from agentsim.experiment import Difference, difference, first_difference
+from agentsim.experiment import Difference, difference, first_difference, price_difference
 from agentsim.players import Course, Questioning, prompt_set
 from agentsim.probing.course import ProbeCourse
 from agentsim.probing.design import Design
-from agentsim.prompts import READERS, PromptSet
+from agentsim.prompts import READERS, PromptSet, kept_prompt_set
 from agentsim.providers.base import Message
 from agentsim.runlog import Record, Reply, RunFinished, RunStarted, read_log
 from agentsim.scenario import Condition, digest
@@ -149,7 +149,7 @@ def compare_start(logged: RunStarted, now: RunStarted) -> None:
         found = found or first_difference({"probe": logged.probe}, {"probe": now.probe})
         found = found or Difference("digest", logged.digest, now.digest)
         raise ReplayMismatch(found.was_and_is)
-    if found := difference(logged, now):
+    if found := difference(logged, now) or price_difference(logged, now):
         raise ReplayMismatch(found.was_and_is)
 
 
@@ -182,7 +182,7 @@ def _replay_run(folder: Path) -> ReplayState:
             raise ReplayMismatch("the log does not begin with 'run_started'")
         started = records[0]
         condition = Condition.model_validate(started.condition)
-        prompts, note = _prompts_of(started, condition)
+        prompts, note = _prompts_of(started, condition, study=folder.parent)
         now = started.model_copy(update={"digest": digest(condition, seed=started.seed, probe=started.probe)})
         course: Questioning
         if started.probe is None:
@@ -203,7 +203,7 @@ class _Wordless(PromptSet):
     """Asks without words, where the words of the log cannot be made again: facts follow from replies alone."""
 
     def __init__(self) -> None:
-        self.digest = ""
+        super().__init__(Path(), {})
 
     def messages(self, request: Request) -> tuple[Message, ...]:
         return Message(role="system", content=""), Message(role="user", content="")
@@ -212,8 +212,10 @@ class _Wordless(PromptSet):
         return Message(role="user", content="")
 
 
-def _prompts_of(started: RunStarted, condition: Condition) -> tuple[PromptSet, str | None]:
-    """Return the prompt set of a logged run if it is still the same; else one without words, and why."""
+def _prompts_of(started: RunStarted, condition: Condition, *, study: Path) -> tuple[PromptSet, str | None]:
+    """Return the prompt set of a logged run, kept with its study or still the same; else one without words, and why."""
+    if kept := kept_prompt_set(study, started.prompts_digest):
+        return kept, None
     what = "facts were computed from the logged replies, and prompts were not compared"
     try:
         prompts = prompt_set(condition)

@@ -23,7 +23,7 @@ from agentsim.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note
 from agentsim.scenario import Condition, RunSpec, Scenario, digest, runs
 from agentsim.sitting import Observer, RunState, Silent, Sitting, run_started
 from agentsim.stopping import Stop, to_its_end, unless_cancelled
-from agentsim.study_folder import choose, sources, take_over, write_study
+from agentsim.study_folder import choose, keep_prompts, sources, take_over, write_study
 from agentsim.user_settings import with_own
 
 __all__ = [
@@ -172,6 +172,7 @@ async def _play_study(
     origins = {} if fork is None else sources(Path(fork), starts)
     folder = choose(Path(results), scenario.name, starts, new=new or fork is not None)
     write_study(folder, scenario, specs, versions=versions_now())
+    keep_prompts(folder, [prompts[digest(spec.condition, seed=0)] for spec in specs if spec.condition.model_players])
     n_taken_over = 0
     for spec in specs:
         if spec.name in origins:

@@ -17,10 +17,11 @@ from agentsim.durable import replace
 from agentsim.errors import AnswerError, LogError, ReplayMismatch, ScenarioError
 from agentsim.experiment import Clash, clash, condition_of, mixed, renamed
 from agentsim.players import Course
+from agentsim.prompts import PromptSet, kept_name
 from agentsim.runlog import LOG_NAME, PROBE_NAME, Record, Reply, RunLog, RunStarted, read_log, read_start
 from agentsim.scenario import RunSpec, Scenario, digest
 
-__all__ = ["choose", "make_folder", "new_folder", "sources", "take_over", "write_study"]
+__all__ = ["choose", "keep_prompts", "make_folder", "new_folder", "sources", "take_over", "write_study"]
 
 STUDY_NAME: Final = "study.json"
 
@@ -165,6 +166,22 @@ def write_study(folder: Path, scenario: Scenario, specs: Sequence[RunSpec], *, v
         replace(path, json.dumps(study, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         raise LogError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def keep_prompts(folder: Path, sets: Iterable[PromptSet]) -> None:
+    """Write the texts of prompt sets into a study's folder, so that its runs can be replayed wherever it is copied.
+
+    Raises:
+        LogError: a file cannot be written.
+    """
+    for prompts in {prompts.digest: prompts for prompts in sets}.values():
+        path = folder / kept_name(prompts.digest)
+        if path.exists():
+            continue
+        try:
+            replace(path, json.dumps(prompts.sources, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise LogError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _runs_of(path: Path) -> dict[str, Any]:

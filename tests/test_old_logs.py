@@ -148,6 +148,8 @@ def test_a_run_under_other_prompts_is_replayed_from_its_replies(tmp_path: Path, 
         (mine / "decision.md").write_text("Decide otherwise, {{ name }}. {{ marker }}")
     else:
         shutil.rmtree(mine)
+    [kept] = folder.glob("prompts-*.json")
+    kept.unlink()  # version 0.1 kept none
     [state] = replay(folder)
     assert state.is_exact and state.is_complete and state.difference is None
     assert "prompts were not compared" in str(state.note)

@@ -14,11 +14,13 @@ from agentsim.cli import main
 from agentsim.durable import replace
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
 from agentsim.experiment import difference
+from agentsim.history import compare_start
 from agentsim.providers.base import Prompt
 from agentsim.providers.ledger import Ledger
 from agentsim.runlog import RunStarted
 from agentsim.runner import StudyResult
 from agentsim.scenario import Scenario
+from tests.test_runlog import STARTED
 from tests.test_runner import Fake, answer, facts, log_of, play, said, scenario
 
 LONGER = {"generations": 4}
@@ -347,3 +349,29 @@ def test_links_in_place_of_files_that_are_written_whole_are_replaced(tmp_path: P
     assert not path.is_symlink() and path.read_text() == "newer"
     assert victim.read_text() == '{"precious": 1}'
     assert [file.name for file in path.parent.iterdir()] == [path.name]  # nothing is left beside it
+
+
+def test_a_copied_study_is_replayed_with_the_prompts_it_was_played_with(tmp_path: Path) -> None:
+    shipped = Path(agentsim.__file__).parent / "prompts" / "default"
+    own = Path(shutil.copytree(shipped, tmp_path / "mine"))
+    (own / "first-strategy.md").write_text("Say in your own words what you will do. Begin with: {{ marker }}")
+    folder = play(tmp_path, Fake(), prompts=str(own)).folder
+    moved = Path(shutil.copytree(folder, tmp_path / "elsewhere" / "copy"))
+    shutil.rmtree(own)
+    [state] = agentsim.replay(moved)
+    assert state.is_exact and state.note is None
+    [kept] = moved.glob("prompts-*.json")
+    kept.write_text(kept.read_text().replace("in your own words", "at once"))
+    [state] = agentsim.replay(moved)
+    assert state.is_exact and "prompts were not compared" in str(state.note)
+
+
+def test_a_price_that_changes_within_a_run_is_refused() -> None:
+    def start(price: dict[str, object] | None) -> RunStarted:
+        return STARTED.model_copy(update={"account": {"dialect": "openai", "price": price}})
+
+    cheap, dear = {"input": 1.0, "output": 2.0, "source": "a"}, {"input": 1.0, "output": 3.0, "source": "a"}
+    with pytest.raises(ReplayMismatch, match=r"price was 'input 1, output 2' and is 'input 1, output 3'"):
+        compare_start(start(cheap), start(dear))
+    compare_start(start(cheap), start({**cheap, "source": "b"}))
+    compare_start(start(None), start(cheap))

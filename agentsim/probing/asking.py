@@ -37,7 +37,7 @@ from agentsim.runner import (
 from agentsim.scenario import RunSpec, Scenario, runs
 from agentsim.sitting import Observer, Silent, Sitting, run_started
 from agentsim.stopping import Stop, to_its_end
-from agentsim.study_folder import choose, make_folder
+from agentsim.study_folder import choose, keep_prompts, make_folder
 from agentsim.user_settings import with_own
 
 __all__ = ["PROBE", "plan", "probe", "questions"]
@@ -116,6 +116,7 @@ async def _probe(
     start = run_started(spec, scenario.name, prompts=prompts, accounts=known, versions={}, probe=asked)
     folder = make_folder(choose(Path(results), scenario.name, [start], new=new))
     _write_design(folder, design)
+    keep_prompts(folder, [prompts])
     is_paid = provider is None and isinstance(player, ModelPlayer) and accounts.is_paid(player.model)
     clock = asyncio.get_running_loop().time
     began = clock()

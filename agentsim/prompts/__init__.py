@@ -13,7 +13,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,18 @@ from agentsim.prompts.sandbox import BoundedEnvironment
 from agentsim.prompts.sentences import FOLDER, told
 from agentsim.providers.base import Message
 
-__all__ = ["READER", "READERS", "TEMPLATES", "PromptSet", "load_prompt_set", "parse", "percent", "quoted"]
+__all__ = [
+    "READER",
+    "READERS",
+    "TEMPLATES",
+    "PromptSet",
+    "kept_name",
+    "kept_prompt_set",
+    "load_prompt_set",
+    "parse",
+    "percent",
+    "quoted",
+]
 
 READERS: Final = {1: first_reader.parse, 2: parse}
 """The readers of replies, by version. A log names the one it was begun with, and is only ever read by that one."""
@@ -45,29 +56,20 @@ MAX_TEMPLATE_BYTES = 100_000
 
 
 class PromptSet:
-    """A loaded set of templates.
+    """A set of templates.
 
     Raises:
-        ScenarioError: a file is missing, too large or no valid template.
+        ScenarioError: a template is not valid.
     """
 
-    def __init__(self, folder: Path, *, fallback: Path | None = None) -> None:
-        """What is not in `folder` is taken from `fallback`, if there is one."""
+    def __init__(self, folder: Path, sources: Mapping[str, str]) -> None:
+        """`sources` are the templates' texts by name; errors name them as files of `folder`."""
         self._folder = folder
         self._environment = BoundedEnvironment(FILTERS)
-        paths = {
-            name: folder / name if fallback is None or (folder / name).exists() else fallback / name
-            for name in (*TEMPLATES, *OPTIONAL)
-        }
-        for base in (folder,) if fallback is None else (folder, fallback):
-            for path in sorted(base.glob(f"{FOLDER}/*/*.md")):
-                paths.setdefault(path.relative_to(base).as_posix(), path)
-        is_there = {name: name in TEMPLATES or path.exists() for name, path in paths.items()}
-        sources = {name: _read(path) for name, path in paths.items() if is_there[name]}
+        self.sources = dict(sources)
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
         """SHA-256 over the names and texts of all templates."""
         self._templates = {}
-        self._sources = sources
         self._systems: dict[SocietyRules, Message] = {}
         """The system messages made so far: one for each set of rules."""
         for name, source in sources.items():
@@ -101,7 +103,7 @@ class PromptSet:
         """
         if rules not in self._systems:
             sentences = self.sentences(rules)
-            if "sentences" not in self._sources["rules.md"]:
+            if "sentences" not in self.sources["rules.md"]:
                 raise ScenarioError(
                     f"{self._folder / 'rules.md'}: does not speak of `sentences`, which tell the rules that are played;"
                     " place them as agentsim/prompts/default/rules.md does, or name them in a comment,"
@@ -114,7 +116,7 @@ class PromptSet:
     def sentences(self, rules: SocietyRules) -> list[str]:
         """Return what the sentence files say of the rules, one item a line."""
         found: list[str] = []
-        for name, rule in told(rules, self._sources, folder=self._folder):
+        for name, rule in told(rules, self.sources, folder=self._folder):
             lines = self._render(name, {"rule": rule, "rules": rules}).splitlines()
             found += [" ".join(line.split()) for line in lines if line.strip()]
         return found
@@ -150,13 +152,46 @@ def _marker(spec: AnswerSpec) -> str:
 
 
 def load_prompt_set(name_or_folder: str | Path, *, answer_format: str = "text") -> PromptSet:
-    """Return the shipped set of that name (`default`), in the words of the answers' format, or the set in a folder."""
+    """Return the shipped set of that name (`default`), in the words of the answers' format, or the set in a folder.
+
+    Raises:
+        ScenarioError: a file is missing, too large or no valid template.
+    """
     if name_or_folder not in ("default", "default-json"):
-        return PromptSet(Path(name_or_folder))
+        return _read_set(Path(name_or_folder))
     here = Path(__file__).parent
     if answer_format == "json" or name_or_folder == "default-json":
-        return PromptSet(here / "default-json", fallback=here / "default")
-    return PromptSet(here / "default")
+        return _read_set(here / "default-json", fallback=here / "default")
+    return _read_set(here / "default")
+
+
+def _read_set(folder: Path, *, fallback: Path | None = None) -> PromptSet:
+    """Return the set in a folder; what is not in it is taken from `fallback`, if there is one."""
+    paths = {
+        name: folder / name if fallback is None or (folder / name).exists() else fallback / name
+        for name in (*TEMPLATES, *OPTIONAL)
+    }
+    for base in (folder,) if fallback is None else (folder, fallback):
+        for path in sorted(base.glob(f"{FOLDER}/*/*.md")):
+            paths.setdefault(path.relative_to(base).as_posix(), path)
+    is_there = {name: name in TEMPLATES or path.exists() for name, path in paths.items()}
+    return PromptSet(folder, {name: _read(path) for name, path in paths.items() if is_there[name]})
+
+
+def kept_name(digest: str) -> str:
+    """Return the name of the file in a study's folder that holds the texts of the prompt set with this digest."""
+    return f"prompts-{digest[:12]}.json"
+
+
+def kept_prompt_set(study: Path, digest: str) -> PromptSet | None:
+    """Return the prompt set with this digest that is kept with a study; `None` where none is, or it was changed."""
+    path = study / kept_name(digest)
+    try:
+        sources = json.loads(path.read_bytes())
+        prompts = PromptSet(path, {str(name): str(text) for name, text in sources.items()})
+    except (OSError, ValueError, AttributeError, ScenarioError):
+        return None
+    return prompts if prompts.digest == digest else None
 
 
 def quoted(text: str) -> str:

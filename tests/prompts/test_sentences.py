@@ -20,7 +20,7 @@ from agentsim.core.society import Society, SocietyRules
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.core.types import Value
 from agentsim.errors import ScenarioError
-from agentsim.prompts import PromptSet, load_prompt_set
+from agentsim.prompts import load_prompt_set
 from agentsim.prompts.sentences import PARTS, settings_of
 from tests.core.test_rules import members
 
@@ -103,7 +103,7 @@ def test_a_rule_without_a_sentence_is_an_error_that_names_the_file_to_write(tmp_
     )
     text = load_prompt_set(mine).system(with_elders()).content
     assert "- The 6 poorest live on." in text and "most units live on" not in text
-    PromptSet(mine).system(SocietyRules(generations=1).told)
+    load_prompt_set(mine).system(SocietyRules(generations=1).told)
 
 
 def test_a_users_set_needs_its_own_sentences(tmp_path: Path) -> None:
