@@ -205,7 +205,11 @@ class _Drawn:
     @property
     def least(self) -> int:
         """The fewest seeds whose clearest outcome is below ALPHA."""
-        return next(n for n in range(1, MAX_SEEDS) if least_p(n, None if self.design == "paired" else n) < ALPHA)
+        return next(n for n in range(1, MAX_SEEDS) if self.least_p(n) < ALPHA)
+
+    def least_p(self, n: int) -> float:
+        """Return the least p of n seeds in this design."""
+        return least_p(n, None if self.design == "paired" else n)
 
     def scores(self, n: int, n_studies: int) -> tuple[Floats, Floats | None]:
         """Return what `n_studies` studies of n seeds give: two groups, or differences and None."""
@@ -251,7 +255,9 @@ def _at_spread(drawn: _Drawn, factor: float, target: float) -> int | None:
 
 
 def _sequential(drawn: _Drawn, n_looks: int, fixed: int, target: float) -> Sequential | None:
-    """Return the smallest group-sequential study of the wanted power; None up to the most seeds.
+    """Return the smallest group-sequential study of the wanted power.
+
+    None where no look but the last has enough seeds to reach its level, and where the most seeds do not suffice.
 
     Each look tests all runs so far. The power is simulated, and may miss what is wanted by the simulation's error.
     """
@@ -260,6 +266,8 @@ def _sequential(drawn: _Drawn, n_looks: int, fixed: int, target: float) -> Seque
     levels = [2 * float(ndtr(-BOUNDARIES[n_looks] * np.sqrt(n_looks / look))) for look in range(1, n_looks + 1)]
     for most in range(max(fixed, n_looks), MAX_SEEDS + 1):
         looks = [round(most * look / n_looks) for look in range(1, n_looks + 1)]
+        if not any(drawn.least_p(n) < level for n, level in zip(looks[:-1], levels[:-1], strict=True)):
+            return None
         first, second = drawn.scores(most, N_STUDIES_LOOKED)
         is_open, n_used = np.ones(N_STUDIES_LOOKED, dtype=bool), np.full(N_STUDIES_LOOKED, float(most))
         for n, level in zip(looks, levels, strict=True):
@@ -324,5 +332,5 @@ def _notes(pilot: Pilot | None, spread: float, drawn: _Drawn) -> Iterator[str]:
     yield (
         f"{drawn.least} {'paired seeds' if is_paired else 'runs of each model'} are the fewest that can reach"
         f" p < {ALPHA:g} for one pair of models: the least p of that design is"
-        f" {least_p(drawn.least, None if is_paired else drawn.least):.3g}; more pairs need more (Holm)."
+        f" {drawn.least_p(drawn.least):.3g}; more pairs need more (Holm)."
     )

@@ -68,6 +68,10 @@ def test_the_published_runs_of_claude_need_38_seeds_for_a_doubling() -> None:
         assert each.power == pytest.approx(0.8, abs=0.02)
 
 
+def test_looks_at_too_few_seeds_to_stop_are_not_offered() -> None:
+    assert power(0.5, effect=8, n_studies=200).sequential == ()  # 2 seeds of 4 cannot reach p < 0.0052
+
+
 def test_the_boundaries_of_looks_err_in_five_of_a_hundred_studies() -> None:
     rng = np.random.default_rng(0)
     for n_looks, constant in BOUNDARIES.items():
