@@ -79,7 +79,7 @@ def clash(runs: Sequence[tuple[str, RunStarted]]) -> Clash | None:
         first, other = next(iter(conditions.values()))
         if found := _of_rules(other, run):
             return Clash(first, name, found)
-        same = known.setdefault(_canonical([_decided(run), run.prompts_digest]), name)
+        same = known.setdefault(_canonical([_decided(run), run.templates_read]), name)
         if same != name:
             return Clash(same, name, Difference("the name of this condition", condition_of(same), condition_of(name)))
     return None
@@ -105,7 +105,7 @@ def _nameless(run: RunStarted) -> list[Any]:
     players = content.get("players")
     listed = players if isinstance(players, list) else [players]
     plain = [{key: value for key, value in one.items() if key != "name"} for one in listed if isinstance(one, dict)]
-    return [{**content, "players": plain}, run.prompts_digest]
+    return [{**content, "players": plain}, run.templates_read]
 
 
 def mixed(folder: Path, runs: Mapping[str, RunStarted]) -> str | None:
@@ -142,8 +142,8 @@ def difference(first: RunStarted, second: RunStarted) -> Difference | None:
     """
     if found := first_difference(_decided(first), _decided(second)):
         return found
-    if first.prompts_digest != second.prompts_digest:
-        return Difference(TEMPLATES, first.prompts_digest, second.prompts_digest)
+    if found := _of_templates(first, second):
+        return found
     return first_difference(*_accounts(first, second, ADDRESS))
 
 
@@ -212,9 +212,13 @@ def _of_rules(first: RunStarted, second: RunStarted) -> Difference | None:
     if found := first_difference(_rules(first, varied), _rules(second, varied)):
         return found
     is_same_set = not any(_covers(path, "prompts") for path in varied) and _format(first) == _format(second)
-    if is_same_set and first.prompts_digest != second.prompts_digest:
-        return Difference(TEMPLATES, first.prompts_digest, second.prompts_digest)
-    return None
+    return _of_templates(first, second) if is_same_set else None
+
+
+def _of_templates(first: RunStarted, second: RunStarted) -> Difference | None:
+    """Return that the templates differ, where both runs have players that read them."""
+    read, other = first.templates_read, second.templates_read
+    return None if read is None or other is None or read == other else Difference(TEMPLATES, read, other)
 
 
 def _rules(run: RunStarted, varied: Sequence[str]) -> dict[str, Any]:

@@ -101,6 +101,15 @@ class RunStarted(Value):
         """The labels of those who play: one, or those of a mixed society."""
         return labels_in(self.condition)
 
+    @property
+    def templates_read(self) -> str | None:
+        """`prompts_digest`, where any player reads prompts; `None` where scripted policies alone play."""
+        players = self.condition.get("players")
+        listed = players if isinstance(players, list) else [players]
+        models = [str(player.get("model")) for player in listed if isinstance(player, dict)]
+        is_read = not models or any(not model.startswith("scripted/") for model in models)
+        return self.prompts_digest if is_read else None
+
     def account_of(self, player: str | None) -> dict[str, Any]:
         """Return the account of the player that gave a reply; empty where nothing is known of it."""
         return self.account if player is None else self.accounts.get(player, {})

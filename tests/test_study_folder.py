@@ -375,3 +375,9 @@ def test_a_price_that_changes_within_a_run_is_refused() -> None:
         compare_start(start(cheap), start(dear))
     compare_start(start(cheap), start({**cheap, "source": "b"}))
     compare_start(start(None), start(cheap))
+
+
+@pytest.mark.parametrize(("model", "is_same"), [("scripted/all-give", True), ("fake/model", False)])
+def test_changed_templates_are_another_experiment_only_for_those_who_read_them(model: str, is_same: bool) -> None:
+    first = STARTED.model_copy(update={"condition": {"players": {"model": model}}})
+    assert (difference(first, first.model_copy(update={"prompts_digest": "q"})) is None) == is_same

@@ -104,13 +104,13 @@ def rules_noted(study: Study, runs: pd.DataFrame, by: str) -> list[str]:
     """
     if runs["rules_digest"].nunique() <= 1:
         return []
-    conditions = [
-        _flat({k: v for k, v in study.started[key].condition.items() if k != "players"})
-        for key in runs[KEY].itertuples(index=False, name=None)
-        if key in study.started
-    ]
+    keys = runs[KEY].itertuples(index=False, name=None)
+    started = [study.started[key] for key in keys if key in study.started]
+    conditions = [_flat({k: v for k, v in each.condition.items() if k != "players"}) for each in started]
     paths = sorted({path for condition in conditions for path in condition})
     differing = [path for path in paths if len({str(condition.get(path)) for condition in conditions}) > 1]
+    if not differing and len({each.templates_read for each in started} - {None}) <= 1:
+        return []  # templates differ that scripted policies do not read
     others = [path for path in differing if path != by and not path.startswith(f"{by}.")]
     what = f" in {listed(others)}" if others else ""
     if by in ("condition", "study"):
