@@ -92,7 +92,7 @@ def test_models_that_share_societies_are_compared_within_them(tmp_path: Path) ->
         assert row["mean_final_resources"] == pytest.approx(last[run, model])
     found = agentsim.compare(study, by="player")
     assert list(found.groups["group"]) == ["fake/bright", "fake/dim", "scripted/constant-share"]
-    assert set(found.table["design"]) == {"paired"} and set(found.table["n_first"]) == {6}
+    assert set(found.table["design"]) == {"within"} and set(found.table["n_first"]) == {6}
 
 
 def test_every_measure_of_parts_is_one_by_model(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.apart import players_apart
+from agentsim.analysis.by_player import geometric_means, player_pair, shared_societies, what_became
 from agentsim.analysis.frames import Study
 from agentsim.analysis.groups import (
     complete_runs,
@@ -39,8 +40,9 @@ from agentsim.errors import AgentsimError, LogError
 
 __all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare", "write"]
 
-Design = Literal["unpaired", "paired"]
+Design = Literal["unpaired", "paired", "within"]
 DESIGNS: Final = ("unpaired", "paired")
+"""Those that may be asked for; players that share societies are always tested within them."""
 KEY: Final = ["study", "run"]
 MAX_SPREADS: Final = 2.0
 """From this ratio of spreads on, a smaller and wider group is said to make the test unsure."""
@@ -62,10 +64,12 @@ class Comparison:
     `n_followed`, the runs of which that is known, `take_off_rate` and its exact interval; `share_lost`, the share of
     decisions that could not be read; `problem`, why a number is missing."""
     table: pd.DataFrame
-    """One row a pair: `first`, `second`; `design`; `n_first`, `n_second`, runs tested; `ratio` of the geometric means,
-    first to second; `low` to `high`, its 95 % interval, the test's inverse: it excludes 1 exactly where `p` is
-    below 0.05; `test`; `p`; `p_holm` over all pairs; `least_p`, the least that this design can give; `verdict`;
-    `p_take_off`, of the take-off rates, after Holm and never below `p_holm`; `problem`."""
+    """One row a pair: `first`, `second`; `design`; `n_first`, `n_second`, runs tested (of players: societies in which
+    both began, the same ones); `ratio` of the geometric means, first to second; `low` to `high`, its 95 % interval,
+    the test's inverse: it excludes 1 exactly where `p` is below 0.05; `test`; `p`; `p_holm` over all pairs; `least_p`,
+    the least that this design can give; `verdict`; `p_take_off`, of the take-off rates, after Holm and never below
+    `p_holm`; `p_heirs`, of players whose numbers may change: of the numbers of agents that founders stand behind at
+    the end, in one family with `p_holm`; `problem`."""
     sensitivity: pd.DataFrame
     """How many runs took off by other thresholds: see `measures.take_off_sensitivity`."""
     notes: tuple[str, ...]
@@ -91,10 +95,11 @@ def compare(
     Args:
         study: of one study or several; only complete runs count.
         by: a column of `runs`, such as model, condition, study, or a setting that varies; or player: the models that
-            share mixed societies, each by the mean score of its agents (see `players_apart`).
+            share mixed societies, by the mean log score of their agents, with labels permuted within societies (see
+            `within.label_test`).
         design: `unpaired` tests all runs, whatever their seeds. `paired` tests the differences of runs of one seed by
-            sign flips, and leaves out runs without a match. By default unpaired, but paired for players, as those share
-            societies; what came out never chooses.
+            sign flips, and leaves out runs without a match. By default unpaired; what came out never chooses. Players
+            are tested within the societies they share, so none can be stated.
         take_off_at: the efficiency from which on a run has taken off (see `measures.take_off`).
 
     Raises:
@@ -106,9 +111,11 @@ def compare(
         raise AgentsimError(f"design {design!r}: is not known; take {' or '.join(DESIGNS)}")
     if not 0 < take_off_at <= 1:
         raise AgentsimError(f"a take-off at {take_off_at:g}: is an efficiency, above 0 and at most 1, as {TAKE_OFF:g}")
-    chosen: Design = design or ("paired" if by == "player" else "unpaired")
-    study = players_apart(study) if by == "player" else study
-    runs = complete_runs(study, by)
+    if design and by == "player":
+        raise AgentsimError(f"design {design!r}: players are compared within the societies they share; leave it out")
+    chosen: Design = "within" if by == "player" else design or "unpaired"
+    whole, study = study, players_apart(study) if by == "player" else study
+    runs = _players_runs(whole, study) if by == "player" else complete_runs(study, by)
     names, split = one_player_each(runs, runs[by], study.started)
     groups = {str(name): own for name, own in runs.groupby(names, sort=True)}
     _refuse_one_group(study, groups, by)
@@ -118,9 +125,16 @@ def compare(
     ended = runs[KEY].assign(group=names)
     risen = take_off(study.generations.merge(runs[KEY], on=KEY), study.runs, threshold=take_off_at)
     rows = [_group(name, own, risen) for name, own in groups.items()]
-    pairs = [_pair(a, groups[a], b, groups[b], chosen, notes) for a, b in combinations(groups, 2)]
-    _adjust(pairs)
-    _add_take_off(pairs, groups, risen)
+    if chosen == "within":
+        keys = zip(runs["study"], runs["society"], runs["player"], names.astype(str), strict=True)
+        societies = shared_societies(whole, {(name, run, player): group for name, run, player, group in keys})
+        pairs = [player_pair(a, b, societies) for a, b in combinations(groups, 2)]
+        _adjust(pairs)
+        notes += what_became(groups, societies, pairs)
+    else:
+        pairs = [_pair(a, groups[a], b, groups[b], chosen, notes) for a, b in combinations(groups, 2)]
+        _adjust(pairs)
+        _add_take_off(pairs, groups, risen)
     named = risen[KEY].merge(ended, on=KEY, how="left")["group"]
     thresholds = sorted({*TAKE_OFFS, take_off_at})
     return Comparison(
@@ -190,6 +204,7 @@ PAIRS: Final = {
     "least_p": "Float64",
     "verdict": "string",
     "p_take_off": "Float64",
+    "p_heirs": "Float64",
     "problem": "string",
 }
 
@@ -214,14 +229,21 @@ def _refuse_one_group(study: Study, groups: Mapping[str, pd.DataFrame], by: str)
 
 def _left_out(study: Study) -> list[str]:
     other = study.runs[study.runs["status"] != "complete"]
-    notes = []
-    ended = study.runs[study.runs["status"] == "complete"]
-    if n_gone := int(ended["mean_final_resources"].isna().sum()):
-        notes.append(f"{counted(n_gone, 'time')} a player had died out by the end: without agents it has no score.")
     if other.empty:
-        return notes
+        return []
     named = [f"{row['run']} ({row['status']})" for row in other.to_dict("records")]
-    return [*notes, f"{counted(len(other), 'run')} left out, not complete: {listed(named)}."]
+    return [f"{counted(len(other), 'run')} left out, not complete: {listed(named)}."]
+
+
+def _players_runs(whole: Study, parts: Study) -> pd.DataFrame:
+    """Return one row for each complete society and player; its score is missing where it had died out by the end."""
+    runs = parts.runs[parts.runs["status"] == "complete"].copy()
+    runs["society"] = [run.removesuffix(f": {player}") for run, player in zip(runs["run"], runs["player"], strict=True)]
+    means = geometric_means(whole)
+    keys = zip(runs["study"], runs["society"], runs["player"], strict=True)
+    scores = [means.get((str(study), str(run), str(player))) for study, run, player in keys]
+    runs["mean_final_resources"] = pd.array(scores, dtype="Float64")
+    return runs
 
 
 # --- groups and pairs ----------------------------------------------------------------------------------------------
@@ -232,10 +254,12 @@ def _scores(runs: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame) -> dict[str, Any]:
-    scores = _scores(runs)
+    scores = _scores(runs.dropna(subset=["mean_final_resources"]))  # without players that had died out
     row: dict[str, Any] = {"group": name, "n_runs": len(runs), "n_zero": int((scores <= 0).sum())}
     if row["n_zero"]:
         row["problem"] = f"{counted(row['n_zero'], 'run')} ended at 0 units, which has no logarithm"
+    elif not len(scores):
+        row["problem"] = "no agents left at the end of any run"
     else:
         logs = np.log(scores)
         interval = t_interval(logs)
@@ -310,11 +334,20 @@ def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
     That is tried by Holm's own steps, with the other pairs as they came out.
     """
     every = [pair["p"] for pair in pairs]
-    for place, (pair, p) in enumerate(zip(pairs, holm(every), strict=True)):
+    heirs = [pair for pair in pairs if pair.get("p_heirs") is not None]
+    others = [pair["p_heirs"] for pair in heirs]  # one family, as either says that players differ
+    adjusted = holm([*every, *others])
+    for pair, p in zip(heirs, adjusted[len(pairs) :], strict=True):
+        pair["p_heirs"] = p
+    for place, (pair, p) in enumerate(zip(pairs, adjusted, strict=False)):
         pair["p_holm"] = p
-        clearest = holm([*every[:place], min(pair["least_p"], pair["p"]), *every[place + 1 :]])[place]
-        if p < ALPHA:
+        clearest = holm([*every[:place], min(pair["least_p"], pair["p"]), *every[place + 1 :], *others])[place]
+        if pair["design"] == "within" and pair["n_first"] == 1:
+            pair["verdict"] = "cannot say: too few runs"  # a run is what may be repeated, and one says nothing of that
+        elif p < ALPHA:
             pair["verdict"] = "differ"
+        elif pair.get("p_heirs") is not None and pair["p_heirs"] < ALPHA:
+            pair["verdict"] = "differ in survival"
         else:
             pair["verdict"] = "cannot say: too few runs" if clearest >= ALPHA else "no difference shown"
 
@@ -351,7 +384,12 @@ def _cannot(pairs: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]
         if pair["verdict"].startswith("cannot")
     }
     for design, n_first, n_second, least in sorted(weak):
-        runs = counted(n_first, "paired seed") if design == "paired" else f"{n_first} against {n_second} runs"
+        if design == "within" and n_first == 1:
+            notes.append("Players that share a single run cannot be told apart, whatever came out: play more seeds.")
+            continue
+        runs = {"paired": counted(n_first, "paired seed"), "within": counted(n_first, "mixed run")}.get(
+            design, f"{n_first} against {n_second} runs"
+        )
         family = f", and Holm's correction over {len(pairs)} comparisons raises it" if len(pairs) > 1 else ""
         notes.append(
             f"{runs} cannot reach p < {ALPHA:g} here, whatever came out: the least p of this design is"

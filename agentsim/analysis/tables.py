@@ -250,7 +250,9 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     for row in table.to_dict("records"):
         pairs.add_row(
             plain(f"{row['first']} / {row['second']}"),
-            f"{row['n_first']} pairs" if row["design"] == "paired" else f"{row['n_first']} + {row['n_second']}",
+            {"paired": f"{row['n_first']} pairs", "within": f"{row['n_first']} shared"}.get(
+                row["design"], f"{row['n_first']} + {row['n_second']}"
+            ),
             _short(row["ratio"]),
             _range(row["low"], row["high"]),
             _short(row["p"]),

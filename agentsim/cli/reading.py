@@ -56,12 +56,17 @@ def export(
 @app.command()
 def compare(
     folders: Studies,
-    by: Annotated[str, typer.Option(help="model, condition, study, or a setting that varies.")] = "model",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="model, condition, study, a setting that varies, or player: the models that share societies."
+        ),
+    ] = "model",
     design: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
         typer.Option(
-            help="unpaired: all runs, whatever their seeds (the default); paired: differences of runs of one seed (the"
-            " default by player).",
+            help="unpaired: all runs, whatever their seeds (the default); paired: differences of runs of one seed."
+            " Players are always compared within the societies they share.",
             show_default=False,
         ),
     ] = None,

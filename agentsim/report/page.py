@@ -277,7 +277,7 @@ def _compared(found: Comparison) -> _Compared:
     groups = from_frame(
         found.groups.drop(columns=["n_zero"]), titles=COMPARED | {"n_took_off": took_off}, note=GROUPS_NOTE
     )
-    pairs = from_frame(found.table.drop(columns=["n_first", "n_second"]), titles=COMPARED, note=PAIRS_NOTE)
+    pairs = from_frame(found.table.drop(columns=["n_first", "n_second", "p_heirs"]), titles=COMPARED, note=PAIRS_NOTE)
     counts = from_frame(found.sensitivity, titles=COMPARED | {"threshold": "by another efficiency"})
     return _Compared([groups, pairs, counts], notes, drawn, "")
 

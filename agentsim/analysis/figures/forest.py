@@ -79,5 +79,6 @@ def _widen(axes: Axes) -> None:
 
 def _beside(row: Mapping[Hashable, Any]) -> str:
     p, n_first, n_second = row["p_holm"], row["n_first"], row["n_second"]
-    n = f"{n_first} pairs" if row["design"] == "paired" else f"{n_first} + {n_second} runs"
+    kinds = {"paired": f"{n_first} pairs", "within": f"{n_first} shared runs"}
+    n = kinds.get(row["design"], f"{n_first} + {n_second} runs")
     return f"{n}, p = {row['p']:.3g}, Holm {p:.3g}:\n{row['verdict']}"
