@@ -20,6 +20,7 @@ import pandas as pd
 
 from agentsim.analysis import load
 from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
+from agentsim.analysis.within import Lineages
 from agentsim.cast import ModelPlayer
 from agentsim.contestants import Contestant
 from agentsim.core.selection import Drift, Nobody, SelectionRule
@@ -215,6 +216,7 @@ def play_unlogged(asked: Invasion) -> Courses:
     """
     specs = asked.specs()
     conditions, frames = [], []
+    first: dict[str, list[Lineages]] = {}
     for spec in specs:
         name = spec.name.rpartition("--seed-")[0]
         rules = json.dumps({path: value for path, value in spec.settings.items() if path != "players"})
@@ -222,31 +224,34 @@ def play_unlogged(asked: Invasion) -> Courses:
         assert one is not None  # such are the scenarios made here
         conditions.append({**one, "share_lost": 0.0})
         for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
-            found = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
+            found, scores = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
+            first.setdefault(name, []).extend(scores)
             frames.append(found.assign(condition=name)[list(COURSES)].astype(COURSES))
     table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
-    return Courses(table, pd.concat(frames, ignore_index=True))
+    return Courses(table, pd.concat(frames, ignore_index=True), first=first)
 
 
-def _decided(condition: Condition, seeds: Sequence[int]) -> pd.DataFrame:
-    """Return the courses of a condition's runs, each until it is decided.
+def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
+    """Return the courses of a condition's runs, each until it is decided, and the scores of their first generations.
 
     Most are decided early: so all are played for a few generations, and those that are not decided then for twice as
-    many, from their beginning. A shorter society is a longer one's beginning, as nothing hangs on its last generation.
+    many, from their beginning. A shorter society is a longer one's beginning: nothing depends on its last generation.
     """
     frames, left, n = [], list(seeds), min(FIRST_GENERATIONS, condition.generations)
+    first: list[Lineages] = []
     while left:
-        played = _courses(condition.model_copy(update={"generations": n}), left).assign(condition="")
-        courses = until_decided(played, n_agents=condition.agents)
+        played, scores = _courses(condition.model_copy(update={"generations": n}), left)
+        first = first or scores
+        courses = until_decided(played.assign(condition=""), n_agents=condition.agents)
         ends = courses.groupby("seed")["n_invaders"].last()
         undecided = set(ends.index[~ends.isin([0, condition.agents])]) if n < condition.generations else set()
         frames.append(courses[~courses["seed"].isin(undecided)])
         left = [seed for seed in left if seed in undecided]
         n = min(2 * n, condition.generations)
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True), first
 
 
-def _courses(condition: Condition, seeds: Sequence[int]) -> pd.DataFrame:
+def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
     cast = condition.cast
     players = [cast[label] for label in condition.models]
     scripted = [player for player in players if not isinstance(player, ModelPlayer)]
@@ -267,7 +272,10 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> pd.DataFrame:
         "resident_score": resident_score,
         "invader_score": invader_score,
     }
-    return pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
+    frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
+    counts = np.ones(condition.agents)
+    first = zip(many.scores[:, 0].copy(), is_invader[:, 0].copy(), strict=True)
+    return frame, [Lineages(scores, counts, own) for scores, own in first]
 
 
 def provenance(asked: Invasion) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 Societies of two players, one policy under two names, at equal and unequal numbers, of the three ways in which newborns
 come by their player; then with a planted difference. Each study goes through the test of `agentsim compare --by
-player`; beside it stands what that command computed before (a sign-flip test of the log of means). Everything is
-seeded; three minutes on one core.
+player`; beside it stands what that command computed before (a sign-flip test of the log of means). Then what `agentsim
+invade` says of an invader among copies of itself, alone and in a matrix of 12 conditions; before, a BCa interval.
+Everything is seeded; four minutes on one core.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agentsim.analysis.by_player import SharedSociety, player_pair
-from agentsim.analysis.statistics import ALPHA, permutation_test
-from agentsim.analysis.within import founders_of
+from agentsim.analysis.statistics import ALPHA, bca_interval, holm, permutation_test
+from agentsim.analysis.within import Lineages, founders_of, label_test
 from agentsim.core.strategies import ConstantShare, RandomShare
 from agentsim.core.vectorised import ManySocieties, play_many
 from agentsim.scenario import runs, scenario_from
@@ -118,11 +119,34 @@ def studies(n_studies: int, *, share: float | None, title: str) -> Table:
     return table
 
 
+def advantages(n_studies: int) -> Table:
+    """How often an invader among copies of itself is said to earn more or less: alone, and any of 12 conditions."""
+    table = Table(title=f"An invader among 11 copies of itself, {n_studies:,} studies each")
+    for name in ("runs", "more or less", "before", "any of 12", "before, any of 12"):
+        table.add_column(name, justify="right")
+    data = {"name": "i", "agents": AGENTS, "generations": 1, "seeds": [0], "players": {"model": "scripted/random"}}
+    (spec,) = runs(scenario_from(data | {"game": {"kind": "donor", "rounds": 12}}))
+    is_invader = np.arange(AGENTS) == 0
+    for n in (5, 15):
+        played = play_many(spec.condition, RandomShare(), seeds=range(n * n_studies)).scores[:, 0]
+        p, is_said = np.empty(n_studies), np.zeros(n_studies, dtype=bool)
+        for place, own in enumerate(played.reshape(n_studies, n, AGENTS)):
+            p[place] = label_test([Lineages(scores, np.ones(AGENTS), is_invader) for scores in own]).p
+            interval = bca_interval(own[:, 0] - own[:, 1:].mean(axis=1))
+            is_said[place] = interval.low is not None and not interval.low <= 0 <= (interval.high or 0)
+        drawn = np.random.default_rng(0).integers(0, n_studies, (2_000, 12))
+        any_now = np.mean([min(holm(list(p[own]))) < ALPHA for own in drawn])
+        shares = ((p < ALPHA).mean(), is_said.mean(), any_now, is_said[drawn].any(axis=1).mean())
+        table.add_row(str(n), *(f"{share:.3f}" for share in shares))
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200, help="Studies of each row.")
     n_studies = parser.parse_args().studies
     console = Console(width=120)
+    console.print(advantages(n_studies))
     console.print(studies(n_studies, share=None, title="The same policy under two names"))
     console.print(studies(max(1, n_studies // 4), share=0.3, title="A random share (few) against three tenths (many)"))
 

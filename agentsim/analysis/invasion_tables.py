@@ -60,7 +60,8 @@ def _conditions(conditions: pd.DataFrame) -> Table:
         caption="runs that fixed, were lost (extinct), are open: undecided when the generations ended (censored), so"
         f" the rate has bounds; without: the rate without selection; chance is {first['neutral']:.1%}; p: exact,"
         " against chance, after Holm; advantage: mean score of invaders less that of residents in generation 1"
-        " (units); 95 % intervals over runs" + (f"; {more} more are in invasions.csv" if more > 0 else ""),
+        " (units), ▲ more, ▼ less, · cannot say, by labels permuted within societies (p < 0.05 after Holm); intervals:"
+        " 95 %, each by itself" + (f"; {more} more are in invasions.csv" if more > 0 else ""),
     )
     for name in ("resident", "invader", "fixed/lost/open", "rate", "without", "p", "advantage"):
         is_name = name in ("resident", "invader")
@@ -104,7 +105,8 @@ def _rate(row: Mapping[Hashable, Any]) -> str:
 
 
 def _advantage(row: Mapping[Hashable, Any]) -> str:
-    mean = f"{row['advantage']:+,.1f}"
+    mark = "" if pd.isna(row["verdict_advantage"]) else f" {MARKS[row['verdict_advantage']]}"
+    mean = f"{row['advantage']:+,.1f}{mark}"
     if pd.isna(row["advantage_low"]):
         return mean
     if row["advantage_low"] == row["advantage_high"]:

@@ -7,16 +7,18 @@ player. So a population in which only one of the two is left stays so for ever.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+import numpy as np
 import pandas as pd
 
 from agentsim.analysis.compare import ALPHA
 from agentsim.analysis.frames import Study
-from agentsim.analysis.statistics import bca_interval, clopper_pearson, holm
+from agentsim.analysis.statistics import clopper_pearson, holm
+from agentsim.analysis.within import Lineages, label_test
 from agentsim.cast import labels_in
 from agentsim.errors import AgentsimError, LogError
 
@@ -55,6 +57,8 @@ class Courses:
     """One row a complete run and generation, up to the first in which it is decided; columns `COURSES`."""
     notes: tuple[str, ...] = ()
     """What was left out, in sentences for a person."""
+    first: Mapping[str, Sequence[Lineages]] = field(default_factory=dict)
+    """By condition, for each run the agents of generation 1: what selection saw of each (units), invaders first."""
 
 
 CONDITIONS: Final = {
@@ -92,7 +96,8 @@ class Invasions:
     """One row a condition: columns `CONDITIONS`; `n_runs`, `n_fixed`, `n_extinct`, `n_censored`; `rate_low`, the rate
     of fixation where all censored runs count as lost, and `rate_high`, where they count as fixed; `low` and `high`, the
     exact interval around both; `neutral`, the rate without selection; `p`, `p_holm` and `verdict`, more, less or cannot
-    say; `advantage` (mean over runs, units) with its interval `advantage_low` to `advantage_high`."""
+    say; `advantage` (mean over runs, units) with its interval `advantage_low` to `advantage_high`, the inverse of its
+    test; `p_advantage`, `p_advantage_holm` over all conditions with selection, and `verdict_advantage`."""
     pairs: pd.DataFrame
     """One row a pair of contestants that invaded each other under selection: `first`, `second`; the verdicts
     `first_invades` and `second_invades`; `by_fixation` and `by_fitness`, what follows for the two."""
@@ -164,7 +169,17 @@ def courses_of(study: Study) -> Courses:
     courses = _counts(study.agents.merge(pd.DataFrame(kept), on=["study", "run"]))
     n_agents = courses["condition"].map(table.set_index("condition")["n_agents"])
     notes = (left_out,) if unfinished else ()
-    return Courses(table[list(CONDITIONS)].astype(CONDITIONS), until_decided(courses, n_agents=n_agents), notes)
+    first = _first_scores(study.agents[study.agents["generation"] == 1].merge(pd.DataFrame(kept), on=["study", "run"]))
+    return Courses(table[list(CONDITIONS)].astype(CONDITIONS), until_decided(courses, n_agents=n_agents), notes, first)
+
+
+def _first_scores(agents: pd.DataFrame) -> dict[str, list[Lineages]]:
+    found: dict[str, list[Lineages]] = {}
+    for _, own in agents.groupby(["condition", "seed"], sort=True):
+        is_invader = (own["model"] == own["label"]).to_numpy(dtype=bool)
+        scores = own["score"].to_numpy(dtype=float)
+        found.setdefault(str(own["condition"].iloc[0]), []).append(Lineages(scores, np.ones(len(own)), is_invader))
+    return found
 
 
 def _counts(agents: pd.DataFrame) -> pd.DataFrame:
@@ -200,17 +215,22 @@ def invasions(found: Courses) -> Invasions:
     interval goes from the lower Clopper-Pearson limit of the first to the upper limit of the second, and holds at
     least its level whatever became of the censored. p is that of the exact two-sided binomial test against `neutral`,
     k of N, on the bound that is nearer to it, and 1 where k/N lies between the bounds; Holm's (1979) correction is over
-    all conditions with selection, and by itself over those without. The interval of `advantage` is BCa, over runs.
+    all conditions with selection, and by itself over those without. The advantage of invaders in generation 1 is tested
+    by permuting the labels of each society's agents (`within.label_test`): exact however few the invaders. Its interval
+    inverts that test, and Holm's correction is over all conditions with selection, too.
     """
     runs = _outcomes(found)
     rows: list[dict[Any, Any]] = []
     for condition in found.conditions.to_dict("records"):
         own = runs[runs["condition"] == condition["condition"]]
         if len(own):
-            rows.append({**condition, **_rates(own["outcome"], condition), **_advantage(own, condition)})
+            first = found.first.get(str(condition["condition"]), ())
+            rows.append({**condition, **_rates(own["outcome"], condition), **_advantage(own, condition, first)})
     for neutral in (False, True):
         _judge([row for row in rows if row["is_neutral"] == neutral])
-    table = pd.DataFrame(rows).astype(CONDITIONS | OF_A_CONDITION)
+    _judge_advantages([row for row in rows if row["p_advantage"] is not None])
+    columns = CONDITIONS | OF_A_CONDITION
+    table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     notes = [*found.notes, *_cannot(rows)]
     return Invasions(runs, table, _pairs(table), tuple(notes))
 
@@ -218,8 +238,8 @@ def invasions(found: Courses) -> Invasions:
 OF_A_CONDITION: Final = (
     dict.fromkeys(("n_runs", "n_fixed", "n_extinct", "n_censored"), "Int64")
     | dict.fromkeys(("rate_low", "rate_high", "low", "high", "neutral", "p", "p_holm"), "Float64")
-    | dict.fromkeys(("advantage", "advantage_low", "advantage_high"), "Float64")
-    | {"verdict": "string"}
+    | dict.fromkeys(("advantage", "advantage_low", "advantage_high", "p_advantage", "p_advantage_holm"), "Float64")
+    | {"verdict": "string", "verdict_advantage": "string"}
 )
 
 
@@ -262,16 +282,25 @@ def _rates(outcomes: pd.Series[str], condition: Mapping[Any, Any]) -> dict[str, 
     }
 
 
-def _advantage(own: pd.DataFrame, condition: Mapping[Any, Any]) -> dict[str, Any]:
+def _advantage(own: pd.DataFrame, condition: Mapping[Any, Any], first: Sequence[Lineages]) -> dict[str, Any]:
     """Return the invaders' advantage in generation 1; of neutral conditions it is the same, as the games are."""
-    values = own["advantage"].to_numpy(dtype=float)
-    if condition["is_neutral"]:
-        return {"advantage": float(values.mean()), "advantage_low": None, "advantage_high": None}
-    interval = bca_interval(values)
-    low, high = interval.low, interval.high
-    if interval.problem == "all differences are equal":  # in every run: there is nothing to be unsure of
-        low = high = float(values.mean())
-    return {"advantage": float(values.mean()), "advantage_low": low, "advantage_high": high}
+    mean = float(own["advantage"].to_numpy(dtype=float).mean())
+    row: dict[str, Any] = {"advantage": mean, "advantage_low": None, "advantage_high": None, "p_advantage": None}
+    if condition["is_neutral"] or not first:
+        return row
+    test = label_test(first)
+    return row | {
+        "advantage_low": test.interval.low,
+        "advantage_high": test.interval.high,
+        "p_advantage": test.p,
+        "least_p_advantage": test.least_p,
+    }
+
+
+def _judge_advantages(rows: list[dict[Any, Any]]) -> None:
+    for row, p in zip(rows, holm([row["p_advantage"] for row in rows]), strict=True):
+        row["p_advantage_holm"] = p
+        row["verdict_advantage"] = "cannot say" if p >= ALPHA else "more" if row["advantage"] > 0 else "less"
 
 
 def _judge(rows: list[dict[Any, Any]]) -> None:
@@ -294,6 +323,7 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
         if into_second is None or by_place.get((rules, first, second)) is None:
             continue  # played in one direction only, or seen from the other side already
         rates = SIGNS[into_second["verdict"]], SIGNS[into_first["verdict"]]
+        earned = _sign(into_second), _sign(into_first)
         found.append(
             {
                 "first": first,
@@ -302,7 +332,7 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
                 "first_invades": into_second["verdict"],
                 "second_invades": into_first["verdict"],
                 "by_fixation": _kind(first, second, *rates),
-                "by_fitness": _kind(first, second, _sign(into_second), _sign(into_first)),
+                "by_fitness": _kind(first, second, *earned),
             }
         )
     columns = ["first", "second", "selection", "first_invades", "second_invades", "by_fixation", "by_fitness"]
@@ -311,9 +341,8 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 def _sign(row: Mapping[Any, Any]) -> int:
     """Return 1 where invaders earn more than residents while they are few, -1 where less, 0 where nobody can say."""
-    if pd.isna(row["advantage_low"]) or pd.isna(row["advantage_high"]):
-        return 0
-    return int(row["advantage_low"] > 0) - int(row["advantage_high"] < 0)
+    verdict = row["verdict_advantage"]
+    return 0 if pd.isna(verdict) else SIGNS[verdict]
 
 
 def _kind(first: str, second: str, first_invades: int, second_invades: int) -> str:
@@ -334,6 +363,13 @@ def _cannot(rows: list[dict[Any, Any]]) -> Iterator[str]:
                 f"{_counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no"
                 f" less than chance ({neutral:.1%}). {needed} runs a condition can."
             )
+    judged = [row for row in tested if row["p_advantage"] is not None]
+    if judged and (weak := [row for row in judged if row["least_p_advantage"] * len(judged) >= ALPHA]):
+        yield (
+            f"{_counted(min(row['n_runs'] for row in weak), 'run')} cannot show what invaders earn while they are few:"
+            f" the least p, {max(row['least_p_advantage'] for row in weak):.2g}, is not below {ALPHA:g} after Holm over"
+            f" {_counted(len(judged), 'invasion')}."
+        )
     n_censored = sum(row["n_censored"] for row in rows)
     if n_censored:
         yield (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -27,6 +29,8 @@ from agentsim.analysis.invasions import (
     until_decided,
     write,
 )
+from agentsim.analysis.statistics import holm
+from agentsim.analysis.within import Lineages
 from agentsim.errors import LogError
 
 HOSTILE = "\x1b[2J[red]$x^2$ \u202e<script>\n=1+1"
@@ -54,7 +58,15 @@ def made(outcomes: dict[tuple[str, str], tuple[int, int, int]], *, advantage: fl
             for generation, n in enumerate([1, 5 if end != 0 else 1, end], start=1):
                 rows.append((f"c{place}", seed, generation, n, 10.0, 10.0 + advantage * (1 + seed % 3)))
     courses = pd.DataFrame(rows, columns=list(COURSES)).astype(COURSES)
-    return Courses(pd.DataFrame(conditions).astype(CONDITIONS), until_decided(courses, n_agents=12))
+    is_invader = np.arange(12) == 0
+    first = {
+        f"c{place}": [
+            Lineages(np.where(is_invader, 10 + advantage * (1 + seed % 3), 10.0), np.ones(12), is_invader)
+            for seed in range(sum(counts))
+        ]
+        for place, counts in enumerate(outcomes.values())
+    }
+    return Courses(pd.DataFrame(conditions).astype(CONDITIONS), until_decided(courses, n_agents=12), first=first)
 
 
 def row_of(found: Invasions, place: int = 0) -> dict[Any, Any]:
@@ -130,6 +142,40 @@ def test_a_pair_is_judged_in_both_directions(
 
 def test_an_invasion_in_one_direction_makes_no_pair() -> None:
     assert invasions(made({("a", "b"): (50, 50, 0), ("c", "b"): (50, 50, 0)})).pairs.empty
+
+
+def alike(n_runs: int, n_conditions: int, seed: int) -> Courses:
+    """Invasions of a policy among copies of itself: scores as skewed as those of games."""
+    rng = np.random.default_rng(seed)
+    names = [f"p{place}" for place in range(n_conditions)]
+    one = made({(name, "q"): (0, n_runs, 0) for name in names})
+    is_invader = np.arange(12) == 0
+    first = {
+        f"c{place}": [Lineages(rng.lognormal(0, 1, 12), np.ones(12), is_invader) for _ in range(n_runs)]
+        for place in range(n_conditions)
+    }
+    for condition, own in first.items():
+        scores = np.array([each.values[0] - each.values[1:].mean() for each in own])
+        here = (one.courses["condition"] == condition) & (one.courses["generation"] == 1)
+        one.courses.loc[here, "invader_score"] = scores + 10
+    return replace(one, first=first)
+
+
+def test_a_policy_among_copies_of_itself_is_not_said_to_earn_less() -> None:
+    verdicts = [invasions(alike(3, 1, seed)).conditions["verdict_advantage"][0] for seed in range(60)]
+    assert sum(verdict != "cannot say" for verdict in verdicts) <= 7  # of 60 at 5 %: P(more) = 0.01
+
+
+def test_the_advantages_of_a_matrix_are_one_family() -> None:
+    found = invasions(alike(5, 6, 0)).conditions
+    assert found["p_advantage_holm"].tolist() == pytest.approx(holm(found["p_advantage"].tolist()))
+    assert (found["p_advantage_holm"] > found["p_advantage"]).any()
+
+
+def test_runs_that_cannot_show_an_advantage_are_said_to_be_too_few() -> None:
+    found = invasions(made({("a", "b"): (0, 1, 0), ("b", "a"): (0, 1, 0)}, advantage=5.0))
+    assert set(found.conditions["verdict_advantage"]) == {"cannot say"}
+    assert any("1 run cannot show what invaders earn" in note for note in found.notes)
 
 
 def test_the_advantage_while_few_has_an_interval_over_runs() -> None:
