@@ -6,8 +6,7 @@
     ├── ProviderError           a model was asked and did not answer
     │   ├── TransientError      asking again may help
     │   │   ├── RateLimited     the account was told to slow down
-    │   │   └── Unavailable     lost connection, server fault, unreadable body
-    │   │       └── TimedOut    no answer in time
+    │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
     │   ├── FatalProviderError  asking again cannot help
     │   │   ├── AuthError       the key is missing or refused
     │   │   ├── AccountDown     the account has answered nothing for too long
@@ -49,7 +48,6 @@ __all__ = [
     "ReplayMismatch",
     "ScenarioError",
     "SchemaError",
-    "TimedOut",
     "TransientError",
     "Unavailable",
     "quote",
@@ -90,14 +88,14 @@ class RateLimited(TransientError):
 class Unavailable(TransientError):
     """Time-out, lost connection, server fault (5xx, 529), or a body that cannot be read."""
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, may_be_billed: bool = True) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, may_be_billed: bool = True, is_late: bool = False
+    ) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
+        self.is_late = is_late
+        """Whether no answer came in time, by the caller's deadline or that of a server in between."""
         self.may_be_billed = may_be_billed
         """Whether the model may have answered all the same: not where the server itself said that it failed."""
-
-
-class TimedOut(Unavailable):
-    """No answer came in time, by the caller's deadline or by that of a server in between (408, 504, 524)."""
 
 
 class FatalProviderError(ProviderError):

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.errors import RateLimited, TimedOut, Unavailable
+from agentsim.errors import RateLimited, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.testing.virtual import virtually
@@ -64,7 +64,7 @@ class Simulated:
             raise RateLimited("429: slow down", retry_after_s=wait_s)
         if self.draw.random() < self.hung:
             await asyncio.sleep(120)  # the deadline of the whole call
-            raise TimedOut("no answer in 120 s")
+            raise Unavailable("no answer in 120 s", is_late=True)
         latency = self.latency()
         await asyncio.sleep(latency)
         self.n_answered += 1

@@ -20,6 +20,8 @@ WINDOW: Final = 200
 """Latest answers that the percentile is taken of."""
 MIN_ANSWERS: Final = 20
 """Answers of a model before its slow calls are known."""
+EVEN_S: Final = 1e-6
+"""A call that takes as long as the percentile is not slower than it."""
 
 
 def percentile_of(text: str) -> float:
@@ -63,7 +65,7 @@ class Hedged(Holding):
         copies: list[asyncio.Future[Completion]] = [first]
         try:
             await asyncio.wait({first, sending}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({first}, timeout=wait_s)
+            await asyncio.wait({first}, timeout=wait_s + EVEN_S)
             if first.done():
                 completion = first.result()
                 self._learn(prompt.model, completion.latency_s)

@@ -5,7 +5,8 @@ fewer they are, the longer they are exceeded. With as many as are remembered, fe
 as they came before is slower than all of them.
 
 Some calls may be slow for a reason of their own, and answers to them may never be seen where all of them are given up.
-So some are waited for to the end, as witnesses: where one of them is answered, that is how long answers take.
+So some are left under way when their questions are asked again, as witnesses: where one of them is answered, that is
+how long answers take.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentsim.errors import TimedOut
+from agentsim.errors import Unavailable
 from agentsim.providers.base import Completion, Prompt, Provider
 
 __all__ = ["PATIENT", "GivenUp", "Patient"]
@@ -41,10 +42,8 @@ AGAIN: Final = 3
 """So many show that the model has not become slow as a whole."""
 HONEST: Final = 1 / 20
 """Then as many answers may be cut off as are this share of the calls that hang."""
-RARE: Final = 0.1
-"""Share of given up calls below which witnesses are worth their time."""
-FIRST_WITNESS: Final = 2
-"""Calls given up before one is waited for to its end."""
+FIRST_WITNESS: Final = 1
+"""Calls given up before one is left under way."""
 NEXT_WITNESS: Final = 4
 """So many times as many must have been given up before the next one is."""
 LOOKS: Final = (5, 10, 20, 50, 100)
@@ -54,11 +53,20 @@ PATIENT: ContextVar[float] = ContextVar("PATIENT", default=0.0)
 """How many times the usual the call is waited for, as its question was given up before; 0 for its first call."""
 
 
-class GivenUp(TimedOut):
+class GivenUp(Unavailable):
     """The call took far longer than any answer before it; it may be billed."""
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, times: float = math.inf) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        times: float = math.inf,
+        witness: asyncio.Future[Completion] | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, is_late=True)
+        self.witness = witness
+        """The call, if it is still under way to see whether it will be answered; it needs its place until then."""
         self.times = times
         """How many times longer the next call for the same question is to be waited for."""
 
@@ -74,7 +82,6 @@ class _Waiting:
     times: float
     """As `PATIENT`."""
     look: asyncio.TimerHandle | None = None
-    is_witness: bool = False
 
 
 @dataclass
@@ -108,7 +115,8 @@ class _Model:
 
     @property
     def wants_witness(self) -> bool:
-        return self.next_witness <= self.n_given_up < RARE * self.n_answers
+        """Whether the next call that is given up is to be left under way."""
+        return self.n_given_up >= self.next_witness
 
 
 class Patient:
@@ -120,6 +128,7 @@ class Patient:
         self._most_s = most_s
         self._numbers = itertools.count()
         self._models: dict[str, _Model] = {}
+        self._left: set[asyncio.Future[Completion]] = set()
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Return the provider's completion.
@@ -131,31 +140,53 @@ class Patient:
         clock = asyncio.get_running_loop().time
         scope = asyncio.timeout(None)
         waiting = _Waiting(clock(), next(self._numbers), scope, PATIENT.get())
+        call = asyncio.ensure_future(self._provider.complete(prompt))
+        is_left = False
         try:
             async with scope:
                 model.waiting[waiting] = None
                 self._look(model, waiting)
-                completion = await self._provider.complete(prompt)
+                completion = await asyncio.shield(call)
         except TimeoutError:
             if not scope.expired():
                 raise
+            is_left = model.wants_witness and not waiting.times
+            if is_left:
+                model.next_witness = NEXT_WITNESS * model.n_given_up
+                self._leave(model, waiting, call)
             model.n_given_up += 1
             model.given_up.append(True)
-            raise self._given_up(prompt.model, model, waiting, after_s=clock() - waiting.began) from None
-        except TimedOut:
-            if waiting.is_witness or waiting.times == math.inf:
-                model.next_witness = NEXT_WITNESS * max(1, model.n_given_up)
-            raise
+            after_s = clock() - waiting.began
+            raise self._given_up(
+                prompt.model, model, waiting, after_s=after_s, witness=call if is_left else None
+            ) from None
         finally:
             del model.waiting[waiting]
             if waiting.look is not None:
                 waiting.look.cancel()
+            if not is_left and not call.done():
+                call.cancel()
+                await asyncio.gather(call, return_exceptions=True)
         self._learn(model, waiting, completion)
         return completion
 
     async def aclose(self) -> None:
-        """Close the provider."""
+        """Close the provider; what is still under way is dropped."""
+        for call in self._left:
+            call.cancel()
+        await asyncio.gather(*self._left, return_exceptions=True)
         await self._provider.aclose()
+
+    def _leave(self, model: _Model, waiting: _Waiting, call: asyncio.Future[Completion]) -> None:
+        """Learn from a call whose question is asked again whether it would have been answered."""
+
+        def learn(call: asyncio.Future[Completion]) -> None:
+            self._left.discard(call)
+            if not call.cancelled() and call.exception() is None:
+                self._learn(model, waiting, call.result())
+
+        self._left.add(call)
+        call.add_done_callback(learn)
 
     def _look(self, model: _Model, waiting: _Waiting) -> None:
         """Give a call up whose time is over, or look again when it is."""
@@ -164,14 +195,11 @@ class Patient:
             waiting.look.cancel()
             waiting.look = None
         usual_s = model.usual_s
-        if usual_s is None or waiting.is_witness or (waiting.times or 1) * usual_s >= self._most_s:
+        if usual_s is None or (waiting.times or 1) * usual_s >= self._most_s:
             return
         until = waiting.began + (waiting.times or 1) * usual_s
         if loop.time() < until:
             waiting.look = loop.call_at(until, self._look, model, waiting)
-        elif not waiting.times and model.wants_witness:
-            waiting.is_witness = True
-            model.next_witness = NEXT_WITNESS * model.n_given_up
         else:
             waiting.scope.reschedule(loop.time())
 
@@ -188,7 +216,15 @@ class Patient:
             for each in list(model.waiting):
                 self._look(model, each)
 
-    def _given_up(self, name: str, model: _Model, waiting: _Waiting, *, after_s: float) -> GivenUp:
+    def _given_up(
+        self,
+        name: str,
+        model: _Model,
+        waiting: _Waiting,
+        *,
+        after_s: float,
+        witness: asyncio.Future[Completion] | None,
+    ) -> GivenUp:
         # Where a later call was answered, or calls have hung before among quick answers, the model has not become slow.
         is_alone = model.latest > waiting.number or sum(model.given_up) >= AGAIN
         times = max(1.0, 2 * waiting.times) if is_alone else math.inf
@@ -197,4 +233,5 @@ class Patient:
             f"no answer of {name!r} within {after_s:.0f} s, where the slowest of its last"
             f" {len(model.latencies):,} took {max(model.latencies):.0f} s; it is asked again with {next_s:.0f} s",
             times=times,
+            witness=witness,
         )

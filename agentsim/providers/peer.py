@@ -13,7 +13,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
-from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, TimedOut, Unavailable
+from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, Unavailable
 from agentsim.providers.filters import PromptFiltered, is_filter
 from agentsim.providers.keys import Secret
 
@@ -132,8 +132,8 @@ class Peer:
                 "; set base_url to the server's final address"
             )
         if status in (408, 409, 425) or (status is not None and status >= 500):
-            failure = TimedOut if status in GAVE_UP_WAITING else Unavailable
-            return failure(said, retry_after_s=wait_s, may_be_billed=False)
+            is_late = status in GAVE_UP_WAITING
+            return Unavailable(said, retry_after_s=wait_s, may_be_billed=False, is_late=is_late)
         kind = (
             BadRequest
             if status is not None

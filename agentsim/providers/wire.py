@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from agentsim.errors import AuthError, BadRequest, ProviderError, TimedOut, Unavailable
+from agentsim.errors import AuthError, BadRequest, ProviderError, Unavailable
 from agentsim.providers.base import MOST_TOKENS
 from agentsim.providers.connection import find_proxy, hide_environment, lost_connection, tls_context
 from agentsim.providers.peer import Peer, read_refusal
@@ -158,7 +158,7 @@ async def exchange(
         async with asyncio.timeout(timeout_s):
             response = await call
     except TimeoutError:
-        failure = TimedOut(f"{peer.name} gave no whole answer within {timeout_s:g} s")
+        failure = Unavailable(f"{peer.name} gave no whole answer within {timeout_s:g} s", is_late=True)
     except (sdk_error, _Refused, _Unusable, aiohttp.ClientError, httpx2.HTTPError, anyio.EndOfStream, OSError) as error:
         failure = _translate(error, peer=peer, sdk_error=sdk_error, sent=sent)
     except (TypeError, ValueError, httpx2.InvalidURL) as error:

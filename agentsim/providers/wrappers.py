@@ -15,7 +15,7 @@ from typing import Final
 
 from asyncio_throttle.throttler import Throttler
 
-from agentsim.errors import NotSent, RateLimited, TimedOut, TransientError
+from agentsim.errors import NotSent, RateLimited, TransientError, Unavailable
 from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, complete_held
 from agentsim.providers.halt import Halt
 from agentsim.providers.in_time import InTime
@@ -123,6 +123,9 @@ class Limited(Holding):
             if held is not None and isinstance(outcome, Completion):
                 held.keep(self._places.leave)
                 is_held = True
+            if isinstance(outcome, GivenUp) and outcome.witness is not None:  # it is still under way
+                outcome.witness.add_done_callback(lambda _: self._places.leave())
+                is_held = True
         finally:
             if not is_held:
                 self._places.leave(rest_s=rest_s)
@@ -163,8 +166,8 @@ class Limited(Holding):
             seconds = clock() - began + rest_s
             self._places.width.count(window, in_use=in_use, seconds=seconds, is_refused=True)
             return rest_s, error
-        except TimedOut as error:
-            if self._in_time is None:
+        except Unavailable as error:
+            if self._in_time is None or not error.is_late:
                 raise
             return self._in_time.late(n_under_way=n_under_way, epoch=epoch), error
         finally:

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 import agentsim
-from agentsim.errors import TimedOut, Unavailable
+from agentsim.errors import Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.in_time import InTime
@@ -53,7 +53,7 @@ class Desk:
         await asyncio.sleep(min(seconds, self.deadline_s))
         if seconds >= self.deadline_s:
             self.n_late += 1
-            raise TimedOut(f"no whole answer within {self.deadline_s:g} s")
+            raise Unavailable(f"no whole answer within {self.deadline_s:g} s", is_late=True)
         self.n_answered += 1
         text = plausible(prompt.messages[-1].content)
         return COMPLETION.model_copy(update={"text": text, "latency_s": seconds})
@@ -151,5 +151,6 @@ def test_all_that_come_late_at_once_narrow_once() -> None:
 @pytest.mark.parametrize("status", [408, 504, 524])
 def test_a_gateways_time_out_is_one(status: int) -> None:
     peer = Peer(name="desk", base_url="http://127.0.0.1:9", secret=None)
-    assert type(peer.refusal(status=status, error="late", headers={})) is TimedOut
-    assert type(peer.refusal(status=503, error="busy", headers={})) is Unavailable
+    late, busy = (peer.refusal(status=each, error="no", headers={}) for each in (status, 503))
+    assert isinstance(late, Unavailable) and late.is_late
+    assert isinstance(busy, Unavailable) and not busy.is_late

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TimedOut, TransientError, Unavailable
+from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.outage import PROBE_S, Outage
@@ -115,14 +115,14 @@ def test_a_question_that_is_always_refused_while_others_are_answered_is_given_up
     assert 60 < virtually(main()) < 70
 
 
-@pytest.mark.parametrize("error", [RateLimited("429", retry_after_s=1.0), TimedOut("no answer")])
+@pytest.mark.parametrize("error", [RateLimited("429", retry_after_s=1.0), Unavailable("no answer", is_late=True)])
 @pytest.mark.parametrize("concurrency", [1, 32])
 def test_a_server_that_answers_nobody_stops_the_study_after_a_stated_time(
     concurrency: int, error: TransientError
 ) -> None:
     class Mute(Server):
         async def complete(self, prompt: Prompt) -> Completion:
-            await asyncio.sleep(120 if isinstance(error, TimedOut) else 0.1)
+            await asyncio.sleep(120 if isinstance(error, Unavailable) else 0.1)
             raise error
 
     provider = account(Mute(lambda now: None), concurrency=concurrency, max_s=900, attempts=1000)
@@ -133,7 +133,7 @@ def test_a_server_that_answers_nobody_stops_the_study_after_a_stated_time(
         return asyncio.get_running_loop().time()
 
     # What is under way then is still waited for; with one call at a time, twelve time-outs take longer than 900 s.
-    assert 900 < virtually(main()) < (2500 if isinstance(error, TimedOut) else 910)
+    assert 900 < virtually(main()) < (2500 if isinstance(error, Unavailable) else 910)
 
 
 def test_an_outage_without_end_stops_the_study_with_one_sentence() -> None:

@@ -37,7 +37,7 @@ class Slow:
             self.n_cut += 1
             raise
         if seconds >= HANG_S:
-            raise Unavailable("no whole answer within 120 s")
+            raise Unavailable("no whole answer within 120 s", is_late=True)
         return COMPLETION.model_copy(update={"latency_s": seconds})
 
     async def aclose(self) -> None: ...
@@ -171,6 +171,35 @@ def test_one_call_in_five_that_hangs_is_asked_again_soon_and_few_answers_are_cut
     calm, (seconds, server) = chains(0.0)[0], chains(0.2)
     assert seconds <= 5.5 * calm
     assert server.n_calls <= 1.3 * 50 * concurrency
+
+
+def test_slow_calls_of_their_own_kind_are_seen_by_a_call_left_under_way_that_keeps_its_place() -> None:
+    server = Slow(*[1.0] * 100, *[60.0, 1.0] * 2, *[1.0] * 200, 60.0, 1.0)
+    opened, said = account(server, concurrency=2)
+    n_under_way: list[int] = []
+
+    async def main() -> None:
+        for _ in range(302):
+            await opened.complete(PROMPT)
+            n_under_way.append(opened._limited._places.n_in_use)
+
+    virtually(main())
+    # The first was dropped; the second was left under way, answered, and the third is not cut off any more.
+    assert len(said) == 2 and server.n_cut == 1
+    assert max(n_under_way) == 1 and n_under_way[-1] == 0
+
+
+def test_what_is_left_under_way_is_dropped_when_the_account_is_closed() -> None:
+    server = Slow(*[1.0] * 100, 1e9, 1.0, 1e9)
+
+    async def main() -> float:
+        opened, _ = account(server)
+        for _ in range(102):
+            await opened.complete(PROMPT)
+        await opened.aclose()
+        return asyncio.get_running_loop().time()
+
+    assert virtually(main()) == 100 + 5 + 1 + 5 + 1 and server.n_cut == 2
 
 
 def test_a_call_that_was_given_up_may_be_billed_and_the_ledger_says_so(tmp_path: Path) -> None:
