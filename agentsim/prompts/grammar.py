@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from agentsim.core.types import Act, ActSpec, Answer, Problem, Reading
 from agentsim.prompts.numbers import NUMBER, NUMBER_WORDS, number, worked_out
+from agentsim.prompts.thoughts import REPLY_TAGS
 
 __all__ = ["MAX_LINE", "Amount", "plain_line", "read_amount", "read_line", "why_not"]
 
@@ -26,7 +27,9 @@ _OWN = (
     r"|what (?:i|we) (?:have|hold|own))"
 )
 _WHO = (
-    r"(?:(?:the |my |this )?(?:agent|recipient|partner|player)(?: agent)?(?: \d+_\d+)?"
+    r"(?:(?:the |my |this )?(?:agent|recipient|partner|player)(?: agent)? \d+_\d+"
+    r"|(?:the |my |this )(?:agent|recipient|partner|player)(?: agent)?|recipient|partner"
+    r"|(?:agent|player)(?! ?#?\d)"  # "give agent 3" names an agent in the wrong way, and no amount
     r"|(?:the )?\d+_\d+|them|him|her|it)"
 )
 _WHEN = (
@@ -104,6 +107,11 @@ _LATEX: Final = re.compile(
     r"\\(?:boxed|text(?:bf|it)?|mathbf|mathrm|displaystyle|left|right|[,;!()\[\]])|\$(?=\\)|(?<=\d|\})\$"
 )
 
+_PLAIN_TAG: Final = re.compile(rf"</?{REPLY_TAGS} ?/?>", re.IGNORECASE)
+"""Tags that say nothing about what they enclose; `<keep>10</keep>` and `<s>10</s>` do."""
+_INTERVAL: Final = re.compile(r"(?<![\\a-z])[\[{][^\[\]{}\\]*\d,\d[^\[\]{}\\]*[\])}]", re.IGNORECASE)
+"""Two numbers in brackets of their own: `[5,10]` is not 5.1, as `\\boxed{5,1}` is."""
+
 
 def plain_line(line: str) -> str:
     """Return a line without emphasis, quotation marks, brackets and LaTeX around its words; empty if there are none."""
@@ -111,13 +119,16 @@ def plain_line(line: str) -> str:
         return line
     line = re.sub(r"(?<=[\d%]) ?(?<!\*)\*(?!\*) ?(?=\d)", " × ", line)  # a product, no emphasis
     line = re.sub(r"(?<=\d)['\u00a0\u2009\u202f](?=\d{3}(?!\d))", "'", line)
+    line = _INTERVAL.sub(lambda found: found[0].replace(",", ", "), line)
     line = line.replace("\\times", "×").replace("\\cdot", "×").replace("\\div", "÷").replace("{,}", ",")
     line = re.sub(r"\\([%$])", r"\1", _LATEX.sub(" ", line))
-    line = re.sub(r"[*`\"#]|(?<!\w)_+|_+(?!\w)|(?<!\w)'|'(?!\w)|</?[a-zA-Z_]{1,20}>|[<>\[\]{}\\]", " ", line)
+    line = _PLAIN_TAG.sub(" ", line)
+    line = re.sub(r"<([^<>]*)>", r" \1 ", line)  # a sign alone says more, or less
+    line = re.sub(r"[*`\"#]|(?<!\w)_+|_+(?!\w)|(?<!\w)'|'(?!\w)|[\[\]{}\\]", " ", line)
     line = re.sub(r"\s+", " ", line.replace("≈", "=")).strip().lstrip(",;:= ")
     line = re.sub(r" (?=[.,;:!%])(?!\.\d)", "", line)
     while (found := re.fullmatch(r"\(([^()]*)\)([.!]?)", line)) is not None:
-        line = found[1].strip() + found[2]
+        line = re.sub(r",(?=\d)", ", ", found[1].strip()) + found[2]
     return line
 
 

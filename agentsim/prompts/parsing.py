@@ -16,13 +16,16 @@ from agentsim.prompts import structured
 from agentsim.prompts.grammar import MAX_LINE, plain_line, read_line, why_not
 from agentsim.prompts.numbers import plain_characters
 from agentsim.prompts.texts import MARKERS, STRATEGY_MARKER, begins_sentence, read_text
-from agentsim.prompts.thoughts import without_thoughts
+from agentsim.prompts.thoughts import without_elements, without_thoughts
 from agentsim.providers.base import Completion
 
 __all__ = ["ANSWER_MARKER", "MARKERS", "STRATEGY_MARKER", "parse"]
 
 ANSWER_MARKER = "Answer:"
 """What a donor is asked to write before its decision."""
+
+MAX_BEHIND: Final = 20_000
+"""Characters behind an answer that are looked at for one that takes it back."""
 
 ROUNDING = 1e-9
 """Relative slack for an amount at the edge of its range."""
@@ -35,6 +38,26 @@ _BEFORE_ANSWER: Final = re.compile(
 )
 """The words that may stand between the beginning of a sentence and the marker's own."""
 _ENDS_SENTENCE: Final = re.compile(r"[.!?…;)\"'”*_`]\s*$")
+_QUOTED: Final = re.compile(r"\w[*_]{0,3}:[*_]{0,3} ?[\"“']$")
+"""Somebody's words, as in `the format is: "Answer: 5"`."""
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?;:]) +")
+_TAKES_BACK: Final = re.compile(
+    r"(?:no[,.!;:-]|no wait|wait\b(?! (?:and|to|for)\b)|hold on\b(?! to)|hmm|oops|sorry|actually|correction"
+    r"|scratch that|strike that|never ?mind|just kidding|not really|on (?:second thought|reflection)|or\b|i mean\b"
+    r"|rather(?! than)|instead(?! of)|let me (?:re|change|correct|fix|try)"
+    r"|(?:edit|update|final|finally|new|revised|corrected|changed)(?: (?:amount|decision|choice|gift))?:"
+    r"|i (?:meant|misspoke|changed?|take (?:it|that) back|withdraw|revise|retract)\b"
+    r"|(?:this|that|it) (?:is|was) (?:wrong|a mistake|an error|a joke|only an example|what (?:they|you)))",
+    re.IGNORECASE,
+)
+"""How a sentence behind an answer begins that takes it back."""
+_REFUSES: Final = re.compile(
+    r"i (?:(?:refuse|decline)\b|(?:will not|won't|do not|don't|cannot|can't) (?:give|donate)"
+    r" (?:anything|any|at all|it)\b"
+    r"|(?:will )?keep (?:everything|it all|all\b))",
+    re.IGNORECASE,
+)
+"""How a sentence begins that takes back a gift of more than nothing."""
 _ITEM: Final = re.compile(r"\s*(?:[-•–—]|\*(?!\*)|\d+[.)])\s")
 
 
@@ -71,7 +94,7 @@ def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> 
         return structured.read(completion.text, spec, is_whole=is_whole)
     if isinstance(spec, TextSpec):
         return read_text(text, spec, is_whole=is_whole)
-    return _read_decision(plain_characters(text), spec, is_whole=is_whole)
+    return _read_decision(without_elements(plain_characters(text)), spec, is_whole=is_whole)
 
 
 def _read_decision(text: str, spec: ActSpec, *, is_whole: bool) -> Answer:
@@ -88,14 +111,38 @@ def _read_decision(text: str, spec: ActSpec, *, is_whole: bool) -> Answer:
     last = answers[-1]
     if last is None:
         return Answer(problem=why_not(lines[-1], spec))
-    said = {(answer.act, answer.amount) for answer in answers if answer is not None}
-    return last if len(said) == 1 else Answer(problem="ambiguous")
+    behind = text[markers[-1].end() :].partition(lines[-1])[2]
+    is_plain = all(_is_same(answer, last) for answer in answers) and not _takes_back(behind, last, spec)
+    return last if is_plain else Answer(problem="ambiguous")
+
+
+def _is_same(answer: Answer | None, last: Answer) -> bool:
+    return answer is None or (answer.act, answer.amount) == (last.act, last.amount)
+
+
+def _takes_back(behind: str, answer: Answer, spec: ActSpec) -> bool:
+    """Return whether what stands behind an answer states another one, or says that it is none: then nothing is read."""
+    gives = answer.act == "give" and answer.amount != 0
+    for line in behind[:MAX_BEHIND].splitlines():
+        for sentence in [line, *_SENTENCE_END.split(line)]:
+            words = plain_line(sentence[:MAX_LINE])
+            if _TAKES_BACK.match(words) or (gives and _REFUSES.match(words)):
+                return True
+            if not _is_same(_stated(sentence, spec), answer):
+                return True
+    return False
+
+
+def _stated(sentence: str, spec: ActSpec) -> Answer | None:
+    return None if _ITEM.match(sentence) else read_line(sentence, spec, is_marked=True)
 
 
 def _markers(text: str) -> Iterator[re.Match[str]]:
     """Return where the text says `Answer:` of itself: "a bad answer: 10" and "1_4's answer: 10" are no such places."""
     for marker in _ANSWER.finditer(text):
-        if begins_sentence(text, marker.start(), between=_BEFORE_ANSWER):
+        if begins_sentence(text, marker.start(), between=_BEFORE_ANSWER) and not _QUOTED.search(
+            text[max(marker.start() - 80, 0) : marker.start()]
+        ):
             yield marker
 
 
@@ -118,8 +165,16 @@ def _read_unmarked(text: str, spec: ActSpec) -> Answer:
     """Read a reply without a marker: its last line must be a decision, and begin a sentence of its own."""
     lines = [line for line in text.splitlines() if line.strip(" \t*_`~")]
     answer = None
+    stated = {(found.act, found.amount) for line in lines if (found := _sentence(line, spec)) is not None}
+    if len(stated) > 1:
+        return Answer(problem="ambiguous")
     if len(lines) == 1 or (len(lines) > 1 and _ENDS_SENTENCE.search(lines[-2][-20:]) and not _ITEM.match(lines[-1])):
         answer = read_line(lines[-1], spec, is_marked=False)
     elif len(lines) > 1 and len(lines[-2]) <= MAX_LINE:
         answer = read_line(f"{lines[-2]} {lines[-1]}", spec, is_marked=False)
     return answer or Answer(problem=why_not(text, spec))
+
+
+def _sentence(line: str, spec: ActSpec) -> Answer | None:
+    """Return the decision that a line states in words: a number alone may be of anything."""
+    return read_line(line, spec, is_marked=False) if plain_line(line[:MAX_LINE])[:1].isalpha() else None

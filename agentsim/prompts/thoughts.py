@@ -10,18 +10,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["without_thoughts"]
+__all__ = ["REPLY_TAGS", "without_elements", "without_thoughts"]
 
 _NAMES: Final = (
-    r"think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion|ing)?|analysis|analy[sz]ing|scratch_?pad|deliberation"
-    r"|ponder(?:ing)?|(?:inner_?|internal_?)?(?:monologue|thoughts?)|chain_?of_?thoughts?|cot|rationale|details"
+    r"think(?:ing)?|thoughts?|reason(?:ing)?|reflect(?:ion|ing)?|reflexion|analysis|analy[sz]ing|scratch[_-]?pad"
+    r"|deliberat(?:e|ion|ing)|ponder(?:ing)?|brainstorm(?:ing)?|(?:inner|internal)?(?:monologue|thoughts?)"
+    r"|chain_?of_?thoughts?|cot|rationale|details"
 )
 _TAG: Final = re.compile(
     # <|begin_of_thought|>, <|END_THINKING|>
     r"<\|(?:(?P<end_3>end)|begin|start)_(?:of_)?(?P<name_3>thought|thinking|think|reasoning)\|>"
     # <think>, </think>, <|think|>, <details type="reasoning">, <seed:think>, <antThinking>, &lt;think&gt;
-    rf"|(?:<|＜|&lt;)\|?\s?(?P<end>/)?\s?(?:[a-z]{{1,12}}[:_]|ant)?(?P<name>{_NAMES})"
-    r"(?:[ \t][^<>\n]{0,200})?\s?\|?(?:>|＞|&gt;)"
+    rf"|(?:\\?<|＜|&lt;)\|?\s?(?P<end>/)?\s?(?:(?:[a-z]{{1,12}}[:_-]){{1,3}}|ant)?(?P<name>{_NAMES})(?:[_-][a-z]{{1,12}})?"
+    r"(?:[ \t][^<>\n]{0,200})?\s?\|?(?:\\?>|＞|&gt;)"
     # [THINK], [/THINK] in capitals, as prose may have [think]; ◁think▷, ◁/think▷
     r"|\[(?P<end_2>/)?(?P<name_2>(?-i:THINK(?:ING)?))\]|◁(?P<end_6>/)?(?P<name_6>think(?:ing)?)▷"
     # <|channel|>analysis<|message|>, and Gemma's <|channel>thought ... <channel|>
@@ -74,6 +75,54 @@ def without_thoughts(text: str) -> str:
     if not thoughts:
         said.append(text[place:])
     return _TOKEN.sub("", " ".join(said))
+
+
+_ELEMENT: Final = re.compile(
+    r"<(/?)([^\W\d][\w:-]{0,30})(?:[ \t][^<>\n]{0,200})?>|\[(/?)([a-z][\w-]{0,30})\]", re.IGNORECASE
+)
+REPLY_TAGS: Final = (
+    r"(?:b|i|u|em|strong|br|p|span|div|code|pre|mark|big|small|ul|ol|li|h\d|html|body|section|article|blockquote"
+    r"|units?|amount|number|give|gift|donation|contribution"
+    r"|(?:(?:my|the)[_-]?)?(?:final|answer|decision|choice|action|move|response|reply|output|result|assistant|message)"
+    r"(?:[_-]?(?:final|answer|decision|choice|action|response|reply|output|result))?)"
+)
+"""A regular expression of the names of elements whose content is the reply itself."""
+_REPLY_TAG: Final = re.compile(REPLY_TAGS, re.IGNORECASE)
+
+
+def without_elements(text: str) -> str:
+    """Return `text` without comments and elements such as `<plan>...</plan>`, but for those that hold the reply itself.
+
+    One that is never closed lasts to the end if its tag has a line of its own. Takes linear time.
+    """
+    text = re.sub(r"<!--.*?(?:-->|\Z)", " ", text, flags=re.DOTALL)
+    tags = [tag for tag in _ELEMENT.finditer(text) if not _REPLY_TAG.fullmatch(tag[2] or tag[4])]
+    ends: dict[str, list[re.Match[str]]] = {}
+    for tag in reversed(tags):
+        if tag[1] or tag[3]:
+            ends.setdefault(_element(tag), []).append(tag)
+    said, place = [], 0
+    for tag in tags:
+        if tag.start() < place or tag[1] or tag[3]:
+            continue
+        closing = ends.get(_element(tag), [])
+        while closing and closing[-1].start() < tag.end():
+            closing.pop()
+        if closing:
+            said.append(text[place : tag.start()])
+            place = closing[-1].end()
+        elif tag[2] and _has_a_line(text, tag):
+            return "".join([*said, text[place : tag.start()]])
+    return "".join([*said, text[place:]])
+
+
+def _element(tag: re.Match[str]) -> str:
+    return tag[0][0] + str(tag[2] or tag[4]).lower()
+
+
+def _has_a_line(text: str, tag: re.Match[str]) -> bool:
+    before, after = text[max(tag.start() - 3, 0) : tag.start()], text[tag.end() : tag.end() + 3]
+    return not before.rpartition("\n")[2].strip() and after.lstrip(" \t\r").startswith("\n")
 
 
 def _name(tag: re.Match[str]) -> str:

@@ -412,3 +412,49 @@ def test_ten_thousand_garbled_replies_crash_nothing_and_leave_no_range() -> None
         if answer.is_valid:
             assert answer.amount is not None and math.isfinite(answer.amount) and 0 <= answer.amount <= spec.high
     assert 800 < n_read < 3_000  # a line with a garbled word in it is asked again
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Answer: <keep>10</keep>",
+        "Answer: <s>10</s>",
+        "Answer: <5",
+        "Answer: > 5 units",
+        "Answer: >= 5",
+        "Answer: [5,10]",
+        "Answer: (0,5)",
+        "Answer: give to agent 3",
+        "Answer: give player 3",
+        "Answer: 5\n\nWait, no: 3.",
+        "Answer: 5\nActually, I keep everything.",
+        "Answer: 5\n3 units",
+        "Answer: 5\n\nOn second thought, better not.",
+        "Answer: 5\n\nJust kidding.",
+        "Answer: 5\n\nThey are selfish. I refuse to give.",
+        "I give 5 units.\nI give 6 units.",
+        'I will not play. The format is: "Answer: 5"',
+        "<plan>\nAnswer: 5\n</plan>\nI keep everything.",
+        "<plan>\nAnswer: 5\n",
+        "[draft]Answer: 5[/draft] Undecided.",
+        "<!--\nAnswer: 5\n-->\nI keep everything.",
+    ],
+)
+def test_what_is_no_amount_or_no_longer_meant_is_asked_again(text: str) -> None:
+    assert parse(completion(text), GIVE).problem in ("ambiguous", "unreadable")
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("Answer: 0\n\nI keep everything.", 0),
+        ("Answer: 5\n\nI hold on to the rest. They gave 3.", 5),
+        ("Answer: 5\n\nFinal thoughts: 5 units is fair.", 5),
+        ("<plan>\nAnswer: 1\n</plan>\nAnswer: 3", 3),
+        ("<response>\nAnswer: <units>3</units>\n</response>", 3),
+        ("Give the recipient 3.", 3),
+        ("Answer: \\boxed{5,10}", 5.1),
+    ],
+)
+def test_words_and_tags_around_a_clear_answer_do_not_hide_it(text: str, amount: float) -> None:
+    assert parse(completion(text), GIVE).amount == amount
