@@ -28,7 +28,8 @@ _NOTHING_BETWEEN: Final = re.compile(
 _INLINE: Final = " \t:,;.*`_\"'“”‘’«»<>[]-–—…"
 _LISTED: Final = re.compile(
     r"[ \t]*(?:[-*+•–—◦▪‣]\s|\(?\d{1,3}[.):]\s|\(?[a-z][.)]\s|\(?[ivx]{1,4}[.)]\s|\||```|~~~"
-    r"|(?:step|rule|phase|round|rounds|case|stage|principle)\s+\w+\s?[:.)–—-])",
+    r"|(?:step|rule|phase|round|rounds|case|stage|principle)\s+\w+(?:\+|[-–]\w+)?\s?[:.)–—-]"
+    r"|first(?:ly)?[,:]|#{1,6}\s|<(?:ol|ul|li|table|tr)\b)",
     re.IGNORECASE,
 )
 """How a line of a list or of a table begins."""
@@ -38,6 +39,20 @@ _GOES_ON: Final = re.compile(
     re.IGNORECASE,
 )
 """How a further paragraph of a list may begin, beside as a list does."""
+_ANNOUNCES: Final = re.compile(
+    r"(?:as follows|(?:as )?(?:described|stated|outlined|explained|given|listed|detailed|shown) (?:below|here)"
+    r"|the following(?: (?:one|strategy|rules|steps|list|table))?)[ .:!]*",
+    re.IGNORECASE,
+)
+"""What only leads to a strategy below."""
+_STATES_NOTHING: Final = re.compile(
+    r"(?:as )?(?:(?:described|stated|outlined|explained|given|listed|detailed|shown) )?above"
+    r"|(?:this|that|it|the same|n/a|none)"
+    r"|(?:insert|your|state|write)\b.{0,40}\bstrategy(?: here)?|strategy here",
+    re.IGNORECASE,
+)
+"""What stands for a strategy without being one."""
+_CLOSING_TAG: Final = re.compile(r"\s*</([a-z_]{1,30})>\s*$", re.IGNORECASE)
 _PARAGRAPH_END: Final = re.compile(r"\n(?:[ \t\r]*\n)+")
 _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 
@@ -83,8 +98,11 @@ def _statement(text: str) -> tuple[str, bool]:
         kept.append(paragraph)
         is_list = True
         is_fenced ^= len(_FENCE.findall(paragraph)) % 2 == 1
-    words = _FENCE.sub("", "\n\n".join(kept)).strip().rstrip("*`\"'”’» ").rstrip()
-    if _leads_on(words) and "\n" not in words:
+    words = _FENCE.sub("", "\n\n".join(kept)).strip()
+    while (tag := _CLOSING_TAG.search(words[-100:])) is not None and f"<{tag[1]}" not in words:
+        words = words.removesuffix(tag[0])
+    words = words.rstrip("*`\"'”’» ").rstrip()
+    if (_leads_on(words) and "\n" not in words) or _STATES_NOTHING.fullmatch(words.strip(" .!:[]<>()")):
         return "", False  # what it leads to is missing
     return words, len(kept) < len(paragraphs)
 
@@ -103,4 +121,4 @@ def _has_list(paragraph: str) -> bool:
 
 
 def _leads_on(paragraph: str) -> bool:
-    return paragraph.rstrip(" \t\r*_`").endswith((":", "："))
+    return paragraph.rstrip(" \t\r*_`").endswith((":", "：")) or _ANNOUNCES.fullmatch(paragraph.strip()) is not None

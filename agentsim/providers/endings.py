@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -14,11 +15,18 @@ Ending = FinishReason | Literal["failed", "tool"]
 """A `FinishReason`; `failed`: the server broke off, so the call is to be repeated; `tool`: the model used a tool."""
 
 ENDINGS: Final[Mapping[str, Ending]] = {
-    **dict.fromkeys(["stop", "end_turn", "stop_sequence", "eos", "eos_token"], "stop"),
+    **dict.fromkeys(["stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"], "stop"),
     **dict.fromkeys(
         [
             *("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_length"),
-            *("limit", "token_limit", "model_length", "model_context_window_exceeded", "context_length_exceeded"),
+            *(
+                "limit",
+                "error_limit",
+                "token_limit",
+                "model_length",
+                "model_context_window_exceeded",
+                "context_length_exceeded",
+            ),
         ],
         "length",
     ),
@@ -26,6 +34,7 @@ ENDINGS: Final[Mapping[str, Ending]] = {
         [
             *("content_filter", "content_filtered", "content_policy_violation", "guardrail_intervened", "sensitive"),
             *("safety", "image_safety", "recitation", "blocklist", "prohibited_content", "spii", "error_toxic"),
+            *("image_prohibited_content", "model_armor", "moderation"),
         ],
         "filtered",
     ),
@@ -63,12 +72,12 @@ def read_finish(
 
 
 def read_ending(reason: str | None) -> Ending:
-    """Return what a server's word means, in any case of letters; a word that nobody knows is `other`.
+    """Return what a server's word means, written `max_tokens`, `max-tokens` or `maxTokens`; an unknown one is `other`.
 
     No word at all is a clean stop: some servers give none. A word may have a reason behind it, as in
     `content_filter: SAFETY`; no clean stop has one.
     """
-    word = (reason or "").strip().lower()
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", (reason or "").strip()).lower().removeprefix("finish_reason_")
     if not word:
         return "stop"
     if word in ENDINGS:

@@ -20,6 +20,8 @@ FILTER_WORDS: Final = frozenset(
         "contentfiltered",  # Bedrock
         "guardrailintervened",  # Bedrock
         "datainspectionfailed",  # DashScope
+        *("sensitivecontentdetected", "inputtextsensitivecontentdetected"),  # Volcengine
+        "policyviolation",
         "moderationblocked",  # OpenAI
         *("safety", "prohibitedcontent", "blocklist", "spii", "imagesafety"),  # Gemini's reasons to block
     }
@@ -32,7 +34,12 @@ FILTER_PHRASES: Final = re.compile(
     r"|content exists risk"  # DeepSeek
     r"|request was rejected because it was considered high risk"  # Moonshot
     r"|may contain inappropriate content"  # DashScope
-    r"|content violates (?:the |our )?(?:usage|safety|content)",  # xAI
+    r"|content violates (?:the |our )?(?:usage|safety|content)"  # xAI
+    r"|sensitive (?:information|words?|content)\b|\bnew_sensitive\b"  # Zhipu, Baidu, MiniMax
+    r"|content of messages is not safe"  # Baidu
+    r"|guardrail intervened"  # Bedrock
+    r"|(?:rejected|blocked|refused)\b.{0,20}\b(?:by|due to|as a result of)"  # Gemini, OpenAI's images
+    r" (?:the |our )?(?:content )?(?:safety|moderation)",
     re.IGNORECASE,
 )
 """Sentences of providers that give their filter no code of its own."""

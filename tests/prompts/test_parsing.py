@@ -358,10 +358,26 @@ def test_a_reply_of_a_hundred_kilobytes_is_read_in_linear_time(part: str) -> Non
             "so:\n\n\n1. Half.\n\n2. Mirror.\n\nDone.",
         ),
         ("My strategy will be to share.<think>My strategy will be to keep.", "to share."),
+        (
+            "## My strategy will be\n\n### At first\nHalf.\n\n### Later\nMirror.",
+            "### At first\nHalf.\n\n### Later\nMirror.",
+        ),
+        ("My strategy will be:\n\nRound 1: half.\n\nRounds 2+: mirror.", "Round 1: half.\n\nRounds 2+: mirror."),
+        (
+            "My strategy will be:\n\n<ol><li>Half.</li>\n\n<li>Mirror.</li></ol>",
+            "<ol><li>Half.</li>\n\n<li>Mirror.</li></ol>",
+        ),
+        ("My strategy will be as described below.\n\nHalf.", "as described below.\n\nHalf."),
+        ("<answer>My strategy will be to share half.</answer>", "to share half."),
     ],
 )
 def test_a_strategy_that_is_a_list_or_a_table_is_kept_whole(text: str, strategy: str) -> None:
     assert parse(completion(text), TextSpec(1000)).text == strategy
+
+
+@pytest.mark.parametrize("words", ["as follows", "as described above.", "the following.", "[insert strategy]", "N/A"])
+def test_words_that_stand_for_a_strategy_are_asked_again(words: str) -> None:
+    assert parse(completion(f"My strategy will be {words}"), TextSpec(100)).problem == "unreadable"
 
 
 def test_a_strategy_that_only_announces_a_list_is_asked_again() -> None:
