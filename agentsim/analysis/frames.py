@@ -17,6 +17,7 @@ from agentsim.analysis.cache import write as write_cache
 from agentsim.analysis.columns import COLUMNS, Column
 from agentsim.analysis.groups import one_player_each
 from agentsim.analysis.logs import RunColumns, read_run
+from agentsim.analysis.sight import with_sight
 from agentsim.analysis.studies import StudyFolder, find_studies
 from agentsim.analysis.summaries import condition_name, frames_of, shaped
 from agentsim.errors import AgentsimError, LogError
@@ -46,7 +47,7 @@ class Study:
     resources: pd.DataFrame
     """One row an agent and game that has ended."""
     encounters: pd.DataFrame
-    """One row an encounter."""
+    """One row an encounter; where donors see less than a trace shows in time, also the columns of `sight.SIGHT`."""
     replies: pd.DataFrame
     """One row a reply; none for scripted players."""
     gossip: pd.DataFrame
@@ -107,6 +108,7 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
         for run, first in part.started.items()
     }
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in COLUMNS}
+    frames["encounters"] = with_sight(frames["encounters"], started)
     return Study(
         folders={study.name: study.folder for study in studies},
         started=started,

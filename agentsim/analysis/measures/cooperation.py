@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from agentsim.analysis.decisions import failed, own_fraction
 
 __all__ = ["conditional_slope", "discrimination", "giving_by_record", "mean_fraction", "with_records"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 GAME: Final = ["study", "run", "generation", "game"]
 GENERATION: Final = ["study", "run", "generation"]
@@ -32,12 +35,15 @@ def mean_fraction(encounters: pd.DataFrame, *, by: tuple[str, ...] = ("study", "
 
 
 def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Add to each encounter what a trace would show of its recipient.
+    """Add to each encounter what its donor was shown of its recipient.
 
-    `recipient_record`: the fraction given by the recipient when it was last donor in this game; `partner_record`: the
-    record, at that moment, of whom it then gave to. Missing where there is none yet, and where the act was none (it
-    punished, could not be read, was replaced, or it had nothing); an act that failed is a record of 0, as nothing was
-    seen to be given. What was misperceived is not in the log: records are true. Rows keep their order.
+    `recipient_record`: the fraction given by the recipient when it was last donor in this game, as far as that was
+    known; `partner_record`: the record, at that moment, of whom it then gave to. Under the rule's `delay` these are of
+    acts that had become known. They are missing where there is none yet, where the rule shows none or chance kept the
+    donor uninformed (see `analysis.sight`), and where the act was none (it punished, could not be read, was replaced,
+    or it had nothing); an act that failed is a record of 0, as nothing was seen to be given. Frames without the columns
+    of `sight.SIGHT` are taken as of a trace that shows all at once. What was misperceived is not in the log: records
+    are true. Rows keep their order.
     """
     if "recipient_record" in encounters:  # they are known already, from more encounters than these
         return encounters
@@ -47,23 +53,42 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     acts = pd.DataFrame({"game": games, "agent": frame["donor"].astype(str), "round": frame["round"].astype("int64")})
     acts["row"] = np.arange(len(frame))
     asks = acts.assign(agent=frame["recipient"].astype(str)).rename(columns={"row": "asked"})
-    last = pd.merge_asof(
-        asks.sort_values("round", kind="stable"),
-        acts.sort_values("round", kind="stable"),
-        on="round",
-        by=["game", "agent"],
-        allow_exact_matches=False,
-    ).sort_values("asked")
-    is_known = last["row"].notna().to_numpy()
-    rows = last["row"].fillna(0).to_numpy(dtype=np.int64)
     shown = np.where(failed(frame), frame["fraction"].to_numpy(dtype=float, na_value=np.nan), own)
-    record = np.where(is_known, shown[rows] if len(own) else np.nan, np.nan)
-    partner = np.where(is_known, record[rows] if len(own) else np.nan, np.nan)
+    last = _last(asks, acts)
+    record = at_once = _at(last, shown)
+    if "shown_delay" in frame:
+        delay = frame["shown_delay"].to_numpy(dtype=np.int64)
+        last = _last(asks.assign(round=asks["round"] - delay), acts) if delay.any() else last
+        n_shown = frame["shown_records"].to_numpy() * frame["was_informed"].to_numpy(dtype=bool)
+        record = np.where(n_shown >= 1, _at(last, shown), np.nan)
+        partner = np.where(n_shown >= 2, _at(last, at_once), np.nan)
+    else:
+        partner = _at(last, at_once)
     return frame.assign(
         own_fraction=pd.array(own, dtype="Float64"),
         recipient_record=pd.array(record, dtype="Float64"),
         partner_record=pd.array(partner, dtype="Float64"),
     )
+
+
+def _last(asks: pd.DataFrame, acts: pd.DataFrame) -> Floats:
+    """Return, for each look at an agent, the row of its last act before that round of the game; NaN if none."""
+    found = pd.merge_asof(
+        asks.sort_values("round", kind="stable"),
+        acts.sort_values("round", kind="stable"),
+        on="round",
+        by=["game", "agent"],
+        allow_exact_matches=False,
+    )
+    return found.sort_values("asked")["row"].to_numpy(dtype=float)
+
+
+def _at(rows: Floats, values: Floats) -> Floats:
+    """Return the values at these rows; NaN where there is no row."""
+    if not len(values):
+        return np.full(len(rows), np.nan)
+    is_known = ~np.isnan(rows)
+    return np.where(is_known, values[np.where(is_known, rows, 0).astype(np.int64)], np.nan)
 
 
 def giving_by_record(encounters: pd.DataFrame, *, n_bins: int = 5) -> pd.DataFrame:
@@ -97,7 +122,7 @@ def conditional_slope(encounters: pd.DataFrame) -> pd.DataFrame:
 
 
 def discrimination(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation how giving hangs on the recipient's record, and on whom it had faced.
+    """Return by run and generation how giving depends on the recipient's record, and on whom it had faced.
 
     fraction given = a + b₁·r + b₂·p + b₁₂·r·p, by least squares, with r the recipient's record and p that of its
     partner then, each minus its mean. `first_order` = b₁: givers are given more. `second_order` = b₁₂: it matters more
