@@ -18,12 +18,14 @@ from pyarrow import csv
 from agentsim.analysis.columns import COLUMNS
 from agentsim.analysis.files import replace_whole
 from agentsim.analysis.frames import Study
+from agentsim.analysis.sight import SIGHT
 from agentsim.errors import AgentsimError
 
 __all__ = ["Format", "cell_text", "export", "write_csv"]
 
 Format = Literal["parquet", "csv"]
 DESCRIPTION: Final = "columns.json"
+OF_A_SETTING: Final = "the setting of this path, which varies"
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Spreadsheets take a cell that begins with one of these for a formula; the last four are full-width."""
@@ -132,7 +134,7 @@ def _description(
         columns[name] = {
             str(column): {
                 "dtype": str(frame[column].dtype),
-                "meaning": known[column].meaning if column in known else "the setting of this path, which varies",
+                "meaning": known[column].meaning if column in known else SIGHT.get(column, OF_A_SETTING),
             }
             for column in frame.columns
         }

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SIGHT", "with_sight"]
 
-SIGHT: Final = ("shown_delay", "shown_records", "was_informed")
+SIGHT: Final = {
+    "shown_delay": "rounds by which acts become known late, beside those that are known in the next round",
+    "shown_records": "2: the recipient's last act and its partner's before it are shown or judged; 1: its own; 0: none",
+    "was_informed": "whether the donor was shown anything of its recipient, as chance decided under the rule's known",
+}
 """Columns that encounters have where a run's donors saw less than a trace of two acts or more shows in time."""
 
 
 def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
     """Add to each encounter what its donor could see, where any run's rule shows less than all.
 
-    `shown_delay`: by how many rounds acts become known late. `shown_records`: 2 where the recipient's last act and its
-    partner's before it are shown or judged, 1 for the recipient's own alone, 0 for none. `was_informed`: whether this
-    donor was shown anything of its recipient, as chance decided under the rule's `known`.
+    `SIGHT` says what the columns hold.
     """
     rules = {key: run.condition.get("observation", {}) for key, run in started.items()}
     if encounters.empty or all(_sight(rule) == (0, 2, 1.0) for rule in rules.values()):
