@@ -7,7 +7,7 @@ and nothing of what other wordings or situations would.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -16,7 +16,21 @@ import numpy.typing as npt
 
 from agentsim.core.observation import Assessment
 
-__all__ = ["NORMS", "Fit", "Norm", "Slopes", "Surface", "fit_norms", "resampled", "slopes"]
+__all__ = [
+    "CANNOT_SAY",
+    "GRADED",
+    "NORMS",
+    "NO_RULE",
+    "Fit",
+    "Norm",
+    "Slopes",
+    "Surface",
+    "fit_norms",
+    "is_assessment",
+    "named",
+    "resampled",
+    "slopes",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 N_RESAMPLES: Final = 1_999
@@ -60,6 +74,16 @@ NORMS: Final = (
     ),
 )
 """The rules that are looked for, the simplest first; the leading eight are those of Ohtsuki & Iwasa 2004, 2006."""
+GRADED: Final = Norm(
+    "graded",
+    None,
+    "the more, the better the record: Killingback & Doebeli 2002, Am. Nat. 160; Wedekind & Milinski 2000",
+)
+"""No assessment rule, as nobody is good or bad: giving rises with the recipient's record, in at least three steps."""
+NO_RULE: Final = Norm("no rule fits", None, "every situation has a mean of its own: lack of fit")
+CANNOT_SAY: Final = "cannot say"
+LEAST_SUPPORT: Final = 0.7
+"""Share of resamples in which the nearest rule must be the best one, to be named."""
 
 
 class Surface(NamedTuple):
@@ -123,7 +147,7 @@ NOTHING: Final = Estimate(None, None, None)
 
 
 class Slopes(NamedTuple):
-    """How giving hangs on what the donor is shown, by least squares."""
+    """How giving depends on what the donor is shown, by least squares."""
 
     record: Estimate
     """d fraction / d recipient's record."""
@@ -204,7 +228,9 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
     was good if that one's was. The fraction given to the good and to the bad are fitted, for each amount of resources,
     the first not below the second. Rules are compared by BIC = N log(RSS / N) + k log N over the N answers, with k
     levels and thresholds fitted (Schwarz 1978, Ann. Stat. 6), as a rule with two levels always lies nearer than one
-    with a single one.
+    with a single one. Two contestants are no rules: `GRADED`, in which giving rises with the recipient's record along
+    a line or in free steps, and `NO_RULE`, in which each situation has a mean of its own; it is best where no rule fits
+    (lack of fit: Draper & Smith 1998, section 2.1).
     """
     used = ~np.isnan(means.mean[0])
     if not used.any():
@@ -224,6 +250,8 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
             threshold, laid = min(options, key=lambda option: float(option[1].bic[0]))
             bic = np.min([option[1].bic for option in options], axis=0)
             best[norm.name] = norm, threshold, laid._replace(bic=bic)
+    for norm, laid in _without_assessment(surface, means, used):
+        best[norm.name] = norm, None, laid
     ranks = np.array([laid.bic for _, _, laid in best.values()])
     wins = ranks.argmin(axis=0)[1:]  # the first, that is the simplest, where several are equal
     is_repeated = bool(means.is_repeated[used].all())
@@ -305,8 +333,100 @@ def _laid(
         n_levels += 2 if good.any() and bad.any() else 1
         lows.append(float(low[0]))
         highs.append(float(high[0]))
+    distance, bic = _judged(mean, fitted, means, used, n_fitted=n_levels)
+    return _Laid(distance, float(np.mean(lows)), float(np.mean(highs)), bic)
+
+
+def _judged(
+    mean: Floats, fitted: Floats, means: Means, used: npt.NDArray[np.bool_], *, n_fitted: int
+) -> tuple[float, Floats]:
+    """Return the distance, and the BIC of the observed surface and each resample."""
+    n = means.n[used]
     total = float(n.sum())
     rss = means.squares[:, used].sum(axis=1) + ((mean - fitted) ** 2 * n).sum(axis=1)
-    bic = total * np.log(np.maximum(rss / total, LEAST_ERROR**2)) + n_levels * np.log(total)
-    distance = float(np.sqrt(((mean[0] - fitted[0]) ** 2).mean()))
-    return _Laid(distance, float(np.mean(lows)), float(np.mean(highs)), bic)
+    bic = total * np.log(np.maximum(rss / total, LEAST_ERROR**2)) + n_fitted * np.log(total)
+    return float(np.sqrt(((mean[0] - fitted[0]) ** 2).mean())), bic
+
+
+# --- contestants that are no rules ---------------------------------------------------------------------------------
+
+
+def _without_assessment(surface: Surface, means: Means, used: npt.NDArray[np.bool_]) -> Iterator[tuple[Norm, _Laid]]:
+    mean, level = means.mean[:, used], surface.level[used]
+    steps = np.unique(level[~np.isnan(level)])
+    if len(steps) > 2:  # of two steps one is a threshold's
+        both = [_graded(surface, means, used, is_line=is_line) for is_line in (True, False)]
+        nearest = min(both, key=lambda laid: float(laid.bic[0]))
+        yield GRADED, nearest._replace(bic=np.minimum(both[0].bic, both[1].bic))
+    if mean.shape[1] > 2 * len(np.unique(surface.resources[used])):  # else two levels each fit anything
+        distance, bic = _judged(mean, mean, means, used, n_fitted=mean.shape[1] + 1)  # as much as a free choice costs
+        yield NO_RULE, _Laid(distance, float(mean[0].min()), float(mean[0].max()), bic)
+
+
+def _graded(surface: Surface, means: Means, used: npt.NDArray[np.bool_], *, is_line: bool) -> _Laid:
+    """Fit, for each amount of resources, giving that never falls with the record; to the unknown a level of its own."""
+    mean, n = means.mean[:, used], means.n[used]
+    level, resources = surface.level[used], surface.resources[used]
+    fitted, n_fitted = np.empty_like(mean), 0
+    for amount in np.unique(resources):
+        unknown = (resources == amount) & np.isnan(level)
+        if unknown.any():
+            fitted[:, unknown] = np.average(mean[:, unknown], axis=1, weights=n[unknown])[:, None]
+            n_fitted += 1
+        block = (resources == amount) & ~np.isnan(level)
+        if not block.any():
+            continue
+        steps, where = np.unique(level[block], return_inverse=True)
+        weights = np.asarray(np.bincount(where, weights=n[block]), dtype=float)
+        at_steps = (mean[:, block] * n[block]) @ np.eye(len(steps))[where] / weights
+        found = _line(steps, at_steps, weights) if is_line else _rising(at_steps, weights)
+        fitted[:, block] = found[:, where]
+        n_fitted += min(2, len(steps)) if is_line else len(steps)
+    known = ~np.isnan(level)
+    distance, bic = _judged(mean, fitted, means, used, n_fitted=n_fitted)
+    return _Laid(distance, float(fitted[0, known].min()), float(fitted[0, known].max()), bic)
+
+
+def _line(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Return the least-squares line through each row of `y`, level where it would fall."""
+    centre = np.average(x, weights=weights)
+    middle = np.average(y, axis=1, weights=weights)
+    spread = float(weights @ (x - centre) ** 2)
+    slope = np.maximum((y - middle[:, None]) @ (weights * (x - centre)) / spread, 0) if spread else np.zeros(len(y))
+    return np.asarray(middle[:, None] + slope[:, None] * (x - centre))
+
+
+def _rising(y: Floats, weights: Floats) -> Floats:
+    """Return the nearest row that never falls to each row of `y` (isotonic regression: Barlow et al. 1972, min-max)."""
+    sums, total = np.cumsum(y * weights, axis=1), np.cumsum(weights)
+    n = y.shape[1]
+
+    def mean(first: int, last: int) -> Floats:
+        before = (sums[:, first - 1], total[first - 1]) if first else (0.0, 0.0)
+        return np.asarray((sums[:, last] - before[0]) / (total[last] - before[1]))
+
+    return np.column_stack(
+        [
+            np.max([np.min([mean(a, b) for b in range(place, n)], axis=0) for a in range(place + 1)], axis=0)
+            for place in range(n)
+        ]
+    )
+
+
+# --- what may be said ----------------------------------------------------------------------------------------------
+
+
+def is_assessment(norm: str) -> bool:
+    """Whether that is an assessment rule: neither unconditional, graded, nor anything that fits no rule."""
+    return norm == "discriminating" or any(norm == one.name and one.table is not None for one in NORMS)
+
+
+def named(fits: Sequence[Fit]) -> str:
+    """Return what may be said of fits, best first: the name of the first, or that one cannot say.
+
+    One cannot where another is nearly as near (`TIE`), or where less than `LEAST_SUPPORT` of resamples agree.
+    """
+    first = fits[0]
+    is_tied = any(fit.bic - first.bic < TIE for fit in fits[1:])
+    is_weak = first.support is not None and first.support < LEAST_SUPPORT
+    return CANNOT_SAY if is_tied or is_weak else first.norm.name

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 from rich.table import Table
 
+from agentsim.analysis.norms import CANNOT_SAY, NO_RULE
 from agentsim.analysis.probes import ALL, Probe
 from agentsim.analysis.tables import plain, titled
 
@@ -39,8 +40,9 @@ def _summary(probe: Probe) -> Table:
         "What they would give",
         caption="given: mean fraction over situations; slope: d fraction / d recipient's record; kept, gave:"
         " d fraction / d partner's record, if the recipient had kept all from it, or given it all (95 % over"
-        " repetitions); rule: the nearest of the literature, how far off (in fractions), and as near or not to be told"
-        f" apart here; missing: {n_missing} answers without a readable decision, in no number here",
+        " repetitions); rule: what fits best, how far off (in fractions), and what is as near"
+        " or not to be told apart here; cannot say: others are as near, or resamples do not agree; missing:"
+        f" {n_missing} answers without a readable decision, in no number here",
     )
     for name in ("strategy", "given", "slope", "kept", "gave", "rule", "missing"):
         is_text = name in ("strategy", "rule")
@@ -151,9 +153,12 @@ def _strategies(probe: Probe) -> Table:
 def _rule(row: Any) -> str:
     if pd.isna(row["norm"]):
         return "-"
-    level = f" at {row['high_level']:.2f}" if row["norm"] == "unconditional" else ""
     ties = "" if pd.isna(row["ties"]) else f"; or {row['ties']}"
-    return f"{row['norm']}{level}, {row['distance']:.2f}{ties}"
+    if row["norm"] == CANNOT_SAY:
+        return f"{CANNOT_SAY}: {row['nearest']}, {row['distance']:.2f}{ties}"
+    level = f" at {row['high_level']:.2f}" if row["norm"] == "unconditional" else ""
+    no_norm = "" if row["is_norm"] or row["norm"] == NO_RULE.name else " (no norm)"
+    return f"{row['norm']}{level}{no_norm}, {row['distance']:.2f}{ties}"
 
 
 def _interval(row: Any, name: str) -> str:

@@ -13,7 +13,19 @@ import pandas as pd
 
 from agentsim.analysis.export import write_csv
 from agentsim.analysis.files import replace_whole
-from agentsim.analysis.norms import TIE, Fit, Slopes, Surface, fit_norms, resampled, slopes
+from agentsim.analysis.norms import (
+    CANNOT_SAY,
+    GRADED,
+    TIE,
+    Fit,
+    Slopes,
+    Surface,
+    fit_norms,
+    is_assessment,
+    named,
+    resampled,
+    slopes,
+)
 from agentsim.analysis.statistics import bca_interval
 from agentsim.core.types import Probed, Scored, StrategyFormed
 from agentsim.errors import AgentsimError, LogError
@@ -70,8 +82,10 @@ class Probe:
 
         `n` answers, `n_missing` without a readable decision, `n_punished`; `mean_fraction`; `to_unknown` (to a
         recipient of whom nothing is known); `slope`, `partner_if_kept`, `partner_if_gave`, `resources_slope`, each with
-        `_low` and `_high`; the corners; `norm`, the nearest rule, with `distance`, `low_level`, `high_level`,
-        `threshold`, `support`; `ties`, rules that are as near, and those that the grid cannot tell from it.
+        `_low` and `_high`; the corners; `norm`, what may be said: an assessment rule, unconditional, graded, no rule
+        fits, or cannot say; `is_norm`, whether that is an assessment rule; `nearest`, the contestant of the lowest BIC,
+        with `distance`, `low_level`, `high_level`, `threshold`, `support`; `ties`, rules that are as near, and those
+        that the grid cannot tell from it.
         """
         rows = [{"subject": subject, "role": role, **_read(own, self._cells)} for subject, role, own in self._groups()]
         return pd.DataFrame(rows, columns=list(SUMMARY)).astype(SUMMARY)
@@ -134,6 +148,8 @@ SUMMARY: Final[dict[str, str]] = {
     **{name + end: "Float64" for name in INTERVALS for end in ("", "_low", "_high")},
     **dict.fromkeys(CORNERS, "Float64"),
     "norm": "string",
+    "is_norm": "boolean",
+    "nearest": "string",
     "distance": "Float64",
     "low_level": "Float64",
     "high_level": "Float64",
@@ -401,8 +417,17 @@ def _read(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> dict[str, Any]:
         first = fits[0]
         row |= {name: value for name, value in _fit_row(first).items() if name != "bic"}
         tied = [fit.norm.name for fit in fits[1:] if fit.bic - first.bic < TIE]
+        row["nearest"], row["norm"] = first.norm.name, named(fits)
+        if first.norm.name == "image scoring" and _has_two_records(cells):  # a line and a step are one
+            tied, row["norm"] = [*tied, GRADED.name], CANNOT_SAY
+        row["is_norm"] = is_assessment(row["norm"])
         row["ties"] = ", ".join([*first.norm.also, *tied]) or None
     return row
+
+
+def _has_two_records(cells: list[dict[str, Any]]) -> bool:
+    """Return whether shares given are shown, and only two of them."""
+    return len({cell["record"] for cell in cells if cell["record"] is not None}) == 2
 
 
 def _mean(answers: pd.DataFrame) -> float | None:

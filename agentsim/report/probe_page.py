@@ -89,9 +89,10 @@ def _said(probe: Probe) -> Iterator[str]:
         if pd.notna(row["norm"]):
             who = f"all ({row['role']})" if row["subject"] == ALL else str(row["subject"])
             tied = "" if pd.isna(row["ties"]) else f", or {row['ties']}"
+            is_open = "" if row["norm"] == row["nearest"] else f"{row['norm']} by what rule; "
             yield line(
-                f"{who}: gives {row['mean_fraction']:.2f} on average; nearest to {row['norm']}{tied}, at a distance of"
-                f" {row['distance']:.2f}."
+                f"{who}: gives {row['mean_fraction']:.2f} on average; {is_open}nearest to {row['nearest']}{tied}, at a"
+                f" distance of {row['distance']:.2f}."
             )
 
 
@@ -109,9 +110,11 @@ def _missing(probe: Probe) -> Iterator[str]:
 def _norms(probe: Probe) -> Table:
     names = ["subject", "role", "n", "n_missing", "mean_fraction"]
     names += [name + end for name in INTERVALS for end in ("", "_low", "_high")]
-    titles = {"mean_fraction": "given", "partner_if_kept": "kept", "partner_if_gave": "gave", "norm": "nearest rule"}
+    titles = {"mean_fraction": "given", "partner_if_kept": "kept", "partner_if_gave": "gave", "norm": "rule"}
     titles |= {name + end: end.removeprefix("_") for name in INTERVALS for end in ("_low", "_high")}
-    return from_frame(_plain(probe.summary)[[*names, "norm", "distance", "ties"]], titles=titles, note=NORMS_NOTE)
+    return from_frame(
+        _plain(probe.summary)[[*names, "norm", "nearest", "distance", "ties"]], titles=titles, note=NORMS_NOTE
+    )
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

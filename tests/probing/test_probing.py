@@ -102,10 +102,16 @@ def test_chance_alone_is_not_taken_for_a_rule(tmp_path: Path) -> None:
     assert row["norm"] == "unconditional" and row["slope_low"] < 0 < row["slope_high"]
 
 
+@pytest.mark.parametrize("model", ["proportional", "raise-the-stakes"])
+def test_graded_giving_is_no_norm(tmp_path: Path, model: str) -> None:
+    [row] = scripted(tmp_path, model).summary.to_dict("records")
+    assert (row["norm"], row["is_norm"]) == ("graded", False)
+
+
 @pytest.mark.parametrize(
     ("stern", "norm", "also"), [(False, "simple standing", "L3"), (True, "stern judging", "judging (L8)")]
 )
-def test_the_nearest_rule_hangs_on_whom_the_recipient_kept_from_and_gave_to(
+def test_the_nearest_rule_depends_on_whom_the_recipient_kept_from_and_gave_to(
     tmp_path: Path, stern: bool, norm: str, also: str
 ) -> None:
     found = load_probe(asked(tmp_path, judge(good=60, bad=10, stern=stern)).folder)
