@@ -242,12 +242,13 @@ def _content(path: Path, data: bytes) -> LogContent:
             break
         records.append(_record(raw, where=f"{path}:{number}"))
         sound += len(line)
-    return LogContent(records, sound, len(data) - sound, fault_of(path, data, records))
+    return LogContent(records, sound, len(data) - sound, fault_of(path, data[:sound], records))
 
 
 def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: int = 0) -> str | None:
     """Return in one sentence what shows that a log is not what its run wrote; `None` where nothing does.
 
+    `data` is the log without an unfinished last line, which a crash may leave.
     `records` may leave out `n_others` records that are known to be no ends of runs and to be there once.
     """
     met: set[tuple[object, ...]] = set()

@@ -158,9 +158,10 @@ def test_an_unfinished_line_that_is_cut_off_is_said_however_quiet(tmp_path: Path
 async def test_a_second_process_is_told_who_plays_and_nothing_else(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)] * 9 + [Hang()]) as server:
         path = scenario_file(tmp_path, server, concurrency=2)
-        first = await started("run", path, "--results", tmp_path)
+        patient = ("--set", "providers.fake.gives_up_early=false")
+        first = await started("run", path, "--results", tmp_path, *patient)
         await server.received(11)
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--quiet"))
+        code, output = await ended(await started("run", path, "--results", tmp_path, "--quiet", *patient))
         assert code == 1 and f"is being written by process {first.pid} on " in output
         assert not (tmp_path / "small" / "final-resources.png").exists() and len(server.requests) == 11
         first.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -235,12 +236,9 @@ def test_what_a_survivor_reads_is_shown_before_it_is_paid_for_and_needs_its_temp
     (spec,) = runs(scenario(transmission={"kind": "advice", "rewrite": True}))
     texts = {each.title: each.messages[-1].content for each in shown(spec.condition, generation=2, round=1)}
     (kept,) = [text for title, text in texts.items() if "survivor" in title]
-    assert "Your strategy until now" in kept and "live on with you" in kept
-    own = tmp_path / "own"
-    own.mkdir()
-    for path in (Path(agentsim.__file__).parent / "prompts" / "default").iterdir():
-        if path.name != "kept-strategy.md":
-            (own / path.name).write_text(path.read_text())
+    assert "Your strategy until now" in kept and " on too. " in kept
+    default = Path(agentsim.__file__).parent / "prompts" / "default"
+    own = Path(shutil.copytree(default, tmp_path / "own", ignore=shutil.ignore_patterns("kept-strategy.md")))
     assert play_run(tmp_path, Fake(), prompts=str(own)).is_complete
     with pytest.raises(ScenarioError, match=r"kept-strategy\.md: is missing"):
         play_run(tmp_path / "2", Fake(), prompts=str(own), transmission={"kind": "advice", "rewrite": True})

@@ -140,7 +140,7 @@ def _quickly(path: Path) -> _Content | None:
         return None
     if not _is_usual(encounters, n_rows=len(met)) or any(isinstance(record, Encounter) for record in records):
         return None
-    fault = fault_of(path, data, records, n_others=len(met))
+    fault = fault_of(path, data[: len(data) - len(torn)], records, n_others=len(met))
     if fault is not None:
         raise LogError(fault)
     return _Content(records, encounters, len(torn))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from zlib import crc32
 
 import pandas as pd
 import pytest
@@ -37,7 +38,7 @@ HOSTILE = [
 
 def hostile(prompt: Prompt) -> str:
     """A model whose answers are spreadsheet formulas; no two alike, some of them readable."""
-    number = sum(map(len, (message.content for message in prompt.messages)))
+    number = crc32("".join(message.content for message in prompt.messages).encode())
     text = HOSTILE[number % len(HOSTILE)]
     if "My strategy will be" in prompt.messages[-1].content:
         return f"My strategy will be {text}"
