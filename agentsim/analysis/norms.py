@@ -225,12 +225,12 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
     """Return how well each rule fits, best first; rules that the grid cannot tell apart come as the simplest of them.
 
     A rule says of each cell whether the recipient is good: it gave if its record is at least a threshold, its partner
-    was good if that one's was. The fraction given to the good and to the bad are fitted, for each amount of resources,
-    the first not below the second. Rules are compared by BIC = N log(RSS / N) + k log N over the N answers, with k
-    levels and thresholds fitted (Schwarz 1978, Ann. Stat. 6), as a rule with two levels always lies nearer than one
-    with a single one. Two contestants are no rules: `GRADED`, in which giving rises with the recipient's record along
-    a line or in free steps, and `NO_RULE`, in which each situation has a mean of its own; it is best where no rule fits
-    (lack of fit: Draper & Smith 1998, section 2.1).
+    was good if that one's was; one of whom nothing is known is good, or has a level of its own. The fraction given to
+    the good and to the bad are fitted, for each amount of resources, the first not below the second. Rules are compared
+    by BIC = N log(RSS / N) + k log N over the N answers, with k levels and thresholds fitted (Schwarz 1978, Ann. Stat.
+    6), as a rule with two levels always lies nearer than one with a single one. Two contestants are no rules: `GRADED`,
+    in which giving rises with the recipient's record along a line or in free steps, and `NO_RULE`, in which each
+    situation has a mean of its own; it is best where no rule fits (lack of fit: Draper & Smith 1998, section 2.1).
     """
     used = ~np.isnan(means.mean[0])
     if not used.any():
@@ -240,10 +240,16 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
     for norm in NORMS:
         predictions = _predictions(norm, surface)
         is_free = len(predictions) > 1
+        unknown = np.isnan(surface.level[used]) & (norm.table is not None)
+        apart = [False, True] if unknown.any() else [False]  # the unknown are good, or have a level of their own
         options = [
-            (threshold, _laid(is_good[used], surface.resources[used], means, used, is_free=is_free))
+            (
+                threshold,
+                _laid(is_good[used], surface.resources[used], means, used, is_free=is_free, apart=unknown & own),
+            )
             for threshold, is_good in predictions.items()
             if not _is_known(is_good[used], seen)
+            for own in apart
         ]
         if options:
             # Of several thresholds each resample takes its own best, as the observed surface does.
@@ -315,14 +321,26 @@ class _Laid(NamedTuple):
 
 
 def _laid(
-    is_good: npt.NDArray[np.bool_], resources: Floats, means: Means, used: npt.NDArray[np.bool_], *, is_free: bool
+    is_good: npt.NDArray[np.bool_],
+    resources: Floats,
+    means: Means,
+    used: npt.NDArray[np.bool_],
+    *,
+    is_free: bool,
+    apart: npt.NDArray[np.bool_],
 ) -> _Laid:
-    """Fit a rule's levels to every resample at once."""
+    """Fit a rule's levels to every resample at once; those `apart` have one of their own."""
     mean, n = means.mean[:, used], means.n[used]
     fitted = np.empty_like(mean)
     lows, highs, n_levels = [], [], int(is_free)  # the threshold, too, is chosen
     for amount in np.unique(resources):
-        block = resources == amount
+        own = (resources == amount) & apart
+        if own.any():
+            fitted[:, own] = np.average(mean[:, own], axis=1, weights=n[own])[:, None]
+            n_levels += 1
+        block = (resources == amount) & ~apart
+        if not block.any():
+            continue
         good, bad = block & is_good, block & ~is_good
         whole = np.average(mean[:, block], axis=1, weights=n[block])
         high = np.average(mean[:, good], axis=1, weights=n[good]) if good.any() else whole

@@ -52,6 +52,13 @@ def test_graded_policies_are_no_assessment_rule(kind: str) -> None:
     assert {said(given, seed=seed) for seed in range(3)} <= {"graded", CANNOT_SAY}
 
 
+@pytest.mark.parametrize("norm", RULES, ids=lambda norm: str(norm.name))
+def test_a_rule_is_recovered_whatever_the_unknown_are_given(norm: Norm) -> None:
+    given = [0.2 if np.isnan(cell[0]) else follows(norm, *cell) for cell in CELLS]
+    assert said(given, lapses=0) == norm.name
+    assert {said(given, seed=seed) for seed in range(3)} <= {norm.name, CANNOT_SAY}
+
+
 def test_what_no_rule_can_say_fits_none() -> None:
     odd = [0.5 if np.isnan(record) else 0.8 if record == 0.5 else 0.1 for record, _ in CELLS]
     spiteful = [0.5 if np.isnan(record) else 0.8 - 0.8 * record for record, _ in CELLS]
