@@ -28,6 +28,8 @@ LENGTHS: Final = frozenset(
     }
 )
 """Names under which servers take the most tokens of an answer."""
+THOUGHTS: Final = frozenset({"thinking_budget", "thinkingBudget", "reasoning_budget"})
+"""Names under which servers take the most tokens of hidden thoughts, which some bill beside the answer's length."""
 COPIES: Final = frozenset({"n", "best_of", "num_return_sequences", "candidate_count", "candidateCount"})
 """Names under which servers take how many answers they are to write, each of which is billed."""
 
@@ -53,13 +55,16 @@ def bound_of(prompt: Prompt) -> Bound:
 def output_bound(sampling: Sampling) -> int | None:
     """Return the most output tokens that the settings allow; `None` where they allow any number.
 
-    What `extra` says counts, as it is sent in place of our own settings: the largest of all lengths in it, times the
-    largest number of answers. An answer is bounded only by `max_tokens` or by a length at the top of `extra`.
+    What `extra` says counts, as it is sent in place of our own settings: the largest of all lengths in it, with the
+    largest budget of thoughts, times the largest number of answers. An answer is bounded only by
+    `max_tokens` or by a length at the top of `extra`.
     """
     lengths = [] if sampling.max_tokens is None else [sampling.max_tokens]
     is_bounded = bool(lengths) or any(name in LENGTHS for name in sampling.extra)
-    n_copies = 1
+    n_copies, n_thoughts = 1, 0
     for name, value in _entries(sampling.extra):
+        if name in THOUGHTS:  # 0 and -1 forbid thoughts, or leave their number to the server
+            n_thoughts = max(n_thoughts, _count(value) or 0)
         if name not in LENGTHS and name not in COPIES:
             continue
         count = _count(value)
@@ -69,7 +74,7 @@ def output_bound(sampling: Sampling) -> int | None:
             lengths.append(count)
         else:
             n_copies = max(n_copies, count)
-    return max(lengths) * n_copies if is_bounded else None
+    return (max(lengths) + n_thoughts) * n_copies if is_bounded else None
 
 
 def _entries(value: object) -> Iterator[tuple[str, Any]]:

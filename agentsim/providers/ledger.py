@@ -215,7 +215,7 @@ class Ledger:
         if not any(self._own.values()):
             why = ", as its answers are billed with more than max_tokens" if known.is_beyond else ""
             raise BudgetReached(
-                f"the budget of ${limit_usd:,.2f} is reached: ${self.spent_usd:,.4f} are spent and the next call of"
+                f"the budget of {_shown(limit_usd)} is reached: ${self.spent_usd:,.4f} are spent and the next call of"
                 f" {model} can cost ${usd:,.4f}{why}; run again with a higher --max-cost to go on"
             )
         return False
@@ -313,6 +313,11 @@ def _told(call: Call, usage: Usage) -> str:
         f" {usage.output_tokens or 0:,} of output, where {call.bound.n_in:,} and {call.bound.n_out or 0:,} are the"
         " most; from now on so much is reserved for each of its calls"
     )
+
+
+def _shown(usd: float) -> str:
+    """Return an amount with its cents, or with all its digits where cents do not say it."""
+    return f"${usd:,.2f}" if round(usd, 2) == usd else f"${usd:,.12g}"
 
 
 def _not_sent() -> NotSent:

@@ -125,6 +125,13 @@ def test_records_are_what_a_trace_would_show() -> None:
     assert found["own_fraction"].fillna(-1).tolist() == [0.1, 0.9, 0.4, -1, 0.2, -1, 0.3]
 
 
+def test_a_study_without_any_encounter_has_no_records(tmp_path: Path) -> None:
+    result = play(tmp_path, Fake(fail_at=1), seeds=[0])
+    found = measures.with_records(agentsim.load(result.folder).encounters)
+    assert found.empty and {"own_fraction", "recipient_record", "partner_record"} <= set(found)
+    assert measures.giving_by_record(found).empty
+
+
 def reciprocators(rule: str, *, n_rounds: int = 60) -> pd.DataFrame:
     """Six agents who give by a rule of their recipient's record, in random pairs, with random first gifts."""
     rng = np.random.default_rng(3)

@@ -360,6 +360,8 @@ async def test_more_input_than_a_prompt_can_have_is_noticed_too(tmp_path: Path) 
         (500, {"options": {"num_predict": 9_000}}, 9_000),
         (500, {"a": [{"generationConfig": {"maxOutputTokens": 600, "candidateCount": 2}}]}, 1_200),
         (None, {"options": {"num_predict": 9_000}}, None),  # who knows who reads that
+        (500, {"thinking_budget": 8_000}, 8_500),
+        (500, {"google": {"thinking_config": {"thinking_budget": -1}}, "n": 2}, 1_000),
         (500, {"max_tokens": None}, None),
         (500, {"num_predict": -1}, None),
         (500, {"max_tokens": "5000"}, None),

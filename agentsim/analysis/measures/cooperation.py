@@ -50,9 +50,11 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     frame = encounters.reset_index(drop=True)
     own = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
     games = frame.groupby(GAME, sort=False).ngroup().to_numpy()
-    acts = pd.DataFrame({"game": games, "agent": frame["donor"].astype(str), "round": frame["round"].astype("int64")})
+    names = pd.concat([frame["donor"], frame["recipient"]]).astype(object)  # as numbers, which may be of no encounter
+    donors, recipients = np.split(pd.factorize(names)[0], 2)
+    acts = pd.DataFrame({"game": games, "agent": donors, "round": frame["round"].astype("int64")})
     acts["row"] = np.arange(len(frame))
-    asks = acts.assign(agent=frame["recipient"].astype(str)).rename(columns={"row": "asked"})
+    asks = acts.assign(agent=recipients).rename(columns={"row": "asked"})
     shown = np.where(failed(frame), frame["fraction"].to_numpy(dtype=float, na_value=np.nan), own)
     last = _last(asks, acts)
     record = at_once = _at(last, shown)
