@@ -28,8 +28,12 @@ class Shown(NamedTuple):
     messages: tuple[Message, ...]
 
 
-def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -> Iterator[Shown]:
+def shown(
+    condition: Condition, *, generation: int | None = None, round: int | None = None, seed: int = 0
+) -> Iterator[Shown]:
     """Yield every kind of prompt, filled in for a moment of a society in which everyone gives half.
+
+    By default it is round 3 of generation 2, or as near as there is one.
 
     The first strategy; a newborn's in `generation`, if that is a later one; the decision of the first donor of `round`
     there; the note on it, where notes are written; and what follows a reply that cannot be read, for each reason.
@@ -42,9 +46,11 @@ def shown(condition: Condition, *, generation: int, round: int, seed: int = 0) -
         raise ScenarioError(
             f"{condition.model} is a scripted policy, which reads no prompts; name a model with --model"
         )
+    generation = min(2, condition.generations) if generation is None else generation
     if not 1 <= generation <= condition.generations:
         raise ScenarioError(f"there is no generation {generation}: the scenario has 1 to {condition.generations}")
     n_rounds = condition.game.n_rounds(seed, generation=generation)
+    round = min(3, n_rounds) if round is None else round
     if not 1 <= round <= n_rounds:
         raise ScenarioError(f"there is no round {round}: a game has 1 to {n_rounds}")
     prompts = prompt_set(condition)

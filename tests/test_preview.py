@@ -76,3 +76,10 @@ def test_the_command_prints_them_and_names_a_template_with_an_unknown_name(tmp_p
     (tmp_path / "mine.yaml").write_text("name: mine\nplayers: {model: openai/gpt-4o}\nprompts: mine\n")
     wrong = cli("prompts", "show", tmp_path / "mine.yaml")
     assert wrong.returncode == 2 and "decision.md:4:" in wrong.stderr and "recipent" in wrong.stderr
+
+
+def test_where_there_is_one_generation_of_one_round_that_moment_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text("name: small\nagents: 2\ngenerations: 1\ngame: {rounds: 1}\nplayers: {model: openai/gpt-4o}\n")
+    told = cli("prompts", "show", path)
+    assert told.returncode == 0 and "in generation 1, round 1" in told.stdout

@@ -133,8 +133,8 @@ def show_prompts(
     file: File,
     set_: Sets = None,
     model: Model = None,
-    generation: Annotated[int, typer.Option(help="Of the moment shown.", min=1)] = 2,
-    round: Annotated[int, typer.Option(help="Of the moment shown.", min=1)] = 3,
+    generation: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 2.", min=1)] = None,  # noqa: UP045
+    round: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 3.", min=1)] = None,  # noqa: UP045
 ) -> None:
     """Print every prompt that an agent would see, filled in for a moment of a society in which everyone gives half."""
     from agentsim.preview import shown

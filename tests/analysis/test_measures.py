@@ -393,3 +393,18 @@ def test_without_punishment_there_is_no_such_table(tmp_path: Path) -> None:
     study = agentsim.load(play(tmp_path, Fake()).folder)
     assert measures.punishment_summary(study).empty
     assert not any("Punishment" in str(table.title) for table in study_tables(study))
+
+
+def test_where_nobody_decided_there_is_no_record_and_no_error(baselines: Study) -> None:
+    nothing = measures.with_records(baselines.encounters.head(0))
+    assert nothing.empty and {"own_fraction", "recipient_record", "partner_record"} <= set(nothing.columns)
+    assert measures.giving_by_record(baselines.encounters.head(0)).empty
+
+
+@pytest.mark.parametrize("side", [True, False])
+def test_the_differential_is_missing_where_nothing_is_known_of_one_side(baselines: Study, side: bool) -> None:
+    agents = baselines.agents.assign(
+        mean_fraction=baselines.agents["mean_fraction"].mask(baselines.agents["survived"] == side)
+    )
+    found = measures.survival_differential(agents)
+    assert found["differential"].isna().all() and (found["n_survivors" if side else "n_culled"] == 0).all()

@@ -49,6 +49,11 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
         return encounters
     frame = encounters.reset_index(drop=True)
     own = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
+    if frame.empty:  # pandas merges no empty frames of texts
+        nothing = {
+            name: pd.array([], dtype="Float64") for name in ("own_fraction", "recipient_record", "partner_record")
+        }
+        return frame.assign(**nothing)
     games = frame.groupby(GAME, sort=False).ngroup().to_numpy()
     names = pd.concat([frame["donor"], frame["recipient"]]).astype(object)  # as numbers, which may be of no encounter
     donors, recipients = np.split(pd.factorize(names)[0], 2)

@@ -28,13 +28,12 @@ def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction")
     sides = sides.reindex(every)
 
     def column(name: str, side: bool) -> Any:
-        return sides[name, side].to_numpy() if (name, side) in sides.columns else pd.NA
+        found = sides[name, side].to_numpy() if (name, side) in sides.columns else [pd.NA] * len(every)
+        return pd.array(found, dtype="Float64")
 
     frame = every.to_frame(index=False)
-    frame["survivors"] = pd.array(column("mean", side=True), dtype="Float64") if len(sides.columns) else pd.NA
-    frame["culled"] = column("mean", side=False)
+    frame["survivors"], frame["culled"] = column("mean", side=True), column("mean", side=False)
     frame["n_survivors"], frame["n_culled"] = column("count", side=True), column("count", side=False)
-    frame = frame.astype({"survivors": "Float64", "culled": "Float64"})
     frame["differential"] = frame["survivors"] - frame["culled"]
     counts = {name: frame[name].astype("Int64").fillna(0) for name in ("n_survivors", "n_culled")}
     return frame.assign(**counts)[[*GENERATION, "survivors", "culled", "differential", "n_survivors", "n_culled"]]
