@@ -156,8 +156,7 @@ class Scenario(Condition):
         if isinstance(seeds, int) and not isinstance(seeds, bool):
             return (seeds,)
         if not isinstance(seeds, list | tuple) or not seeds:
-            what = "an empty list" if seeds == [] else quote(seeds)
-            raise ValueError(f"{what} is not allowed; write a list, as [0, 1, 2], or a range, as 0-4")
+            raise ValueError(f"{quote(seeds)} is not allowed; write a list, as [0, 1, 2], or a range, as 0-4")
         return tuple(seeds)
 
     @field_validator("seeds")

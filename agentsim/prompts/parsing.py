@@ -13,8 +13,8 @@ from typing import Final
 
 from agentsim.core.types import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts import structured
-from agentsim.prompts.grammar import MAX_LINE, plain_line, read_line, why_not
-from agentsim.prompts.numbers import plain_characters
+from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, why_not
+from agentsim.prompts.numbers import NUMBER, plain_characters
 from agentsim.prompts.texts import MARKERS, STRATEGY_MARKER, begins_sentence, read_text
 from agentsim.prompts.thoughts import without_elements, without_thoughts
 from agentsim.providers.base import Completion
@@ -43,7 +43,9 @@ _QUOTED: Final = re.compile(r"\w[*_]{0,3}:[*_]{0,3} ?[\"“']$")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;:]) +")
 _TAKES_BACK: Final = re.compile(
     r"(?:no[,.!;:-]|no wait|wait\b(?! (?:and|to|for)\b)|hold on\b(?! to)|hmm|oops|sorry|actually|correction"
-    r"|scratch that|strike that|never ?mind|just kidding|not really|on (?:second thought|reflection)|or\b|i mean\b"
+    r"|scratch that|strike that|make (?:that|it)\b|err?\b|um+\b|uh\b|not[!.]"
+    r"|alternatively|that said|p\.?s\.?\b|edit\b|never ?mind|just kidding|not really"
+    r"|on (?:second thought|reflection)|or\b|i mean\b"
     r"|rather(?! than)|instead(?! of)|let me (?:re|change|correct|fix|try)"
     r"|(?:edit|update|final|finally|new|revised|corrected|changed)(?: (?:amount|decision|choice|gift))?:"
     r"|i (?:meant|misspoke|changed?|take (?:it|that) back|withdraw|revise|retract)\b"
@@ -51,6 +53,13 @@ _TAKES_BACK: Final = re.compile(
     re.IGNORECASE,
 )
 """How a sentence behind an answer begins that takes it back."""
+_RESTATES: Final = re.compile(
+    rf"(?!.*\b(?:keep|left|leaves?|remain|hold|lose|gave|would have)).*\b(?:i|i'd|i'll|my|the)\b"
+    rf".*\b(?:give|donate|say|gift|answer|decision|choice|amount|prefer)\b"
+    rf".* (?P<amount>{NUMBER}(?: ?%| ?units?)?)[ .!)]*",
+    re.IGNORECASE,
+)
+"""A sentence that ends with what its author gives, in words that the grammar of an answer does not know."""
 _REFUSES: Final = re.compile(
     r"i (?:(?:refuse|decline)\b|(?:will not|won't|do not|don't|cannot|can't) (?:give|donate)"
     r" (?:anything|any|at all|it)\b"
@@ -130,6 +139,11 @@ def _takes_back(behind: str, answer: Answer, spec: ActSpec) -> bool:
                 return True
             if not _is_same(_stated(sentence, spec), answer):
                 return True
+            restated = _RESTATES.fullmatch(words[:MAX_LINE])
+            if restated is not None:
+                amount = read_amount(restated["amount"], high=spec.high)
+                if amount is not None and amount.value != answer.amount:
+                    return True
     return False
 
 
