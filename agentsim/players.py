@@ -305,7 +305,7 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     Raises:
         ScenarioError: a template uses a name it does not have, or a rule that is played is not told.
     """
-    prompts.system(condition.told)
+    prompts.rules_message(condition.told)
     game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "continuation": 0.0, "games": 1})
     short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
     society = Society(short, model="rehearsal", seed=0)

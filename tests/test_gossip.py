@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from random import Random
 
@@ -95,11 +96,7 @@ def test_the_plan_counts_notes_and_the_preview_shows_one(tmp_path: Path) -> None
 
 def test_a_prompt_set_without_a_template_for_notes_serves_all_but_gossip(tmp_path: Path) -> None:
     default = Path(agentsim.__file__).parent / "prompts" / "default"
-    own = tmp_path / "prompts"
-    own.mkdir()
-    for path in default.glob("*.md"):
-        if path.name != "note.md":
-            (own / path.name).write_text(path.read_text())
+    own = Path(shutil.copytree(default, tmp_path / "prompts", ignore=shutil.ignore_patterns("note.md")))
     assert play(tmp_path, Fake(), prompts=str(own)).is_complete
     with pytest.raises(ScenarioError, match=r"prompts/note\.md: is missing; observation: \{kind: gossip\} needs it"):
         play(tmp_path, Fake(text=gossips), name="gossip", prompts=str(own), **GOSSIP)

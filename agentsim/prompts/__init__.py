@@ -93,9 +93,9 @@ class PromptSet:
             facts["can_punish"] = "punish" in request.spec.acts
         else:
             facts["max_chars"] = request.spec.max_chars
-        return self.system(request.view.rules), Message(role="user", content=self._render(name, facts))
+        return self.rules_message(request.view.rules), Message(role="user", content=self._render(name, facts))
 
-    def system(self, rules: SocietyRules) -> Message:
+    def rules_message(self, rules: SocietyRules) -> Message:
         """Return the message that tells the rules, each in its own sentences.
 
         Raises:

@@ -93,28 +93,28 @@ def test_a_rule_without_a_sentence_is_an_error_that_names_the_file_to_write(tmp_
     with pytest.raises(
         ScenarioError, match=r"default/rules/selection/elders\.md: is missing.*selection: {kind: elders}"
     ):
-        DEFAULT.system(with_elders())
+        DEFAULT.rules_message(with_elders())
     mine = Path(shutil.copytree(FOLDER, tmp_path / "mine"))
     (mine / "rules" / "selection" / "elders.md").write_text("The poorest live on.")
     with pytest.raises(ScenarioError, match=r"elders\.md: does not speak of `rule\.share`.*selection/share\.md"):
-        load_prompt_set(mine).system(with_elders())
+        load_prompt_set(mine).rules_message(with_elders())
     (mine / "rules" / "selection" / "elders.md").write_text(
         "{# rule.share #}\nThe {{ rules.n_survivors }} poorest live on."
     )
-    text = load_prompt_set(mine).system(with_elders()).content
+    text = load_prompt_set(mine).rules_message(with_elders()).content
     assert "- The 6 poorest live on." in text and "most units live on" not in text
-    load_prompt_set(mine).system(SocietyRules(generations=1).told)
+    load_prompt_set(mine).rules_message(SocietyRules(generations=1).told)
 
 
 def test_a_users_set_needs_its_own_sentences(tmp_path: Path) -> None:
     mine = Path(shutil.copytree(FOLDER, tmp_path / "mine"))
     (mine / "rules" / "pairing" / "alternating.md").unlink()
     with pytest.raises(ScenarioError, match=r"mine/rules/pairing/alternating\.md: is missing"):
-        load_prompt_set(mine).system(SocietyRules().told)
-    assert load_prompt_set(mine).system(SocietyRules(pairing=RandomMatching()).told)
+        load_prompt_set(mine).rules_message(SocietyRules().told)
+    assert load_prompt_set(mine).rules_message(SocietyRules(pairing=RandomMatching()).told)
     (mine / "rules.md").write_text("Play.")
     with pytest.raises(ScenarioError, match=r"mine/rules\.md: does not speak of `sentences`"):
-        load_prompt_set(mine).system(SocietyRules(pairing=RandomMatching()).told)
+        load_prompt_set(mine).rules_message(SocietyRules(pairing=RandomMatching()).told)
 
 
 def test_a_sentence_counts_in_the_digest_of_a_set(tmp_path: Path) -> None:
