@@ -200,7 +200,9 @@ def quoted(text: str) -> str:
     Control and format characters (line breaks, escapes, direction marks) become spaces; quotes and backslashes are
     escaped.
     """
-    visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
+    visible = text
+    if not text.isprintable():  # no such character is
+        visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
     return json.dumps(re.sub(r"\s+", " ", visible).strip(), ensure_ascii=False)
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from types import BuiltinMethodType
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Template, nodes
+from jinja2 import StrictUndefined, Template, nodes, pass_context
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import LoopContext, Macro
+from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
@@ -106,14 +106,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         bounded = {"format": _formatted, "join": _joined, "replace": _replaced, "round": _rounded, "sum": _added}
         allowed = {name: self.filters[name] for name in FILTERS} | bounded | dict(filters)
         self.filters = {name: self._charged(function) for name, function in allowed.items()}
-        self.globals = {
-            "range": self.globals["range"],
-            "namespace": Namespace,
-            "_join": self._join,
-            "_new": self._new,
-            "_out": self._out,
-            "_pass": self._pass,
-        }
+        self.filters |= {"_join": self._join, "_new": self._new, "_out": self._out, "_pass": self._pass}
+        self.globals = {"range": self.globals["range"], "namespace": Namespace}
         self._n_passes = self._n_chars = self._n_work = 0
 
     def rendered(self, template: Template, facts: Mapping[str, Any]) -> str:
@@ -182,35 +176,45 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         if self._n_work > MAX_WORK:
             raise SecurityError(f"it handles more than {MAX_WORK:,} characters and items in one rendering")
 
-    def _pass(self) -> str:
+    # What `_Counting` puts into templates. The unused context keeps Jinja from working a filter out at compilation.
+
+    @pass_context
+    def _pass(self, _: Context, text: str) -> str:
+        """Count a pass of a loop or a call of a macro."""
         self._n_passes += 1
         if self._n_passes > MAX_PASSES:
             raise SecurityError(f"its loops and macros run more than {MAX_PASSES:,} times in one rendering")
-        return ""
+        return text
 
-    def _out(self, value: object) -> str:
-        """Count a piece of what is rendered."""
+    @pass_context
+    def _out(self, _: Context, value: object, n_constant: int = 0) -> str:
+        """Count a piece of what is rendered, with the characters of the constant pieces beside it."""
         text = str(value)
-        self._n_chars += len(text)
+        self._n_chars += len(text) + n_constant
         if self._n_chars > MAX_CHARS:
             raise SecurityError(f"it renders more than {MAX_CHARS:,} characters")
         return text
 
-    def _join(self, *values: object) -> str:
+    @pass_context
+    def _join(self, _: Context, *values: object) -> str:
         """Return what `~` makes of the values."""
         self._charge(*values)
         texts = [str(value) for value in values]
         _check_size(sum(len(text) for text in texts))
         return "".join(texts)
 
-    def _new(self, value: Any) -> Any:
+    @pass_context
+    def _new(self, _: Context, value: Any) -> Any:
         """Return a list, tuple or dictionary that the template wrote down, if it is not too large."""
         self._charge(value)
         return _checked(value)
 
 
 class _Counting(NodeTransformer):
-    """Lets loops, macros and all that is rendered be counted; `~` becomes a call that has a bound."""
+    """Lets loops, macros and all that is rendered be counted; `~` becomes a filter that has a bound.
+
+    Filters, because a template calls them without a check of whether it may, and cannot give their names to anything.
+    """
 
     def __init__(self, environment: BoundedEnvironment) -> None:
         self._environment = environment
@@ -225,8 +229,18 @@ class _Counting(NodeTransformer):
         return self._counted(node)
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
+        """Count computed pieces one by one, and constant ones with the first of them."""
         self.generic_visit(node)
-        node.nodes = [self._call("_out", [_constant(each)], each.lineno) for each in node.nodes]
+        constant = [each for each in node.nodes if isinstance(each, nodes.TemplateData)]
+        computed = [each for each in node.nodes if not isinstance(each, nodes.TemplateData)]
+        n_constant = sum(len(each.data) for each in constant)
+        if not computed:
+            text = nodes.Const("".join(each.data for each in constant), lineno=node.lineno)
+            node.nodes = [self._filter("_out", text)]
+            return node
+        first = self._filter("_out", computed[0], nodes.Const(n_constant, lineno=computed[0].lineno))
+        rest = iter([first, *(self._filter("_out", each) for each in computed[1:])])
+        node.nodes = [each if isinstance(each, nodes.TemplateData) else next(rest) for each in node.nodes]
         return node
 
     def visit_List(self, node: nodes.List) -> nodes.Node:
@@ -240,26 +254,22 @@ class _Counting(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
-        return self._call("_join", node.nodes, node.lineno)
+        return self._filter("_join", *node.nodes)
 
     def _new(self, node: nodes.Expr) -> nodes.Node:
         self.generic_visit(node)
-        return self._call("_new", [node], node.lineno)
+        return self._filter("_new", node)
 
     def _counted(self, node: Any) -> nodes.Node:
         self.generic_visit(node)
-        node.body.insert(0, nodes.Output([self._call("_pass", [], node.lineno)], lineno=node.lineno))
+        counter = self._filter("_pass", nodes.Const("", lineno=node.lineno))
+        node.body.insert(0, nodes.Output([counter], lineno=node.lineno))
         return node  # type: ignore[no-any-return]
 
-    def _call(self, name: str, args: list[nodes.Expr], line: int) -> nodes.Call:
-        function = nodes.Name(name, "load", lineno=line)
-        call = nodes.Call(function, args, [], None, None, lineno=line)
-        call.set_environment(self._environment)
-        return call
-
-
-def _constant(node: nodes.Expr) -> nodes.Expr:
-    return nodes.Const(node.data, lineno=node.lineno) if isinstance(node, nodes.TemplateData) else node
+    def _filter(self, name: str, value: nodes.Expr, *args: nodes.Expr) -> nodes.Filter:
+        found = nodes.Filter(value, name, list(args), [], None, None, lineno=value.lineno)
+        found.set_environment(self._environment)
+        return found
 
 
 def _check_size(size: int) -> None:

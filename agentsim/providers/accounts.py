@@ -324,6 +324,9 @@ class Accounts:
         self._environ = environ
         self._on_retry = on_retry
         self._open: dict[tuple[str, str | None], Account] = {}
+        self._settings: dict[str, ProviderSettings] = {}
+        self._prices: dict[str, Price | None] = {}
+        """What is known already: by account, and by model. Neither changes within a sitting."""
 
     def settings(self, model: str) -> ProviderSettings:
         """Return the settings of the model's account.
@@ -333,7 +336,9 @@ class Accounts:
         """
         name = model.partition("/")[0]
         try:
-            return resolve(name, self._overrides.get(name))
+            if name not in self._settings:
+                self._settings[name] = resolve(name, self._overrides.get(name))
+            return self._settings[name]
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(["providers", name, *map(str, first["loc"])])
@@ -364,6 +369,11 @@ class Accounts:
 
     def price(self, model: str) -> Price | None:
         """Return what the model's tokens cost: as the scenario states it, else as known; `None` if nobody knows."""
+        if model not in self._prices:
+            self._prices[model] = self._find_price(model)
+        return self._prices[model]
+
+    def _find_price(self, model: str) -> Price | None:
         name, _, model_name = model.partition("/")
         settings = self.settings(model)
         if stated := settings.prices.get(model_name):

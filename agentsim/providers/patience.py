@@ -107,7 +107,7 @@ class _Model:
         if n < MIN_ANSWERS:
             return None
         usual_s: float = max(self.latencies) * max(MARGIN, (WINDOW / n) ** TAIL)
-        n_hung = sum(self.given_up)
+        n_hung = sum(self.given_up) if self.n_given_up else 0
         if n_hung >= OFTEN:
             n_cut = int(n * HONEST * n_hung / len(self.given_up))
             usual_s = min(usual_s, OFTEN_MARGIN * sorted(self.latencies)[-1 - n_cut])
@@ -204,7 +204,8 @@ class Patient:
             waiting.scope.reschedule(loop.time())
 
     def _learn(self, model: _Model, waiting: _Waiting, completion: Completion) -> None:
-        is_late = model.usual_s is not None and completion.latency_s > model.usual_s
+        usual_s = model.usual_s
+        is_late = usual_s is not None and completion.latency_s > usual_s
         model.latencies.append(completion.latency_s)
         model.given_up.append(False)
         model.n_answers += 1
