@@ -102,7 +102,7 @@ def _player(tree: Node) -> Player:
         raise translated(error, Node({"player": tree}, tree.mark), model=_Named) from error
     for setting in ("agents", "name"):
         if getattr(player, setting) is not None:
-            raise tree.error((setting,), "is decided by the invasion; leave it away", at_key=True)
+            raise tree.error((setting,), "is decided by the invasion; remove it", at_key=True)
     return player
 
 

@@ -105,7 +105,7 @@ def invasion(
     is_scripted = not any(isinstance(each.player, ModelPlayer) for each in contestants)
     kind = "scripted" if is_scripted else "model"
     if taken := next((text for text in sets if text.partition("=")[0].split(".")[0].strip() in DECIDED), None):
-        raise ScenarioError(f"--set {taken}: is decided by the invasion; leave it away")
+        raise ScenarioError(f"--set {taken}: is decided by the invasion; remove it")
     asked = [f"seeds={json.dumps(SEEDS[kind] if seeds is None else seeds)}"]
     if generations is not None or rules is None:
         asked.append(f"generations={GENERATIONS[kind] if generations is None else generations}")

@@ -343,7 +343,7 @@ def _check_player(
         extra=player.extra,
     )
     for name in unsupported(accounts[player.account], sampling):
-        what = f"{quote(player.account)} has no such parameter; leave it away"
+        what = f"{quote(player.account)} has no such parameter; remove it"
         raise tree.error((*place, *name.split(".", 1)), f"{what}{note}", at_key=True)
 
 

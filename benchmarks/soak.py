@@ -1,7 +1,7 @@
 """Every fault at once, for long, with kills: `python benchmarks/soak.py [--runs 66]` (66 runs: 100,000 questions).
 
 A study runs against the fake server with 1 % of every fault, is killed with SIGKILL every minute and run again until it
-is complete. Memory and open files of its process are sampled: their slope is what a study of a million calls hangs on.
+is complete. Memory and open files of its process are sampled: on their slope depends a study of a million calls.
 """
 
 from __future__ import annotations

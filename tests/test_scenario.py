@@ -351,8 +351,12 @@ IN_PLAYERS = [
     ("players: {model: openai/a, seed: x}", "2:34: players.seed: 'x' is not allowed", "'derived'"),
     ("players: {model: openai/a, extra: 4}", "2:35: players.extra: 4 is not allowed", "a mapping"),
     ("players: {model: openai/a, extra: {x: [.nan]}}", "2:35: players.extra: holds what JSON cannot", ".nan"),
-    ("players: {model: anthropic/a, seed: derived}", "2:31: players.seed: 'anthropic' has no such parameter", "leave"),
-    ("players: {model: openai/a, extra: {model: b}}", "2:36: players.extra.model: ", "leave it away"),
+    (
+        "players: {model: anthropic/a, seed: derived}",
+        "2:31: players.seed: 'anthropic' has no such parameter",
+        "remove it",
+    ),
+    ("players: {model: openai/a, extra: {model: b}}", "2:36: players.extra.model: ", "remove it"),
 ]
 
 

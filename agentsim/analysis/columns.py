@@ -64,7 +64,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "cost_usd": Column(
             "Float64", "US dollars of all replies at the price logged with the run; missing where it is not known"
         ),
-        "models_answered": Column("string", "the models that answered, in the servers' words, by comma"),
+        "models_answered": Column("string", "the models that answered, in the servers' words, comma-separated"),
         "n_torn_bytes": Column("Int64", "bytes of an unfinished last line, passed over"),
     },
     "agents": {

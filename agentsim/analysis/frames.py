@@ -59,7 +59,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """The names of the studies, by comma."""
+        """The names of the studies, comma-separated."""
         return ", ".join(self.folders)
 
     @property

@@ -44,7 +44,7 @@ from agentsim.scenario import Condition
 __all__ = ["FOCAL", "ProbeCourse", "policies"]
 
 FOCAL = "1_1"
-"""The agent of a scoring society that follows the strategy; who it meets hangs on the seed."""
+"""The agent of a scoring society that follows the strategy; who it meets depends on the seed."""
 
 
 def policies(names: Iterable[str]) -> tuple[ScriptedPlayer, ...]:

@@ -37,13 +37,13 @@ class Options:
     n: int | None = None
     children: int = 0
     background: str | None = None
-    """Names of policies, by comma."""
+    """Names of policies, comma-separated."""
     societies: int = 1
     records: str | None = None
-    """Percentages, by comma."""
+    """Percentages, comma-separated."""
     partners: str | None = None
     resources: str | None = None
-    """Units, by comma."""
+    """Units, comma-separated."""
     sets: tuple[str, ...] = ()
     model: str | None = None
     name: str | None = None
@@ -170,10 +170,10 @@ def _shares(name: str, text: str | None, default: tuple[float, ...]) -> tuple[fl
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
-    """Return distinct numbers written by comma."""
+    """Return distinct numbers written comma-separated."""
     parts = text.split(",")
     if not all(re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*", part) for part in parts):
-        raise ScenarioError(f"--{name} {text}: cannot be read; write numbers by comma, as 0,50,100")
+        raise ScenarioError(f"--{name} {text}: cannot be read; write comma-separated numbers, as 0,50,100")
     values = tuple(dict.fromkeys(float(part) for part in parts))
     if name == "resources" and not all(values):
         raise ScenarioError(f"--{name} {text}: who holds nothing has nothing to give; name amounts above 0")

@@ -121,11 +121,11 @@ class ProviderSettings(BaseModel):
     def _fits_dialect(self) -> Self:
         if self.dialect == "local":
             if extra := [name for name in ("base_url", "api_key_env") if getattr(self, name) is not None]:
-                raise ValueError(f"a local account has no {' and no '.join(extra)}; leave it away")
+                raise ValueError(f"a local account has no {' and no '.join(extra)}; remove it")
         elif self.base_url is None:
             raise ValueError("base_url is missing; write where the server is, as http://localhost:11434/v1")
         elif extra := [name for name in ("context", "threads") if getattr(self, name) is not None]:
-            raise ValueError(f"only local accounts have {' and '.join(extra)}; leave it away")
+            raise ValueError(f"only local accounts have {' and '.join(extra)}; remove it")
         return self
 
 
@@ -363,9 +363,7 @@ class Accounts:
         if settings.dialect == "local":
             local.check_model(model_name)
         if sampling is not None and (names := unsupported(settings, sampling)):
-            raise ScenarioError(
-                f"the account {name!r} cannot be sent players.{', players.'.join(names)}: leave it away"
-            )
+            raise ScenarioError(f"the account {name!r} cannot be sent players.{', players.'.join(names)}: remove it")
 
     def price(self, model: str) -> Price | None:
         """Return what the model's tokens cost: as the scenario states it, else as known; `None` if nobody knows."""

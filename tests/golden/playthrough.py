@@ -1,6 +1,6 @@
 """Writes down, for a person to read, how a scenario's first condition is played.
 
-Models are played by a policy that hangs on the trace alone, so that the text shows the rules and the prompts, no model.
+Models are played by a policy that depends on the trace alone, so the text shows the rules and the prompts, no model.
 `python -m tests.golden.playthrough` writes all files anew; the change is then read before it is committed.
 """
 

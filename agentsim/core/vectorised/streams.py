@@ -151,7 +151,7 @@ def _twist(state: Words, n: int) -> None:
     """Replace the first `n` words of the states by their successors."""
     place = 0
     while place < n:
-        # What a word becomes hangs on the one 397 further on, or, wrapping around, on one replaced before it.
+        # What a word becomes depends on the one 397 further on, or, wrapping around, on one replaced before it.
         until = min(n, place + N - M if place < N - 1 else N, N - M if place < N - M else N - 1 if place < N - 1 else N)
         these = slice(place, until)
         after = state[place + 1 : until + 1] if until < N else state[0:1]
