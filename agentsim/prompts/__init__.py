@@ -74,7 +74,7 @@ class PromptSet:
         """The system messages made so far: one for each set of rules."""
         for name, source in sources.items():
             try:
-                self._templates[name] = self._environment.from_string(source)
+                self._templates[name] = self._environment.template(source)
             except TemplateSyntaxError as error:
                 raise ScenarioError(f"{folder / name}:{error.lineno}: {error.message}; mend the template") from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
-from types import BuiltinMethodType
+from types import BuiltinMethodType, CodeType
 from typing import Any, Final
 
 from jinja2 import StrictUndefined, Template, nodes, pass_context
@@ -103,12 +103,21 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def __init__(self, filters: Mapping[str, Callable[..., Any]]) -> None:
         """`filters` come beside Jinja's harmless ones."""
         super().__init__(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        self._own = frozenset(filters.items())
         bounded = {"format": _formatted, "join": _joined, "replace": _replaced, "round": _rounded, "sum": _added}
         allowed = {name: self.filters[name] for name in FILTERS} | bounded | dict(filters)
         self.filters = {name: self._charged(function) for name, function in allowed.items()}
         self.filters |= {"_join": self._join, "_new": self._new, "_out": self._out, "_pass": self._pass}
         self.globals = {"range": self.globals["range"], "namespace": Namespace}
         self._n_passes = self._n_chars = self._n_work = 0
+
+    def template(self, source: str) -> Template:
+        """Return the template of this source, which is compiled once in a process.
+
+        Raises:
+            jinja2.TemplateSyntaxError: it is none.
+        """
+        return Template.from_code(self, _compiled(source, self._own), self.make_globals(None))
 
     def rendered(self, template: Template, facts: Mapping[str, Any]) -> str:
         """Return the text of a template of this environment.
@@ -208,6 +217,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """Return a list, tuple or dictionary that the template wrote down, if it is not too large."""
         self._charge(value)
         return _checked(value)
+
+
+@functools.lru_cache(maxsize=1000)
+def _compiled(source: str, filters: frozenset[tuple[str, Callable[..., Any]]]) -> CodeType:
+    """Return what Jinja makes of a source; it depends on nothing but the source and the filters."""
+    return BoundedEnvironment(dict(filters)).compile(source)
 
 
 class _Counting(NodeTransformer):

@@ -12,7 +12,7 @@ from agentsim.prompts.sandbox import BoundedEnvironment
 
 def rendered(source: str) -> str:
     environment = BoundedEnvironment({"quoted": repr})
-    return environment.rendered(environment.from_string(source), {"x": "v", "d": {"k": 1}})
+    return environment.rendered(environment.template(source), {"x": "v", "d": {"k": 1}})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_reaches_out_or_grows_without_bound_is_an_error(source: str) -> Non
 
 def test_a_rendering_counts_from_zero() -> None:
     environment = BoundedEnvironment({})
-    template = environment.from_string("{% for a in range(60000) %}{% endfor %}done")
+    template = environment.template("{% for a in range(60000) %}{% endfor %}done")
     assert [environment.rendered(template, {}) for _ in range(3)] == ["done"] * 3
 
 
@@ -95,3 +95,16 @@ def test_the_line_of_a_bound_that_is_passed_can_be_named() -> None:
     with pytest.raises(TemplateError) as failed:
         rendered("one\ntwo\n{{ 'x' * 10 ** 10 }}")
     assert [entry.lineno for entry in traceback.extract_tb(failed.tb) if entry.filename == "<template>"][-1] == 3
+
+
+def test_one_source_is_rendered_by_the_filters_of_its_own_environment() -> None:
+    environments = [BoundedEnvironment({"told": told}) for told in (str.upper, str.title)]
+    sources = ("{{ 'ab cd'|told }}", "{{ x|told }}")
+    found = [[each.rendered(each.template(source), {"x": "ab cd"}) for source in sources] for each in environments]
+    assert found == [["AB CD"] * 2, ["Ab Cd"] * 2]
+
+
+def test_what_one_environment_renders_is_not_charged_to_another() -> None:
+    source = "{% for a in range(60000) %}{% endfor %}done"
+    environments = [BoundedEnvironment({}) for _ in range(2)]
+    assert [each.rendered(each.template(source), {}) for each in (*environments, *environments)] == ["done"] * 4
