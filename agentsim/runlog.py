@@ -30,6 +30,7 @@ from agentsim.providers.prices import Price, cost_usd
 __all__ = [
     "LOG_NAME",
     "PROBE_NAME",
+    "RESTORE",
     "SCHEMA",
     "ClosedLog",
     "LogContent",

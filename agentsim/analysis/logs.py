@@ -19,8 +19,10 @@ from pydantic import TypeAdapter, ValidationError
 from agentsim.analysis.columns import COLUMNS
 from agentsim.core.types import Encounter, Problem, Reading, StrategyFormed
 from agentsim.errors import LogError
+from agentsim.old_logs import content_digest
 from agentsim.runlog import (
     LOG_NAME,
+    RESTORE,
     SCHEMA,
     Record,
     RunStarted,
@@ -75,6 +77,11 @@ def read_run(folder: Path) -> RunColumns:
     first = content.records[0] if content.records else None
     if not isinstance(first, RunStarted):
         raise LogError(f"{folder}: the log is empty or does not begin with run_started")
+    if first.digest != content_digest(first.condition, seed=first.seed, probe=first.probe):
+        raise LogError(
+            f"{folder / LOG_NAME}: its first line is not what its run wrote (the digest in it is that of other rules),"
+            f" so it was edited; {RESTORE}"
+        )
     table = content.encounters
     acts = pc.take(pa.array(ACTS.values()), pc.index_in(table["type"], value_set=pa.array(ACTS.keys())))
     table = table.append_column("act", acts)

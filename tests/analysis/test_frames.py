@@ -22,6 +22,7 @@ from agentsim.analysis.tables import plain, study_tables
 from agentsim.core.society import Society, SocietyRules
 from agentsim.core.types import Answer, DecisionView, Encounter, GenerationEnded
 from agentsim.errors import BadRequest, LogError
+from agentsim.old_logs import content_digest
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.runlog import read_log
 from tests.sealing import sealed
@@ -232,11 +233,21 @@ def test_records_that_do_not_fit_together_are_an_unreadable_run(tmp_path: Path, 
     number = 0 if place != "time" else next(i for i, line in enumerate(lines) if '"type":"reply"' in line)
     record = json.loads(lines[number])
     (record["condition"] if place != "time" else record)[place] = "gone"
+    if place != "time":
+        record["digest"] = content_digest(record["condition"], seed=record["seed"], probe=None)
     lines[number] = json.dumps(record, separators=(",", ":")) + "\n"
     sealed(path, "".join(lines))
     loaded = agentsim.load(result.folder)
     assert list(loaded.runs["status"]) == ["unreadable", "complete"] and len(loaded.started) == 1
     assert "do not fit together" in loaded.runs["problem"][0] and set(loaded.encounters["run"]) == {"model--seed-1"}
+
+
+def test_rules_edited_in_the_first_line_of_an_unfinished_log_are_seen(tmp_path: Path) -> None:
+    folder = play(tmp_path, Fake(fail_at=20)).folder
+    [path] = folder.glob("*/log.jsonl")
+    path.write_text(path.read_text().replace('"multiplier":2.0', '"multiplier":3.0', 1))
+    loaded = agentsim.load(folder)
+    assert list(loaded.runs["status"]) == ["unreadable"] and "was edited" in loaded.runs["problem"][0]
 
 
 def test_several_studies_and_patterns_load_into_one(tmp_path: Path) -> None:
