@@ -11,7 +11,7 @@ import pandas as pd
 
 from agentsim.analysis.frames import Study
 from agentsim.analysis.groups import counted, listed
-from agentsim.analysis.statistics import RANDOM_SEED
+from agentsim.analysis.statistics import RANDOM_SEED, mean_ranks
 from agentsim.analysis.within import Lineages, founders_of, label_test
 from agentsim.errors import LogError
 
@@ -104,13 +104,11 @@ def _group(one: SharedSociety, founder: str) -> str | None:
 
 def _lineages(one: SharedSociety, a: str, b: str, *, is_ranked: bool) -> Lineages:
     """Return what became of the labels of the two players' founders; others' agents are not in it."""
-    from scipy.stats import rankdata
-
     founders = [founder for founder in one.first if _group(one, founder) in (a, b)]
     place = {founder: index for index, founder in enumerate(founders)}
     ends = [(place[founder], score) for founder, score in one.ends if founder in place]
     scores = np.array([score for _, score in ends], dtype=float)
-    values = np.asarray(rankdata(scores) if is_ranked else np.log(scores), dtype=float)
+    values = np.asarray(mean_ranks(scores) if is_ranked else np.log(scores), dtype=float)
     where = np.array([index for index, _ in ends], dtype=int)
     return Lineages(
         values=np.asarray(np.bincount(where, weights=values, minlength=len(founders)), dtype=float),

@@ -336,7 +336,7 @@ def _answers(design: Design, records: list[Record], roles: dict[str, str]) -> pd
 
 
 def _mean_of(answers: pd.DataFrame) -> dict[str, Any]:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     given = answers["given"].dropna().to_numpy(dtype=float)
     found: dict[str, Any] = {
@@ -349,7 +349,7 @@ def _mean_of(answers: pd.DataFrame) -> dict[str, Any]:
     if len(given):
         found["mean"] = mean = float(given.mean())
         if len(given) > 1:
-            half = float(t.ppf(0.975, len(given) - 1) * given.std(ddof=1) / np.sqrt(len(given)))
+            half = float(stdtrit(len(given) - 1, 0.975) * given.std(ddof=1) / np.sqrt(len(given)))
             found["low"], found["high"] = max(0.0, mean - half), min(1.0, mean + half)
     return found
 

@@ -29,6 +29,7 @@ __all__ = [
     "holm",
     "least_p",
     "mcnemar",
+    "mean_ranks",
     "permutation_test",
     "permutation_tests",
     "pooled_ranks",
@@ -264,10 +265,14 @@ def pooled_ranks(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     `permutation_test` on them needs no logarithm: a 0 is simply the lowest. Unpaired this is the Wilcoxon-Mann-Whitney
     test.
     """
-    from scipy.stats import rankdata
-
-    ranks = np.asarray(rankdata(np.concatenate([first, second])), dtype=float)
+    ranks = mean_ranks(np.concatenate([first, second]))
     return ranks[: len(first)], ranks[len(first) :]
+
+
+def mean_ranks(values: Floats) -> Floats:
+    """Return the values' ranks, from 1, ties at their mean rank."""
+    _, place, n_equal = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(n_equal) - (n_equal - 1) / 2)[place], dtype=float)
 
 
 def bca_interval(
@@ -327,21 +332,26 @@ def t_interval(values: Sequence[float] | Floats) -> Interval:
 
 
 def clopper_pearson(n_hits: int, n: int) -> Interval:
-    """Return the exact 95 % interval of a rate, n_hits of n (Clopper & Pearson 1934)."""
-    from scipy.stats import binomtest
+    """Return the exact 95 % interval of a rate, n_hits of n (Clopper & Pearson 1934).
+
+    Its ends are quantiles of beta distributions.
+    """
+    from scipy.special import betaincinv  # `scipy.stats` takes longer to import than all else that needs this
 
     if n == 0:
         return Interval(None, None, "no runs")
-    found = binomtest(n_hits, n).proportion_ci(confidence_level=LEVEL, method="exact")
-    return Interval(float(found.low), float(found.high))
+    low = betaincinv(n_hits, n - n_hits + 1, ALPHA / 2) if n_hits else 0.0
+    high = betaincinv(n_hits + 1, n - n_hits, 1 - ALPHA / 2) if n_hits < n else 1.0
+    return Interval(float(low), float(high))
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
     """Return Fisher's (1934) exact two-sided p for two rates, each as (hits, n), over all ways to deal the hits out."""
-    from scipy.stats import fisher_exact
-
-    table = np.array([[hits, n - hits] for hits, n in (first, second)])
-    return float(fisher_exact(table).pvalue)
+    (hits, n), (others, k) = first, second
+    total = hits + others
+    # How many deals give the first group so many hits; whole numbers, so that what is equally likely is equal.
+    ways = {own: comb(n, own) * comb(k, total - own) for own in range(max(0, total - k), min(n, total) + 1)}
+    return sum(each for each in ways.values() if each <= ways[hits]) / comb(n + k, total)
 
 
 def mcnemar(n_first_only: int, n_second_only: int) -> float:

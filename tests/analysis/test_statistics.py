@@ -18,6 +18,7 @@ from agentsim.analysis.statistics import (
     holm,
     least_p,
     mcnemar,
+    mean_ranks,
     permutation_test,
     permutation_tests,
     pooled_ranks,
@@ -206,3 +207,21 @@ def test_mcnemars_test_is_the_sign_flip_test_of_hits() -> None:
     assert mcnemar(5, 0) == permutation_test([1, 1, 1, 1, 1, 0, 0]).p == 0.0625
     assert mcnemar(4, 1) == permutation_test([1, 1, 1, 1, -1]).p
     assert mcnemar(0, 0) == mcnemar(3, 3) == 1
+
+
+@pytest.mark.parametrize(("n_hits", "n"), [(0, 1), (1, 1), (0, 7), (3, 7), (7, 7), (1, 400), (250, 400)])
+def test_the_interval_of_a_rate_is_that_of_the_exact_binomial_test(n_hits: int, n: int) -> None:
+    known = stats.binomtest(n_hits, n).proportion_ci(method="exact")
+    found = clopper_pearson(n_hits, n)
+    assert (found.low, found.high) == pytest.approx((known.low, known.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("values", [[], [2.0], [3.0, 1.0, 2.0], [1.0, 1.0, 0.0, 5.0, 1.0], [0.0] * 4])
+def test_ties_have_their_mean_rank(values: list[float]) -> None:
+    assert mean_ranks(np.array(values)).tolist() == stats.rankdata(values).tolist()
+
+
+@pytest.mark.parametrize(("first", "second"), [((3, 4), (1, 4)), ((0, 5), (5, 5)), ((2, 9), (7, 11)), ((0, 3), (0, 8))])
+def test_two_rates_are_compared_as_by_fishers_exact_test(first: tuple[int, int], second: tuple[int, int]) -> None:
+    table = np.array([[hits, n - hits] for hits, n in (first, second)])
+    assert fisher(first, second) == pytest.approx(float(stats.fisher_exact(table).pvalue))

@@ -89,7 +89,7 @@ def _write_png(figure: Figure, file: IO[bytes]) -> None:
 
     settle(figure)
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(file, metadata={"Software": None})
+    canvas.print_png(file, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
 
 
 def thin_lines(axes: Axes, runs: pd.DataFrame, *, x: str, y: str, **style: Any) -> None:
