@@ -26,8 +26,7 @@ class Halt:
         Raises:
             NotSent: the study is stopping, now or since before.
         """
-        if self.is_on:
-            raise _not_sent()
+        self.check()
         try:
             async with asyncio.timeout(None) as scope:
                 self._waiting.add(scope)
@@ -39,6 +38,15 @@ class Halt:
             if scope.expired():
                 raise _not_sent() from None
             raise
+
+    def check(self) -> None:
+        """Find out whether a call may still be sent.
+
+        Raises:
+            NotSent: the study is stopping.
+        """
+        if self.is_on:
+            raise _not_sent()
 
     def begin(self) -> None:
         """Stop: end every wait now."""

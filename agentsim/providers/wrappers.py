@@ -113,6 +113,7 @@ class Limited(Holding):
         try:
             async with self._halt.cuts():
                 spent = await self._its_turn(prompt)
+            self._halt.check()  # it may have begun in the moment in which the wait ended
             if not WANTED.get()():
                 raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:

@@ -61,7 +61,7 @@ async def test_a_society_through_a_dialect_of_a_real_server(
         }
     )
     result = await agentsim.run_async(scenario, results=tmp_path)
-    assert result.is_complete, result.runs
+    assert {state.status for state in result.runs} <= {"complete", "unread"}, result.runs  # it may only mutter
     checked(agentsim.load(result.folder))
     assert llama_server.api_key not in (result.folder / "study.json").read_text()
 
