@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -50,6 +51,10 @@ __all__ = [
     "seems_closed",
     "stop_reasons",
 ]
+
+LINK = "chain"
+"""What ends a reply's line: the digest of all that stands before it, and of the line itself without this."""
+_LINKED = re.compile(rb',"chain":"([0-9a-f]{16})"\}\n')
 
 SCHEMA = 1
 """The version of the log format this code writes and reads."""
@@ -141,6 +146,13 @@ class Reply(Value):
     completion: Completion
     time: str
     """When the answer had come; UTC, ISO 8601."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_its_link(cls, record: Any) -> Any:
+        if isinstance(record, dict) and LINK in record:
+            return {key: value for key, value in record.items() if key != LINK}
+        return record
 
 
 class RunFinished(Value):
@@ -261,7 +273,9 @@ def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: in
         met.add(identity)
     end = next((record for record in records if isinstance(record, RunFinished)), None)
     if end is None:
-        return None
+        number = _broken_link(data)
+        what = f"{path}:{number}: this line, or one before it, is not what its run wrote, so it was edited; {RESTORE}"
+        return None if number is None else what
     start = data.rfind(b'{"type":"run_finished"')
     n_after = len(data) - (data.find(b"\n", start) + 1)
     if n_after or data.count(b"\n", 0, start) != len(records) + n_others - 1:
@@ -272,6 +286,32 @@ def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: in
     if not end.is_unedited:
         return f"{path}: its last line is not what its run wrote, so it was edited; {RESTORE}"
     return None
+
+
+def _broken_link(data: bytes) -> int | None:
+    """Return the number of the first reply's line whose link is not that of all before it; `None` if there is none.
+
+    Logs of version 0.1 have no links; once a log has one, each further reply has to have one.
+    """
+    before = hashlib.sha256()
+    is_linked = False
+    for number, line in enumerate(_lines(data), start=1):
+        if line.startswith(b'{"type":"reply"'):
+            link = _LINKED.search(line, max(len(line) - 40, 0))
+            if link is not None and link[1].decode() != _link(before, line[: link.start()] + b"}\n"):
+                return number
+            if link is None and is_linked:
+                return number
+            is_linked = link is not None
+        before.update(line)
+    return None
+
+
+def _link(before: Any, line: bytes) -> str:
+    """Return the link of a reply's line, given the hash of all before it."""
+    own = before.copy()
+    own.update(line)
+    return str(own.hexdigest()[:16])
 
 
 def identity_of(record: Record) -> tuple[object, ...]:
@@ -388,9 +428,14 @@ class RunLog:
         Raises:
             NotWritten: the disk is full or failing. What was written before stays; the run can be resumed.
         """
-        data = b"".join(_line(record) for record in records)
-        self._digest.update(data)
-        self._lines.append(data)
+        lines = []
+        for record in records:
+            line = _line(record)
+            if isinstance(record, Reply):
+                line = line[:-2] + f',"{LINK}":"{_link(self._digest, line)}"}}\n'.encode()
+            self._digest.update(line)
+            lines.append(line)
+        self._lines.append(b"".join(lines))
         if sync:
             self._lines.sync()
 

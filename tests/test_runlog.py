@@ -186,3 +186,19 @@ def test_an_edited_log_is_neither_gone_on_with_nor_forked(tmp_path: Path) -> Non
     assert not again.is_complete and "was edited" in str(again.runs[0].reason)
     with pytest.raises(LogError, match="was edited"):
         agentsim.run(scenario(), results=tmp_path, provider=Fake(), fork=folder)
+
+
+@pytest.mark.parametrize("how", ["doubled", "moved", "edited"])
+def test_an_unfinished_log_with_any_line_up_to_its_last_reply_spoiled_is_left_out(tmp_path: Path, how: str) -> None:
+    folder = play(tmp_path, Fake(fail_at=12)).folder
+    [path] = folder.glob("*/log.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if '"type":"reply"' in line)
+    assert list(agentsim.load(folder, cache=False).runs["status"]) == ["unfinished"]
+    for number in range(last + 1 if how != "moved" else last):
+        path.write_text("".join(spoiled(lines, number, how)))
+        assert not agentsim.replay(folder)[0].is_exact, (number, lines[number])
+        loaded = agentsim.load(folder, cache=False)
+        assert list(loaded.runs["status"]) == ["unreadable"] and loaded.encounters.empty, (number, lines[number])
+    path.write_text("".join(lines))
+    assert play(tmp_path, Fake()).is_complete
