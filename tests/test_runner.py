@@ -211,7 +211,8 @@ def test_a_fatal_error_stops_the_whole_study(tmp_path: Path) -> None:
     fake = Fake(fail_at=2)
     fake.error = BadRequest("no such model 'model'")
     result = play(tmp_path, fake, seeds=[0, 1, 2])
-    assert result.runs[0].status == "stopped" and {state.status for state in result.runs} <= {"stopped", "not begun"}
+    statuses = [state.status for state in result.runs]  # which of them had begun by then depends on the machine
+    assert "stopped" in statuses and set(statuses) <= {"stopped", "not begun"}
     assert {state.reason for state in result.runs} == {"no such model 'model'"}
     assert play(tmp_path, Fake(), seeds=[0, 1, 2]).is_complete
 
