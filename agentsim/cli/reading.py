@@ -162,13 +162,29 @@ def power(
 
 
 @app.command()
-def figures(folders: Studies, output: Output = None) -> None:
+def figures(
+    folders: Studies,
+    societies: Annotated[
+        str,
+        typer.Option(
+            help="How many runs have figures of their own, society and lineage: a number, or all."
+            " Each condition's first run comes first."
+        ),
+    ] = "3",
+    output: Output = None,
+) -> None:
     """Draw a study's figures as SVG and PNG."""
+    if societies != "all" and not (societies.isascii() and societies.isdigit()):
+        raise AgentsimError(f"--societies: {societies!r} is no number of runs; state one from 0 on, or all")
     from agentsim.analysis import load
     from agentsim.analysis.figures import write_figures
 
     study = load(*folders)
-    paths, undrawn = write_figures(study, folder_for(study, output, "figures"))
+    paths, undrawn = write_figures(
+        study,
+        folder_for(study, output, "figures"),
+        n_societies=None if societies == "all" else int(societies),
+    )
     console = Console()
     for path in paths:
         console.print(Text(str(path)), soft_wrap=True)

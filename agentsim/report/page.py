@@ -28,9 +28,6 @@ from agentsim.report.tables import Table, from_frame, line, number
 
 __all__ = ["render", "write_report"]
 
-MAX_LINEAGES: Final = 3
-"""Runs whose lineage the page draws."""
-
 
 def write_report(study: Study, path: Path | None = None) -> Path:
     """Write the report to `path`, or as report.html into the study's folder, and return where it is.
@@ -240,9 +237,9 @@ def _figures(study: Study) -> tuple[list[Image], list[str]]:
     Of single runs only the first lineages: the map of each society stands above, to be clicked.
     """
     images, reasons = [], []
-    every = list(drawings(study))
-    lineages = [drawing for drawing in every if drawing.kind == "lineage"]
-    for drawing in [*(drawing for drawing in every if drawing.kind == "study"), *lineages[:MAX_LINEAGES]]:
+    for drawing in drawings(study):
+        if drawing.kind == "society":
+            continue
         try:
             images.append(image(drawing.draw(), title=line(drawing.title)))
         except AgentsimError as error:

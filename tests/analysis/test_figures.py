@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import agentsim
 from agentsim.analysis import Study, figures, measures
+from agentsim.cli import app
 from agentsim.errors import AgentsimError, LogError
 
 SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
@@ -23,13 +25,37 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_all_figures_are_drawn_the_same_twice(study: Study, tmp_path: Path) -> None:
-    first, undrawn = figures.write_figures(study, tmp_path / "one")
-    second, _ = figures.write_figures(study, tmp_path / "two")
+    first, undrawn = figures.write_figures(study, tmp_path / "one", n_societies=None)
+    second, _ = figures.write_figures(study, tmp_path / "two", n_societies=None)
     assert undrawn == []
     names = {path.name for path in first}
     assert {"final-resources.svg", "final-resources-linear.png", "efficiency.svg", "giving.svg", "ledger.svg"} < names
     assert len([name for name in names if name.startswith("society-")]) == 8  # 4 runs, SVG and PNG
     assert {path.name: path.read_bytes() for path in first} == {path.name: path.read_bytes() for path in second}
+
+
+def test_of_many_runs_as_many_are_drawn_as_asked_for_and_the_rest_is_said(study: Study, tmp_path: Path) -> None:
+    [own] = study.folders.values()
+    for asked, n, said in (
+        ((), 3, "1 of 4 runs"),
+        (("--societies", "0"), 0, "4 of 4 runs"),
+        (("--societies", "9"), 4, ""),
+    ):
+        place = tmp_path / str(n)
+        result = CliRunner().invoke(app, ["figures", str(own), "--output", str(place), *asked])
+        assert result.exit_code == 0, result.output
+        for kind in ("society", "lineage"):
+            assert len(list(place.glob(f"{kind}-*.svg"))) == len(list(place.glob(f"{kind}-*.png"))) == n
+        assert (said in result.output and "--societies all" in result.output) if said else "drawn" not in result.output
+    conditions = {path.stem.rsplit("--", 1)[0] for path in (tmp_path / "3").glob("society-*.svg")}
+    assert len(conditions) == 2  # each condition's first run comes first
+
+
+@pytest.mark.parametrize("asked", ["-1", "some", "1.5", ""])
+def test_a_number_of_societies_that_is_none_is_a_sentence(study: Study, asked: str) -> None:
+    [own] = study.folders.values()
+    result = CliRunner().invoke(app, ["figures", str(own), f"--societies={asked}"])
+    assert isinstance(result.exception, AgentsimError) and repr(asked) in str(result.exception)
 
 
 def test_reference_lines_are_scripted_societies_of_this_schedule(study: Study) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawing", "drawings", "write_figures"]
 
-MAX_SOCIETIES: Final = 12
-"""Runs that are drawn one by one; each condition's first run comes first."""
+N_SOCIETIES: Final = 3
+"""Runs that are drawn one by one unless more are asked for; each condition's first run comes first."""
 
 
 class Drawing(NamedTuple):
@@ -40,8 +40,11 @@ class Drawing(NamedTuple):
     """What it shows: the study, or a single run's society or lineage."""
 
 
-def drawings(study: Study) -> Iterator[Drawing]:
-    """Yield the figures of a study; drawing one raises LogError where the study has no data for it."""
+def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator[Drawing]:
+    """Yield the figures of a study; drawing one raises LogError where the study has no data for it.
+
+    `n_societies`: how many runs have figures of their own, from 0 on; None: all of them.
+    """
     yield Drawing("final-resources", "Mean final resources by generation", lambda: final_resources(study))
     yield Drawing(
         "final-resources-linear",
@@ -52,10 +55,10 @@ def drawings(study: Study) -> Iterator[Drawing]:
     yield Drawing("giving", "Giving against the recipient's record", lambda: giving(study))
     yield Drawing("ledger", "Decisions that were not readable at once", lambda: ledger(study))
     is_one = len(study.folders) == 1
-    ended = study.generations[["study", "run"]].drop_duplicates()
-    runs = study.runs.merge(ended, on=["study", "run"])
+    runs = _begun(study)
     first = runs.groupby(["study", "condition"], sort=False).cumcount()
-    for row in runs.assign(first=first).sort_values("first", kind="stable").head(MAX_SOCIETIES).to_dict("records"):
+    in_turn = runs.assign(first=first).sort_values("first", kind="stable")
+    for row in in_turn.head(len(runs) if n_societies is None else n_societies).to_dict("records"):
         name, run = str(row["study"]), str(row["run"])
         label = run if is_one else f"{name}--{run}"
         agents = cache(partial(living, study, run, name=name))
@@ -63,12 +66,19 @@ def drawings(study: Study) -> Iterator[Drawing]:
         yield Drawing(f"lineage-{label}", f"Lineage of {label}", partial(_of, agents, run, lineage_of), "lineage")
 
 
+def _begun(study: Study) -> pd.DataFrame:
+    """Return the runs that have ended a generation, and so can be drawn."""
+    return study.runs.merge(study.generations[["study", "run"]].drop_duplicates(), on=["study", "run"])
+
+
 def _of(agents: Callable[[], pd.DataFrame], run: str, draw: Callable[[pd.DataFrame, str], Figure]) -> Figure:
     return draw(agents(), run)
 
 
-def write_figures(study: Study, folder: Path) -> tuple[list[Path], list[str]]:
-    """Write every figure as SVG and PNG; return the paths, and why others could not be drawn.
+def write_figures(study: Study, folder: Path, *, n_societies: int | None = N_SOCIETIES) -> tuple[list[Path], list[str]]:
+    """Write the figures as SVG and PNG; return the paths, and why others are not drawn.
+
+    `n_societies`: how many runs have figures of their own, from 0 on; None: all of them.
 
     Raises:
         AgentsimError: the folder cannot be written to, or there is nothing to draw at all.
@@ -76,7 +86,7 @@ def write_figures(study: Study, folder: Path) -> tuple[list[Path], list[str]]:
     make_folder(folder)
     paths: list[Path] = []
     undrawn = []
-    for drawing in drawings(study):
+    for drawing in drawings(study, n_societies=n_societies):
         try:
             figure = drawing.draw()
         except AgentsimError as error:
@@ -85,4 +95,10 @@ def write_figures(study: Study, folder: Path) -> tuple[list[Path], list[str]]:
         paths += save(figure, folder / drawing.name)
     if not paths:
         raise AgentsimError(f"{study.name}: there is nothing to draw yet; no generation has ended")
+    n_runs = len(_begun(study))
+    if n_societies is not None and n_runs > n_societies:
+        undrawn.append(
+            f"Society and lineage of {n_runs - n_societies} of {n_runs} runs: not drawn."
+            " --societies draws as many as it says, or all of them: --societies all"
+        )
     return paths, undrawn
