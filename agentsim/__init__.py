@@ -15,17 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agentsim.analysis import load as load
     from agentsim.analysis.apart import players_apart as players_apart
     from agentsim.analysis.compare import compare as compare
+    from agentsim.analysis.frames.study import load as load
     from agentsim.analysis.measures import summary as summary
     from agentsim.analysis.probes import load_probe as load_probe
     from agentsim.analysis.theory import baselines as baselines
-    from agentsim.runner import replay as replay
-    from agentsim.runner import run as run
-    from agentsim.runner import run_async as run_async
-    from agentsim.scenario import load_scenario as load_scenario
-    from agentsim.scenario import scenario_from as scenario_from
+    from agentsim.orchestrator.study import replay as replay
+    from agentsim.orchestrator.study import run as run
+    from agentsim.orchestrator.study import run_async as run_async
+    from agentsim.scenario.scenario import load_scenario as load_scenario
+    from agentsim.scenario.scenario import scenario_from as scenario_from
 
 __all__ = [
     "baselines",
@@ -46,12 +46,12 @@ _HOMES = {
     "compare": "agentsim.analysis.compare",
     "load": "agentsim.analysis",
     "load_probe": "agentsim.analysis.probes",
-    "load_scenario": "agentsim.scenario",
+    "load_scenario": "agentsim.scenario.scenario",
     "players_apart": "agentsim.analysis.apart",
-    "replay": "agentsim.runner",
-    "run": "agentsim.runner",
-    "run_async": "agentsim.runner",
-    "scenario_from": "agentsim.scenario",
+    "replay": "agentsim.orchestrator.study",
+    "run": "agentsim.orchestrator.study",
+    "run_async": "agentsim.orchestrator.study",
+    "scenario_from": "agentsim.scenario.scenario",
     "summary": "agentsim.analysis.measures",
 }
 

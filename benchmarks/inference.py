@@ -19,14 +19,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from agentsim.analysis import Study
-from agentsim.analysis.columns import COLUMNS
 from agentsim.analysis.compare import compare
+from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.study import Study
+from agentsim.analysis.frames.summaries import shaped
 from agentsim.analysis.statistics import ALPHA, bca_interval, permutation_tests, shift_intervals, t_interval
-from agentsim.analysis.summaries import shaped
 from agentsim.analysis.theory import baselines
-from agentsim.core.strategies import RandomShare
-from agentsim.scenario import scenario_from
+from agentsim.core.policies import RandomShare
+from agentsim.scenario.scenario import scenario_from
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]

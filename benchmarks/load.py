@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.analysis import cache
+from agentsim.analysis.frames import cache
 
 T = TypeVar("T")
 N_OF_A_RUN = 10 * 2 * 12 * 6

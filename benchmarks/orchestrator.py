@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
+from agentsim.log.runlog import Reply, RunFinished, read_log
 from agentsim.providers.base import Prompt
-from agentsim.runlog import Reply, RunFinished, read_log
 
 MEDIAN_S = 0.05
 

@@ -20,9 +20,9 @@ from rich.table import Table
 from agentsim.analysis.by_player import SharedSociety, player_pair
 from agentsim.analysis.statistics import ALPHA, bca_interval, holm, permutation_test
 from agentsim.analysis.within import Lineages, founders_of, label_test
-from agentsim.core.strategies import ConstantShare, RandomShare
+from agentsim.core.policies import ConstantShare, RandomShare
 from agentsim.core.vectorised import ManySocieties, play_many
-from agentsim.scenario import runs, scenario_from
+from agentsim.scenario.scenario import runs, scenario_from
 
 AGENTS: Final = 12
 RULES: Final[Mapping[str, dict[str, Any]]] = {

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.core.types import Encounter
+from agentsim.core.facts import Encounter
+from agentsim.log.runlog import read_log
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.providers.ledger import read_ledger
-from agentsim.runlog import read_log
 from agentsim.testing.faultserver import Answer, FaultServer
 from agentsim.testing.weather import lognormal, plausible
 

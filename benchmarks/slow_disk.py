@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
+from agentsim.log.runlog import Reply, read_log
+from agentsim.orchestrator.sitting import Silent
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt, Usage
-from agentsim.runlog import Reply, read_log
-from agentsim.sitting import Silent
 from agentsim.testing.faultserver import Answer, FaultServer
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible

@@ -21,11 +21,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import AllKeep, ConstantShare, Discriminator, ScriptedPlayer
+from agentsim.core.policies import AllKeep, ConstantShare, Discriminator, ScriptedPlayer
+from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised import play_many
-from agentsim.players import Course, prompt_set
-from agentsim.scenario import Condition
+from agentsim.play.course import Course, prompt_set
+from agentsim.scenario.scenario import Condition
 
 RULES = SocietyRules()
 N = 10_000

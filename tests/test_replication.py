@@ -11,14 +11,15 @@ import pytest
 
 import agentsim
 from agentsim.analysis.published import published
+from agentsim.core.facts import GameEnded, GenerationEnded
 from agentsim.core.pairing import Alternating, PairingRule, Released
+from agentsim.core.policies import Discriminator
+from agentsim.core.requests import Answer, DecisionView, Request
 from agentsim.core.rng import stream
+from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Top
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import Discriminator
-from agentsim.core.types import Answer, DecisionView, GameEnded, GenerationEnded, Request
-from agentsim.planning import plan
-from agentsim.scenario import Scenario, load_scenario, runs
+from agentsim.experiments.plan import plan
+from agentsim.scenario.scenario import Scenario, load_scenario, runs
 from tests.core.playing import play
 
 ROOT = Path(agentsim.__file__).parent.parent

@@ -1,5 +1,1 @@
-"""Reading results: dataframes, tables and figures, from logs alone."""
-
-from agentsim.analysis.frames import COLUMNS, Study, load
-
-__all__ = ["COLUMNS", "Study", "load"]
+"""Reading results: dataframes, measures, tests and figures, from logs alone; nothing here sees a live object."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import with_records
 from agentsim.analysis.measures.models import by_model
 

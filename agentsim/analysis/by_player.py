@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.frames import Study
-from agentsim.analysis.groups import counted, listed
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import RANDOM_SEED, mean_ranks
 from agentsim.analysis.within import Lineages, founders_of, label_test
+from agentsim.analysis.words import counted, listed
 from agentsim.errors import LogError
 
 __all__ = ["SharedSociety", "geometric_means", "player_pair", "shared_societies", "what_became"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -13,15 +12,9 @@ import pandas as pd
 
 from agentsim.analysis.apart import players_apart
 from agentsim.analysis.by_player import geometric_means, player_pair, shared_societies, what_became
-from agentsim.analysis.frames import Study
-from agentsim.analysis.groups import (
-    complete_runs,
-    counted,
-    listed,
-    one_player_each,
-    refuse_repeated_seeds,
-    rules_noted,
-)
+from agentsim.analysis.frames.players import one_player_each
+from agentsim.analysis.frames.study import Study
+from agentsim.analysis.groups import complete_runs, refuse_repeated_seeds, rules_noted
 from agentsim.analysis.measures.outcomes import TAKE_OFF, TAKE_OFFS, take_off, take_off_sensitivity
 from agentsim.analysis.statistics import (
     ALPHA,
@@ -36,9 +29,10 @@ from agentsim.analysis.statistics import (
     shift_interval,
     t_interval,
 )
+from agentsim.analysis.words import counted, listed
 from agentsim.errors import AgentsimError, LogError
 
-__all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare", "write"]
+__all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare"]
 
 Design = Literal["unpaired", "paired", "within"]
 DESIGNS: Final = ("unpaired", "paired")
@@ -146,32 +140,6 @@ def compare(
         sensitivity=take_off_sensitivity(risen, named, thresholds=thresholds),
         notes=(*notes, *_cannot(pairs, rows)),
     )
-
-
-def write(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, where a pair has a ratio, forest.svg and .png.
-
-    Returns the paths.
-
-    Raises:
-        AgentsimError: the folder cannot be written to.
-    """
-    from agentsim.analysis.export import write_csv
-    from agentsim.analysis.figures import forest, save
-    from agentsim.analysis.files import make_folder, replace_whole
-
-    paths = [folder / name for name in ("groups.csv", "pairs.csv", "take-off.csv", "notes.txt")]
-    make_folder(folder)
-    try:
-        for frame, path in zip((comparison.groups, comparison.table, comparison.sensitivity), paths, strict=False):
-            replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
-        notes = "".join(f"{note}\n" for note in comparison.notes)
-        replace_whole(paths[-1], lambda temporary: temporary.write_text(notes, encoding="utf-8"))
-    except OSError as error:
-        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
-    if comparison.table["ratio"].notna().any():
-        paths += save(forest(comparison), folder / "forest")
-    return paths
 
 
 GROUPS: Final = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -15,22 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from agentsim.analysis.columns import COLUMNS
-from agentsim.analysis.files import replace_whole
-from agentsim.analysis.frames import Study
-from agentsim.analysis.sight import SIGHT
+from agentsim.analysis.foreign import cell_text
+from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.sight import SIGHT
+from agentsim.analysis.frames.study import Study
+from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
 
-__all__ = ["Format", "cell_text", "export", "write_csv"]
+__all__ = ["Format", "export", "write_csv"]
 
 Format = Literal["parquet", "csv"]
 DESCRIPTION: Final = "columns.json"
 OF_A_SETTING: Final = "the setting of this path, which varies"
-
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Spreadsheets take a cell that begins with one of these for a formula; the last four are full-width."""
-MARK: Final = "'"
-"""Put before such a cell, and before one that begins with it itself, so that the text can be had back."""
 
 CSV_NOTE: Final = (
     "UTF-8, comma, RFC 4180 quotes. A missing value is an empty cell without quotes, an empty text one with quotes."
@@ -77,19 +72,6 @@ def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
             f"{folder}: cannot be written ({error.strerror or error}); name another folder with -o"
         ) from error
     return [folder / file for file in (*files.values(), DESCRIPTION)]
-
-
-def cell_text(text: str | None) -> str | None:
-    """Return text for a CSV cell: nothing that steers a terminal, nothing that a spreadsheet takes for a formula."""
-    if text is None:
-        return None
-    plain = "".join("\ufffd" if _is_control(character) else character for character in text)
-    return MARK + plain if plain.startswith((*FORMULA_STARTS, MARK)) else plain
-
-
-def _is_control(character: str) -> bool:
-    """Whether it is a control, direction or line-separating character; tab, line breaks and joiners are none."""
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\t\r\n\u200c\u200d"
 
 
 def _cells(texts: pd.Series[str]) -> pa.Array:

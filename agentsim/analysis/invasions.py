@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.compare import ALPHA
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import clopper_pearson, holm
 from agentsim.analysis.within import Lineages, label_test
-from agentsim.cast import labels_in
-from agentsim.errors import AgentsimError, LogError
+from agentsim.analysis.words import counted, listed
+from agentsim.errors import LogError
+from agentsim.scenario.players import labels_in
 
 __all__ = [
     "CONDITIONS",
@@ -35,7 +35,6 @@ __all__ = [
     "invasions",
     "matrix_rows",
     "until_decided",
-    "write",
 ]
 
 Role = Literal["resident", "invader"]
@@ -157,7 +156,7 @@ def courses_of(study: Study) -> Courses:
         elif one:
             conditions[name] = one
             kept.append({key: row[key] for key in ("study", "run", "condition", "seed")} | {"label": one["label"]})
-    left_out = f"{_counted(len(unfinished), 'run')} left out, not complete: {_listed(unfinished)}."
+    left_out = f"{counted(len(unfinished), 'run')} left out, not complete: {listed(unfinished)}."
     if not kept:
         raise LogError(
             f"{study.name}: holds no complete invasion, a run with a resident and an invader whose newborns are played"
@@ -360,20 +359,20 @@ def _cannot(rows: list[dict[Any, Any]]) -> Iterator[str]:
         needed = needed_runs(neutral, n_tests=len(tested))
         if n < needed:
             yield (
-                f"{_counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no"
+                f"{counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no"
                 f" less than chance ({neutral:.1%}). {needed} runs a condition can."
             )
     judged = [row for row in tested if row["p_advantage"] is not None]
     if judged and (weak := [row for row in judged if row["least_p_advantage"] * len(judged) >= ALPHA]):
         yield (
-            f"{_counted(min(row['n_runs'] for row in weak), 'run')} cannot show what invaders earn while they are few:"
+            f"{counted(min(row['n_runs'] for row in weak), 'run')} cannot show what invaders earn while they are few:"
             f" the least p, {max(row['least_p_advantage'] for row in weak):.2g}, is not below {ALPHA:g} after Holm over"
-            f" {_counted(len(judged), 'invasion')}."
+            f" {counted(len(judged), 'invasion')}."
         )
     n_censored = sum(row["n_censored"] for row in rows)
     if n_censored:
         yield (
-            f"{_counted(n_censored, 'run')} of {sum(row['n_runs'] for row in rows):,} ended undecided (censored): their"
+            f"{counted(n_censored, 'run')} of {sum(row['n_runs'] for row in rows):,} ended undecided (censored): their"
             " rates are given as bounds, all lost to all fixed. More generations would decide them."
         )
     lost = max((row["share_lost"] for row in rows if not pd.isna(row["share_lost"])), default=0)
@@ -391,16 +390,7 @@ def needed_runs(neutral: float, *, n_tests: int) -> int:
     return n
 
 
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - MAX_NAMED
-    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-# --- as a matrix, and as files -------------------------------------------------------------------------------------
+# --- as a matrix -------------------------------------------------------------------------------------
 
 
 def matrix_rows(found: Invasions) -> tuple[list[str], dict[tuple[str, str], dict[Any, Any]]]:
@@ -415,30 +405,3 @@ def matrix_rows(found: Invasions) -> tuple[list[str], dict[tuple[str, str], dict
         raise LogError("the same contestants met under several rules: one matrix is of one set of rules")
     names = dict.fromkeys(name for place in cells for name in place)
     return list(names), cells
-
-
-def write(found: Invasions, courses: Courses, folder: Path) -> list[Path]:
-    """Write invasions.csv, pairs.csv, runs.csv, courses.csv, notes.txt and, with selection, the matrix as SVG and PNG.
-
-    Returns:
-        The files written.
-
-    Raises:
-        AgentsimError: the folder cannot be written to.
-    """
-    from agentsim.analysis.export import write_csv
-    from agentsim.analysis.figures import invasion_matrix, save
-    from agentsim.analysis.files import make_folder, replace_whole
-
-    frames = {"invasions": found.conditions, "pairs": found.pairs, "runs": found.runs, "courses": courses.courses}
-    make_folder(folder)
-    notes = "".join(f"{note}\n" for note in found.notes)
-    try:
-        for name, frame in frames.items():
-            replace_whole(folder / f"{name}.csv", lambda path, frame=frame: write_csv(frame, path))  # type: ignore[misc]
-        replace_whole(folder / "notes.txt", lambda path: path.write_text(notes, encoding="utf-8"))
-    except OSError as error:
-        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another place") from error
-    paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
-    _, cells = matrix_rows(found)
-    return [*paths, *(save(invasion_matrix(found), folder / "matrix") if cells else [])]

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from agentsim.analysis.compare import ALPHA, Design
-from agentsim.analysis.frames import Study
-from agentsim.analysis.groups import one_player_each, refuse_repeated_seeds
+from agentsim.analysis.frames.players import one_player_each
+from agentsim.analysis.frames.study import Study
+from agentsim.analysis.groups import refuse_repeated_seeds
 from agentsim.analysis.statistics import clopper_pearson, least_p, simulated_p
 from agentsim.errors import AgentsimError
 

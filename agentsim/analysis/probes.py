@@ -11,8 +11,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.export import write_csv
-from agentsim.analysis.files import replace_whole
 from agentsim.analysis.norms import (
     CANNOT_SAY,
     GRADED,
@@ -27,12 +25,12 @@ from agentsim.analysis.norms import (
     slopes,
 )
 from agentsim.analysis.statistics import bca_interval
-from agentsim.core.types import Probed, Scored, StrategyFormed
-from agentsim.errors import AgentsimError, LogError
-from agentsim.probing.design import Design, level, situation_name
-from agentsim.runlog import LOG_NAME, PROBE_NAME, Record, RunFinished, RunStarted, read_log
+from agentsim.core.facts import Probed, Scored, StrategyFormed
+from agentsim.core.probe_design import Design, level, situation_name
+from agentsim.errors import LogError
+from agentsim.log.runlog import LOG_NAME, PROBE_NAME, Record, RunFinished, RunStarted, read_log
 
-__all__ = ["ALL", "Probe", "is_probe", "load_probe", "write_tables"]
+__all__ = ["ALL", "Probe", "is_probe", "load_probe"]
 
 ALL: Final = "all"
 """The name, in `summary` and `surface`, of all strategies of one role together."""
@@ -247,27 +245,6 @@ def load_probe(folder: str | Path) -> Probe:
             ),
         ),
     )
-
-
-def write_tables(probe: Probe, folder: Path) -> list[Path]:
-    """Write `answers`, `surface`, `summary`, `norms`, `subjects`, `scores` and `shift` as CSV; return the paths.
-
-    Raises:
-        AgentsimError: the folder cannot be written.
-    """
-    paths = []
-    try:
-        for name in ("answers", "surface", "summary", "norms", "subjects", "scores", "shift"):
-            frame = getattr(probe, name)
-            if not frame.empty:
-                path = folder / f"{name}.csv"
-                replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
-                paths.append(path)
-    except OSError as error:
-        raise AgentsimError(
-            f"{folder}: cannot be written ({error.strerror or error}); make room, or name another"
-        ) from (error)
-    return paths
 
 
 def _frame(dtypes: dict[str, str], rows: Iterable[dict[str, Any]]) -> pd.DataFrame:

@@ -12,11 +12,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from agentsim.analysis.measures.outcomes import geometric_means
-from agentsim.core.society import SocietyRules
+from agentsim.core.rules import SocietyRules
 
 if TYPE_CHECKING:
-    from agentsim.analysis.frames import Study
-    from agentsim.runlog import RunStarted
+    from agentsim.analysis.frames.study import Study
+    from agentsim.log.runlog import RunStarted
 
 __all__ = [
     "ENDOWMENT",

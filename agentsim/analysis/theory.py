@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import AllGive, AllKeep, ConstantShare, Discriminator, ScriptedPlayer
+from agentsim.core.policies import AllGive, AllKeep, ConstantShare, Discriminator, ScriptedPlayer
+from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised import play_many
 
 __all__ = ["YARDSTICKS", "baselines"]

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agentsim.analysis.statistics import ALPHA, RANDOM_SEED, Interval
+from agentsim.core.facts import born_and_index
 from agentsim.core.rng import uniform
-from agentsim.core.types import born_and_index
 
 __all__ = ["LabelTest", "Lineages", "founders_of", "label_test"]
 

@@ -39,9 +39,9 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
 ) -> None:
     """Play a scenario, or go on with it: the same command resumes where it stopped."""
-    from agentsim.progress import Progress
-    from agentsim.runner import run as play
-    from agentsim.scenario import load_scenario, runs
+    from agentsim.cli.progress import Progress
+    from agentsim.orchestrator.study import run as play
+    from agentsim.scenario.scenario import load_scenario, runs
 
     sets = [*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])]
     scenario = load_scenario(file, sets=sets, model=model, seeds=seeds)
@@ -63,9 +63,9 @@ def run(
 @app.command()
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
     """Check a scenario and print what it comes to; asks nobody."""
-    from agentsim.players import rehearsed
-    from agentsim.remarks import remarks, warnings
-    from agentsim.scenario import describe, load_scenario
+    from agentsim.play.course import rehearsed
+    from agentsim.scenario.remarks import remarks, warnings
+    from agentsim.scenario.scenario import describe, load_scenario
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
     summary = describe(scenario)
@@ -102,10 +102,10 @@ def plan(
     ] = None,
 ) -> None:
     """Say what a scenario will ask, take and cost, before the first call."""
-    from agentsim.analysis import load
-    from agentsim.planning import plan as planned
-    from agentsim.planning import plan_table
-    from agentsim.scenario import load_scenario
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.plan import plan_table
+    from agentsim.experiments.plan import plan as planned
+    from agentsim.scenario.scenario import load_scenario
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
     Console().print(plan_table(planned(scenario, pilot=load(*pilot) if pilot else None)))
@@ -116,7 +116,7 @@ def schema(
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="Write to this file.")] = None,  # noqa: UP045
 ) -> None:
     """Print the JSON schema of scenario files, for editors."""
-    from agentsim.scenario import json_schema
+    from agentsim.scenario.scenario import json_schema
 
     text = json.dumps(json_schema(), indent=2) + "\n"
     if output is None:
@@ -137,8 +137,8 @@ def show_prompts(
     round: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 3.", min=1)] = None,  # noqa: UP045
 ) -> None:
     """Print every prompt that an agent would see, filled in for a moment of a society in which everyone gives half."""
-    from agentsim.preview import shown
-    from agentsim.scenario import load_scenario, runs
+    from agentsim.play.preview import shown
+    from agentsim.scenario.scenario import load_scenario, runs
 
     console = Console()
     specs = runs(load_scenario(file, sets=set_ or (), model=model))
@@ -157,7 +157,7 @@ def show_prompts(
 @app.command()
 def replay(folder: Folder) -> None:
     """Compute every run again from its log, asking nobody, and say whether it is exact."""
-    from agentsim.history import replay as recompute
+    from agentsim.play.replay import replay as recompute
 
     console = Console()
     states = recompute(folder)
@@ -177,7 +177,7 @@ def replay(folder: Folder) -> None:
 @models.command("list")
 def list_models() -> None:
     """List the embedded models and whether they are here."""
-    from agentsim.weights import WEIGHTS, find
+    from agentsim.providers.dialects.weights import WEIGHTS, find
 
     console = Console()
     for weights in WEIGHTS.values():

@@ -17,8 +17,8 @@ from agentsim.errors import AgentsimError
 @app.command()
 def show(folders: Studies) -> None:
     """Print the runs, generations and strategies of a study or several."""
-    from agentsim.analysis import load
-    from agentsim.analysis.tables import study_tables
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.study import study_tables
 
     console = Console()
     for table in study_tables(load(*folders)):
@@ -28,8 +28,8 @@ def show(folders: Studies) -> None:
 @app.command()
 def status(folders: Studies) -> None:
     """Say how far each run of a study is, what it took, and why it stopped."""
-    from agentsim.analysis import load
-    from agentsim.analysis.tables import status_table
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.study import status_table
 
     study = load(*folders, allow_mixed=True)
     Console().print(status_table(study))
@@ -44,8 +44,8 @@ def export(
     output: Output = None,
 ) -> None:
     """Write a study's dataframes as files, with a description of their columns."""
-    from agentsim.analysis import load
     from agentsim.analysis.export import export as write
+    from agentsim.analysis.frames.study import load
 
     study = load(*folders)
     console = Console()
@@ -81,11 +81,11 @@ def compare(
     output: Output = None,
 ) -> None:
     """Compare how societies ended: by how much, and how sure that is."""
-    from agentsim.analysis import load
     from agentsim.analysis.compare import compare as compared
-    from agentsim.analysis.compare import write
     from agentsim.analysis.figures import efficiency, final_resources, save
-    from agentsim.analysis.tables import (
+    from agentsim.analysis.frames.study import load
+    from agentsim.analysis.result_files import write_comparison
+    from agentsim.cli.tables.study import (
         comparison_tables,
         plain,
         published_table,
@@ -97,7 +97,7 @@ def compare(
     stated: dict[str, Any] = {} if take_off is None else {"take_off_at": take_off}
     found = compared(study, by=by, design=design, **stated)  # type: ignore[arg-type] # checked there
     place = folder_for(study, output, "comparison")
-    paths = [*write(found, place), *save(final_resources(study), place / "final-resources")]
+    paths = [*write_comparison(found, place), *save(final_resources(study), place / "final-resources")]
     unlike = published_unlike_table(study)
     paths += save(efficiency(study), place / "efficiency") if unlike else []
     console = Console()
@@ -136,10 +136,10 @@ def power(
     """Say how many seeds, calls and how much money tell two models apart."""
     from math import inf, log
 
-    from agentsim.analysis import load
+    from agentsim.analysis.frames.study import load
     from agentsim.analysis.power import Pilot, pilot_of
     from agentsim.analysis.power import power as seeds_for
-    from agentsim.analysis.tables import power_sentences, power_table
+    from agentsim.cli.tables.study import power_sentences, power_table
 
     if spread is not None and not 1 < spread < inf:
         raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: runs of one model differ threefold")
@@ -176,8 +176,8 @@ def figures(
     """Draw a study's figures as SVG and PNG."""
     if societies != "all" and not (societies.isascii() and societies.isdigit()):
         raise AgentsimError(f"--societies: {societies!r} is no number of runs; state one from 0 on, or all")
-    from agentsim.analysis import load
     from agentsim.analysis.figures import write_figures
+    from agentsim.analysis.frames.study import load
 
     study = load(*folders)
     paths, undrawn = write_figures(
@@ -201,7 +201,7 @@ def report(
     ] = None,
 ) -> None:
     """Write one HTML file that shows a study, or a probe, to read in a browser; it loads nothing from anywhere."""
-    from agentsim.analysis import load
+    from agentsim.analysis.frames.study import load
     from agentsim.analysis.probes import is_probe, load_probe
     from agentsim.report import write_probe_report, write_report
 

@@ -15,7 +15,7 @@ from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_pr
 
 if TYPE_CHECKING:
     from agentsim.analysis.invasions import Courses
-    from agentsim.invasion import Invasion
+    from agentsim.experiments.invade import Invasion
 
 
 @app.command(epilog=EXIT_CODES)
@@ -63,11 +63,11 @@ def probe(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
 ) -> None:
     """Ask strategies what they would give in designed situations, or how newborns differ from their parents."""
-    from agentsim.planning import plan_table
-    from agentsim.probing.asking import plan as planned
-    from agentsim.probing.asking import probe as ask
-    from agentsim.probing.options import Options, designed
-    from agentsim.progress import Progress
+    from agentsim.cli.progress import Progress
+    from agentsim.cli.tables.plan import plan_table
+    from agentsim.experiments.probe import plan as planned
+    from agentsim.experiments.probe import probe as ask
+    from agentsim.experiments.probe_options import Options, designed
 
     options = Options(
         run=run,
@@ -154,8 +154,8 @@ def invade(
     ] = None,
 ) -> None:
     """Let a few invaders play among many residents, each against each: do they take over, more often than by chance?"""
-    from agentsim.contestants import contestants as named
-    from agentsim.invasion import invasion
+    from agentsim.experiments.contestants import contestants as named
+    from agentsim.experiments.invade import invasion
 
     asked = invasion(
         named(contestants, model=model),
@@ -176,8 +176,8 @@ def invade(
 
 
 def _invade_unlogged(asked: Invasion, folder: Path) -> None:
-    from agentsim.analysis.files import make_folder
-    from agentsim.invasion import play_unlogged, provenance
+    from agentsim.disk.whole_files import make_folder
+    from agentsim.experiments.invade import play_unlogged, provenance
 
     courses = play_unlogged(asked)
     _show_invasions(courses, folder / "invasion")
@@ -188,9 +188,10 @@ def _invade_unlogged(asked: Invasion, folder: Path) -> None:
 
 
 def _invade_logged(asked: Invasion, results: Path, *, new: bool, fork: Path | None, is_plan: bool) -> None:
-    from agentsim.invasion import logged_courses, play_logged, refuse_unlimited
-    from agentsim.planning import plan, plan_table
-    from agentsim.progress import Progress
+    from agentsim.cli.progress import Progress
+    from agentsim.cli.tables.plan import plan_table
+    from agentsim.experiments.invade import logged_courses, play_logged, refuse_unlimited
+    from agentsim.experiments.plan import plan
 
     scenario, console = asked.scenario(), Console()
     if is_plan or not asked.is_scripted:
@@ -215,14 +216,15 @@ def _invade_logged(asked: Invasion, results: Path, *, new: bool, fork: Path | No
 
 
 def _show_invasions(courses: Courses, folder: Path) -> None:
-    from agentsim.analysis.invasion_tables import invasion_tables
-    from agentsim.analysis.invasions import invasions, write
-    from agentsim.analysis.tables import plain
+    from agentsim.analysis.invasions import invasions
+    from agentsim.analysis.result_files import write_invasions
+    from agentsim.cli.tables.invasions import invasion_tables
+    from agentsim.cli.tables.study import plain
 
     found, console = invasions(courses), Console()
     for table in invasion_tables(found):
         console.print(table)
     for note in found.notes:
         console.print(plain(note, max_chars=1000))
-    for path in write(found, courses, folder):
+    for path in write_invasions(found, courses, folder):
         console.print(Text(str(path)), soft_wrap=True)

@@ -12,9 +12,9 @@ from rich.text import Text
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
-    from agentsim.analysis import Study
-    from agentsim.runner import StudyResult
-    from agentsim.scenario import Scenario
+    from agentsim.analysis.frames.study import Study
+    from agentsim.orchestrator.study import StudyResult
+    from agentsim.scenario.scenario import Scenario
 
 __all__ = [
     "EXIT_CODES",
@@ -58,9 +58,9 @@ def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
 
 def show_study(result: StudyResult, console: Console) -> None:
     """Print a study's tables, draw its picture, and say where all of it is."""
-    from agentsim.analysis import load
     from agentsim.analysis.figures import final_resources, save
-    from agentsim.analysis.tables import study_tables
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.study import study_tables
 
     study = load(result.folder)
     for table in study_tables(study):
@@ -84,16 +84,17 @@ def show_study(result: StudyResult, console: Console) -> None:
 def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
     """Say what a probe has found so far, draw it, and what to do next."""
     from agentsim.analysis.figures import response, save
-    from agentsim.analysis.probe_tables import probe_tables
-    from agentsim.analysis.probes import load_probe, write_tables
-    from agentsim.runlog import LOG_NAME
+    from agentsim.analysis.probes import load_probe
+    from agentsim.analysis.result_files import write_probe
+    from agentsim.cli.tables.probe import probe_tables
+    from agentsim.log.runlog import LOG_NAME
 
     [state] = result.runs
     if not result.is_interrupted and (result.folder / state.run / LOG_NAME).exists():
         found = load_probe(result.folder)
         for table in probe_tables(found):
             console.print(table)
-        write_tables(found, result.folder)
+        write_probe(found, result.folder)
         if found.answers["given"].notna().any():
             save(response(found), result.folder / "response")
             console.print(Text(f"picture:  {result.folder / 'response.png'} (and .svg)"), soft_wrap=True)
@@ -159,8 +160,8 @@ def folder_for(study: Study, output: Path | None, name: str) -> Path:
 
 def embedded(scenario: Scenario) -> list[str]:
     """Return the embedded models that the scenario plays."""
-    from agentsim.scenario import runs
-    from agentsim.weights import WEIGHTS
+    from agentsim.providers.dialects.weights import WEIGHTS
+    from agentsim.scenario.scenario import runs
 
     specs = runs(scenario)
     named = dict.fromkeys(player.model for spec in specs for player in spec.condition.cast.values())
@@ -170,7 +171,7 @@ def embedded(scenario: Scenario) -> list[str]:
 def fetch(name: str, console: Console) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    from agentsim.weights import WEIGHTS, find, pull
+    from agentsim.providers.dialects.weights import WEIGHTS, find, pull
 
     weights = WEIGHTS.get(name)
     if weights is not None:

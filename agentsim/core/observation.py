@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from agentsim.core.types import Note, Observed, Reputation, TraceItem, Value, born_and_index, by_kind
+from agentsim.core.facts import Note, Observed, Reputation, TraceItem, Value, born_and_index, by_kind
 
 __all__ = [
     "Assessment",

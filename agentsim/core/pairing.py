@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from agentsim.core.facts import Value
 from agentsim.core.rng import shuffled
-from agentsim.core.types import Value
 
 __all__ = ["Alternating", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
 

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, Tag
 
+from agentsim.core.facts import Value, born_and_index, by_kind, rounded, total
 from agentsim.core.rng import shuffled
-from agentsim.core.types import Value, born_and_index, by_kind, rounded, total
 
 __all__ = [
     "RENAMED",

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
+from agentsim.core.facts import Advice as AdviceItem
+from agentsim.core.facts import Agent, Value, by_kind
 from agentsim.core.rng import shuffled
-from agentsim.core.types import Advice as AdviceItem
-from agentsim.core.types import Agent, Value, by_kind
 
 __all__ = ["Advice", "Copy", "OneParent", "SomeParents", "TransmissionRule"]
 

@@ -12,7 +12,8 @@ import re
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from agentsim.core.types import Act, ActSpec, Answer, AnswerSpec, Problem, Reading, TextSpec
+from agentsim.core.facts import Act, Problem, Reading
+from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.providers.base import Completion
 
 __all__ = ["parse"]

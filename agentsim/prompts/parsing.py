@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from agentsim.core.types import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts import structured
 from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, why_not
 from agentsim.prompts.numbers import NUMBER, plain_characters

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
-from agentsim.core.society import SocietyRules
-from agentsim.core.types import Value
+from agentsim.core.facts import Value
+from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 
 __all__ = ["FOLDER", "PARTS", "files_of", "settings_of", "told"]

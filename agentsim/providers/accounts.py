@@ -14,21 +14,21 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError
-from agentsim.providers import anthropic, local, openai
 from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, Sampling
 from agentsim.providers.bounds import output_bound
-from agentsim.providers.connection import check_way
 from agentsim.providers.cut_prompts import CutPrompts
-from agentsim.providers.halt import Halt
-from agentsim.providers.hedged import Hedged, percentile_of
+from agentsim.providers.dialects import anthropic, local, openai
+from agentsim.providers.dialects.connection import check_way
+from agentsim.providers.dialects.wire import check_key
 from agentsim.providers.keys import Secret
 from agentsim.providers.ledger import Booked, Ledger
-from agentsim.providers.outage import Outage
-from agentsim.providers.patience import Patient
-from agentsim.providers.places import OnWidth
+from agentsim.providers.limits.early_timeout import Patient
+from agentsim.providers.limits.halt import Halt
+from agentsim.providers.limits.hedged import Hedged, percentile_of
+from agentsim.providers.limits.outage import Outage
+from agentsim.providers.limits.places import OnWidth
+from agentsim.providers.limits.wrappers import Limited, OnRetry, Retried
 from agentsim.providers.prices import Price, StatedPrice, known_price
-from agentsim.providers.wire import check_key
-from agentsim.providers.wrappers import Limited, OnRetry, Retried
 
 __all__ = [
     "BUILT_IN",

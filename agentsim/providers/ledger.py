@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from agentsim.durable import Lines, open_plainly
+from agentsim.disk.durable import Lines, open_plainly
 from agentsim.errors import (
     BadRequest,
     BudgetReached,

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from agentsim.analysis.decisions import failed, lost
-from agentsim.analysis.frames import Study
+from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.decisions import failed, lost
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import ALPHA, least_p
 from agentsim.report.data import labels
-from agentsim.report.tables import Table, line, number
+from agentsim.report.tables import Table, number
 
 __all__ = ["conclusions", "ledger", "missing", "runs_table", "said"]
 
@@ -53,7 +54,9 @@ def _outcome(study: Study, name: str, own: pd.DataFrame) -> str:
     of_most = "" if pd.isna(maximum) else f", where {number(maximum)} is the most that the schedule allows"
     n_generations = int(keys["generation"].max())
     if len(own) == 1:
-        text = f"{line(name)} (one run): mean final resources of {number(last.iloc[0])} units in the last generation"
+        text = (
+            f"{one_line(name)} (one run): mean final resources of {number(last.iloc[0])} units in the last generation"
+        )
         rose = f"; {number(first.iloc[0])} in the first" if n_generations > 1 else ""
         return f"{text}{of_most}{rose}."
     middle = number(exp(sum(log(value) for value in last) / len(last))) if (last > 0).all() else None
@@ -61,7 +64,7 @@ def _outcome(study: Study, name: str, own: pd.DataFrame) -> str:
     spread = f"single runs from {number(float(last.min()))} to {number(float(last.max()))}"
     rose = f"; higher than in the first generation in {n_rose} of {len(own)} runs" if n_generations > 1 else ""
     outcome = f"mean final resources of the last generation have {mean}, {spread}"
-    return f"{line(name)} ({len(own)} runs): {outcome}{of_most}{rose}."
+    return f"{one_line(name)} ({len(own)} runs): {outcome}{of_most}{rose}."
 
 
 def conclusions(study: Study) -> tuple[list[str], list[str]]:
@@ -118,7 +121,7 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
 def missing(study: Study) -> list[str]:
     """Return everything that is not there, one sentence each; empty if nothing is missing."""
     runs, names = study.runs, labels(study)
-    sentences = [line(note, max_chars=600) for note in study.notes]
+    sentences = [one_line(note, max_chars=600) for note in study.notes]
     meanings = {
         "unreadable": "could not be read",
         "unread": "was played to its end, but says nothing about its model",
@@ -128,12 +131,12 @@ def missing(study: Study) -> list[str]:
     for status, meaning in meanings.items():
         own = runs[runs["status"] == status]
         for row in own.to_dict("records"):
-            label = line(names[row["study"], row["run"]])
+            label = one_line(names[row["study"], row["run"]])
             done = (
                 "" if status == "not begun" else f": {row['generations']} of {row['n_generations']} generations ended"
             )
             if not pd.isna(row["problem"]):
-                done = f": {line(row['problem'], max_chars=600)}"
+                done = f": {one_line(row['problem'], max_chars=600)}"
             sentences.append(f"Run {label} {meaning}{done}.")
     encounters = study.encounters
     n_lost, n_missing = int(lost(encounters).sum()), int((encounters["act"] == "missing").sum())
@@ -185,7 +188,11 @@ def runs_table(study: Study) -> Table:
         "n_missed", "n_replaced", "input_tokens", "output_tokens",
     )  # fmt: skip
     rows = tuple(
-        (line(names[row["study"], row["run"]]), line(row["status"]), *(number(row[column]) for column in columns))
+        (
+            one_line(names[row["study"], row["run"]]),
+            one_line(row["status"]),
+            *(number(row[column]) for column in columns),
+        )
         for row in study.runs.to_dict("records")
     )
     note = "Mean final resources are of the last generation that has ended. A dash is a number that is not known."
@@ -203,7 +210,7 @@ def ledger(study: Study) -> Table | None:
         is_lost = own["is_lost"]
         rows.append(
             (
-                line(condition),
+                one_line(condition),
                 str(generation),
                 number(len(own)),
                 number(int((own["attempts"] > 1).sum())),

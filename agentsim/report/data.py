@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from agentsim.analysis.frames import Study
+from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.sensitivity import sensitivity
-from agentsim.report.tables import line
 
 __all__ = ["DIGITS", "MAX_STRATEGY", "browser_data", "embedded", "labels", "said"]
 
@@ -64,9 +64,9 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
         "cut": cut,
         "runs": [
             {
-                "label": line(names[row["study"], row["run"]]),
-                "condition": line(_condition(study, row["study"], row["condition"])),
-                "model": None if pd.isna(row["model"]) else line(row["model"]),
+                "label": one_line(names[row["study"], row["run"]]),
+                "condition": one_line(_condition(study, row["study"], row["condition"])),
+                "model": None if pd.isna(row["model"]) else one_line(row["model"]),
                 "status": row["status"],
             }
             for row in study.runs.to_dict("records")

@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from agentsim.analysis import Study
 from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.figures import drawings, forest
 from agentsim.analysis.figures.final_resources import references
+from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
 from agentsim.analysis.measures.outcomes import geometric_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
@@ -24,7 +25,7 @@ from agentsim.report.data import browser_data, embedded, labels, said
 from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
 from agentsim.report.shell import own, rendered, write
-from agentsim.report.tables import Table, from_frame, line, number
+from agentsim.report.tables import Table, from_frame, number
 
 __all__ = ["render", "write_report"]
 
@@ -64,9 +65,9 @@ def render(study: Study) -> str:
     figures, undrawn = _figures(study)
     context: dict[str, Any] = {
         "data": Markup(embedded(data)),  # escaped there for the element it stands in
-        "title": line(study.name),
+        "title": one_line(study.name),
         "version": metadata.version("agentsim"),
-        "folders": ", ".join(line(folder) for folder in study.folders.values()),
+        "folders": ", ".join(one_line(folder) for folder in study.folders.values()),
         "said": content.said(study),
         "can": can,
         "cannot": cannot,
@@ -138,7 +139,7 @@ def _published_unlike(study: Study) -> str | None:
     theirs, differences = published_unlike(study)
     if theirs.empty:
         return None
-    what = line("; ".join(differences), max_chars=600)
+    what = one_line("; ".join(differences), max_chars=600)
     return (
         f"The published runs were played under another schedule or other rules, so their units do not compare ({what})."
         " Their efficiency is in the figure of efficiency."
@@ -241,9 +242,9 @@ def _figures(study: Study) -> tuple[list[Image], list[str]]:
         if drawing.kind == "society":
             continue
         try:
-            images.append(image(drawing.draw(), title=line(drawing.title)))
+            images.append(image(drawing.draw(), title=one_line(drawing.title)))
         except AgentsimError as error:
-            reasons.append(f"{line(drawing.title)}: not drawn. {line(error)}")
+            reasons.append(f"{one_line(drawing.title)}: not drawn. {one_line(error)}")
     return images, reasons
 
 
@@ -263,13 +264,13 @@ def _comparison(study: Study) -> _Compared | None:
         try:
             return _compared(compare(study, by=by))
         except AgentsimError as error:
-            problems.append(line(error, max_chars=600))
+            problems.append(one_line(error, max_chars=600))
     return _Compared([], [], None, problems[0]) if problems else None
 
 
 def _compared(found: Comparison) -> _Compared:
     drawn = image(forest(found), title="Ratios with their intervals") if found.table["ratio"].notna().any() else None
-    notes = [line(note, max_chars=600) for note in found.notes]
+    notes = [one_line(note, max_chars=600) for note in found.notes]
     took_off = f"took off: ended at an efficiency of {number(found.take_off)} or more"
     groups = from_frame(
         found.groups.drop(columns=["n_zero"]), titles=COMPARED | {"n_took_off": took_off}, note=GROUPS_NOTE

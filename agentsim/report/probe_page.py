@@ -11,11 +11,12 @@ import pandas as pd
 import yaml
 
 from agentsim.analysis.figures import response
+from agentsim.analysis.foreign import one_line, verbatim
 from agentsim.analysis.probes import ALL, Probe
 from agentsim.report.figures import image
 from agentsim.report.provenance import accounts_of, pairs
 from agentsim.report.shell import rendered, write
-from agentsim.report.tables import Table, from_frame, line, verbatim
+from agentsim.report.tables import Table, from_frame
 
 __all__ = ["render_probe", "write_probe_report"]
 
@@ -53,15 +54,15 @@ def render_probe(probe: Probe) -> str:
     has_answers = bool(probe.answers["given"].notna().any())
     started = probe.started
     facts = [
-        ("asked", line(" + ".join(started.players))),
+        ("asked", one_line(" + ".join(started.players))),
         *accounts_of(started),
         ("versions", pairs(started.versions)),
-        ("prompt set", f"SHA-256 {line(started.prompts_digest)}"),
+        ("prompt set", f"SHA-256 {one_line(started.prompts_digest)}"),
     ]
     context: dict[str, Any] = {
-        "title": line(probe.name),
+        "title": one_line(probe.name),
         "version": metadata.version("agentsim"),
-        "folder": line(probe.folder),
+        "folder": one_line(probe.folder),
         "said": list(_said(probe)),
         "missing": list(_missing(probe)),
         "figure": image(response(probe), title=FIGURE) if has_answers else None,
@@ -90,7 +91,7 @@ def _said(probe: Probe) -> Iterator[str]:
             who = f"all ({row['role']})" if row["subject"] == ALL else str(row["subject"])
             tied = "" if pd.isna(row["ties"]) else f", or {row['ties']}"
             is_open = "" if row["norm"] == row["nearest"] else f"{row['norm']} by what rule; "
-            yield line(
+            yield one_line(
                 f"{who}: gives {row['mean_fraction']:.2f} on average; {is_open}nearest to {row['nearest']}{tied}, at a"
                 f" distance of {row['distance']:.2f}."
             )
@@ -101,7 +102,7 @@ def _missing(probe: Probe) -> Iterator[str]:
         yield "The probe is not finished: the same command goes on with it."
     problems = probe.answers.loc[probe.answers["given"].isna(), "problem"].fillna("nothing to give").value_counts()
     for problem, n in problems.items():
-        yield f"{n:,} answers: {line(problem)}. They are in no mean."
+        yield f"{n:,} answers: {one_line(problem)}. They are in no mean."
     silent = probe.subjects["problem"].dropna()
     if len(silent):
         yield f"{len(silent)} newborns stated no strategy that could be read, and were asked nothing more."

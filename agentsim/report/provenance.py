@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 import yaml
 
-from agentsim.analysis.frames import Study
-from agentsim.report.tables import line, verbatim
-from agentsim.runlog import RunStarted
+from agentsim.analysis.foreign import one_line, verbatim
+from agentsim.analysis.frames.study import Study
+from agentsim.log.runlog import RunStarted
 
 __all__ = ["Condition", "accounts_of", "conditions", "pairs"]
 
@@ -54,11 +54,11 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
     answered = own["model_answered"].dropna().value_counts()
     times = own["time"].dropna()
     n_silent = len(own) - int(answered.sum())
-    said_by = [f"{line(model)} ({count:,} replies)" for model, count in answered.items()]
+    said_by = [f"{one_line(model)} ({count:,} replies)" for model, count in answered.items()]
     said_by += [f"{n_silent:,} replies did not say"] if n_silent else []
     is_scripted = all(player.startswith("scripted/") for player in first.players)
     facts = (
-        ("model asked for", line(" + ".join(first.players))),
+        ("model asked for", one_line(" + ".join(first.players))),
         ("models that answered", "none: a scripted policy" if is_scripted else "; ".join(said_by) or "none yet"),
         ("tokens", "none: nobody was asked" if is_scripted else _tokens(runs)),
         ("cost", "none: nobody was asked" if is_scripted else _cost(runs)),
@@ -70,17 +70,19 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
         ),
         *accounts_of(first),
         ("versions", pairs(first.versions)),
-        ("prompt set", f"SHA-256 {line(first.prompts_digest)}"),
+        ("prompt set", f"SHA-256 {one_line(first.prompts_digest)}"),
     )
     text = yaml.safe_dump(first.condition, sort_keys=False, allow_unicode=True, width=100)
     seeds = ", ".join(str(study.started[key].seed) for key in keys)
-    return Condition(line(name), seeds, verbatim(text), facts)
+    return Condition(one_line(name), seeds, verbatim(text), facts)
 
 
 def accounts_of(started: RunStarted) -> list[tuple[str, str]]:
     """Name the account of each model, without its key."""
     if started.accounts:
-        return [(f"account of {line(player)}, without its key", pairs(own)) for player, own in started.accounts.items()]
+        return [
+            (f"account of {one_line(player)}, without its key", pairs(own)) for player, own in started.accounts.items()
+        ]
     return [("account, without its key", pairs(started.account) or "none")]
 
 
@@ -112,5 +114,5 @@ def _cost(runs: pd.DataFrame) -> str:
 
 
 def pairs(values: Mapping[str, Any]) -> str:
-    """Return names and values in one line; what is not set is left out."""
-    return ", ".join(f"{line(name)} {line(value)}" for name, value in values.items() if value is not None)
+    """Return names and values in one one_line; what is not set is left out."""
+    return ", ".join(f"{one_line(name)} {one_line(value)}" for name, value in values.items() if value is not None)

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from agentsim.analysis.files import replace_whole
+from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
 
 __all__ = ["own", "rendered", "write"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from agentsim.analysis.tables import plain
+from agentsim.analysis.foreign import one_line
 
-__all__ = ["Table", "from_frame", "line", "number", "verbatim"]
+__all__ = ["Table", "from_frame", "number"]
 
 MISSING = "–"
 
@@ -48,7 +47,7 @@ def number(value: Any, *, digits: int = 4) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return _float(value, digits)
-    return line(value)
+    return one_line(value)
 
 
 def _float(value: float, digits: int) -> str:
@@ -60,13 +59,3 @@ def _float(value: float, digits: int) -> str:
     n_whole = len(f"{abs(rounded):.0f}")
     text = f"{rounded:,.{max(0, digits - n_whole)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def line(text: Any, *, max_chars: int = 300) -> str:
-    """Return foreign text in one line, without control or direction characters, cut."""
-    return plain(str(text), max_chars=max_chars).plain
-
-
-def verbatim(text: str) -> str:
-    """Return foreign text with its lines, without other control or direction characters."""
-    return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "\ufffd" for c in text)

@@ -14,14 +14,15 @@ import pytest
 from rich.console import Console
 
 import agentsim
-from agentsim.analysis import Study
-from agentsim.analysis.columns import COLUMNS
-from agentsim.analysis.compare import compare, write
+from agentsim.analysis.compare import compare
 from agentsim.analysis.figures import final_resources, forest
+from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.study import Study
+from agentsim.analysis.frames.summaries import shaped
 from agentsim.analysis.measures import take_off
 from agentsim.analysis.power import pilot_of
-from agentsim.analysis.summaries import shaped
-from agentsim.analysis.tables import comparison_tables
+from agentsim.analysis.result_files import write_comparison
+from agentsim.cli.tables.study import comparison_tables
 from agentsim.errors import AgentsimError, LogError
 from agentsim.report.content import said
 
@@ -325,7 +326,7 @@ def test_different_rules_are_refused_or_said(tmp_path: Path) -> None:
 
 def test_what_is_written_is_whole_and_the_same_again(tmp_path: Path) -> None:
     found = compare(study({"=a": A, "b": B, "c": {seed: score * 3 for seed, score in A.items()}}))
-    first, second = (write(found, tmp_path / name) for name in ("one", "two"))
+    first, second = (write_comparison(found, tmp_path / name) for name in ("one", "two"))
     assert [path.name for path in first] == [
         "groups.csv", "pairs.csv", "take-off.csv", "notes.txt", "forest.svg", "forest.png"
     ]  # fmt: skip
@@ -337,7 +338,7 @@ def test_what_is_written_is_whole_and_the_same_again(tmp_path: Path) -> None:
 
 def test_scores_of_zero_leave_no_forest(tmp_path: Path) -> None:
     found = compare(study({"a": A, "b": dict.fromkeys(A, 0.0)}))
-    assert [path.suffix for path in write(found, tmp_path)] == [".csv", ".csv", ".csv", ".txt"]
+    assert [path.suffix for path in write_comparison(found, tmp_path)] == [".csv", ".csv", ".csv", ".txt"]
     with pytest.raises(LogError, match="no pair of groups has a ratio"):
         forest(found)
 
@@ -345,7 +346,7 @@ def test_scores_of_zero_leave_no_forest(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AgentsimError, match=r"file: cannot be written to .*-o"):
-        write(compare(study({"a": A, "b": B})), tmp_path / "file")
+        write_comparison(compare(study({"a": A, "b": B})), tmp_path / "file")
 
 
 def test_the_table_of_a_comparison_shows_hostile_names_as_text() -> None:

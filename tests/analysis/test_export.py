@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from pyarrow import csv as arrow_csv
 
 import agentsim
-from agentsim.analysis import COLUMNS, Study
-from agentsim.analysis.export import Format, cell_text, export
+from agentsim.analysis.export import Format, export
+from agentsim.analysis.foreign import cell_text
+from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.study import Study
 from agentsim.errors import AgentsimError
 from agentsim.providers.base import Prompt
 from tests.commands import run_command
-from tests.test_runner import Fake, play
+from tests.orchestrator.test_study import Fake, play
 
 HOSTILE = [
     '=HYPERLINK("http://127.0.0.1/?"&A1,"prize")',

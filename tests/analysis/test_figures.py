@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import agentsim
-from agentsim.analysis import Study, figures, measures
+from agentsim.analysis import figures, measures
+from agentsim.analysis.frames.study import Study
 from agentsim.cli import app
 from agentsim.errors import AgentsimError, LogError
 

@@ -16,7 +16,6 @@ from scipy.stats import binomtest
 import agentsim
 from agentsim.analysis.figures import invasion_matrix
 from agentsim.analysis.figures.style import write_svg
-from agentsim.analysis.invasion_tables import invasion_tables
 from agentsim.analysis.invasions import (
     CONDITIONS,
     COURSES,
@@ -27,10 +26,11 @@ from agentsim.analysis.invasions import (
     invasions,
     needed_runs,
     until_decided,
-    write,
 )
+from agentsim.analysis.result_files import write_invasions
 from agentsim.analysis.statistics import holm
 from agentsim.analysis.within import Lineages
+from agentsim.cli.tables.invasions import invasion_tables
 from agentsim.errors import LogError
 
 HOSTILE = "\x1b[2J[red]$x^2$ \u202e<script>\n=1+1"
@@ -216,11 +216,11 @@ def test_the_matrix_has_a_cell_for_every_ordered_pair(tmp_path: Path) -> None:
     found = invasions(made(counts))
     texts = [text.get_text() for text in invasion_matrix(found).axes[0].texts]
     assert len(texts) == 6 and all("50% – 60% ▲" in text and "×6 – 7.2" in text for text in texts)
-    paths = write(found, made(counts), tmp_path)
+    paths = write_invasions(found, made(counts), tmp_path)
     assert {path.name for path in paths} >= {"invasions.csv", "pairs.csv", "runs.csv", "matrix.svg", "matrix.png"}
     assert len(pd.read_csv(tmp_path / "invasions.csv")) == 6
     first = (tmp_path / "matrix.svg").read_bytes()
-    write(found, made(counts), tmp_path)
+    write_invasions(found, made(counts), tmp_path)
     assert (tmp_path / "matrix.svg").read_bytes() == first
 
 
@@ -236,7 +236,7 @@ def test_one_matrix_is_of_one_set_of_rules() -> None:
 def test_with_controls_alone_there_are_numbers_and_no_matrix(tmp_path: Path) -> None:
     courses = made({("a", "b"): (1, 9, 0)}, is_neutral=True)
     found = invasions(courses)
-    assert {path.name for path in write(found, courses, tmp_path)} == {
+    assert {path.name for path in write_invasions(found, courses, tmp_path)} == {
         "invasions.csv",
         "pairs.csv",
         "runs.csv",
@@ -264,5 +264,5 @@ def test_hostile_names_are_inert_in_figure_terminal_and_files(tmp_path: Path) ->
     for table in invasion_tables(found):
         Console(file=output, width=200, force_terminal=False).print(table)
     assert "[red]" in output.getvalue() and not set("\x1b\u202e") & set(output.getvalue())
-    write(found, courses, tmp_path)
+    write_invasions(found, courses, tmp_path)
     assert all("\x1b" not in path.read_text() for path in tmp_path.glob("*.csv"))

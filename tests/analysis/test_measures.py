@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 import agentsim
-from agentsim.analysis import Study, measures
+from agentsim.analysis import measures
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import constant_share_means
 from agentsim.analysis.published import MAXIMUM, published
-from agentsim.analysis.tables import study_tables
+from agentsim.cli.tables.study import study_tables
 from agentsim.providers.base import Prompt
-from tests.test_runner import Fake, play
+from tests.orchestrator.test_study import Fake, play
 
 SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
 
@@ -350,8 +351,8 @@ def test_the_summary_has_a_row_for_each_run(baselines: Study) -> None:
 
 
 def test_measures_of_nothing_are_empty() -> None:
-    from agentsim.analysis.columns import COLUMNS
-    from agentsim.analysis.summaries import shaped
+    from agentsim.analysis.frames.columns import COLUMNS
+    from agentsim.analysis.frames.summaries import shaped
 
     frames = {name: shaped(name, []) for name in COLUMNS}
     for frame in frames.values():

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import agentsim
-from agentsim.analysis import Study
 from agentsim.analysis.figures import efficiency, final_resources
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.published import (
     RULES,
     published,
@@ -18,9 +18,9 @@ from agentsim.analysis.published import (
     published_unlike,
     rule_differences,
 )
-from agentsim.analysis.tables import published_table, published_unlike_table
+from agentsim.cli.tables.study import published_table, published_unlike_table
 from agentsim.report.page import render
-from tests.test_runner import Fake
+from tests.orchestrator.test_study import Fake
 
 CLAUDE, GEMINI, GPT = "claude-3-5-sonnet-20240620", "gemini-1.5-flash", "gpt-4o-2024-08-06"
 TABLE = {

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 import agentsim
-from agentsim.analysis import Study
-from agentsim.analysis.decisions import lost, own_fraction
+from agentsim.analysis.frames.decisions import lost, own_fraction
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import score_sensitivity, sensitivity
 from agentsim.analysis.measures.sensitivity import final_resources_band
-from agentsim.analysis.tables import sensitivity_table
+from agentsim.cli.tables.study import sensitivity_table
 from agentsim.providers.base import Prompt
-from tests.test_runner import Fake, answer, play
+from tests.orchestrator.test_study import Fake, answer, play
 
 
 def sometimes_mute(prompt: Prompt) -> str:

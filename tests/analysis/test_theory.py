@@ -6,10 +6,10 @@ import pytest
 
 import agentsim
 from agentsim.analysis.theory import baselines
-from agentsim.core.strategies import AllGive, AllKeep, Discriminator, ScriptedPlayer
+from agentsim.core.policies import AllGive, AllKeep, Discriminator, ScriptedPlayer
 from agentsim.core.transmission import Copy
 from agentsim.errors import ScenarioError
-from agentsim.scenario import scenario_from
+from agentsim.scenario.scenario import scenario_from
 
 SCENARIO = {
     "name": "small",

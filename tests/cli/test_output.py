@@ -12,8 +12,8 @@ from typing import IO
 import pytest
 
 from agentsim.errors import AgentsimError
-from agentsim.user_settings import settings_file
-from agentsim.weights import cache_folder
+from agentsim.providers.dialects.weights import cache_folder
+from agentsim.scenario.user_settings import settings_file
 
 STUDY = Path(__file__).parents[2] / "results" / "example-scripted"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from agentsim.core.society import Society, SocietyRules
-from agentsim.core.types import Answer, DecisionView, Event, Request
+from agentsim.core.facts import Event
+from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.rules import SocietyRules
+from agentsim.core.society import Society
 
 Policy = Callable[[Request], Answer]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 import agentsim
+from agentsim.core.facts import GameEnded, GenerationEnded
 from agentsim.core.games import DonorGame
 from agentsim.core.pairing import Alternating, PairingRule, Released
+from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Top
-from agentsim.core.society import SocietyRules
-from agentsim.core.types import GameEnded, GenerationEnded
 from agentsim.providers.base import Prompt
 from tests.core.playing import constant, play
-from tests.test_runner import Fake
-from tests.test_runner import play as play_run
+from tests.orchestrator.test_study import Fake
+from tests.orchestrator.test_study import play as play_run
 
 SHARES = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
 MEANS = {

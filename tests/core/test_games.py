@@ -6,10 +6,12 @@ from collections import Counter
 
 import pytest
 
+from agentsim.core.facts import Donated, Encounter, Event, GameEnded, Missed, Punished
 from agentsim.core.games import DonorGame, Punishment
-from agentsim.core.society import Society, SocietyRules
-from agentsim.core.types import Answer, DecisionView, Donated, Encounter, Event, GameEnded, Missed, Punished, Request
-from agentsim.prompts import load_prompt_set
+from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.rules import SocietyRules
+from agentsim.core.society import Society
+from agentsim.prompts.sets import load_prompt_set
 from tests.core.playing import constant, play
 
 

@@ -6,21 +6,11 @@ from random import Random
 
 import pytest
 
+from agentsim.core.facts import Donated, Encounter, Event, GameEnded, NoteWritten
 from agentsim.core.observation import Gossip
-from agentsim.core.society import SocietyRules
-from agentsim.core.types import (
-    Answer,
-    DecisionView,
-    Donated,
-    Encounter,
-    Event,
-    GameEnded,
-    NoteView,
-    NoteWritten,
-    Request,
-    TextSpec,
-)
-from agentsim.prompts import load_prompt_set
+from agentsim.core.requests import Answer, DecisionView, NoteView, Request, TextSpec
+from agentsim.core.rules import SocietyRules
+from agentsim.prompts.sets import load_prompt_set
 from tests.core.playing import play
 
 RULES = SocietyRules(agents=6, generations=2, observation=Gossip(depth=2, max_chars=50))

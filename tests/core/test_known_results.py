@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from agentsim.core.facts import Reputation, born_and_index
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import Assessment, Trace
 from agentsim.core.pairing import RandomMatching
-from agentsim.core.rng import stream, uniform
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import (
+from agentsim.core.policies import (
     AllGive,
     AllKeep,
     Discriminator,
@@ -27,7 +26,9 @@ from agentsim.core.strategies import (
     StandingPolicy,
     leading_eight,
 )
-from agentsim.core.types import Answer, DecisionView, Reputation, Request, born_and_index
+from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.rng import stream, uniform
+from agentsim.core.rules import SocietyRules
 from tests.core.playing import play
 from tests.core.viewing import view_of
 

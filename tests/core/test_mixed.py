@@ -8,21 +8,13 @@ from typing import Any
 
 import pytest
 
+from agentsim.core.facts import Agent, Event, GenerationEnded, StrategyFormed, born_and_index
+from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
 from agentsim.core.rng import stream
+from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import DeathBirth, Staggered
-from agentsim.core.society import Society, SocietyRules
+from agentsim.core.society import Society
 from agentsim.core.transmission import Advice, Copy, OneParent
-from agentsim.core.types import (
-    Agent,
-    Answer,
-    DecisionView,
-    Event,
-    GenerationEnded,
-    Request,
-    StrategyFormed,
-    StrategyView,
-    born_and_index,
-)
 
 MODELS = ["giver"] * 4 + ["keeper"] * 4
 

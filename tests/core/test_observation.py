@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agentsim.core.facts import Observed, Reputation, TraceItem
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import (
     Assessment,
@@ -22,11 +23,12 @@ from agentsim.core.observation import (
     Trace,
 )
 from agentsim.core.pairing import RandomMatching, Released
+from agentsim.core.policies import Discriminator
+from agentsim.core.requests import Answer, DecisionView, NoteView, Request
 from agentsim.core.rng import stream, uniform
-from agentsim.core.society import Society, SocietyRules
-from agentsim.core.strategies import Discriminator
-from agentsim.core.types import Answer, DecisionView, NoteView, Observed, Reputation, Request, TraceItem
-from agentsim.prompts import load_prompt_set
+from agentsim.core.rules import SocietyRules
+from agentsim.core.society import Society
+from agentsim.prompts.sets import load_prompt_set
 from tests.core.playing import Policy, constant, play
 from tests.core.test_rules import members
 

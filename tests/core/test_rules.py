@@ -12,24 +12,25 @@ from pydantic import BaseModel
 from scipy.stats import binomtest
 
 import agentsim
+from agentsim.core.facts import Agent, Encounter, GenerationEnded, StrategyFormed
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule, RandomMatching
+from agentsim.core.policies import ConstantShare, Playing, ScriptedPlayer
+from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
 from agentsim.core.rng import stream
-from agentsim.core.selection import BirthDeath, DeathBirth, Drift, Nobody, Proportional, SelectionRule, Top, Tournament
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import ConstantShare, Playing, ScriptedPlayer
-from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
-from agentsim.core.types import (
-    Agent,
-    Answer,
-    DecisionView,
-    Encounter,
-    GenerationEnded,
-    Request,
-    StrategyFormed,
-    StrategyView,
+from agentsim.core.rules import SocietyRules
+from agentsim.core.selection import (
+    BirthDeath,
+    DeathBirth,
+    Drift,
+    Nobody,
+    Proportional,
+    SelectionRule,
+    Top,
+    Tournament,
 )
+from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
 from agentsim.core.vectorised import play_many
 from tests.core.playing import constant, play
 

@@ -8,13 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agentsim.core.games import DonorGame, Punishment
-from agentsim.core.selection import Top
-from agentsim.core.society import SocietyRules
-from agentsim.core.transmission import Advice
-from agentsim.core.types import (
-    Answer,
-    DecisionView,
+from agentsim.core.facts import (
     Donated,
     Encounter,
     Event,
@@ -22,10 +16,13 @@ from agentsim.core.types import (
     GenerationEnded,
     Missed,
     Punished,
-    Request,
     StrategyFormed,
-    StrategyView,
 )
+from agentsim.core.games import DonorGame, Punishment
+from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
+from agentsim.core.rules import SocietyRules
+from agentsim.core.selection import Top
+from agentsim.core.transmission import Advice
 from tests.core.playing import constant, play
 
 SMALL = SocietyRules(agents=6, generations=3, game=DonorGame(rounds=5, punishment=Punishment()))

@@ -12,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index
 from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Assessment, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
+from agentsim.core.policies import AllGive, AllKeep, ConstantShare, Discriminator, RandomShare, ScriptedPlayer
+from agentsim.core.requests import Answer, DecisionView
 from agentsim.core.rng import stream, uniform
+from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import (
     BirthDeath,
     DeathBirth,
@@ -27,26 +31,8 @@ from agentsim.core.selection import (
     Top,
     Tournament,
 )
-from agentsim.core.society import Society, SocietyRules
-from agentsim.core.strategies import (
-    AllGive,
-    AllKeep,
-    ConstantShare,
-    Discriminator,
-    RandomShare,
-    ScriptedPlayer,
-)
+from agentsim.core.society import Society
 from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
-from agentsim.core.types import (
-    Answer,
-    DecisionView,
-    Donated,
-    Event,
-    GameEnded,
-    GenerationEnded,
-    StrategyFormed,
-    born_and_index,
-)
 from agentsim.core.vectorised import ManySocieties, games, play_many
 from agentsim.core.vectorised.streams import first_numbers
 from agentsim.errors import AgentsimError, ScenarioError

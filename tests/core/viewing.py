@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies.views import Views
-from agentsim.core.types import DecisionView, Reputation, TraceItem
+from agentsim.core.facts import Reputation, TraceItem
+from agentsim.core.policies.views import Views
+from agentsim.core.requests import DecisionView
+from agentsim.core.rules import SocietyRules
 
 KINDS = ("trace", "none", "history", "image_score", "standing")
 DEPTH = 6

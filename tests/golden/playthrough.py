@@ -8,22 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, Punished, StrategyFormed
+from agentsim.core.policies import Discriminator
+from agentsim.core.requests import Answer, DecisionView, Request
 from agentsim.core.rng import stream
 from agentsim.core.society import Society
-from agentsim.core.strategies import Discriminator
-from agentsim.core.types import (
-    Answer,
-    DecisionView,
-    Donated,
-    Event,
-    GameEnded,
-    GenerationEnded,
-    Punished,
-    Request,
-    StrategyFormed,
-)
-from agentsim.prompts import load_prompt_set
-from agentsim.scenario import Condition, load_scenario, runs
+from agentsim.prompts.sets import load_prompt_set
+from agentsim.scenario.scenario import Condition, load_scenario, runs
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted((HERE.parent.parent / "scenarios").glob("**/*.yaml"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from agentsim.core.types import Act
+from agentsim.core.facts import Act
 
 __all__ = ["Composed", "composed"]
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.core.types import ActSpec, TextSpec
-from agentsim.prompts import parse
+from agentsim.core.requests import ActSpec, TextSpec
+from agentsim.prompts.sets import parse
 from agentsim.providers.base import Completion, FinishReason
 from tests.prompts.composing import composed
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import agentsim.prompts
+import agentsim.prompts.sets
 from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Trace
-from agentsim.core.society import SocietyRules
+from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.rules import SocietyRules
 from agentsim.core.transmission import Advice
-from agentsim.core.types import Answer, DecisionView, Request
 from agentsim.errors import ScenarioError
-from agentsim.prompts import TEMPLATES, load_prompt_set, quoted
+from agentsim.prompts.sets import TEMPLATES, load_prompt_set, quoted
 from tests.core.playing import constant, play
 
 DEFAULT = load_prompt_set("default")
@@ -39,7 +39,7 @@ def test_a_donor_is_told_all_it_may_know() -> None:
     for fact in (view.name, view.recipient, "generation 2", "round 5", '"give 0.5"', "gave 50% of its units"):
         assert fact in user.content
     assert user.content.count("- Round") == 3
-    assert f"hold {agentsim.prompts.units(view.resources)} units" in user.content
+    assert f"hold {agentsim.prompts.sets.units(view.resources)} units" in user.content
     assert user.content.endswith("Answer: NUMBER")
 
 
@@ -122,14 +122,20 @@ def test_a_quotation_is_one_line_of_json_without_control_characters(text: str) -
 
 
 def test_shares_are_percentages_and_amounts_can_be_given() -> None:
-    assert [agentsim.prompts.percent(x) for x in (0, 0.005, 0.5, 1 / 3, 1)] == ["0%", "0.5%", "50%", "33.3%", "100%"]
-    shown = [agentsim.prompts.units(x) for x in (0.0, 10.0, 12.349, 30720.0, 0.1 + 0.2)]
+    assert [agentsim.prompts.sets.percent(x) for x in (0, 0.005, 0.5, 1 / 3, 1)] == [
+        "0%",
+        "0.5%",
+        "50%",
+        "33.3%",
+        "100%",
+    ]
+    shown = [agentsim.prompts.sets.units(x) for x in (0.0, 10.0, 12.349, 30720.0, 0.1 + 0.2)]
     assert shown == ["0", "10", "12.34", "30720", "0.3"]
 
 
 def test_a_users_own_set_takes_the_place_of_the_default(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    shutil.copytree(Path(agentsim.prompts.__file__).parent / "default", folder)
+    shutil.copytree(Path(agentsim.prompts.sets.__file__).parent / "default", folder)
     (folder / "decision.md").write_text("Hello {{ name }}. {{ marker }}")
     mine = load_prompt_set(folder)
     asked, _ = play(SocietyRules(agents=2, generations=1), constant(0))
@@ -148,7 +154,7 @@ def test_a_users_own_set_takes_the_place_of_the_default(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_template_is_named_with_its_line(tmp_path: Path, text: str, where: str) -> None:
     folder = tmp_path / "mine"
-    shutil.copytree(Path(agentsim.prompts.__file__).parent / "default", folder)
+    shutil.copytree(Path(agentsim.prompts.sets.__file__).parent / "default", folder)
     (folder / "decision.md").write_text(text)
     asked, _ = play(SocietyRules(agents=2, generations=1), constant(0))
     with pytest.raises(ScenarioError, match=where):

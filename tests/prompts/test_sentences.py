@@ -10,21 +10,22 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-import agentsim.prompts
+import agentsim.prompts.sets
+from agentsim.core.facts import Value
 from agentsim.core.games import DonorGame, Game, Punishment
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import Alternating, PairingRule, RandomMatching, n_reversed
 from agentsim.core.rng import stream
+from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import BirthDeath, Drift, SelectionRule, Top
-from agentsim.core.society import Society, SocietyRules
+from agentsim.core.society import Society
 from agentsim.core.transmission import Advice, TransmissionRule
-from agentsim.core.types import Value
 from agentsim.errors import ScenarioError
-from agentsim.prompts import load_prompt_set
 from agentsim.prompts.sentences import PARTS, settings_of
+from agentsim.prompts.sets import load_prompt_set
 from tests.core.test_rules import members
 
-FOLDER = Path(agentsim.prompts.__file__).parent / "default"
+FOLDER = Path(agentsim.prompts.sets.__file__).parent / "default"
 DEFAULT = load_prompt_set("default")
 UNIONS = dict(zip(PARTS, (Game, PairingRule, ObservationRule, SelectionRule, TransmissionRule), strict=True))
 EVERY = [pytest.param(part, kind, id=f"{part}-{kind.__name__}") for part in PARTS for kind in members(UNIONS[part])]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from agentsim import weights
 from agentsim.errors import ModelFileError
 from agentsim.providers.base import Message, Prompt, Sampling
-from agentsim.providers.local import LocalProvider
+from agentsim.providers.dialects import weights
+from agentsim.providers.dialects.local import LocalProvider
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agentsim
-from agentsim.analysis import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.testing.faultserver import Answer, FaultServer
 
 if TYPE_CHECKING:

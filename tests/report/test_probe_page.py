@@ -11,8 +11,8 @@ from agentsim.analysis.probes import load_probe
 from agentsim.errors import AgentsimError
 from agentsim.providers.base import Prompt
 from agentsim.report import render_probe, write_probe_report
-from tests.probing.test_probing import asked, scripted
-from tests.test_runner import Fake
+from tests.experiments.test_probe import asked, scripted
+from tests.orchestrator.test_study import Fake
 
 ATTACK = '</title><script>alert(1)</script><img src=x onerror=alert(2)> "\u202e {{ 7 * 7 }}'
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import agentsim
-from agentsim.analysis import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.sensitivity import fraction_band, sensitivity
 from agentsim.errors import AgentsimError
 from agentsim.report import render, write_report

@@ -13,12 +13,12 @@ import pytest
 
 import agentsim
 from agentsim.errors import RateLimited, Unavailable
-from agentsim.providers.anthropic import AnthropicProvider
-from agentsim.providers.openai import OpenAIProvider
-from agentsim.scenario import Scenario
+from agentsim.providers.dialects.anthropic import AnthropicProvider
+from agentsim.providers.dialects.openai import OpenAIProvider
+from agentsim.scenario.scenario import Scenario
 from agentsim.testing.faultserver import Answer, Endless, FaultServer, Request, Status
 from agentsim.testing.weather import Weather, lognormal
-from tests.providers.test_wrappers import PROMPT
+from tests.providers.limits.test_wrappers import PROMPT
 
 REQUEST = Request(path="/v1/chat/completions", headers={}, raw=b"{}")
 

@@ -15,8 +15,8 @@ from agentsim.analysis.figures.lineage import lineage_of
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.society import society_of
 from agentsim.analysis.figures.style import save
-from agentsim.analysis.files import make_folder
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
+from agentsim.disk.whole_files import make_folder
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import efficiency as efficiencies
 from agentsim.analysis.published import published_unlike
 from agentsim.errors import LogError

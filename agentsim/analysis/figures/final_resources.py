@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
 from agentsim.analysis.published import published_like, published_summary
 from agentsim.errors import LogError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown, thin_lines
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import giving_by_record
 from agentsim.errors import LogError
 

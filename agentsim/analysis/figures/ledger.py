@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agentsim.analysis.figures.style import COLOURS, blank, shown
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import answers
 from agentsim.errors import LogError
 

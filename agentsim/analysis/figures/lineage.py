@@ -8,7 +8,7 @@ import pandas as pd
 
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.style import FRACTIONS, blank, colour_scale, label, placed, shown
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.errors import LogError
 
 __all__ = ["living"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.style import COLOURS, FRACTIONS, blank, colour_scale, label, placed, shown
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import survival_differential
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from agentsim.analysis.files import replace_whole
+from agentsim.analysis.foreign import one_line
+from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def blank(width: float = 7.2, height: float = 4.4, *, is_placed: bool = False) -
 
 def shown(text: object, *, max_chars: int = MAX_SHOWN) -> str:
     """Return foreign text for a figure: one line, cut, and with no mathematics in it (matplotlib reads $...$)."""
-    from agentsim.analysis.tables import plain
-
-    return plain(str(text), max_chars=max_chars).plain.replace("$", r"\$")
+    return one_line(text, max_chars=max_chars).replace("$", r"\$")
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

@@ -11,12 +11,7 @@ from agentsim.analysis.measures.cooperation import (
     mean_fraction,
     with_records,
 )
-from agentsim.analysis.measures.evolution import (
-    price_equation,
-    strategy_length,
-    survival_differential,
-    variances,
-)
+from agentsim.analysis.measures.evolution import price_equation, strategy_length, survival_differential, variances
 from agentsim.analysis.measures.models import by_model, mixed_societies
 from agentsim.analysis.measures.outcomes import (
     collapse,

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.decisions import lost
+from agentsim.analysis.frames.decisions import lost
 
 __all__ = ["answers"]
 

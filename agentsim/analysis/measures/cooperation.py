@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agentsim.analysis.decisions import failed, own_fraction
+from agentsim.analysis.frames.decisions import failed, own_fraction
 
 __all__ = ["conditional_slope", "discrimination", "giving_by_record", "mean_fraction", "with_records"]
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import pandas as pd
 
-from agentsim.analysis.decisions import lost, own_fraction
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.decisions import lost, own_fraction
+from agentsim.analysis.frames.study import Study
 
 __all__ = ["by_model", "mixed_societies"]
 

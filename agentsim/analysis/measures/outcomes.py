@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agentsim.runlog import RunStarted
+from agentsim.log.runlog import RunStarted
 
 __all__ = [
     "TAKE_OFF",

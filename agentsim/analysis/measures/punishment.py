@@ -6,8 +6,8 @@ from typing import Final
 
 import pandas as pd
 
-from agentsim.analysis.decisions import failed
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.decisions import failed
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import with_records
 
 __all__ = ["punishment", "punishment_summary", "punishment_targets", "who_punishes_whom"]

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.decisions import lost, own_fraction
-from agentsim.analysis.frames import Study
-from agentsim.runlog import RunStarted
+from agentsim.analysis.frames.decisions import lost, own_fraction
+from agentsim.analysis.frames.study import Study
+from agentsim.log.runlog import RunStarted
 
 __all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]
 

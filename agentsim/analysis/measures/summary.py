@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from agentsim.analysis.frames import Study
+from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import conditional_slope, discrimination
 from agentsim.analysis.measures.evolution import price_equation, strategy_length, survival_differential
 from agentsim.analysis.measures.outcomes import collapse, efficiency, gini, implied_share, take_off

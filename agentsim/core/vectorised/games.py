@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
+from agentsim.core.policies import Draws, ScriptedPlayer
+from agentsim.core.policies.views import Views
 from agentsim.core.rng import uniforms
-from agentsim.core.strategies import Draws, ScriptedPlayer
-from agentsim.core.strategies.views import Views
 from agentsim.core.vectorised.matching import Matches, together
 from agentsim.core.vectorised.observation import observed
 from agentsim.errors import AgentsimError

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from agentsim.core.facts import Agent
 from agentsim.core.rng import stream, uniforms
+from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Nobody, SelectionRule, Top
-from agentsim.core.society import SocietyRules
 from agentsim.core.transmission import Advice, Copy
-from agentsim.core.types import Agent
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentsim.core.pairing import PairingRule, RandomMatching, swapped
-from agentsim.core.society import SocietyRules
+from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised.streams import numbers_by_seed
 
 __all__ = ["Matches", "matches", "together"]

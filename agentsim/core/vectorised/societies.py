@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.rng import uniforms
-from agentsim.core.society import SocietyRules
-from agentsim.core.strategies import ScriptedPlayer
+from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised.games import Living, play_games
 from agentsim.core.vectorised.generations import Names, as_places, born_after, first, scored, survivors
 from agentsim.core.vectorised.matching import matches

@@ -1,0 +1,56 @@
+"""What the rules let donors see of their recipients' past: for measures of how giving depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from agentsim.core.rng import uniforms
+
+if TYPE_CHECKING:
+    from agentsim.log.runlog import RunStarted
+
+__all__ = ["SIGHT", "with_sight"]
+
+SIGHT: Final = {
+    "shown_delay": "rounds by which acts become known late, beside those that are known in the next round",
+    "shown_records": "2: the recipient's last act and its partner's before it are shown or judged; 1: its own; 0: none",
+    "was_informed": "whether the donor was shown anything of its recipient, as chance decided under the rule's known",
+}
+"""Columns that encounters have where a run's donors saw less than a trace of two acts or more shows in time."""
+
+
+def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
+    """Add to each encounter what its donor could see, where any run's rule shows less than all.
+
+    `SIGHT` says what the columns hold.
+    """
+    rules = {key: run.condition.get("observation", {}) for key, run in started.items()}
+    if encounters.empty or all(_sight(rule) == (0, 2, 1.0) for rule in rules.values()):
+        return encounters
+    keys = pd.MultiIndex.from_frame(encounters[["study", "run"]])
+    codes, names = keys.factorize()
+    seen = [_sight(rules.get(tuple(name), {})) for name in names]
+    seeds = np.array([started[tuple(name)].seed if tuple(name) in started else 0 for name in names])
+    delay, records, known = (np.array(values)[codes] for values in zip(*seen, strict=True))
+    informed = np.ones(len(encounters), dtype=bool)
+    is_chance = known < 1
+    if is_chance.any():
+        some = encounters[is_chance]
+        donors = some["donor"].astype(str).str.split("_", expand=True).astype("int64")
+        places = [some[name].to_numpy(dtype=np.int64) for name in ("generation", "game", "round")]
+        drawn = uniforms("known", seeds[codes][is_chance], *places, *(donors[at].to_numpy() for at in (0, 1)))
+        informed[is_chance] = drawn < known[is_chance]
+    columns = {"shown_delay": delay, "shown_records": records}
+    added: dict[str, Any] = {name: pd.array(values, dtype="Int64") for name, values in columns.items()}
+    return encounters.assign(**added, was_informed=pd.array(informed, dtype="boolean"))
+
+
+def _sight(rule: Mapping[str, Any]) -> tuple[int, int, float]:
+    """Return the delay, the records shown, and the chance to be shown anything."""
+    kind, depth = rule.get("kind", "trace"), int(rule.get("depth", 3))
+    shown = {"none": 0, "history": min(depth, 1), "trace": min(depth, 2)}.get(kind, 2)
+    return int(rule.get("delay", 0)), shown, float(rule.get("known", 1))

@@ -1,0 +1,282 @@
+"""From logs to tidy dataframes. Works on logs alone; a number that was not logged is missing, never 0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from agentsim.analysis.frames.cache import Cached, fingerprints
+from agentsim.analysis.frames.cache import read as read_cache
+from agentsim.analysis.frames.cache import write as write_cache
+from agentsim.analysis.frames.columns import COLUMNS, Column
+from agentsim.analysis.frames.logs import RunColumns, read_run
+from agentsim.analysis.frames.players import one_player_each
+from agentsim.analysis.frames.sight import with_sight
+from agentsim.analysis.frames.studies import StudyFolder, find_studies
+from agentsim.analysis.frames.summaries import condition_name, frames_of, shaped
+from agentsim.errors import AgentsimError, LogError
+from agentsim.log.experiment import mixed
+from agentsim.log.runlog import RunStarted
+from agentsim.providers.ledger_state import LedgerState, read_ledger
+
+__all__ = ["COLUMNS", "Column", "Study", "load"]
+
+
+BROKEN: Final = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What tabulating raises over records that contradict each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The dataframes of one study or several; `COLUMNS` says what their columns hold."""
+
+    folders: Mapping[str, Path]
+    """The folder of each study, by the study's name."""
+    runs: pd.DataFrame
+    """One row a run, also of those that are not complete; `status` says what each is."""
+    agents: pd.DataFrame
+    """One row an agent and generation it lives in."""
+    generations: pd.DataFrame
+    """One row a generation that has ended."""
+    resources: pd.DataFrame
+    """One row an agent and game that has ended."""
+    encounters: pd.DataFrame
+    """One row an encounter; where donors see less than a trace shows in time, also the columns of `sight.SIGHT`."""
+    replies: pd.DataFrame
+    """One row a reply; none for scripted players."""
+    gossip: pd.DataFrame
+    """One row a note that a recipient was to write about its donor; none under other observation rules than gossip."""
+    started: Mapping[tuple[str, str], RunStarted]
+    """The first record of each readable log, by study and run: condition, seed, versions, account."""
+    notes: tuple[str, ...] = ()
+    """What is amiss with the folders themselves, in sentences for a person."""
+
+    @property
+    def name(self) -> str:
+        """The names of the studies, comma-separated."""
+        return ", ".join(self.folders)
+
+    @property
+    def scored(self) -> pd.DataFrame:
+        """`generations` without those of unread runs, whose scores say nothing."""
+        unread = self.runs.loc[self.runs["status"] == "unread", ["study", "run"]]
+        keys = set(unread.itertuples(index=False, name=None))
+        own = self.generations[["study", "run"]].itertuples(index=False, name=None)
+        return self.generations[np.array([key not in keys for key in own], dtype=bool)]
+
+    def conditions(self, frame: pd.DataFrame) -> pd.Series[str]:
+        """Return the condition of each row of a frame of this study, with its study's name where there are several.
+
+        Runs that one model answered and runs that another did (a server's new snapshot) are not one condition.
+        """
+        keys = ["study", "run"]
+        names = self.runs["condition"]
+        names = names if len(self.folders) == 1 else self.runs["study"] + ": " + names
+        named, _ = one_player_each(self.runs, names, self.started)
+        return frame[keys].join(self.runs[keys].assign(condition=named).set_index(keys), on=keys)["condition"]
+
+
+def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> Study:
+    """Read one study or several from their logs, into frames that know them apart by `study`.
+
+    Args:
+        paths: folders of studies (as `results/quickstart`), or patterns of such (as `results/*`, in which what is no
+            study is passed over).
+        cache: whether frames of large studies are kept in `.cache` of their folder, to load quickly the next time.
+
+        allow_mixed: whether a study may hold runs of two experiments, which are then in frames that nothing should
+            pool; without it, it is refused.
+
+    Raises:
+        LogError: there is no such study, it holds no runs or those of two experiments, or two different folders have
+            the same name.
+    """
+    studies = find_studies(paths)
+    parts = [_load_study(study, cache=cache) for study in studies]
+    mixtures = [mixed(study.folder, part.started) for study, part in zip(studies, parts, strict=True)]
+    if not allow_mixed and (found := next(filter(None, mixtures), None)):
+        raise LogError(found)
+    started = {
+        (study.name, run): first
+        for study, part in zip(studies, parts, strict=True)
+        for run, first in part.started.items()
+    }
+    frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in COLUMNS}
+    frames["encounters"] = with_sight(frames["encounters"], started)
+    return Study(
+        folders={study.name: study.folder for study in studies},
+        started=started,
+        notes=(
+            *(
+                note
+                for study, part in zip(studies, parts, strict=True)
+                for note in (*study.notes, *_unstored(study, part))
+            ),
+            *filter(None, mixtures),
+        ),
+        runs=_with_settings(frames.pop("runs"), started),
+        **frames,
+    )
+
+
+class _Part(NamedTuple):
+    frames: dict[str, pd.DataFrame]
+    """Of one study, without its name; unreadable runs are only in `runs`."""
+    started: dict[str, RunStarted]
+
+
+def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
+    known = fingerprints(study.folder, study.runs) if cache else {}
+    cached = read_cache(study.folder, known)
+    read: dict[str, RunColumns] = {}
+    unreadable, not_begun = [], []
+    for run in study.runs:
+        if cached and run in cached.started:
+            continue
+        if not (study.folder / run).exists():
+            not_begun.append({"run": run, "condition": condition_name(run), "status": "not begun"})
+            continue
+        try:
+            read[run] = read_run(study.folder / run)
+        except AgentsimError as error:
+            unreadable.append(_unreadable(run, str(error)))
+    made, failed = _tabulated(study.folder, read)
+    unreadable += failed
+    started = {run: columns.started for run, columns in read.items()}
+    parts = [made] if read or not cached else []
+    if cached:
+        started |= cached.started
+        parts.append(cached.frames)
+    frames = {name: _in_order([part[name] for part in parts]) for name in COLUMNS}
+    if any(run in known for run in read):
+        write_cache(study.folder, Cached(started, frames), known)
+    if unreadable or not_begun:
+        frames["runs"] = _in_order([frames["runs"], shaped("runs", [*unreadable, *not_begun])])
+    return _Part(frames, started)
+
+
+def _tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
+    """Return the frames of the runs, and a row for each whose records are sound but do not fit together.
+
+    The latter (logs edited by hand, or of foreign rules) are taken out of `runs`.
+    """
+    failed: list[dict[str, Any]] = []
+    try:
+        return frames_of(runs), failed
+    except BROKEN:
+        for run in list(runs):
+            try:
+                frames_of({run: runs[run]})
+            except BROKEN as error:
+                del runs[run]
+                what = f"{folder / run}: its records do not fit together ({error!r}); restore its log"
+                failed.append(_unreadable(run, what))
+        if not failed:
+            raise
+        return frames_of(runs), failed
+
+
+def _unreadable(run: str, problem: str) -> dict[str, Any]:
+    return {"run": run, "condition": condition_name(run), "status": "unreadable", "problem": problem}
+
+
+def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
+    """Say of how many paid calls no log holds an answer, as the study's ledger knows."""
+    try:
+        ledger = read_ledger(study.folder)
+    except LogError as error:
+        yield f"{error}; calls that may have been billed without an answer are not known"
+        return
+    if ledger is None or (part.frames["runs"]["status"] == "unreadable").any():
+        return
+    paid = {run for run, started in part.started.items() if started.is_paid}
+    runs = part.frames["runs"]
+    own = runs[runs["run"].isin(paid)]
+    n_lost = ledger.n_answered + len(ledger.open) - int(own["n_replies"].sum())
+    for model, known in sorted(ledger.billing.items()):
+        if known.is_beyond:
+            most = (
+                f"{known.n_out:,} tokens of output"
+                if known.n_out
+                else f"{known.n_in:,} tokens of input beyond all bounds"
+            )
+            yield f"{study.folder}: {model} billed up to {most} for one answer, more than its calls were bounded to"
+    if n_lost > 0:
+        replies = part.frames["replies"]
+        usd = _lost_usd(ledger, replies.loc[replies["run"].isin(paid), "cost_usd"])
+        worth = "of unknown price" if ledger.n_unknown else f"US$ {usd:,.4f} at most"
+        yield (
+            f"{study.folder}: {n_lost:,} calls may have been billed whose answers are in no log ({worth}): under way"
+            " now, or cut off by a kill, a deadline or a hedge"
+        )
+
+
+def _lost_usd(ledger: LedgerState, logged: pd.Series[float]) -> float:
+    """Return the most (US dollars) that calls can have cost whose answers are in no log; `logged` is of all replies.
+
+    That is what is open, what answered calls have cost beyond the logged ones, and, where answers without a count of
+    tokens were lost, the most that such calls can have cost.
+    """
+    counted = ledger.spent_usd - ledger.open_usd - ledger.uncounted_usd
+    is_uncounted_lost = ledger.n_uncounted > int(logged.isna().sum())
+    return ledger.open_usd + max(0.0, counted - float(logged.sum())) + ledger.uncounted_usd * is_uncounted_lost
+
+
+def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put frames under each other, run by run in the order of their names; within a run as they are."""
+    filled = [part for part in parts if not part.empty] or parts[:1]
+    if len(filled) == 1:
+        return filled[0]
+    return pd.concat(filled).sort_values("run", kind="stable", ignore_index=True)
+
+
+def _stacked(frames: Sequence[pd.DataFrame], studies: Sequence[StudyFolder]) -> pd.DataFrame:
+    """Put the frames of several studies under each other, each under its study's name."""
+    names = pd.array([study.name for study in studies], dtype="string")
+    frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    numbers = np.repeat(np.arange(len(frames)), [len(one) for one in frames])
+    frame.insert(0, "study", pd.Series(names.take(numbers)))
+    return frame
+
+
+def _with_settings(runs: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
+    """Add a column for each setting that any of the studies varies, filled for all runs that have such a setting."""
+    paths = dict.fromkeys(path for run in started.values() for path in run.settings if path not in COLUMNS["runs"])
+    keys = list(zip(runs["study"], runs["run"], strict=True))
+    for path in paths:
+        values = [_setting(started[key], path) if key in started else _ABSENT for key in keys]
+        runs[path] = _settings_column(values)
+    return runs
+
+
+_ABSENT: Final = object()
+
+
+def _setting(run: RunStarted, path: str) -> Any:
+    """Return the condition's value at a dotted path, as `observation.depth`."""
+    if path in run.settings:
+        return run.settings[path]
+    value: Any = run.condition
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value
+
+
+def _settings_column(values: Sequence[Any]) -> pd.Series:
+    """Return numbers as numbers; anything else, and a `null` that was set, as text. Runs without it are missing."""
+    present = [value for value in values if value is not _ABSENT]
+    kinds = {type(value) for value in present}
+    for kind, dtype in ((bool, "boolean"), (int, "Int64"), (float, "Float64")):
+        if kinds <= ({kind, int} if kind is float else {kind}):
+            return pd.Series([None if value is _ABSENT else value for value in values], dtype=dtype)
+    texts = [value if isinstance(value, str) else json.dumps(value) for value in present]
+    spoken = iter(texts)
+    return pd.Series([None if value is _ABSENT else next(spoken) for value in values], dtype="string")

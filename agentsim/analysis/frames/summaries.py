@@ -1,0 +1,336 @@
+"""From the columns of runs to the seven frames of one study, all runs at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.decisions import failed, own_fraction
+from agentsim.analysis.frames.logs import RunColumns
+from agentsim.analysis.frames.maximum import highest_mean_of_first, unit_worth
+from agentsim.core.facts import Agent, GameEnded, GenerationEnded, NoteWritten, StrategyFormed
+from agentsim.core.rules import SocietyRules
+from agentsim.log.runlog import Reply, RunFinished, RunStarted
+
+__all__ = ["TOKENS", "condition_name", "frames_of", "shaped"]
+
+TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+DTYPES: Final = {pa.string(): pd.StringDtype(), pa.int64(): pd.Int64Dtype(), pa.float64(): pd.Float64Dtype()}
+TURN: Final = ["run", "generation", "donor"]
+
+Row = dict[str, Any]
+
+
+def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
+    """Return the frames of a study's readable runs, by name; their columns are those of `COLUMNS` but `study`."""
+    encounters = _encounters(runs)
+    ends = {name: list(_ends(columns)) for name, columns in runs.items()}
+    generations = _generations(runs, ends, encounters)
+    frames = {
+        "runs": _runs(runs, generations, encounters),
+        "agents": _agents(runs, encounters),
+        "generations": generations,
+        "resources": shaped("resources", (row for name, run in runs.items() for row in _resources(name, run))),
+        "encounters": encounters,
+        "gossip": shaped("gossip", (row for name, run in runs.items() for row in _gossip(name, run))),
+        "replies": shaped("replies", (row for name, run in runs.items() for row in _replies(name, run))),
+    }
+    return {name: frame[[column for column in COLUMNS[name] if column != "study"]] for name, frame in frames.items()}
+
+
+def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
+    """Return rows as a frame with the columns of `COLUMNS[name]` but `study`; what a row lacks is missing."""
+    columns = {key: column.dtype for key, column in COLUMNS[name].items() if key != "study"}
+    frame = pd.DataFrame(list(rows)).reindex(columns=list(columns))
+    if "time" in columns:
+        frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
+    return frame.astype(columns)
+
+
+def condition_name(run: str) -> str:
+    """Return the name of a run without its seed."""
+    return run.rpartition("--seed-")[0] or run
+
+
+# --- encounters, and what they sum to ------------------------------------------------------------------------------
+
+
+def _encounters(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
+    if not runs:
+        return shaped("encounters", [])
+    tables = [columns.encounters for columns in runs.values()]
+    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(types_mapper=DTYPES.get)
+    names = pd.array(list(runs), dtype="string")
+    numbers = np.repeat(np.arange(len(runs)), [table.num_rows for table in tables])
+    frame.insert(0, "run", pd.Series(names.take(numbers)))
+    return frame
+
+
+def _sums(encounters: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return counts of acts, and the mean fraction over donations that were the donors' own, for each group."""
+    act = encounters["act"]
+    has_failed = failed(encounters)
+    data = encounters[list(by)].assign(
+        mean_fraction=own_fraction(encounters),
+        n_punished=(act == "punish") & ~has_failed,
+        n_missed=act == "missing",
+        n_replaced=encounters["replaced_by"].notna(),
+        n_failed=has_failed,
+        n_asked_again=encounters["attempts"] - 1,
+    )
+    groups = data.groupby(list(by), sort=False)
+    counts = ["n_punished", "n_missed", "n_replaced", "n_failed", "n_asked_again"]
+    sums = groups[counts].sum().astype("Int64")
+    return sums.assign(n_encounters=groups.size().astype("Int64"), mean_fraction=groups["mean_fraction"].mean())
+
+
+def _joined(rows: pd.DataFrame, sums: pd.DataFrame, *, on: Sequence[str]) -> pd.DataFrame:
+    """Add the sums to the rows; where a row has no encounters its counts are 0 and its mean is missing."""
+    joined = rows.join(sums, on=list(on))
+    counts = [column for column in sums.columns if column.startswith("n_")]
+    joined[counts] = joined[counts].fillna(0)
+    return joined
+
+
+# --- generations ---------------------------------------------------------------------------------------------------
+
+
+def _ends(run: RunColumns) -> Iterator[GenerationEnded]:
+    return (record for record in run.records if isinstance(record, GenerationEnded))
+
+
+def _generations(
+    runs: Mapping[str, RunColumns], ends: Mapping[str, Sequence[GenerationEnded]], encounters: pd.DataFrame
+) -> pd.DataFrame:
+    rows = [
+        {"run": name, "generation": end.generation, "mean_final_resources": end.mean_final_resources}
+        for name, own in ends.items()
+        for end in own
+    ]
+    frame = pd.DataFrame(rows, columns=["run", "generation", "mean_final_resources"])
+    frame = frame.astype({"run": "string", "generation": "Int64", "mean_final_resources": "Float64"})
+    frame = _joined(frame, _sums(encounters, ["run", "generation"]), on=["run", "generation"])
+    frame = frame.join(_maxima(runs, encounters), on=["run", "generation"])
+    n_rounds = encounters.groupby(["run", "generation"])["round"].max().rename("n_rounds")
+    frame = frame.join(n_rounds, on=["run", "generation"])
+    formed = pd.DataFrame(
+        [
+            {"run": name, "generation": record.generation, "again": max(0, record.attempts - 1)}
+            for name, run in runs.items()
+            for record in run.records
+            if isinstance(record, StrategyFormed | NoteWritten)
+        ],
+        columns=["run", "generation", "again"],
+    ).astype({"run": "string", "generation": "Int64", "again": "Int64"})
+    again = formed.groupby(["run", "generation"])["again"].sum()
+    frame["n_asked_again"] += frame.join(again, on=["run", "generation"])["again"].fillna(0)
+    return frame.astype({"mean_fraction": "Float64", "maximum": "Float64"})
+
+
+def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Series[float]:
+    """Return the highest mean final resources that each run's and generation's schedule allows."""
+    generation = encounters.groupby(["run", "generation"], sort=False).ngroup().to_numpy()
+    game = encounters.groupby(["run", "generation", "game"], sort=False).ngroup().to_numpy()
+    agents, _ = pd.factorize(pd.concat([encounters["donor"], encounters["recipient"]]))
+    holders, firsts = _numbered(np.concatenate([game, game]), agents)
+    conditions = pd.DataFrame(
+        {name: run.started.condition["game"] for name, run in runs.items()}, index=["endowment", "multiplier"]
+    ).T.astype(float)
+    worth = unit_worth(
+        donor=holders[: len(encounters)],
+        recipient=holders[len(encounters) :],
+        round_=encounters["round"],
+        multiplier=conditions["multiplier"].reindex(encounters["run"]).to_numpy(),
+        n_holders=len(firsts),
+    )
+    groups = pd.Series(worth).groupby(np.concatenate([generation, generation])[firsts])
+    keys = encounters[["run", "generation"]].drop_duplicates()
+    n_holders = pd.Series({name: _n_holders(run.started.condition) for name, run in runs.items()})
+    n_all = n_holders.reindex(keys["run"]).to_numpy()
+    n_idle = np.maximum(n_all - groups.size().to_numpy(), 0)  # who sat out every round of a game keeps what it had
+    mean = (groups.sum().to_numpy() + n_idle) / n_all
+    maximum = mean * conditions["endowment"].reindex(keys["run"]).to_numpy()
+    return pd.Series(maximum, index=pd.MultiIndex.from_frame(keys), name="maximum", dtype="Float64")
+
+
+def _n_holders(condition: Mapping[str, Any]) -> float:
+    return float(condition["agents"] * condition["game"]["games"])
+
+
+def _numbered(groups: NDArray[np.int64], members: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the pairs of two numbers from 0; return each row's, and the first row of each."""
+    pairs = groups * (int(members.max(initial=0)) + 1) + members
+    _, firsts, numbers = np.unique(pairs, return_index=True, return_inverse=True)
+    return numbers, firsts
+
+
+# --- agents --------------------------------------------------------------------------------------------------------
+
+
+def _agents(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.DataFrame:
+    rows = shaped("agents", (row for name, run in runs.items() for row in _living(name, run)))
+    sums = _sums(encounters, TURN).rename(columns={"n_encounters": "n_decisions"})
+    sums = sums.rename_axis(index={"donor": "agent"})[["n_decisions", "n_missed", "mean_fraction"]]
+    rows = rows.drop(columns=list(sums.columns))
+    return _joined(rows, sums, on=["run", "generation", "agent"]).astype({"mean_fraction": "Float64"})
+
+
+def _living(name: str, run: RunColumns) -> Iterator[Row]:
+    formed = [record for record in run.records if isinstance(record, StrategyFormed)]
+    ends = {end.generation: end for end in _ends(run)}
+    by_name: dict[str, Agent] = {}
+    alive: list[str] = []
+    for generation in sorted({event.generation for event in formed} | set(ends)):
+        own = {event.agent.id: event.agent for event in formed if event.generation == generation}
+        by_name |= own  # the last words of a survivor that may state another strategy
+        alive += [name for name in own if name not in alive]
+        end = ends.get(generation)
+        for agent in (by_name[one] for one in alive):
+            yield {
+                "run": name,
+                "generation": generation,
+                "agent": agent.id,
+                "born": agent.born,
+                "model": agent.model,
+                "strategy": agent.strategy,
+                "parents": " ".join(agent.parents) or None,
+                "score": end.scores.get(agent.id) if end else None,
+                "survived": agent.id in end.survivors if end and end.survivors else None,
+            }
+        alive = [one for one in end.survivors if one in by_name] if end else []
+
+
+# --- runs, resources, replies --------------------------------------------------------------------------------------
+
+
+def _runs(runs: Mapping[str, RunColumns], generations: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
+    last = generations.groupby("run").last()
+    highest, score = last["maximum"].to_dict(), last["mean_final_resources"].to_dict()
+    frame = shaped("runs", (_run(name, run, maximum=highest.get(name)) for name, run in runs.items()))
+    frame["mean_final_resources"] = frame["run"].map(score).astype("Float64")
+    sums = _sums(encounters, ["run"])[["n_encounters", "n_missed", "n_replaced", "n_failed"]]
+    frame = _joined(frame.drop(columns=list(sums.columns)), sums, on=["run"])
+    frame["problem"] = frame["run"].map(_unread(encounters)).astype("string")
+    is_unread = frame["problem"].notna() & (frame["status"] == "complete")
+    frame["status"] = frame["status"].mask(is_unread, "unread")
+    return frame
+
+
+def _unread(encounters: pd.DataFrame) -> dict[str, str]:
+    """Return, for each run in which none of a model's decisions could be read, the sentence that says so."""
+    is_asked = (encounters["attempts"] > 0) & ~encounters["donor_model"].str.startswith("scripted/").fillna(False)
+    asked = encounters[is_asked]
+    groups = asked.assign(read=asked["problem"].isna()).groupby(["run", "donor_model"], sort=False)["read"]
+    counts = groups.agg(["sum", "size"]).reset_index()
+    found: dict[str, list[str]] = {}
+    for row in counts[counts["sum"] == 0].to_dict("records"):
+        sentence = f"not one of {row['size']} decisions of {row['donor_model']!r} could be read"
+        found.setdefault(str(row["run"]), []).append(sentence)
+    return {run: "; ".join(sentences) for run, sentences in found.items()}
+
+
+def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
+    started, condition = run.started, run.started.condition
+    game = condition["game"]
+    replies = [record for record in run.records if isinstance(record, Reply)]
+    is_complete = any(isinstance(record, RunFinished) for record in run.records)
+    is_asked = not all(player.startswith("scripted/") for player in started.players)
+    answered = sorted({reply.completion.model for reply in replies if reply.completion.model})
+    return {
+        "run": name,
+        "condition": condition_name(name),
+        "model": " + ".join(started.players),
+        "seed": started.seed,
+        "status": "complete" if is_complete else "unfinished" if replies or not is_asked else "not begun",
+        "n_agents": condition["agents"],
+        "n_generations": condition["generations"],
+        "n_games": game["games"],
+        "n_rounds": None if game.get("continuation") else game["rounds"],
+        "endowment": game["endowment"],
+        "maximum": _maximum_of_rules(started) if maximum is None else maximum,
+        "rules_digest": _rules_digest(started),
+        "prompts": f"{Path(condition['prompts']).name} {started.prompts_digest[:8]}",
+        "generations": sum(1 for _ in _ends(run)),
+        "n_replies": len(replies),
+        "n_asked_again": sum(reply.attempt > 1 for reply in replies),
+        **{token: _total([getattr(reply.completion.usage, token) for reply in replies]) for token in TOKENS},
+        "cost_usd": _total([started.cost_usd(reply) for reply in replies]) if replies else 0.0,
+        "models_answered": ", ".join(answered) or None,
+        "n_torn_bytes": run.n_torn_bytes,
+    }
+
+
+def _rules_digest(started: RunStarted) -> str:
+    """Return the SHA-256 of the condition without its players; of the prompt set only the content counts."""
+    rules = {key: value for key, value in started.condition.items() if key != "players"}
+    text = json.dumps({**rules, "prompts": started.prompts_digest}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _maximum_of_rules(started: RunStarted) -> float | None:
+    """Return the first generation's maximum by the rules; missing where this agentsim does not know the rules."""
+    own = {key: value for key, value in started.condition.items() if key in SocietyRules.model_fields}
+    try:
+        return highest_mean_of_first(SocietyRules.model_validate(own), seed=started.seed)
+    except ValidationError:
+        return None
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    """Sum, or missing where a reply did not say."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _resources(name: str, run: RunColumns) -> Iterator[Row]:
+    for record in run.records:
+        if isinstance(record, GameEnded):
+            key = {"run": name, "generation": record.generation, "game": record.game}
+            yield from ({**key, "agent": agent, "resources": units} for agent, units in record.resources.items())
+
+
+def _gossip(name: str, run: RunColumns) -> Iterator[Row]:
+    for record in run.records:
+        if isinstance(record, NoteWritten):
+            yield {"run": name, "note": record.text, **record.model_dump(exclude={"type", "text"})}
+
+
+def _generation(key: str) -> int | None:
+    """Return the 3 of `g3/game1/r04/2_4`; missing where a log holds a key of another form."""
+    found = re.match(r"g([1-9][0-9]{0,8})/", key)
+    return int(found[1]) if found else None
+
+
+def _replies(name: str, run: RunColumns) -> Iterator[Row]:
+    players = run.started.players
+    for reply in run.records:
+        if isinstance(reply, Reply):
+            completion = reply.completion
+            yield {
+                "run": name,
+                "key": reply.key,
+                "generation": _generation(reply.key),
+                "attempt": reply.attempt,
+                "player": reply.player or players[0],
+                "model": reply.prompt.model,
+                "model_answered": completion.model,
+                "finish_reason": completion.finish_reason,
+                **{token: getattr(completion.usage, token) for token in TOKENS},
+                "cost_usd": run.started.cost_usd(reply),
+                "latency_s": completion.latency_s,
+                "hedged": completion.hedge is not None,
+                "time": reply.time,
+                "text": completion.text,
+                "thoughts": completion.thoughts,
+            }

@@ -1,0 +1,81 @@
+"""Results as files: what a comparison, an invasion study or a probe found, as CSV, notes and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentsim.analysis.compare import Comparison
+from agentsim.analysis.export import write_csv
+from agentsim.analysis.figures import forest, invasion_matrix, save
+from agentsim.analysis.invasions import Courses, Invasions, matrix_rows
+from agentsim.analysis.probes import Probe
+from agentsim.disk.whole_files import make_folder, replace_whole
+from agentsim.errors import AgentsimError
+
+__all__ = ["write_comparison", "write_invasions", "write_probe"]
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, where a pair has a ratio, forest.svg and .png.
+
+    Returns the paths.
+
+    Raises:
+        AgentsimError: the folder cannot be written to.
+    """
+    paths = [folder / name for name in ("groups.csv", "pairs.csv", "take-off.csv", "notes.txt")]
+    make_folder(folder)
+    try:
+        for frame, path in zip((comparison.groups, comparison.table, comparison.sensitivity), paths, strict=False):
+            replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
+        notes = "".join(f"{note}\n" for note in comparison.notes)
+        replace_whole(paths[-1], lambda temporary: temporary.write_text(notes, encoding="utf-8"))
+    except OSError as error:
+        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
+    if comparison.table["ratio"].notna().any():
+        paths += save(forest(comparison), folder / "forest")
+    return paths
+
+
+def write_invasions(found: Invasions, courses: Courses, folder: Path) -> list[Path]:
+    """Write invasions.csv, pairs.csv, runs.csv, courses.csv, notes.txt and, with selection, the matrix as SVG and PNG.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AgentsimError: the folder cannot be written to.
+    """
+    frames = {"invasions": found.conditions, "pairs": found.pairs, "runs": found.runs, "courses": courses.courses}
+    make_folder(folder)
+    notes = "".join(f"{note}\n" for note in found.notes)
+    try:
+        for name, frame in frames.items():
+            replace_whole(folder / f"{name}.csv", lambda path, frame=frame: write_csv(frame, path))  # type: ignore[misc]
+        replace_whole(folder / "notes.txt", lambda path: path.write_text(notes, encoding="utf-8"))
+    except OSError as error:
+        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another place") from error
+    paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
+    _, cells = matrix_rows(found)
+    return [*paths, *(save(invasion_matrix(found), folder / "matrix") if cells else [])]
+
+
+def write_probe(probe: Probe, folder: Path) -> list[Path]:
+    """Write `answers`, `surface`, `summary`, `norms`, `subjects`, `scores` and `shift` as CSV; return the paths.
+
+    Raises:
+        AgentsimError: the folder cannot be written.
+    """
+    paths = []
+    try:
+        for name in ("answers", "surface", "summary", "norms", "subjects", "scores", "shift"):
+            frame = getattr(probe, name)
+            if not frame.empty:
+                path = folder / f"{name}.csv"
+                replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
+                paths.append(path)
+    except OSError as error:
+        raise AgentsimError(
+            f"{folder}: cannot be written ({error.strerror or error}); make room, or name another"
+        ) from (error)
+    return paths

@@ -1,0 +1,74 @@
+"""What a study will take, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+
+from agentsim.cli.tables.study import plain, titled
+from agentsim.experiments.plan import NOTHING, ConditionPlan, Interval
+
+__all__ = ["plan_table"]
+
+
+def plan_table(plans: Sequence[ConditionPlan]) -> Table:
+    """One row a condition, and the sum."""
+    is_piloted = any(one.is_piloted for one in plans)
+    source = "from the pilot's replies" if is_piloted else "without a pilot: from the length of the prompts"
+    table = titled(
+        "What it will take",
+        caption=f"{source}; a run: its questions; calls, tokens, money and time: the least (every answer readable at"
+        " once) and the most (with askings again); time: under the account's limits, without retries; unpriced: state"
+        " the price under providers",
+    )
+    for name in ("condition", "runs", "a run", "calls", "tokens in", "out", "US$", "time"):
+        table.add_column(
+            name, justify="left" if name == "condition" else "right", overflow="fold", no_wrap=name != "condition"
+        )
+    for one in plans:
+        table.add_row(
+            plain(one.name),
+            str(one.n_runs),
+            f"{one.n_questions // one.n_runs:,}",
+            *(_span(interval) for interval in (one.calls, one.input_tokens, one.output_tokens)),
+            "unpriced" if one.usd is None else _dollars(one.usd),
+            f"{_time(one.wall_s.low)}\n{_time(one.wall_s.high)}",
+        )
+    if len(plans) > 1:
+        priced = [one.usd for one in plans if one.usd is not None]
+        sums = [_sum(getattr(one, name) for one in plans) for name in ("calls", "input_tokens", "output_tokens")]
+        money = _dollars(_sum(priced)) + (" + unpriced" if len(priced) < len(plans) else "")
+        n_runs = sum(one.n_runs for one in plans)
+        table.add_section()
+        table.add_row("all", str(n_runs), "", *(_span(each) for each in sums), money, "")
+    return table
+
+
+def _sum(intervals: Iterable[Interval]) -> Interval:
+    total = NOTHING
+    for interval in intervals:
+        total = total.plus(interval)
+    return total
+
+
+def _span(interval: Interval) -> str:
+    low, high = (_short(value) for value in interval)
+    return low if low == high else f"{low}\n{high}"
+
+
+def _short(value: float) -> str:
+    if value >= 1e5:
+        return f"{value / 1e6:.3g} M"
+    return f"{value:,.0f}"
+
+
+def _dollars(interval: Interval) -> str:
+    low, high = (f"{value:,.2f}" for value in interval)
+    return low if low == high else f"{low}\n{high}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,322 @@
+"""The core's vocabulary: agents, what is seen of their past, and the facts that follow from what they say.
+
+Units of resources are plain floats >= 0; a *fraction* is an amount over the donor's resources before the act, in
+[0, 1]. Generations, games and rounds count from 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field
+
+__all__ = [
+    "Act",
+    "Advice",
+    "Agent",
+    "Donated",
+    "Event",
+    "GameEnded",
+    "GenerationEnded",
+    "Missed",
+    "Note",
+    "NoteWritten",
+    "Observed",
+    "Probed",
+    "Problem",
+    "Punished",
+    "Reading",
+    "Reputation",
+    "Scored",
+    "StrategyFormed",
+    "TraceItem",
+    "Value",
+    "born_and_index",
+    "by_kind",
+    "rounded",
+    "total",
+]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses unknown fields and numbers that are not finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def by_kind(default: str) -> Discriminator:
+    """Return how the members of a union of rules are told apart: by `kind`, which may be left out for the default."""
+
+    def kind_of(rule: object) -> object:
+        return rule.get("kind", default) if isinstance(rule, Mapping) else getattr(rule, "kind", None)
+
+    return Discriminator(kind_of)
+
+
+Act = Literal["give", "punish"]
+Problem = Literal["unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off"]
+"""Why a reply was not taken as an answer."""
+Reading = Literal["plain", "percent", "clamped"]
+"""How an amount came about: written in units, or as a percentage of the donor's own resources; or it was more than the
+donor had and was lowered to that, because the scenario says so."""
+
+
+class Agent(Value):
+    """One member of a society."""
+
+    id: str
+    """`<generation born>_<index>`; kept as long as the agent lives."""
+    born: int
+    """The generation it joined in."""
+    model: str
+    """The player behind it, as `provider/model` or `scripted/policy`; in a mixed society as the scenario's labels."""
+    strategy: str | None
+    """What it follows, in its own words; `None` where it never stated one that could be read."""
+    parents: tuple[str, ...] = ()
+    """Those whose strategies it was shown, best first: survivors, or under some rules all of the generation before."""
+
+
+def born_and_index(agent: str) -> tuple[int, int]:
+    """Return an agent's name as numbers: the generation it was born in, and its place among those born then."""
+    born, _, index = agent.partition("_")
+    return int(born), int(index)
+
+
+def rounded(exact: float) -> int:
+    """Return the nearest whole number of a number >= 0, halves up: 2.5 agents are 3, and 3.5 are 4.
+
+    What misses a half by no more than floating-point arithmetic does (0.29 × 50) counts as the half.
+    """
+    return math.floor(exact + 0.5 + 1e-9)
+
+
+def total(values: Iterable[float]) -> float:
+    """Return the sum, added up from left to right, as logs have it: Python's `sum` rounds otherwise from 3.12 on."""
+    return functools.reduce(operator.add, values, 0.0)
+
+
+# --- what is observed -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TraceItem:
+    """One past donor turn, as it is shown to a donor."""
+
+    round: int
+    donor: str
+    recipient: str
+    act: Act | None
+    """`None`: the turn passed without a decision that could be read."""
+    fraction: float | None
+    """Share of its resources the donor gave or spent; `None` without an act, or where it had nothing."""
+    note: str | None = None
+    """What the recipient wrote about it, where notes are written; `None` where none could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a recipient wrote about its donor, as it is shown to a later donor of that donor's."""
+
+    round: int
+    author: str
+    about: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reputation:
+    """What a recipient's past comes to, in one word or number."""
+
+    kind: Literal["image_score", "standing"]
+    value: int | Literal["good", "bad"]
+    """A score from -5 to 5, or a standing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a donor is shown of its recipient's past."""
+
+    trace: tuple[TraceItem, ...] = ()
+    """Past donor turns, newest first."""
+    reputation: Reputation | None = None
+    own_reputation: Reputation | None = None
+    """What the donor's own past comes to, where it is shown that too."""
+    notes: tuple[Note, ...] = ()
+    """What was written about the recipient, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One survivor's strategy as a newborn sees it."""
+
+    agent: str
+    strategy: str | None
+    score: float | None
+    """Its score, or `None` where the scenario hides scores."""
+
+
+# --- what follows: the facts in the log ----------------------------------------------------------------------------
+
+
+class StrategyFormed(Value):
+    """An agent joined, with the strategy it will follow; or a survivor stated another one, where it may."""
+
+    type: Literal["strategy_formed"] = "strategy_formed"
+    key: str
+    generation: int
+    agent: Agent
+    is_cut: bool = False
+    """Whether the strategy was cut at the stated length."""
+    problem: Problem | None = None
+    """Why no strategy was read; `agent.strategy` is then `None`."""
+    attempts: int = 1
+    """How often the agent was asked; 0 where its strategy was given, or is its parent's."""
+
+
+class Encounter(Value):
+    """What all three outcomes of one donor-recipient encounter share."""
+
+    key: str
+    generation: int
+    game: int
+    round: int
+    donor: str
+    recipient: str
+    donor_before: float
+    donor_after: float
+    recipient_before: float
+    recipient_after: float
+    problem: Problem | None = None
+    """Why the donor's reply was not readable; `None` where the donor itself decided."""
+    attempts: int = 1
+
+
+class Acted(Encounter):
+    """What both kinds of decision share."""
+
+    amount: float
+    """Units that the donor gave up: 0 where its act failed."""
+    fraction: float | None
+    """`None` where the donor had nothing to give."""
+    reading: Reading = "plain"
+    intended: float | None = None
+    """Units the donor had decided on, where its act failed and nothing moved; else `None`."""
+
+
+class Donated(Acted):
+    """The donor gave; the recipient received `multiplier` times as much."""
+
+    type: Literal["donated"] = "donated"
+    replaced_by: Literal["zero"] | None = None
+    """`zero`: no answer could be read and the scenario counts that as a gift of nothing."""
+
+
+class Punished(Acted):
+    """The donor spent units to take some away from the recipient."""
+
+    type: Literal["punished"] = "punished"
+    removed: float
+    """Units the recipient lost: at most what it had."""
+
+
+class Missed(Encounter):
+    """No decision could be read: nothing moved, and the encounter counts as missing data."""
+
+    type: Literal["missed"] = "missed"
+
+
+class NoteWritten(Value):
+    """The recipient of an encounter wrote about its donor, for those who meet that one later."""
+
+    type: Literal["note_written"] = "note_written"
+    key: str
+    generation: int
+    game: int
+    round: int
+    author: str
+    about: str
+    text: str | None
+    """`None` where no note could be read."""
+    is_cut: bool = False
+    """Whether the note was cut at the stated length."""
+    problem: Problem | None = None
+    """Why no note was read."""
+    attempts: int = 1
+
+
+class GameEnded(Value):
+    """Final resources of one game."""
+
+    type: Literal["game_ended"] = "game_ended"
+    generation: int
+    game: int
+    resources: dict[str, float]
+
+
+class GenerationEnded(Value):
+    """Scores of a generation and who of it survives."""
+
+    type: Literal["generation_ended"] = "generation_ended"
+    generation: int
+    mean_final_resources: float
+    """The reported score: mean over agents of final resources, averaged over the generation's games."""
+    scores: dict[str, float]
+    """What selection saw, agent by agent."""
+    survivors: tuple[str, ...]
+    """Best first; empty after the last generation, where nobody is selected."""
+
+
+class Probed(Value):
+    """A strategy was asked what it would do in one situation, outside of any game."""
+
+    type: Literal["probed"] = "probed"
+    key: str
+    """`probe/1_3/r50-p0-u10/07`: strategy, situation, repetition."""
+    generation: int
+    """In which the strategy lives."""
+    subject: str
+    """Whose strategy it is."""
+    situation: str
+    """The situation's name, as in the probe's design."""
+    repetition: int
+    """From 1."""
+    act: Act | None
+    """`None`: no decision could be read."""
+    fraction: float | None
+    """Share of its resources it would give, or spend on punishing; `None` without a decision."""
+    reading: Reading = "plain"
+    problem: Problem | None = None
+    attempts: int = 1
+    """How often it was asked; 0 for a scripted policy."""
+
+
+class Scored(Value):
+    """A strategy has played one generation's games among stated policies."""
+
+    type: Literal["scored"] = "scored"
+    key: str
+    """`score/1_3/s0`: strategy, society."""
+    generation: int
+    """In which the strategy lives; in the society it is the first."""
+    subject: str
+    society: int
+    """From 0; all strategies meet the same societies."""
+    score: float
+    """What selection would see: units."""
+    mean_fraction: float | None
+    """Of its resources, given in its own decisions; `None` where it made none."""
+    n_decisions: int
+    """Encounters in which it was the donor."""
+    n_missed: int
+    """Those of them without a decision that could be read."""
+
+
+Event = Annotated[
+    StrategyFormed | Donated | Punished | Missed | NoteWritten | GameEnded | GenerationEnded | Probed | Scored,
+    Field(discriminator="type"),
+]

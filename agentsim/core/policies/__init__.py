@@ -1,0 +1,54 @@
+"""Scripted policies: players that answer the typed request without text, for theory, baselines and tests.
+
+Each policy is a frozen value that says which fraction of its resources a donor gives: `decide` for one view, and
+`decide_many` the same for many at once. `draw` gives the decision's own random number in [0, 1). `traits` says what
+can be relied on. A new policy is one class in the file of its family, one name in `ScriptedPlayer`, and one line in
+docs/rules.md. None of them punishes, and none reads words.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from agentsim.core.policies.graded import Proportional, RaiseTheStakes
+from agentsim.core.policies.leading_eight import LeadingEight, StandingPolicy, leading_eight
+from agentsim.core.policies.scoring import Discriminator, GenerousDiscriminator, ImageScorer
+from agentsim.core.policies.traits import Draw, Draws, Playing, Traits
+from agentsim.core.policies.unconditional import AllGive, AllKeep, ConstantShare, RandomShare
+
+__all__ = [
+    "AllGive",
+    "AllKeep",
+    "ConstantShare",
+    "Discriminator",
+    "Draw",
+    "Draws",
+    "GenerousDiscriminator",
+    "ImageScorer",
+    "LeadingEight",
+    "Playing",
+    "Proportional",
+    "RaiseTheStakes",
+    "RandomShare",
+    "ScriptedPlayer",
+    "StandingPolicy",
+    "Traits",
+    "leading_eight",
+]
+
+ScriptedPlayer = Annotated[
+    AllGive
+    | AllKeep
+    | ConstantShare
+    | RandomShare
+    | Discriminator
+    | GenerousDiscriminator
+    | ImageScorer
+    | StandingPolicy
+    | LeadingEight
+    | Proportional
+    | RaiseTheStakes,
+    Field(discriminator="model"),
+]

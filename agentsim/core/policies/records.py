@@ -1,0 +1,140 @@
+"""How policies read what they are shown: of one recipient (`DecisionView`), and the same of many (`Views`).
+
+A score or standing that is shown decides; a policy judges acts itself only where acts are shown. A turn without a
+readable decision, or of a donor that had nothing, says nothing about that donor. Who is unknown is taken to be good.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from agentsim.core.facts import Reputation, TraceItem
+from agentsim.core.observation import Assessment
+from agentsim.core.policies.views import Views
+from agentsim.core.requests import DecisionView
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "decided_many",
+    "gave",
+    "gave_many",
+    "score",
+    "score_many",
+    "standing",
+    "standing_many",
+]
+
+Flags: TypeAlias = "NDArray[np.bool_]"
+WORST, BEST = -5, 5
+"""The ends of the score of Nowak & Sigmund 1998."""
+
+
+def _number(reputation: Reputation) -> int:
+    """Return a score as it is, good standing as 1 and bad as -1, as in `Views`."""
+    return reputation.value if isinstance(reputation.value, int) else 1 if reputation.value == "good" else -1
+
+
+def is_said_good(reputation: Reputation) -> bool:
+    """Return whether a score is 0 or more, or a standing good."""
+    return _number(reputation) >= 0
+
+
+def is_said_good_many(reputation: NDArray[np.int64], views: Views) -> Flags:
+    """Return `is_said_good` for each recipient; of whom nothing is known is good."""
+    is_good: Flags = reputation >= 0
+    return is_good if views.is_known is None else is_good | ~views.is_known
+
+
+def gave(item: TraceItem, threshold: float) -> bool | None:
+    """Return whether an act was giving at least that share; `None`: there was no decision, or nothing to give."""
+    if item.act is None or item.fraction is None:
+        return None
+    return item.act == "give" and item.fraction >= threshold
+
+
+def decided_many(views: Views, row: int) -> Flags:
+    """Return of each donor's item in that row whether it is there and holds a decision: `gave` is not `None`."""
+    import numpy as np
+
+    is_act = views.is_gift[row] | views.is_punishment[row]
+    is_decided: Flags = views.is_shown[row] & is_act & ~np.isnan(views.fraction[row])
+    return is_decided
+
+
+def gave_many(views: Views, row: int, threshold: float) -> Flags:
+    """Return `gave` of each donor's item in that row, where it was decided."""
+    is_enough: Flags = views.is_gift[row] & (views.fraction[row] >= threshold)
+    return is_enough
+
+
+def _own_acts(view: DecisionView) -> tuple[TraceItem, ...]:
+    """Return the recipient's own acts among those shown, newest first: of a chain, the first alone."""
+    is_chain = len(view.trace) > 1 and view.trace[1].donor != view.trace[0].donor
+    return view.trace[:1] if is_chain else view.trace
+
+
+def score(view: DecisionView, threshold: float) -> int:
+    """Return the recipient's score, from -5 to 5: as shown, or counted from its own acts; 0 without any."""
+    if view.reputation is not None:
+        return _number(view.reputation)
+    total = 0
+    for item in reversed(_own_acts(view)):
+        is_gift = gave(item, threshold)
+        if is_gift is not None:
+            total = max(WORST, min(BEST, total + (1 if is_gift else -1)))
+    return total
+
+
+def score_many(views: Views, threshold: float) -> NDArray[np.int64]:
+    """Return `score` for each."""
+    import numpy as np
+
+    if views.reputation is not None:
+        return views.reputation if views.is_known is None else np.where(views.is_known, views.reputation, 0)
+    total = np.zeros(len(views.resources), dtype=np.int64)
+    for row in reversed(range(min(1, len(views.fraction)) if views.is_chain else len(views.fraction))):
+        step = np.where(gave_many(views, row, threshold), 1, -1)
+        total = np.clip(total + np.where(decided_many(views, row), step, 0), WORST, BEST)
+    return total
+
+
+def standing(view: DecisionView, threshold: float, assessment: Assessment) -> bool:
+    """Return whether the recipient is good: as shown (a score of 0 or more is), or judged from the acts shown.
+
+    Acts are judged from the oldest to the newest, each by what the item before it in time made of its recipient. In a
+    chain a donor's own standing before its act is not known, and taken to be good.
+    """
+    if view.reputation is not None:
+        return is_said_good(view.reputation)
+    donor, is_good = None, True  # whom the last item read was about, and what it made of that agent
+    for item in reversed(view.trace):
+        is_gift = gave(item, threshold)
+        if is_gift is None:
+            is_good = is_good or item.donor != donor
+        else:
+            is_recipient_good = is_good or item.recipient != donor
+            is_good = assessment.judge(gave=is_gift, recipient="good" if is_recipient_good else "bad") == "good"
+        donor = item.donor
+    return is_good
+
+
+def standing_many(views: Views, threshold: float, assessment: Assessment) -> Flags:
+    """Return `standing` for each."""
+    import numpy as np
+
+    if views.reputation is not None:
+        return is_said_good_many(views.reputation, views)
+    unknown = np.ones(len(views.resources), dtype=np.bool_)
+    is_good: Flags = unknown
+    for row in reversed(range(len(views.fraction))):
+        is_recipient_good, before = (is_good, unknown) if views.is_chain else (unknown, is_good)
+        judged = np.where(
+            gave_many(views, row, threshold),
+            np.where(is_recipient_good, assessment.give_to_good == "good", assessment.give_to_bad == "good"),
+            np.where(is_recipient_good, assessment.keep_from_good == "good", assessment.keep_from_bad == "good"),
+        )
+        is_good = np.where(decided_many(views, row), judged, before)
+    return is_good

@@ -1,0 +1,191 @@
+"""The design of a probe: whose strategies are asked, in which situations, how often. Pure values.
+
+A situation is a moment of round 3 in which the donor is shown what the recipient gave up in round 2, and, where the
+observation rule grants it, what that act's recipient (the *partner*) had given up itself in round 1; or a score, or a
+standing. The recipient holds as much as the donor, so that only what is on the grid varies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+from pydantic import Field
+
+from agentsim.core.facts import Reputation, TraceItem, Value
+from agentsim.core.requests import ActSpec, DecisionView, Request
+from agentsim.core.rules import SocietyRules
+from agentsim.errors import ScenarioError
+
+__all__ = ["Design", "Situation", "Subject", "grid", "level", "request", "situation_name"]
+
+RECORDS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+PARTNERS: Final = (0.0, 0.5, 1.0)
+SCORES: Final = (-5, -3, -1, 0, 1, 3, 5)
+RICHER: Final = 10.0
+"""By default resources are the endowment, and so many times as much."""
+ROUND: Final = 3
+"""The first in which a donor can be shown a recipient's act and the act of its partner before that."""
+
+
+class Situation(Value):
+    """One moment in which a donor decides."""
+
+    round: int = Field(ge=1)
+    resources: float = Field(gt=0)
+    """Units that the donor holds, and the recipient too."""
+    record: float | None = Field(default=None, ge=0, le=1)
+    """Share of its resources that the recipient gave up last; `None`: it is not shown, or there is none."""
+    partner: float | None = Field(default=None, ge=0, le=1)
+    """The share that the recipient of that act had given up before; `None`: it is not shown."""
+    reputation: int | Literal["good", "bad"] | None = None
+    """The recipient's score or standing, where that is shown instead."""
+
+
+class Subject(Value):
+    """One strategy that is asked."""
+
+    name: str
+    """The agent's name where it is one of a run, else `text-1`, `child-03`, or a policy's name."""
+    strategy: str | None
+    """Its words; `None` where it never stated one that could be read."""
+    generation: int = Field(default=1, ge=1)
+    role: Literal["strategy", "parent", "child"] = "strategy"
+    score: float | None = None
+    """The score that the run's log has for it, in units."""
+
+
+class Design(Value):
+    """Everything about a probe that, with the condition and the seed, decides what is asked."""
+
+    source: str
+    """Where the strategies are from, in words."""
+    subjects: tuple[Subject, ...] = Field(min_length=1)
+    situations: tuple[Situation, ...] = ()
+    n: int = Field(default=5, ge=0, le=10_000)
+    """How often each is asked in each situation."""
+    children: int = Field(default=0, ge=0, le=10_000)
+    """Newborns that are asked for a strategy after seeing the parents'."""
+    background: tuple[str, ...] = ()
+    """Policies, by name, that take turns to fill the society in which each strategy is scored; none: no scores."""
+    societies: int = Field(default=1, ge=1, le=1000)
+    """Societies that each strategy plays in: one generation's games each, under seeds that follow on the run's."""
+
+
+def grid(
+    rules: SocietyRules,
+    *,
+    records: Sequence[float] = RECORDS,
+    partners: Sequence[float] = PARTNERS,
+    resources: Sequence[float] = (),
+) -> tuple[Situation, ...]:
+    """Return the situations that the observation rule can tell apart; `resources` default to 1 and 10 endowments.
+
+    Where acts are shown, the last situation is a first round, in which nothing is known of the recipient.
+
+    Raises:
+        ScenarioError: the rule cannot be probed, or the game is too short for it.
+    """
+    amounts = tuple(resources) or (rules.game.endowment, RICHER * rules.game.endowment)
+    kind, depth = rules.observation.kind, rules.observation.depth
+    needed = 1 if kind == "none" or (kind == "trace" and depth == 0) else ROUND
+    if rules.game.rounds < needed:
+        raise ScenarioError(f"a probe shows round {needed}, but games have {rules.game.rounds} rounds; lengthen them")
+    if kind in ("trace", "history") and depth:
+        shows_partner = kind == "trace" and depth >= 2
+        pairs = [(record, partner) for record in records for partner in (partners if shows_partner else (None,))]
+        known = [
+            Situation(round=ROUND, resources=amount, record=record, partner=partner)
+            for amount in amounts
+            for record, partner in pairs
+        ]
+        return (*known, Situation(round=1, resources=rules.game.endowment))
+    if kind == "image_score":
+        # A score of k takes k turns as donor, which is every second round.
+        scores = [score for score in SCORES if 2 * abs(score) < rules.game.rounds]
+        round = max(ROUND, 2 * max(scores) + 1)
+        return tuple(Situation(round=round, resources=x, reputation=score) for x in amounts for score in scores)
+    if kind == "standing":
+        labels: tuple[Literal["bad", "good"], ...] = ("bad", "good")
+        return tuple(Situation(round=ROUND, resources=x, reputation=label) for x in amounts for label in labels)
+    if kind in ("none", "trace"):
+        return tuple(Situation(round=needed, resources=amount) for amount in amounts)
+    raise ScenarioError(
+        f"observation.kind {kind}: cannot be probed; use trace, history, image_score, standing or none, as with"
+        " --set observation.kind=trace"
+    )
+
+
+def situation_name(situation: Situation) -> str:
+    """Return a situation's name, as `r50-p0-u10`: recipient's record and partner's in percent, units held."""
+    parts = []
+    if situation.record is not None:
+        parts.append(f"r{situation.record * 100:g}")
+    if situation.partner is not None:
+        parts.append(f"p{situation.partner * 100:g}")
+    if situation.reputation is not None:
+        parts.append(f"s{situation.reputation}" if isinstance(situation.reputation, int) else situation.reputation)
+    return "-".join([*(parts or ["unknown"]), f"u{situation.resources:g}"])
+
+
+def level(situation: Situation) -> float | None:
+    """Return how good a record is, in [0, 1]: the share given; a score from -5 to 5 as 0 to 1; bad 0, good 1."""
+    if isinstance(situation.reputation, int):
+        return (situation.reputation + 5) / 10
+    if situation.reputation is not None:
+        return float(situation.reputation == "good")
+    return situation.record
+
+
+def request(
+    subject: Subject, situation: Situation, repetition: int, *, rules: SocietyRules, generation: int | None = None
+) -> Request:
+    """Return the question what a strategy does in a situation, as a donor of a game is asked it."""
+    generation = subject.generation if generation is None else generation
+    name = subject.name if _is_agent(subject.name) else f"{generation}_1"
+    recipient, partner, third = _others(name, generation)
+    shown = [(recipient, partner, situation.record), (partner, third, situation.partner)]
+    trace = tuple(
+        TraceItem(round=situation.round - age, donor=donor, recipient=to, act="give", fraction=fraction)
+        for age, (donor, to, fraction) in enumerate(shown, start=1)
+        if fraction is not None
+    )
+    view = DecisionView(
+        name=name,
+        generation=generation,
+        round=situation.round,
+        rules=rules.told,
+        strategy=subject.strategy,
+        resources=situation.resources,
+        recipient=recipient,
+        recipient_resources=situation.resources,
+        trace=trace,
+        reputation=_reputation(situation),
+        own_reputation=_own_reputation(rules),
+    )
+    key = f"probe/{subject.name}/{situation_name(situation)}/{repetition:02}"
+    return Request(key, name, view, ActSpec(rules.game.acts, high=situation.resources))
+
+
+def _own_reputation(rules: SocietyRules) -> Reputation | None:
+    """Return what a donor is shown of itself, where it is: in a probe it has done nothing yet."""
+    if not getattr(rules.observation, "shows_own", False):
+        return None
+    return Reputation("standing", "good") if rules.observation.kind == "standing" else Reputation("image_score", 0)
+
+
+def _reputation(situation: Situation) -> Reputation | None:
+    if situation.reputation is None:
+        return None
+    kind: Literal["image_score", "standing"] = "image_score" if isinstance(situation.reputation, int) else "standing"
+    return Reputation(kind, situation.reputation)
+
+
+def _is_agent(name: str) -> bool:
+    born, _, index = name.partition("_")
+    return born.isdecimal() and index.isdecimal()
+
+
+def _others(name: str, generation: int) -> Iterable[str]:
+    """Return three names of the same generation that are not the donor's."""
+    return [other for other in (f"{generation}_{index}" for index in range(2, 6)) if other != name][:3]

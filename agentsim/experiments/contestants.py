@@ -1,0 +1,194 @@
+"""Who takes part in an invasion: policies, models and frozen strategies, as they are named on a command line."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_args
+
+import pandas as pd
+from pydantic import BaseModel, ValidationError
+
+from agentsim.analysis.frames.study import load
+from agentsim.analysis.invasions import Role, contestant_name
+from agentsim.core.policies import ScriptedPlayer
+from agentsim.errors import LogError, ScenarioError, quote
+from agentsim.scenario.messages import did_you_mean, translated
+from agentsim.scenario.players import ModelPlayer, Player
+from agentsim.scenario.scenario import Condition
+from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
+
+__all__ = ["Contestant", "contestants"]
+
+MAX_OWN_CHARS: Final = 28
+"""Of what is added to a player's name; with its role and a number it fits what a scenario allows."""
+OF_A_RUN: Final = re.compile(r"(?P<run>.+)@(?P<generation>[1-9][0-9]{0,4}|last)(?:/(?P<agent>[0-9]+_[0-9]+|all))?")
+POLICIES: Final = [str(policy.model_fields["model"].default) for policy in get_args(get_args(ScriptedPlayer)[0])]
+SETTINGS: Final = re.compile(r"(?P<model>.+?):(?P<settings>[a-z_]+=.*)", re.DOTALL)
+
+
+class Contestant(NamedTuple):
+    """One that invades, and is invaded."""
+
+    player: Player
+    own: str = ""
+    """What tells it from others of its model."""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return contestant_name(self.playing("resident", agents=1))
+
+    def playing(self, role: Role, *, agents: int) -> dict[str, Any]:
+        """Return the player as a scenario has it, in its role."""
+        settings = self.player.model_dump(mode="json", exclude_defaults=True)
+        return {
+            **settings,
+            "model": self.player.model,
+            "name": f"{role} {self.own}".strip(),
+            "agents": agents,
+        }
+
+
+def contestants(words: Sequence[str], *, model: str | None = None) -> list[Contestant]:
+    """Return the contestants that the words name.
+
+    Args:
+        words: each `provider/model` or `scripted/policy`, with settings as in `scripted/constant-share:share=0.3`; or
+            `STUDY/RUN@GENERATION`, the strategy of the best agent of a complete run's generation (`last` is one), or
+            `.../2_1` of that agent, or `.../all` of each; or a YAML file of players by name.
+        model: plays the strategies of runs, in place of the model that stated them.
+
+    Raises:
+        ScenarioError: a word names nothing that can play, one stands there twice, or there are fewer than two.
+        LogError: a run cannot be read, is not complete, or has no such generation or agent.
+    """
+    found = [each for word in words for each in _named(word, model)]
+    if twice := next((each for index, each in enumerate(found) if each in found[:index]), None):
+        raise ScenarioError(f"{quote(twice.name)} takes part twice; name each contestant once")
+    names, numbers = Counter(each.name for each in found), Counter[str]()
+    own: list[Contestant] = []
+    for each in found:
+        numbers[each.name] += 1
+        # Others of the same name: it was cut, or their providers differ.
+        number = f"-{numbers[each.name]}" if names[each.name] > 1 else ""
+        own.append(each._replace(own=f"{each.own}{number}".strip("-")))
+    if len(own) < 2:
+        raise ScenarioError("an invasion needs two contestants or more, as scripted/all-give and scripted/all-keep")
+    return own
+
+
+def _named(word: str, model: str | None) -> Iterator[Contestant]:
+    if word.endswith((".yaml", ".yml")):
+        yield from _of_file(Path(word))
+    elif match := OF_A_RUN.fullmatch(word):
+        yield from _of_run(word, match, model)
+    else:
+        yield _of_settings(word)
+
+
+class _Named(BaseModel):
+    """A contestant as it is checked."""
+
+    player: Player
+
+
+def _player(tree: Node) -> Player:
+    try:
+        player = _Named.model_validate({"player": tree.plain()}, strict=True).player
+    except ValidationError as error:
+        raise translated(error, Node({"player": tree}, tree.mark), model=_Named) from error
+    for setting in ("agents", "name"):
+        if getattr(player, setting) is not None:
+            raise tree.error((setting,), "is decided by the invasion; remove it", at_key=True)
+    return player
+
+
+def _of_settings(word: str) -> Contestant:
+    match = SETTINGS.fullmatch(word)
+    model = match["model"] if match else word
+    if "/" not in model:
+        near = did_you_mean(f"scripted/{model}", POLICIES) or ";"
+        raise ScenarioError(
+            f"{quote(word)} is no contestant{near} write scripted/policy, provider/model, STUDY/RUN@GENERATION or a"
+            " YAML file of players"
+        )
+    settings: dict[str, Any] = {"model": model}
+    for setting in match["settings"].split(",") if match else []:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ScenarioError(
+                f"{word}: {quote(setting)} is no setting; write name=value, as scripted/constant-share:share=0.3, or"
+                " name a YAML file of players"
+            )
+        settings[name] = read_value(value, source=word).plain()
+    told = "-".join(f"{name}-{value}" for name, value in settings.items() if name != "model")
+    return Contestant(_player(node_from(settings, source=word)), _own(told))
+
+
+def _of_file(path: Path) -> Iterator[Contestant]:
+    tree = read_file(path)
+    assert isinstance(tree.value, dict)
+    for name, player in tree.value.items():
+        own = _own(name)
+        if not own:
+            raise tree.error((name,), f"{quote(name)} cannot name a player; use a-z, 0-9, '.', '_', '-'", at_key=True)
+        yield Contestant(_player(player), own)
+
+
+def _own(text: str) -> str:
+    return re.sub(r"[^a-z0-9._]+", "-", text.lower())[:MAX_OWN_CHARS].strip("-._")
+
+
+# --- frozen strategies ---------------------------------------------------------------------------------------------
+
+
+def _of_run(word: str, match: Mapping[str, str] | re.Match[str], model: str | None) -> Iterator[Contestant]:
+    """Yield the contestants that agents of a finished run are."""
+    folder, wanted = Path(match["run"]), match["generation"]
+    study = load(folder.parent, cache=False)
+    run = study.runs[study.runs["run"] == folder.name]
+    if run.empty:
+        names = ", ".join(study.runs["run"].head(5))
+        raise LogError(f"{word}: {folder.parent} has no run {quote(folder.name)}; it has {names}")
+    row = run.to_dict("records")[0]
+    if row["status"] != "complete":
+        raise LogError(f"{word}: the run is {row['status']}; strategies are taken from complete runs only")
+    n = int(row["n_generations"])
+    if wanted != "last" and int(wanted) > n:
+        raise LogError(f"{word}: the run has {n} generations; name one of them, or `last`")
+    generation = n if wanted == "last" else int(wanted)
+    living = study.agents[(study.agents["run"] == folder.name) & (study.agents["generation"] == generation)]
+    cast = Condition.model_validate(study.started[study.name, folder.name].condition).cast
+    for agent in _chosen(word, living, match["agent"]).to_dict("records"):
+        yield _frozen(word, folder.name, generation, agent, cast[agent["model"]], model)
+
+
+def _chosen(word: str, living: pd.DataFrame, agent: str | None) -> pd.DataFrame:
+    """Return the best agent, the named one, or one of each strategy, best first."""
+    ranked = living.sort_values("score", ascending=False, kind="stable")
+    if agent is None:
+        return ranked.head(1)
+    if agent == "all":
+        return ranked.drop_duplicates(["model", "strategy"])
+    if agent not in set(ranked["agent"]):
+        raise LogError(f"{word}: no agent {agent} lives then; there are {', '.join(living['agent'])}")
+    return ranked[ranked["agent"] == agent]
+
+
+def _frozen(
+    word: str, run: str, generation: int, agent: Mapping[Any, Any], player: Player, model: str | None
+) -> Contestant:
+    plain = player.model_copy(update={"agents": None, "name": None})
+    if not isinstance(plain, ModelPlayer):
+        settings = plain.model_dump(exclude_defaults=True)
+        return Contestant(plain, _own("-".join(f"{name}-{value}" for name, value in settings.items())))
+    if pd.isna(agent["strategy"]):
+        raise LogError(f"{word}: agent {agent['agent']} has no strategy that could be read; name another one")
+    changes = {"strategy": agent["strategy"], **({} if model is None else {"model": model})}
+    settings = {**plain.model_dump(mode="json", exclude_defaults=True), **changes}
+    seed = run.rpartition("--")[2]
+    own = _own(f"{seed}-g{generation}-{agent['agent']}")
+    return Contestant(_player(node_from(settings, source=word)), own)

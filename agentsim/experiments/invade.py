@@ -1,0 +1,301 @@
+"""Invasions: a few invaders among many residents, every contestant against every other, with and without selection.
+
+An invasion is a scenario like any other: two players, one named resident and one named invader, and newborns that copy
+a survivor's strategy and player. Where all contestants are scripted, they can be played by the thousand, without logs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from agentsim.analysis.frames.study import load
+from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
+from agentsim.analysis.within import Lineages
+from agentsim.core.selection import Drift, Nobody, SelectionRule
+from agentsim.core.vectorised import play_many
+from agentsim.errors import ScenarioError
+from agentsim.experiments.contestants import Contestant
+from agentsim.experiments.plan import ConditionPlan
+from agentsim.orchestrator.study import Observer, StudyResult, run
+from agentsim.providers.base import Provider
+from agentsim.scenario.players import ModelPlayer
+from agentsim.scenario.scenario import (
+    Condition,
+    RunSpec,
+    Scenario,
+    digest,
+    identity,
+    load_scenario,
+    runs,
+    scenario_from,
+)
+
+__all__ = ["Invasion", "invasion", "logged_courses", "play_logged", "play_unlogged", "provenance", "refuse_unlimited"]
+
+DECIDED: Final = ("players", "transmission", "seeds", "name", "description", "extends")
+"""Settings that are decided here, not by the rules."""
+GENERATIONS: Final = {"scripted": 50, "model": 5}
+SEEDS: Final = {"scripted": "0-99", "model": "0-4"}
+FIRST_GENERATIONS: Final = 4
+"""Generations after which it is looked for the first time who is left."""
+SEEDS_AT_ONCE: Final = 1000
+"""Societies of one condition whose generations are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Invasion:
+    """All ordered pairs of contestants under the same rules."""
+
+    contestants: tuple[Contestant, ...]
+    data: dict[str, Any]
+    """The scenario of all its runs, but for the seeds."""
+    seeds: tuple[int, ...]
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether no model is asked."""
+        return not any(isinstance(each.player, ModelPlayer) for each in self.contestants)
+
+    def scenario(self) -> Scenario:
+        """Return the scenario of all runs.
+
+        Raises:
+            ScenarioError: it has too many runs, or an account of a model is not known.
+        """
+        return scenario_from({**self.data, "seeds": list(self.seeds)})
+
+    def specs(self) -> list[RunSpec]:
+        """Return the first seed's run of each condition."""
+        return runs(scenario_from({**self.data, "seeds": list(self.seeds[:1])}))
+
+
+def invasion(
+    contestants: Sequence[Contestant],
+    *,
+    rules: Path | None = None,
+    sets: Sequence[str] = (),
+    name: str = "invasion",
+    agents: int | None = None,
+    invaders: int = 1,
+    generations: int | None = None,
+    selection: str | None = None,
+    seeds: str | None = None,
+    control: bool | None = None,
+) -> Invasion:
+    """Return the invasions of every contestant into a population of every other.
+
+    Args:
+        contestants: two or more.
+        rules: a scenario file whose rules, prompts and accounts hold; who plays in it, and how newborns learn, does not
+            matter. Without one, agentsim's defaults hold.
+        sets: settings of the rules, as `game.multiplier=3`.
+        name: of the study, and of its folder.
+        agents: N, residents and invaders together; else as in the rules.
+        invaders: k.
+        generations: else those of the rules' file; without one 50, where models play 5.
+        selection: kind of the selection rule; else as in the rules.
+        seeds: as `0-99`; else 0-99, where models play 0-4.
+        control: whether all is played without selection, too. By default where nobody but scripted policies plays: what
+            comes of it is known to be k/N, so models need not be asked for it.
+
+    Raises:
+        ScenarioError: something of it is wrong.
+    """
+    is_scripted = not any(isinstance(each.player, ModelPlayer) for each in contestants)
+    kind = "scripted" if is_scripted else "model"
+    if taken := next((text for text in sets if text.partition("=")[0].split(".")[0].strip() in DECIDED), None):
+        raise ScenarioError(f"--set {taken}: is decided by the invasion; remove it")
+    asked = [f"seeds={json.dumps(SEEDS[kind] if seeds is None else seeds)}"]
+    if generations is not None or rules is None:
+        asked.append(f"generations={GENERATIONS[kind] if generations is None else generations}")
+    asked += [] if agents is None else [f"agents={agents}"]
+    asked += [] if selection is None else [f"selection={{kind: {json.dumps(selection)}}}"]
+    base = _base(rules, [*asked, *sets])
+    if not 1 <= invaders < base.agents:
+        raise ScenarioError(f"--invaders {invaders}: of {base.agents} agents, 1 to {base.agents - 1} can be invaders")
+    data = base.model_dump(mode="json", exclude={"vary", "description", "transmission", "selection", "players"})
+    societies = [
+        [
+            resident.playing("resident", agents=base.agents - invaders),
+            invader.playing("invader", agents=invaders),
+        ]
+        for resident, invader in permutations(contestants, 2)
+    ]
+    data |= {"name": name, "players": societies[0], "vary": {"players": societies}}
+    _select(data, base.selection, is_scripted if control is None else control)
+    return Invasion(tuple(contestants), data, base.seeds)
+
+
+def _base(rules: Path | None, sets: Sequence[str]) -> Scenario:
+    """Return a scenario with the rules, the seeds and the accounts; who plays in it does not matter."""
+    anybody = "scripted/all-keep"
+    if rules is None:
+        return scenario_from({"name": "invasion", "players": {"model": anybody}}, sets=sets)
+    base = load_scenario(rules, sets=[f"players={{model: {anybody}}}", *sets])
+    if base.vary:
+        raise ScenarioError(
+            f"{rules}: vary: an invasion varies who plays, under one set of rules; name a scenario that varies nothing,"
+            " or add --set vary=null"
+        )
+    return base
+
+
+def _select(data: dict[str, Any], rule: SelectionRule, control: bool) -> None:
+    """Write selection and copying into the scenario, and beside it the same without selection where that is wanted.
+
+    Where earning more does not help to stay, it helps to be copied.
+    """
+    if isinstance(rule, Nobody):
+        raise ScenarioError("selection: none: nobody leaves and nobody is copied, so nothing can invade; use another")
+    if not rule.looks_at_scores or not hasattr(rule, "fraction"):
+        chances = ["by_score", *(["equal"] if control else [])]
+        data |= {"selection": _plain(rule), "transmission": {"kind": "copy", "chances": "by_score"}}
+        data["vary"]["transmission.chances"] = chances
+    else:
+        drift = Drift(fraction=rule.fraction, score=rule.score)
+        data |= {"selection": _plain(rule), "transmission": {"kind": "copy"}}
+        data["vary"]["selection"] = [_plain(rule), *([_plain(drift)] if control else [])]
+
+
+def _plain(rule: SelectionRule) -> dict[str, Any]:
+    return {"kind": rule.kind, **rule.model_dump(mode="json", exclude_defaults=True)}
+
+
+# --- with logs -----------------------------------------------------------------------------------------------------
+
+
+def play_logged(
+    asked: Invasion,
+    *,
+    results: Path | str,
+    new: bool = False,
+    fork: Path | str | None = None,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+) -> StudyResult:
+    """Play every run as `run` does, or go on with those that are not complete."""
+    return run(asked.scenario(), results=results, new=new, fork=fork, observer=observer, provider=provider)
+
+
+def logged_courses(result: StudyResult) -> Courses:
+    """Return the courses of the runs of a sitting; others in its folder are passed over.
+
+    Raises:
+        LogError: none of them is complete.
+    """
+    study = load(result.folder)
+    own = [state.run for state in result.runs if not state.is_refused]
+    return courses_of(replace(study, runs=study.runs[study.runs["run"].isin(own)].reset_index(drop=True)))
+
+
+def refuse_unlimited(plans: Sequence[ConditionPlan], *, budget: float | None) -> None:
+    """Refuse to ask models that cost money without a limit.
+
+    Raises:
+        ScenarioError: no budget is stated.
+    """
+    most = sum(plan.usd.high for plan in plans if plan.usd is not None)
+    if most > 0 and budget is None:
+        raise ScenarioError(
+            f"these invasions may cost up to US$ {most:,.2f}; say with --max-cost how much they may, or look at the"
+            " plan alone with --plan"
+        )
+
+
+# --- without logs --------------------------------------------------------------------------------------------------
+
+
+def play_unlogged(asked: Invasion) -> Courses:
+    """Play invasions of scripted contestants, all seeds of a condition at once, and keep no logs.
+
+    They are the societies that `run` would play, seed for seed.
+
+    Raises:
+        ScenarioError: the rules cannot be played many societies at once, or a model would have to be asked.
+    """
+    specs = asked.specs()
+    conditions, frames = [], []
+    first: dict[str, list[Lineages]] = {}
+    for spec in specs:
+        name = spec.name.rpartition("--seed-")[0]
+        rules = json.dumps({path: value for path, value in spec.settings.items() if path != "players"})
+        one = described(identity(spec.condition), name=name, rules=rules)
+        assert one is not None  # such are the scenarios made here
+        conditions.append({**one, "share_lost": 0.0})
+        for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
+            found, scores = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
+            first.setdefault(name, []).extend(scores)
+            frames.append(found.assign(condition=name)[list(COURSES)].astype(COURSES))
+    table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
+    return Courses(table, pd.concat(frames, ignore_index=True), first=first)
+
+
+def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
+    """Return the courses of a condition's runs, each until it is decided, and the scores of their first generations.
+
+    Most are decided early: so all are played for a few generations, and those that are not decided then for twice as
+    many, from their beginning. A shorter society is a longer one's beginning: nothing depends on its last generation.
+    """
+    frames, left, n = [], list(seeds), min(FIRST_GENERATIONS, condition.generations)
+    first: list[Lineages] = []
+    while left:
+        played, scores = _courses(condition.model_copy(update={"generations": n}), left)
+        first = first or scores
+        courses = until_decided(played.assign(condition=""), n_agents=condition.agents)
+        ends = courses.groupby("seed")["n_invaders"].last()
+        undecided = set(ends.index[~ends.isin([0, condition.agents])]) if n < condition.generations else set()
+        frames.append(courses[~courses["seed"].isin(undecided)])
+        left = [seed for seed in left if seed in undecided]
+        n = min(2 * n, condition.generations)
+    return pd.concat(frames, ignore_index=True), first
+
+
+def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
+    cast = condition.cast
+    players = [cast[label] for label in condition.models]
+    scripted = [player for player in players if not isinstance(player, ModelPlayer)]
+    if len(scripted) < len(players):
+        raise ScenarioError(f"{condition.model}: models are asked one by one; play the runs of the scenario instead")
+    many = play_many(condition, scripted, seeds=seeds)
+    invader = next(place for place, player in enumerate(many.players) if str(player.name).startswith("invader"))
+    is_invader = many.player == invader
+    n_invaders = is_invader.sum(axis=2)
+    shape = n_invaders.shape
+    with np.errstate(invalid="ignore"):  # where there are none, their mean score is missing
+        invader_score = np.where(is_invader, many.scores, 0).sum(axis=2) / n_invaders
+        resident_score = np.where(is_invader, 0, many.scores).sum(axis=2) / (condition.agents - n_invaders)
+    columns = {
+        "seed": np.broadcast_to(np.array(seeds)[:, None], shape),
+        "generation": np.broadcast_to(np.arange(1, shape[1] + 1), shape),
+        "n_invaders": n_invaders,
+        "resident_score": resident_score,
+        "invader_score": invader_score,
+    }
+    frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
+    counts = np.ones(condition.agents)
+    first = zip(many.scores[:, 0].copy(), is_invader[:, 0].copy(), strict=True)
+    return frame, [Lineages(scores, counts, own) for scores, own in first]
+
+
+def provenance(asked: Invasion) -> dict[str, Any]:
+    """Return what was played without logs, as JSON-able data from which it can be played again."""
+    scenario = {**asked.data, "seeds": list(asked.seeds)}
+    versions = {package: metadata.version(package) for package in ("agentsim", "numpy", "pydantic")}
+    return {
+        "played": "many societies at once, without logs",
+        "scenario": scenario,
+        "digests": {
+            spec.name.rpartition("--seed-")[0]: digest(spec.condition, seed=spec.seed) for spec in asked.specs()
+        },
+        "versions": {"python": platform.python_version(), "platform": platform.platform(), **versions},
+    }

@@ -1,0 +1,307 @@
+"""What a study will ask, take and cost, before the first call: each number as the interval it most likely lies in.
+
+Without a pilot: the prompts of one scripted society of each condition are rendered and counted; a token is taken to be
+3 to 5 bytes, an answer between a short sentence and `max_tokens`, and up to a quarter of the questions are asked again.
+With a pilot of the same model: what its replies really took, by kind of question, scaled by the length of the prompts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from agentsim.core.requests import Answer, DecisionView, NoteView, Request, StrategyView
+from agentsim.core.society import Society
+from agentsim.play.course import first_prompt, prompt_set
+from agentsim.providers.accounts import Accounts, ProviderSettings
+from agentsim.providers.base import n_bytes
+from agentsim.providers.prices import MILLION, Price
+from agentsim.scenario.players import ModelPlayer
+from agentsim.scenario.scenario import Condition, Scenario, runs
+from agentsim.scenario.user_settings import with_own
+
+if TYPE_CHECKING:
+    from agentsim.analysis.frames.study import Study
+
+__all__ = ["ConditionPlan", "Interval", "Questions", "kind_of", "plan", "plan_of", "stand_in"]
+
+BYTES_A_TOKEN: Final = (3.0, 5.0)
+"""Of English, with the tokenizers in use; the first makes more tokens."""
+ASKED_AGAIN: Final = 0.25
+"""Share of questions asked once more, at most, where no pilot says how many."""
+SHORT_ANSWER: Final = {"decision": 15, "strategy": 60, "note": 15}
+"""Tokens of a short answer."""
+LONG_ANSWER: Final = 512
+"""Tokens of a long answer where nothing bounds it."""
+LATENCY_S: Final = (0.8, 4.0)
+"""Seconds of a call, on average, where no pilot says."""
+STRATEGY_WORDS: Final = 60
+"""Of the strategies that stand in while prompts are counted."""
+NOTE: Final = "Gave me half of what it had, as one may expect of somebody who reciprocates; a fair partner."
+"""The note that stands in for all."""
+SLOWER_CHAIN: Final = 1.35
+"""The longest chain waits for the slowest of each round: by so much its calls are slower than others, at most."""
+
+
+class Interval(NamedTuple):
+    """What a number most likely lies between."""
+
+    low: float
+    high: float
+
+    def times(self, other: Interval | float) -> Interval:
+        """Return the product with another interval, or with a number; both positive."""
+        low, high = other if isinstance(other, Interval) else (other, other)
+        return Interval(self.low * low, self.high * high)
+
+    def plus(self, other: Interval) -> Interval:
+        """Return the sum."""
+        return Interval(self.low + other.low, self.high + other.high)
+
+    def beside(self, other: Interval) -> Interval:
+        """Return the larger of both: what two things take that happen at the same time."""
+        return Interval(max(self.low, other.low), max(self.high, other.high))
+
+
+NOTHING: Final = Interval(0, 0)
+AROUND: Final = Interval(0.85, 1.15)
+"""A pilot's means hold for another study to about this part at best."""
+
+
+@dataclass(frozen=True)
+class ConditionPlan:
+    """What all runs of one condition will take together."""
+
+    name: str
+    model: str
+    n_runs: int
+    n_questions: int
+    """If every answer is readable at once."""
+    calls: Interval = NOTHING
+    input_tokens: Interval = NOTHING
+    output_tokens: Interval = NOTHING
+    """Hidden reasoning included, as far as a pilot has seen it."""
+    usd: Interval | None = NOTHING
+    """None where the price is not known; of a scripted player 0."""
+    wall_s: Interval = NOTHING
+    """Under the account's limits, if it played alone: all its runs side by side."""
+    is_piloted: bool = False
+
+
+class Questions(NamedTuple):
+    """The questions of one kind that one run asks."""
+
+    n: int
+    mean_bytes: float
+    """Of their prompts."""
+
+
+class _Took(NamedTuple):
+    """What a pilot's questions of one kind took, on average."""
+
+    askings: float
+    tokens_a_byte: float
+    output: float
+    """Tokens of a reply."""
+
+
+class _Pilot(NamedTuple):
+    """What a pilot's replies of one model took, by kind of question; nothing where it has none."""
+
+    took: dict[str, _Took]
+    latency_s: Interval
+
+
+NO_PILOT: Final = _Pilot({}, Interval(*LATENCY_S))
+
+
+def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPlan]:
+    """Return what each condition of the scenario will take.
+
+    Args:
+        scenario: what is to be played.
+        pilot: a study, finished or not, with runs of the same models.
+
+    Raises:
+        ScenarioError: an account or a prompt set is wrong.
+    """
+    accounts = Accounts(with_own(scenario.providers), environ=os.environ)
+    conditions = {spec.name.rpartition("--seed-")[0]: spec.condition for spec in runs(scenario)}
+    models = {player.model for condition in conditions.values() for player in condition.model_players.values()}
+    pilots = {model: NO_PILOT if pilot is None else _pilot(pilot, model) for model in models}
+    return [
+        _condition(name, condition, scenario.seeds, accounts=accounts, pilots=pilots)
+        for name, condition in conditions.items()
+    ]
+
+
+def _condition(
+    name: str, condition: Condition, seeds: Sequence[int], *, accounts: Accounts, pilots: Mapping[str, _Pilot]
+) -> ConditionPlan:
+    n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
+    found = ConditionPlan(name, condition.model, n_runs, n_questions)
+    questions = _questions(condition) if condition.model_players else {}
+    # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
+    length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
+    depth, through = _depth(condition, seeds), dict[str, Interval]()
+    for label, player in condition.model_players.items():
+        pilot = pilots[player.model]
+        load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
+        found = _loaded(found, player, load, depth=depth, accounts=accounts, pilot=pilot)
+        limits = _through(accounts.settings(player.model), load, pilot.latency_s)
+        through[player.account] = through.get(player.account, NOTHING).plus(limits)
+    for seconds in through.values():
+        found = replace(found, wall_s=found.wall_s.beside(seconds))
+    return found
+
+
+def plan_of(
+    name: str, player: ModelPlayer, *, questions: Mapping[str, Questions], depth: int, accounts: Accounts
+) -> ConditionPlan:
+    """Return what these questions to one player, by kind, will take; `depth` of them have to wait for each other."""
+    plain = ConditionPlan(name, player.model, 1, sum(each.n for each in questions.values()))
+    load = _load(player, questions, n_runs=1, length=1, pilot=NO_PILOT)
+    found = _loaded(plain, player, load, depth=depth, accounts=accounts, pilot=NO_PILOT)
+    limits = _through(accounts.settings(player.model), load, NO_PILOT.latency_s)
+    return replace(found, wall_s=found.wall_s.beside(limits))
+
+
+class _Load(NamedTuple):
+    """What one player's questions of all runs of a condition take."""
+
+    calls: Interval
+    tokens_in: Interval
+    tokens_out: Interval
+
+
+def _loaded(
+    found: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, accounts: Accounts, pilot: _Pilot
+) -> ConditionPlan:
+    """Add what a player takes to a plan, but for the time that its account's limits need."""
+    price = accounts.price(player.model)
+    usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
+    return replace(
+        found,
+        calls=found.calls.plus(load.calls),
+        input_tokens=found.input_tokens.plus(load.tokens_in),
+        output_tokens=found.output_tokens.plus(load.tokens_out),
+        usd=None if usd is None or found.usd is None else found.usd.plus(usd),
+        wall_s=found.wall_s.beside(_chain(depth, pilot.latency_s)),
+        is_piloted=found.is_piloted or bool(pilot.took),
+    )
+
+
+def _load(
+    player: ModelPlayer, questions: Mapping[str, Questions], *, n_runs: int, length: float, pilot: _Pilot
+) -> _Load:
+    """`length`: how many times the encounters of the run of seed 0 all runs have together."""
+    calls = tokens_in = tokens_out = NOTHING
+    longest = LONG_ANSWER if player.max_tokens is None else player.max_tokens
+    for kind, own in questions.items():
+        if took := pilot.took.get(kind):
+            askings = AROUND.times(took.askings).beside(Interval(1, 1))
+            mean_in = AROUND.times(took.tokens_a_byte * own.mean_bytes)
+            mean_out = AROUND.times(took.output)
+        else:
+            askings = Interval(1, 1 + ASKED_AGAIN)
+            mean_in = Interval(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
+            mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
+        asked = askings.times(own.n * (n_runs if kind == "strategy" else length))
+        calls = calls.plus(asked)
+        tokens_in = tokens_in.plus(mean_in.times(asked))
+        tokens_out = tokens_out.plus(mean_out.times(asked))
+    return _Load(calls, tokens_in, tokens_out)
+
+
+def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
+    cheapest = price.input if price.cached is None else min(price.cached, price.input)
+    low = cheapest * tokens_in.low + price.output * tokens_out.low
+    high = price.input * tokens_in.high + price.output * tokens_out.high
+    return Interval(low / MILLION, high / MILLION)
+
+
+def _depth(condition: Condition, seeds: Sequence[int]) -> int:
+    """Return how many calls of a run have to wait for each other, at most."""
+    numbers = range(1, condition.generations + 1)
+    return max(
+        sum(1 + condition.n_in_a_row * condition.game.n_rounds(seed, generation=number) for number in numbers)
+        for seed in seeds
+    )
+
+
+def _chain(depth: int, latency_s: Interval) -> Interval:
+    """Return the seconds of so many calls that have to wait for each other; they are slow ones."""
+    return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
+
+
+def _through(settings: ProviderSettings, load: _Load, latency_s: Interval) -> Interval:
+    """Return the seconds that the account's limits need to let all calls through; retries come on top."""
+    calls, tokens = load.calls, load.tokens_in.plus(load.tokens_out)
+    seconds = calls.times(latency_s).times(1 / settings.concurrency)
+    for limit, amount in ((settings.requests_per_minute, calls), (settings.tokens_per_minute, tokens)):
+        if limit is not None:
+            seconds = seconds.beside(amount.times(60 / limit))
+    return seconds
+
+
+def kind_of(request: Request) -> str:
+    """Return what kind of question it is."""
+    kinds: dict[type, str] = {StrategyView: "strategy", NoteView: "note", DecisionView: "decision"}
+    return kinds[type(request.view)]
+
+
+def _kind(key: str) -> str:
+    if "/strategy/" in key:
+        return "strategy"
+    return "note" if key.endswith("/note") else "decision"
+
+
+def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
+    """Count the prompts of each player's agents, by kind, in one society of models that give half."""
+    prompts, players = prompt_set(condition), condition.model_players
+    society = Society(condition, model=condition.models, seed=0, strategies=condition.strategies)
+    sizes: dict[str, dict[str, list[int]]] = {}
+    waiting = deque(society.start().requests)
+    while waiting:
+        request = waiting.popleft()
+        label = society.model_of(request.agent)
+        if label in players:
+            prompt = first_prompt(request, players[label], prompts, seed=0)
+            sizes.setdefault(label, {}).setdefault(kind_of(request), []).append(n_bytes(prompt.messages))
+        waiting.extend(society.answer(request, stand_in(request)).requests)
+    return {
+        label: {kind: Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}
+        for label, kinds in sizes.items()
+    }
+
+
+def stand_in(request: Request) -> Answer:
+    """Return the answer that stands in while prompts are counted: words of ordinary length, half of all units."""
+    if isinstance(request.view, DecisionView):
+        return Answer(act="give", amount=request.view.resources / 2)
+    is_strategy = isinstance(request.view, StrategyView)
+    return Answer(text=" ".join(["reciprocate"] * STRATEGY_WORDS) if is_strategy else NOTE)
+
+
+def _pilot(pilot: Study, model: str) -> _Pilot:
+    """Read what the pilot's replies of a model took; their prompts are counted as those of the plan are."""
+    keys = ["study", "run"]
+    of_model = pilot.runs.loc[pilot.runs["model"] == model, keys]
+    replies = pilot.replies.merge(of_model, on=keys)
+    started = [pilot.started[key] for key in of_model.itertuples(index=False, name=None) if key in pilot.started]
+    if replies.empty or not started:
+        return NO_PILOT
+    condition = Condition.model_validate(started[0].condition)
+    questions = _questions(condition)[model]
+    took = {}
+    for kind, own in replies.groupby([_kind(str(key)) for key in replies["key"]]):
+        if own["input_tokens"].notna().any() and own["output_tokens"].notna().any():
+            took[str(kind)] = _Took(
+                askings=len(own) / len(own[[*keys, "key"]].drop_duplicates()),
+                tokens_a_byte=float(own["input_tokens"].mean()) / questions[str(kind)].mean_bytes,
+                output=float(own["output_tokens"].mean()),
+            )
+    return _Pilot(took, AROUND.times(float(replies["latency_s"].mean())))

@@ -1,0 +1,233 @@
+"""Asks what a probe's design says, or goes on where its log ends; and says beforehand what that will take.
+
+A probe is driven like a run: every reply is on the disk before it counts, the ledger knows every paid call, and the
+same command goes on after a kill. Its folder holds `probe/log.jsonl` and, of paid models, `ledger.jsonl`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import deque
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Final
+
+from agentsim.core.probe_design import Design
+from agentsim.disk.durable import replace
+from agentsim.errors import LogError, ScenarioError
+from agentsim.experiments.plan import ConditionPlan, Questions, kind_of, plan_of, stand_in
+from agentsim.log.runlog import PROBE_NAME, note_sitting
+from agentsim.log.study_folder import choose, keep_prompts, make_folder
+from agentsim.orchestrator.sitting import Observer, Silent, Sitting, run_started
+from agentsim.orchestrator.stop import Stop, to_its_end
+from agentsim.orchestrator.study import (
+    StudyResult,
+    accounts_of,
+    check_accounts,
+    open_ledger,
+    providers_of,
+    reasons,
+    versions_now,
+)
+from agentsim.play.course import prompt_set, rehearse
+from agentsim.play.probe import ProbeCourse, policies
+from agentsim.prompts.sets import PromptSet
+from agentsim.providers.accounts import Accounts
+from agentsim.providers.base import Provider, n_bytes
+from agentsim.scenario.players import ModelPlayer, only_player
+from agentsim.scenario.scenario import RunSpec, Scenario, runs
+from agentsim.scenario.user_settings import with_own
+
+__all__ = ["PROBE", "plan", "probe", "questions"]
+
+PROBE: Final = "probe"
+"""The name of the one run in a probe's folder."""
+
+
+def probe(
+    scenario: Scenario,
+    design: Design,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+) -> StudyResult:
+    """Ask everything that the design says, or go on with what is left of it.
+
+    Args:
+        scenario: the rules that donors are told, the model that is asked, its account and the budget. Its name is that
+            of the probe's folder, its first seed the probe's.
+        design: whose strategies are asked, where, and how often.
+        results: the folder that holds, or will hold, the probe's folder.
+        new: begin a new probe beside an older one of the same name, instead of going on with it.
+        observer: watches.
+        provider: answers in place of the scenario's own accounts.
+
+    Raises:
+        ScenarioError: the scenario has several conditions, or nobody can be asked what the design says.
+        AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
+        ReplayMismatch: the folder holds a probe that was begun under other settings; nothing has been asked.
+        LogError: the folder cannot be written.
+    """
+    spec = _spec(scenario)
+    _check(spec, design)
+    return to_its_end(
+        lambda stop: _probe(
+            scenario,
+            spec,
+            design,
+            results=results,
+            new=new,
+            watch=observer or Silent(),
+            provider=provider,
+            stop=stop,
+        )
+    )
+
+
+async def _probe(
+    scenario: Scenario,
+    spec: RunSpec,
+    design: Design,
+    *,
+    results: Path | str,
+    new: bool,
+    watch: Observer,
+    provider: Provider | None,
+    stop: Stop,
+) -> StudyResult:
+    condition, player = spec.condition, only_player(spec.condition.players)
+    prompts = prompt_set(condition)
+    rehearse(condition, prompts)
+    accounts = Accounts(
+        with_own(scenario.providers),
+        environ=os.environ,
+        on_retry=watch.retry,
+        on_width=watch.width,
+        on_note=watch.note,
+    )
+    if provider is None:
+        check_accounts(condition, accounts, budget=scenario.budget)
+    known = {} if provider else accounts_of(condition, accounts)
+    asked = design.model_dump(mode="json")
+    start = run_started(spec, scenario.name, prompts=prompts, accounts=known, versions={}, probe=asked)
+    folder = make_folder(choose(Path(results), scenario.name, [start], new=new))
+    _write_design(folder, design)
+    keep_prompts(folder, [prompts])
+    is_paid = provider is None and isinstance(player, ModelPlayer) and accounts.is_paid(player.model)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
+        if ledger is not None:
+            accounts.book_in(ledger)
+        stop.on_stop = accounts.drain
+        stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
+        course = ProbeCourse(design, condition, seed=spec.seed, prompts=prompts)
+        try:
+            sitting = Sitting(
+                spec,
+                folder,
+                prompts=prompts,
+                accounts=known,
+                versions=versions_now(),
+                providers=providers_of(condition, accounts, provider),
+                observer=watch,
+                stop=stop,
+                course=course,
+                n_requests=course.n_requests if isinstance(player, ModelPlayer) else 0,
+                probe=asked,
+            )
+            state = await sitting.play()
+            watch.run_closed(spec.name, state)
+        finally:
+            await accounts.aclose()
+    note_sitting(folder, reasons([state]))
+    return StudyResult(folder, (state,), wall_s=clock() - began)
+
+
+def _write_design(folder: Path, design: Design) -> None:
+    """Write what the probe is, for people; what counts is in its log.
+
+    Raises:
+        LogError: it cannot be written.
+    """
+    path = folder / PROBE_NAME
+    if path.exists():
+        return
+    try:
+        replace(path, json.dumps(design.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise LogError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def plan(scenario: Scenario, design: Design) -> ConditionPlan:
+    """Return what a probe will take, before the first call.
+
+    Raises:
+        ScenarioError: as `probe`.
+    """
+    spec = _spec(scenario)
+    _check(spec, design)
+    player, name = only_player(spec.condition.players), scenario.name
+    if not isinstance(player, ModelPlayer):
+        return ConditionPlan(name, player.model, 1, 0)
+    rounds = spec.condition.game.rounds if design.background else 1
+    return plan_of(
+        name,
+        player,
+        questions=questions(spec, design, prompts=prompt_set(spec.condition)),
+        depth=rounds + (1 if design.children else 0),
+        accounts=Accounts(with_own(scenario.providers), environ=os.environ),
+    )
+
+
+def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str, Questions]:
+    """Count a probe's questions and the bytes of their prompts, by kind; children state strategies of usual length."""
+    course = ProbeCourse(design, spec.condition, seed=spec.seed, prompts=prompts)
+    waiting = deque(course.start().questions)
+    sizes: dict[str, list[int]] = {}
+    while waiting:
+        question = waiting.popleft()
+        sizes.setdefault(kind_of(question.request), []).append(n_bytes(question.prompt.messages))
+        waiting.extend(course.answer(question.request, stand_in(question.request)).questions)
+    return {kind: Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
+
+
+def _spec(scenario: Scenario) -> RunSpec:
+    """Return the one condition there is, under the first seed."""
+    specs = runs(scenario)
+    conditions = {spec.name.rpartition("--seed-")[0]: spec for spec in reversed(specs)}
+    if len(conditions) > 1:
+        raise ScenarioError(
+            f"{scenario.name}: has {len(conditions)} conditions, and a probe is of one; choose it with --set, as"
+            f" --set vary=null --set {next(iter(scenario.vary))}=..."
+        )
+    [spec] = conditions.values()
+    return RunSpec(PROBE, spec.condition, spec.seed, {})
+
+
+def _check(spec: RunSpec, design: Design) -> None:
+    """Refuse what cannot be asked.
+
+    Raises:
+        ScenarioError: naming why.
+    """
+    policies(design.background)
+    player = only_player(spec.condition.players)
+    if isinstance(player, ModelPlayer):
+        if design.children and spec.condition.transmission.copies:
+            raise ScenarioError(
+                "transmission.kind copy: newborns copy and are not asked; use --set transmission.kind=advice"
+            )
+    elif design.children:
+        raise ScenarioError(f"{player.model}: a scripted policy has no children; name a model with --model")
+    elif any(subject.strategy is not None for subject in design.subjects):
+        raise ScenarioError(f"{player.model}: a scripted policy reads no strategy; name a model with --model")
+    if not (design.n and design.situations) and not design.background:
+        raise ScenarioError("nothing is asked: set --n to 1 or more, or name a --background to be scored in")
+    names = [subject.name for subject in design.subjects]
+    if len(set(names)) < len(names):
+        raise ScenarioError(f"two strategies have one name, in {', '.join(names)}; name each agent once")

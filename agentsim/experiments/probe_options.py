@@ -1,0 +1,180 @@
+"""From what a user asks for to a scenario and a probe's design."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from agentsim.core.probe_design import PARTNERS, RECORDS, Design, Subject, grid
+from agentsim.errors import ScenarioError
+from agentsim.experiments.probe_subjects import chosen, of_run, of_texts, parents_of, policy_of
+from agentsim.scenario.players import ModelPlayer, only_player
+from agentsim.scenario.scenario import Scenario, load_scenario
+
+__all__ = ["BACKGROUND", "Options", "designed"]
+
+BACKGROUND: Final = "discriminator,constant-share,all-keep"
+"""Among whom children and their parents are scored, where nothing else is said."""
+MAX_NAME: Final = 64
+"""Of a folder, in characters, as of a scenario's name."""
+N: Final = 5
+"""How often a situation is asked, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user asks for; `None`: as a rule."""
+
+    run: str | None = None
+    generation: int | None = None
+    agents: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+    n: int | None = None
+    children: int = 0
+    background: str | None = None
+    """Names of policies, comma-separated."""
+    societies: int = 1
+    records: str | None = None
+    """Percentages, comma-separated."""
+    partners: str | None = None
+    resources: str | None = None
+    """Units, comma-separated."""
+    sets: tuple[str, ...] = ()
+    model: str | None = None
+    name: str | None = None
+    max_cost: float | None = None
+
+
+def designed(source: Path, options: Options) -> tuple[Scenario, Design]:
+    """Return the scenario and the design of a probe: of a study's folder, or of a scenario file.
+
+    Raises:
+        ScenarioError: an option does not fit the source, or says nothing that can be asked.
+        LogError: the study has no such run, generation or agent, or the run is not finished.
+    """
+    if source.is_dir():
+        scenario, subjects, where = _of_study(source, options)
+    else:
+        scenario, subjects, where = _of_file(source, options)
+    if options.max_cost is not None:
+        if not 0 < options.max_cost < float("inf"):
+            raise ScenarioError(f"--max-cost {options.max_cost:g}: must be above 0, in US dollars")
+        scenario = scenario.model_copy(update={"budget": options.max_cost})
+    n = (0 if options.children else N) if options.n is None else options.n
+    background = options.background if options.background is not None else BACKGROUND if options.children else ""
+    situations = grid(
+        scenario,
+        records=_shares("records", options.records, RECORDS),
+        partners=_shares("partners", options.partners, PARTNERS),
+        resources=_numbers("resources", options.resources) if options.resources else (),
+    )
+    try:
+        design = Design(
+            source=where,
+            subjects=subjects,
+            situations=situations if n else (),
+            n=n,
+            children=options.children,
+            background=tuple(name.strip() for name in background.split(",") if name.strip()),
+            societies=options.societies,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ScenarioError(f"--{first['loc'][0]}: {first['msg']}; got {first['input']!r}") from error
+    return scenario, design
+
+
+def _of_study(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
+    if options.strategies:
+        raise ScenarioError(
+            f"--strategy: {source} is a study, whose agents have strategies; name a scenario file to ask under its"
+            " rules"
+        )
+    if options.sets:
+        raise ScenarioError(f"--set: {source} is a study, whose rules are those of its log; name a scenario file")
+    found = of_run(source, run=options.run, generation=options.generation, name="probe", model=options.model)
+    subjects = parents_of(found, options.agents) if options.children else chosen(found, options.agents)
+    what = "children" if options.children else "-".join(options.agents)
+    default = [source.resolve().name, found.run, f"g{found.generation}", what, _short(options.model)]
+    scenario = _named(found.scenario, options.name, default)
+    return scenario, subjects, f"{source.resolve().name}/{found.run}, generation {found.generation}"
+
+
+def _of_file(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
+    for option, value in (("--run", options.run), ("--generation", options.generation), ("--agent", options.agents)):
+        if value:
+            raise ScenarioError(f"{option}: {source} is no folder of a study; name one, as results/quickstart")
+    if not source.exists():
+        raise ScenarioError(f"{source}: does not exist; name a scenario file, or the folder of a study")
+    scenario = load_scenario(source, sets=options.sets, model=options.model)
+    player = only_player(scenario.players)
+    if isinstance(player, ModelPlayer):
+        if not options.strategies:
+            raise ScenarioError(
+                f"{source}: {player.model} plays, who has no strategy yet; state one with --strategy, or"
+                " name the folder of a study"
+            )
+        subjects = of_texts(
+            options.strategies, max_chars=scenario.transmission.max_chars, is_parent=bool(options.children)
+        )
+    elif options.strategies:
+        raise ScenarioError(f"{player.model}: a scripted policy reads no --strategy; name a model with --model")
+    else:
+        subjects = (policy_of(scenario),)
+    what = "children" if options.children else ""
+    scenario = _named(scenario, options.name, [scenario.name, what, _short(options.model)])
+    return scenario, subjects, f"scenario {source.name}"
+
+
+def _named(scenario: Scenario, name: str | None, default: list[str]) -> Scenario:
+    """Return the scenario under the probe's name."""
+    if name is None:
+        name = _name(["probe", *default]) or _name(["probe", *default[1:]])
+        if name is None:
+            told_apart = hashlib.sha256("/".join(default).encode()).hexdigest()[:8]
+            name = f"{_slug(['probe', *default[1:]])[: MAX_NAME - 9]}-{told_apart}"
+    data: dict[str, Any] = {**{field: getattr(scenario, field) for field in Scenario.model_fields}, "name": name}
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError(f"--name: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+
+
+def _name(words: list[str]) -> str | None:
+    """Return the words as the name of a folder, if it is short enough for one."""
+    name = _slug(words)
+    return name if len(name) <= MAX_NAME else None
+
+
+def _slug(words: list[str]) -> str:
+    name = re.sub(r"[^a-z0-9._-]+", "-", "-".join(filter(None, words)).lower())
+    return re.sub(r"\.{2,}", ".", name).rstrip(".-")
+
+
+def _short(model: str | None) -> str:
+    return "" if model is None else model.rpartition("/")[2]
+
+
+def _shares(name: str, text: str | None, default: tuple[float, ...]) -> tuple[float, ...]:
+    if text is None:
+        return default
+    values = _numbers(name, text)
+    if any(not 0 <= value <= 100 for value in values):
+        raise ScenarioError(f"--{name} {text}: percentages are between 0 and 100, as 0,50,100")
+    return tuple(value / 100 for value in values)
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    """Return distinct numbers written comma-separated."""
+    parts = text.split(",")
+    if not all(re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*", part) for part in parts):
+        raise ScenarioError(f"--{name} {text}: cannot be read; write comma-separated numbers, as 0,50,100")
+    values = tuple(dict.fromkeys(float(part) for part in parts))
+    if name == "resources" and not all(values):
+        raise ScenarioError(f"--{name} {text}: who holds nothing has nothing to give; name amounts above 0")
+    return values

@@ -1,0 +1,198 @@
+"""Whose strategies a probe asks: those of a finished run's generation, its survivors, or texts that are stated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from agentsim.core.facts import Agent, GenerationEnded, StrategyFormed
+from agentsim.core.probe_design import Subject
+from agentsim.core.rng import stream
+from agentsim.errors import LogError, ScenarioError
+from agentsim.log.runlog import LOG_NAME, RunFinished, RunStarted, read_log
+from agentsim.scenario.players import only_player
+from agentsim.scenario.scenario import Condition, Scenario, scenario_from
+
+__all__ = ["Found", "chosen", "of_run", "of_texts", "parents_of", "policy_of"]
+
+MAX_NAMED: Final = 20
+"""Names that an error lists."""
+
+
+class Found(NamedTuple):
+    """A generation of a run, and the scenario under which its strategies can be asked."""
+
+    scenario: Scenario
+    run: str
+    generation: int
+    subjects: tuple[Subject, ...]
+    """The generation's strategies, best first; of a scripted run its policy alone."""
+    survivors: tuple[str, ...]
+    """Who of them was selected, or would have been after the last generation; best first."""
+
+
+def of_run(study: Path, *, run: str | None, generation: int | None, name: str, model: str | None = None) -> Found:
+    """Read a generation of a run from its log; the last one, where none is named and the run is complete.
+
+    `name` will be the probe's. `model` is asked in place of the run's own.
+
+    Raises:
+        LogError: there is no such study, run or generation, or its log cannot be used.
+        ScenarioError: the run's condition is none of today's, or a policy has no texts for another model.
+    """
+    folder = _run_folder(study, run)
+    records = read_log(folder).records
+    started = records[0] if records else None
+    if not isinstance(started, RunStarted):
+        raise LogError(f"{folder}: its log does not begin with run_started; restore it")
+    if started.probe is not None:
+        raise LogError(f"{study}: is itself a probe; name the study that its strategies are from")
+    ended = _ended(
+        [record for record in records if isinstance(record, GenerationEnded)],
+        where=f"{study}/{folder.name}",
+        generation=generation,
+        is_complete=isinstance(records[-1], RunFinished),
+    )
+    formed = [record for record in records if isinstance(record, StrategyFormed)]
+    agents = {record.agent.id: record.agent for record in formed if record.generation <= ended.generation}
+    if len(started.players) > 1:
+        agents = {name: agent for name, agent in agents.items() if agent.model == _one_of(started, model)}
+    scenario = _scenario(study, started, name=name, model=model)
+    return Found(
+        scenario=scenario,
+        run=folder.name,
+        generation=ended.generation,
+        subjects=_subjects(scenario, ended, agents),
+        survivors=ended.survivors or _would_survive(scenario, ended, seed=started.seed),
+    )
+
+
+def chosen(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
+    """Return the strategies of these agents, or all where none is named.
+
+    Raises:
+        LogError: an agent did not live in the generation.
+    """
+    by_name = {subject.name: subject for subject in found.subjects}
+    for agent in agents:
+        if agent not in by_name:
+            raise LogError(
+                f"no agent {agent!r} lived in generation {found.generation} of {found.run}; there were"
+                f" {_listed(by_name)}"
+            )
+    return tuple(by_name[agent] for agent in dict.fromkeys(agents)) or found.subjects
+
+
+def parents_of(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
+    """Return as parents the generation's survivors, or these of its agents."""
+    return tuple(subject.model_copy(update={"role": "parent"}) for subject in chosen(found, agents or found.survivors))
+
+
+def of_texts(texts: Sequence[str], *, max_chars: int, is_parent: bool) -> tuple[Subject, ...]:
+    """Return stated strategies, cut as those of agents are.
+
+    Raises:
+        ScenarioError: a text is empty.
+    """
+    for text in texts:
+        if not text.strip():
+            raise ScenarioError("--strategy: is empty; write what an agent would say, as 'to give half to everyone'")
+    role: Any = "parent" if is_parent else "strategy"
+    return tuple(
+        Subject(name=f"text-{number}", strategy=text.strip()[:max_chars], role=role)
+        for number, text in enumerate(texts, start=1)
+    )
+
+
+def _run_folder(study: Path, run: str | None) -> Path:
+    names = sorted(path.parent.name for path in study.glob(f"*/{LOG_NAME}"))
+    if not names:
+        raise LogError(f"{study}: holds no runs; name the folder of a study, such as results/quickstart")
+    if run is None and len(names) > 1:
+        raise LogError(f"{study}: holds {len(names)} runs; choose one with --run: {_listed(names)}")
+    if run is not None and run not in names:
+        raise LogError(f"{study}: has no run {run!r}; it has {_listed(names)}")
+    return study / (run or names[0])
+
+
+def _ended(
+    ends: Sequence[GenerationEnded], *, where: str, generation: int | None, is_complete: bool
+) -> GenerationEnded:
+    if not is_complete and (generation is None or generation > len(ends)):
+        some = f"; or probe a generation that has ended, with --generation 1 to {len(ends)}" if ends else ""
+        raise LogError(f"{where}: is not finished; go on with it by agentsim run{some}")
+    if generation is None:
+        return ends[-1]
+    if not 1 <= generation <= len(ends):
+        raise LogError(f"{where}: has no generation {generation}; it has 1 to {len(ends)}")
+    return ends[generation - 1]
+
+
+def _scenario(study: Path, started: RunStarted, *, name: str, model: str | None) -> Scenario:
+    """Return the run's condition as a scenario of its own, with the accounts its study used."""
+    try:
+        known = json.loads((study / "study.json").read_text(encoding="utf-8"))
+        providers = known["scenario"]["providers"]
+    except FileNotFoundError:
+        providers = {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LogError(f"{study / 'study.json'}: cannot be read ({error}); restore it, or move it away") from error
+    condition = dict(started.condition)
+    if len(started.players) > 1:
+        own = condition["players"][started.players.index(_one_of(started, model))]
+        condition["players"] = {key: value for key, value in own.items() if key not in ("agents", "name")}
+    elif model is not None:
+        if str(condition["players"]["model"]).startswith("scripted/"):
+            raise ScenarioError(
+                f"--model {model}: the strategies of {started.run} are a policy, not texts; state one with --strategy"
+                " and a scenario file"
+            )
+        condition["players"] = {**condition["players"], "model": model}
+    return scenario_from({**condition, "name": name, "seeds": [started.seed], "providers": providers})
+
+
+def _one_of(started: RunStarted, model: str | None) -> str:
+    """Return the label of the player that is meant in a mixed society.
+
+    Raises:
+        ScenarioError: none is named, or none of that name played.
+    """
+    if model not in started.players:
+        what = "several models play" if model is None else f"{model!r} does not play"
+        names = ", ".join(repr(player) for player in started.players)
+        raise ScenarioError(f"{started.run}: {what}; say with --model whose strategies are asked: {names}")
+    return model
+
+
+def _subjects(condition: Condition, ended: GenerationEnded, agents: dict[str, Agent]) -> tuple[Subject, ...]:
+    if not condition.model_players:
+        return (policy_of(condition),)
+    best_first = sorted((name for name in ended.scores if name in agents), key=lambda name: -ended.scores[name])
+    return tuple(
+        Subject(
+            name=name,
+            strategy=agents[name].strategy,
+            generation=ended.generation,
+            score=ended.scores[name],
+        )
+        for name in best_first
+    )
+
+
+def policy_of(condition: Condition) -> Subject:
+    """Return a scripted player as the one strategy there is."""
+    name = only_player(condition.players).model.removeprefix("scripted/")
+    return Subject(name=name, strategy=None)
+
+
+def _would_survive(condition: Condition, ended: GenerationEnded, *, seed: int) -> tuple[str, ...]:
+    """Return who would be selected after the last generation, as by the society's own rule."""
+    return condition.selection.survivors(ended.scores, stream(seed, "selection", ended.generation))
+
+
+def _listed(names: Sequence[str] | dict[str, Any]) -> str:
+    names = list(names)
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

@@ -1,0 +1,250 @@
+"""What makes runs one experiment: one condition under one name, and the same rules but for what is varied.
+
+Works on the first records of logs: of those on the disk, and of runs that are yet to begin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from agentsim.log.runlog import RunStarted
+
+__all__ = [
+    "Clash",
+    "Difference",
+    "clash",
+    "condition_of",
+    "difference",
+    "first_difference",
+    "mixed",
+    "price_difference",
+    "renamed",
+]
+
+TEMPLATES: Final = "the templates of the prompt set"
+ADDRESS: Final = ("base_url", "dialect")
+"""Of an account: who answers. Its limits may change from one sitting to the next."""
+PRICE: Final = ("price",)
+"""Of an account: what its answers cost. It may change between two runs, and not within one."""
+ABSENT: Final = "not set"
+MAX_NAMED: Final = 6
+"""Runs that a sentence names; it counts the rest."""
+
+
+class Difference(NamedTuple):
+    """One place in which two runs differ."""
+
+    path: str
+    first: str
+    second: str
+
+    @property
+    def was_and_is(self) -> str:
+        """How it reads where the second is what is wanted now."""
+        if self.path == TEMPLATES:
+            return "the templates of its prompt set have changed since its log was begun"
+        return f"its log was begun under another scenario: {self.path} was {self.first!r} and is {self.second!r}"
+
+
+class Clash(NamedTuple):
+    """Two runs that cannot be of one experiment."""
+
+    first: str
+    """A run's name; the earlier one in the order given."""
+    second: str
+    difference: Difference
+
+
+def condition_of(run: str) -> str:
+    """Return the name of a run without its seed."""
+    return run.rpartition("--seed-")[0] or run
+
+
+def clash(runs: Sequence[tuple[str, RunStarted]]) -> Clash | None:
+    """Return the first two runs, each given with its name, that cannot be of one experiment; `None` where all can.
+
+    Runs of one condition, by their names, differ in the seed alone. Conditions differ in who plays and in what all of
+    them vary, and no two are the same.
+    """
+    conditions: dict[str, tuple[str, RunStarted]] = {}
+    for name, run in runs:
+        first, other = conditions.setdefault(condition_of(name), (name, run))
+        if found := difference(other, run):
+            return Clash(first, name, found)
+    known: dict[str, str] = {}
+    for name, run in conditions.values():
+        first, other = next(iter(conditions.values()))
+        if found := _of_rules(other, run):
+            return Clash(first, name, found)
+        same = known.setdefault(_canonical([_decided(run), run.templates_read]), name)
+        if same != name:
+            return Clash(same, name, Difference("the name of this condition", condition_of(same), condition_of(name)))
+    return None
+
+
+def renamed(begun: Mapping[str, RunStarted], starts: Sequence[RunStarted]) -> Clash | None:
+    """Return a run that has begun and one that is to begin, of one condition but for the names of its players.
+
+    Only conditions that a scenario no longer has can have been renamed, and only into such as have not begun.
+    """
+    now, then = {condition_of(start.run) for start in starts}, {condition_of(run) for run in begun}
+    old = {_canonical(_nameless(run)): name for name, run in begun.items() if condition_of(name) not in now}
+    for start in starts:
+        name = old.get(_canonical(_nameless(start)))
+        if name is not None and condition_of(start.run) not in then:
+            what = Difference("the name of this condition", condition_of(name), condition_of(start.run))
+            return Clash(name, start.run, what)
+    return None
+
+
+def _nameless(run: RunStarted) -> list[Any]:
+    content = _decided(run)
+    players = content.get("players")
+    listed = players if isinstance(players, list) else [players]
+    plain = [{key: value for key, value in one.items() if key != "name"} for one in listed if isinstance(one, dict)]
+    return [{**content, "players": plain}, run.templates_read]
+
+
+def mixed(folder: Path, runs: Mapping[str, RunStarted]) -> str | None:
+    """Return why a study's runs, by name, are not of one experiment, and what to do; `None` where they are."""
+    found = clash(list(runs.items()))
+    if found is None:
+        return None
+    is_of_rules = _of_rules(runs[found.first], runs[found.second]) is not None
+    sides = []
+    for side in (found.first, found.second):
+        names = [name for name in runs if _is_like(runs, name, side, is_of_rules=is_of_rules)]
+        more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+        sides.append(", ".join(names[:MAX_NAMED]) + more)
+    path, first, second = found.difference
+    what = f"{path} is {first!r} in {sides[0]}, but {second!r} in {sides[1]}"
+    if path == TEMPLATES:
+        what = f"{path} are not the same in {sides[0]} as in {sides[1]}"
+    return (
+        f"{folder}: holds runs of two experiments, which no number may pool: {what}; move the folders of one kind out"
+        f" of it, as into {folder.parent / (folder.name + '-other')}, and read each by itself"
+    )
+
+
+def _is_like(runs: Mapping[str, RunStarted], name: str, side: str, *, is_of_rules: bool) -> bool:
+    if is_of_rules:
+        return _of_rules(runs[name], runs[side]) is None
+    return condition_of(name) == condition_of(side) and difference(runs[name], runs[side]) is None
+
+
+def difference(first: RunStarted, second: RunStarted) -> Difference | None:
+    """Return the first thing in which two runs of one condition differ, but for their seeds; `None` if there is none.
+
+    Of the prompt set its name and its templates count, not where it lies; of accounts who answers, as far as logged.
+    """
+    if found := first_difference(_decided(first), _decided(second)):
+        return found
+    if found := _of_templates(first, second):
+        return found
+    return first_difference(*_accounts(first, second, ADDRESS))
+
+
+def price_difference(logged: RunStarted, now: RunStarted) -> Difference | None:
+    """Return the first price that has changed since a run was begun, as its replies would be counted at two prices."""
+    return first_difference(*_accounts(logged, now, PRICE))
+
+
+def first_difference(first: Any, second: Any, *, path: str = "") -> Difference | None:
+    """Return the first place in which two plain values differ; `None` where they are the same."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in (*first, *(key for key in second if key not in first)):
+            if first.get(key) != second.get(key) or (key in first) != (key in second):
+                pair = (value.get(key, ABSENT) for value in (first, second))
+                return first_difference(*pair, path=f"{path}.{key}" if path else str(key))
+        return None
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        for index, (old, new) in enumerate(zip(first, second, strict=True)):
+            if old != new:
+                return first_difference(old, new, path=f"{path}.{index}")
+        return None
+    return Difference(path, str(first)[:200], str(second)[:200])
+
+
+def _decided(run: RunStarted) -> dict[str, Any]:
+    """Return what decides what is asked, but for the seed of a society; a probe is asked under one seed alone."""
+    content = {**run.condition, "prompts": _prompts_name(run)}
+    return content if run.probe is None else {"seed": run.seed, **content, "probe": run.probe}
+
+
+def _prompts_name(run: RunStarted) -> str:
+    return Path(str(run.condition.get("prompts", "default"))).name
+
+
+def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return these settings of the accounts of both runs, as far as both logs say them."""
+    found = []
+    for run, other in ((first, second), (second, first)):
+        accounts, others = run.accounts or {"": run.account}, other.accounts or {"": other.account}
+        named = {
+            f"the account's {key}" if label == "" else f"{key} of the account of {label}": _said(account[key])
+            for label, account in accounts.items()
+            for key in keys
+            if account.get(key) is not None and others.get(label, {}).get(key) is not None
+        }
+        found.append(named)
+    return found[0], found[1]
+
+
+def _said(value: Any) -> str:
+    """Return a setting of an account as it is compared; of a price, the numbers and not where they are from."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {part:g}" for key, part in value.items() if isinstance(part, int | float))
+    return str(value).rstrip("/")
+
+
+# --- rules that all conditions of a study share --------------------------------------------------------------------
+
+
+def _of_rules(first: RunStarted, second: RunStarted) -> Difference | None:
+    """Return the first rule in which two conditions differ although neither varies it, or both do not vary alike."""
+    paths = [sorted(path for path in run.settings if not _covers("players", path)) for run in (first, second)]
+    if paths[0] != paths[1]:
+        return Difference("what varies", *(", ".join(own) or "nothing but who plays" for own in paths))
+    varied = ("players", *paths[0])
+    if found := first_difference(_rules(first, varied), _rules(second, varied)):
+        return found
+    is_same_set = not any(_covers(path, "prompts") for path in varied) and _format(first) == _format(second)
+    return _of_templates(first, second) if is_same_set else None
+
+
+def _of_templates(first: RunStarted, second: RunStarted) -> Difference | None:
+    """Return that the templates differ, where both runs have players that read them."""
+    read, other = first.templates_read, second.templates_read
+    return None if read is None or other is None or read == other else Difference(TEMPLATES, read, other)
+
+
+def _rules(run: RunStarted, varied: Sequence[str]) -> dict[str, Any]:
+    leaves = _leaves({**run.condition, "prompts": _prompts_name(run)})
+    return {path: value for path, value in leaves if not any(_covers(own, path) for own in varied)}
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _leaves(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner
+
+
+def _covers(varied: str, path: str) -> bool:
+    """Whether a varied path decides the value at another path."""
+    return f"{path}.".startswith(f"{varied}.")
+
+
+def _format(run: RunStarted) -> str:
+    """Return the format of answers, in whose words the shipped prompts are."""
+    players = run.condition.get("players")
+    listed = players if isinstance(players, list) else [players]
+    return next((str(one["answer_format"]) for one in listed if one and "answer_format" in one), "text")
+
+
+def _canonical(data: object) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,219 @@
+"""Where a study lies: which folder a scenario is played in, what stands in its study.json, and studies begun as forks.
+
+A study is one experiment: what cannot be part of it is refused here, before anything is asked or written. A second
+study of one name lies beside the first: results/x, results/x-2, ... Whoever runs the scenario again goes on with the
+newest of them that was begun under it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from agentsim.disk.durable import replace
+from agentsim.errors import LogError, ReplayMismatch, ScenarioError
+from agentsim.log.experiment import Clash, clash, condition_of, mixed, renamed
+from agentsim.log.runlog import LOG_NAME, PROBE_NAME, RunStarted, read_start
+from agentsim.prompts.sets import PromptSet, kept_name
+from agentsim.scenario.scenario import RunSpec, Scenario, digest
+
+__all__ = ["choose", "keep_prompts", "make_folder", "new_folder", "sources", "write_study"]
+
+STUDY_NAME: Final = "study.json"
+
+Starts = Sequence[RunStarted]
+"""The first records of all runs that are to be played, or of one probe."""
+
+
+def choose(results: Path, name: str, starts: Starts, *, new: bool) -> Path:
+    """Return the folder to play in, which need not be there yet.
+
+    That is the newest that holds one of these runs; else the newest that holds one of these conditions; else the first,
+    or the newest, to which these runs may be added.
+
+    Raises:
+        ReplayMismatch: what was begun there is another experiment; the message names the first difference.
+        ScenarioError: the folder is a probe's, and these are runs of a study, or the other way round.
+    """
+    if new:
+        return _new(results, name)
+    default, is_probe = results / name, any(start.probe is not None for start in starts)
+    _check_kind(default, is_probe=is_probe)
+    others = [path for path in _beside(results, name) if path != default and _scenario_name(path) in (None, name)]
+    begun = {path: _begun_in(path) for path in (default, *others) if path == default or _is_probe(path) == is_probe}
+    own = [(start.run, start) for start in starts]
+    clashes = {path: clash([*there.items(), *own]) or renamed(there, starts) for path, there in begun.items()}
+    digests, conditions = {start.digest for start in starts}, {condition_of(start.run) for start in starts}
+
+    def rank(path: Path) -> tuple[bool, bool, bool, int]:
+        has_run = not digests.isdisjoint(_listed(path) | {start.digest for start in begun[path].values()})
+        has_condition = not conditions.isdisjoint(condition_of(run) for run in begun[path])
+        return has_run, has_condition, path == default and not has_condition, _number(path, name)
+
+    fitting = [path for path in begun if clashes[path] is None and (path == default or begun[path] or rank(path)[0])]
+    if fitting:
+        return max(fitting, key=rank)
+    path, found = [(path, found) for path, found in clashes.items() if found is not None][-1]
+    raise ReplayMismatch(
+        mixed(path, begun[path]) or _refusal(path, found, next_name=_new(results, name).name, is_probe=is_probe)
+    )
+
+
+def _refusal(path: Path, found: Clash, *, next_name: str, is_probe: bool) -> str:
+    fork = "" if is_probe else f", or with --fork {path} to begin it with the replies that still hold"
+    what = f"{path / found.first}: {found.difference.was_and_is}"
+    return f"{what}; set that back; or run with --new to begin {next_name}{fork}"
+
+
+def _check_kind(folder: Path, *, is_probe: bool) -> None:
+    if is_probe and (folder / STUDY_NAME).exists():
+        raise ScenarioError(f"{folder}: holds a study; give the probe another name, with --name")
+    if not is_probe and _is_probe(folder):
+        raise ScenarioError(f"{folder}: holds a probe; give the study another name, as with --set name=x")
+
+
+def _is_probe(folder: Path) -> bool:
+    return (folder / PROBE_NAME).is_file()
+
+
+def _begun_in(folder: Path) -> dict[str, RunStarted]:
+    """Return the first record of each run that has begun, by the run's name; unreadable logs are passed over."""
+    paths = sorted(folder.glob(f"*/{LOG_NAME}"))
+    found = {path.parent.name: read_start(path.parent) for path in paths}
+    return {run: start for run, start in found.items() if start is not None}
+
+
+def _listed(folder: Path) -> set[str]:
+    """Return the digests of the runs that a study was to have when it was last played."""
+    try:
+        return {str(run["digest"]) for run in json.loads((folder / STUDY_NAME).read_bytes())["runs"].values()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+
+
+def new_folder(results: Path, name: str) -> Path:
+    """Make a folder that was not there before, beside those of earlier studies of the name, and return it.
+
+    Raises:
+        LogError: it cannot be made.
+    """
+    return make_folder(_new(results, name))
+
+
+def _new(results: Path, name: str) -> Path:
+    numbers = [_number(path, name) for path in _beside(results, name)]
+    is_free = not (results / name).exists()
+    return results / name if is_free else results / f"{name}-{max(numbers) + 1}"
+
+
+def make_folder(folder: Path) -> Path:
+    """Return the folder, which is there then.
+
+    Raises:
+        LogError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LogError(f"{folder}: cannot be made ({error.strerror}); name another place with --results") from error
+    return folder
+
+
+def _beside(results: Path, name: str) -> list[Path]:
+    """Return all studies of a name, the oldest first."""
+    found = [path for path in results.glob("*") if _number(path, name)]
+    return sorted(found, key=lambda path: _number(path, name))
+
+
+def _scenario_name(folder: Path) -> str | None:
+    """Return the name of the scenario that a study is of, which may be `x-2` itself; `None` where nobody knows."""
+    try:
+        return str(json.loads((folder / STUDY_NAME).read_bytes())["scenario"]["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _number(path: Path, name: str) -> int:
+    """Return 1 for the first study of the name, 2 for the second, ...; 0 for one of another name."""
+    rest = path.name.removeprefix(name)
+    found = re.fullmatch(r"-([1-9][0-9]{0,8})", rest)
+    return 1 if not rest else int(found[1]) if found and int(found[1]) > 1 else 0
+
+
+def write_study(folder: Path, scenario: Scenario, specs: Sequence[RunSpec], *, versions: Mapping[str, str]) -> None:
+    """Write what the study is; runs of an earlier sitting (other seeds, another model) stay listed, if any has begun.
+
+    Raises:
+        LogError: the file cannot be read or written.
+    """
+    path = make_folder(folder) / STUDY_NAME
+    earlier = _runs_of(path) if any(folder.glob(f"*/{LOG_NAME}")) else {}
+    listed = {
+        spec.name: {"seed": spec.seed, "settings": spec.settings, "digest": digest(spec.condition, seed=spec.seed)}
+        for spec in specs
+    }
+    study = {
+        "study": folder.name,
+        "scenario": scenario.model_dump(mode="json"),
+        "runs": {**earlier, **listed},
+        "versions": dict(versions),
+    }
+    try:
+        replace(path, json.dumps(study, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise LogError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def keep_prompts(folder: Path, sets: Iterable[PromptSet]) -> None:
+    """Write the texts of prompt sets into a study's folder, so that its runs can be replayed wherever it is copied.
+
+    Raises:
+        LogError: a file cannot be written.
+    """
+    for prompts in {prompts.digest: prompts for prompts in sets}.values():
+        path = folder / kept_name(prompts.digest)
+        if path.exists():
+            continue
+        try:
+            replace(path, json.dumps(prompts.sources, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise LogError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _runs_of(path: Path) -> dict[str, Any]:
+    """Return the runs that a study.json lists.
+
+    Raises:
+        LogError: it is of another shape.
+    """
+    try:
+        runs = json.loads(path.read_bytes())["runs"] if path.exists() else {}
+        if not all(isinstance(run, dict) for run in runs.values()):
+            raise TypeError("its runs are no mappings")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise LogError(
+            f"{path}: cannot be read as a study's ({error!r}); restore the file, or delete it: it is written anew"
+        ) from error
+    return dict(runs)
+
+
+def sources(study: Path, starts: Iterable[RunStarted]) -> dict[str, Path]:
+    """Return the folders of a study's runs from which these runs can be forked, by the names of these.
+
+    That is a run of the same name, or else one of the same condition and seed under another name.
+
+    Raises:
+        LogError: there is none.
+    """
+    begun = _begun_in(study)
+    by_digest = {start.digest: run for run, start in begun.items()}
+    found = {start.run: start.run if start.run in begun else by_digest.get(start.digest) for start in starts}
+    folders = {run: study / source for run, source in found.items() if source is not None}
+    if not folders:
+        names = ", ".join(sorted(begun)[:5])
+        what = f"its runs are {names}" if names else "it holds no runs"
+        raise LogError(f"{study}: none of this scenario's runs can be forked from it: {what}")
+    return folders

@@ -1,0 +1,333 @@
+"""Plays studies: every run of a scenario side by side, each from where its log ends. A fresh run is an empty log."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from agentsim.errors import LogLocked
+from agentsim.log.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
+from agentsim.log.study_folder import choose, keep_prompts, sources, write_study
+from agentsim.orchestrator.sitting import Observer, RunState, Silent, Sitting, run_started
+from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
+from agentsim.play.course import Course, rehearsed
+from agentsim.play.fork import take_over
+from agentsim.play.replay import ReplayState, replay
+from agentsim.prompts.sets import PromptSet
+from agentsim.providers.accounts import Accounts
+from agentsim.providers.base import Provider, Sampling
+from agentsim.providers.ledger import Ledger
+from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, runs
+from agentsim.scenario.user_settings import with_own
+
+__all__ = [
+    "Observer",
+    "ReplayState",
+    "RunState",
+    "StudyResult",
+    "accounts_of",
+    "check_accounts",
+    "open_ledger",
+    "providers_of",
+    "reasons",
+    "replay",
+    "run",
+    "run_async",
+    "versions_now",
+]
+
+MAX_OPEN_RUNS = 64
+"""Societies driven side by side; each holds one open file."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What `run` leaves: a folder, and how each run ended."""
+
+    folder: Path
+    runs: tuple[RunState, ...]
+    wall_s: float = 0.0
+    """Seconds this sitting took."""
+    least_s: float = 0.0
+    """The least it could have taken with these answers under these limits."""
+    bound_by: str = ""
+    """What that least is due to: the longest chain of calls, or a limit of an account."""
+    n_taken_over: int = 0
+    """Replies with which this sitting began, taken from the study that it forks."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run is complete."""
+        return all(state.status == "complete" for state in self.runs)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the user stopped it."""
+        return any("interrupted" in (state.status, state.reason) for state in self.runs)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether a model gave no readable answer at all in one of the runs."""
+        return any(state.is_unread for state in self.runs)
+
+
+def run(
+    scenario: Scenario,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    fork: Path | str | None = None,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+) -> StudyResult:
+    """Play every run of the scenario, or go on with those that are not complete; see `run_async`.
+
+    Works in a script, and in a notebook whose event loop is running (then on a thread of its own). In a main thread,
+    the first Ctrl-C, SIGTERM or SIGHUP lets the calls in flight come in and be stored, the second drops them.
+
+    Raises:
+        KeyboardInterrupt: it was stopped in a notebook. In a script, the result says so.
+    """
+    return to_its_end(
+        lambda stop: _play_study(
+            scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
+        )
+    )
+
+
+async def run_async(
+    scenario: Scenario,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    fork: Path | str | None = None,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+) -> StudyResult:
+    """Play every run of the scenario side by side, or go on with those that are not complete.
+
+    Where the task is cancelled, the calls in flight come in and are stored before it ends; cancelled twice, they are
+    dropped.
+
+    Args:
+        scenario: what to play.
+        results: the folder that holds, or will hold, the study's folder.
+        new: start a new study beside an older one of the same name, instead of going on with it.
+        fork: start a new study with those replies of this older one (its folder) that answer what is asked now.
+        observer: watches.
+        provider: answers in place of the scenario's own accounts, for tests and for models agentsim does not know.
+
+    Raises:
+        AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
+        ScenarioError: the prompt set is wrong.
+        ReplayMismatch: the study's folder holds another experiment; nothing has been asked or written.
+        LogError: the study's folder cannot be written.
+    """
+    return await unless_cancelled(
+        lambda stop: _play_study(
+            scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
+        )
+    )
+
+
+async def _play_study(
+    scenario: Scenario,
+    *,
+    results: Path | str,
+    new: bool,
+    fork: Path | str | None,
+    observer: Observer | None,
+    provider: Provider | None,
+    stop: Stop,
+) -> StudyResult:
+    specs = runs(scenario)
+    watch = observer or Silent()
+    prompts = rehearsed(spec.condition for spec in specs)
+    accounts = Accounts(
+        with_own(scenario.providers),
+        environ=os.environ,
+        on_retry=watch.retry,
+        on_width=watch.width,
+        on_note=watch.note,
+    )
+    if provider is None:
+        for spec in specs:
+            check_accounts(spec.condition, accounts, budget=scenario.budget)
+    starts = [
+        run_started(
+            spec,
+            scenario.name,
+            prompts=prompts[digest(spec.condition, seed=0)],
+            accounts={} if provider else accounts_of(spec.condition, accounts),
+            versions={},
+        )
+        for spec in specs
+    ]
+    origins = {} if fork is None else sources(Path(fork), starts)
+    folder = choose(Path(results), scenario.name, starts, new=new or fork is not None)
+    write_study(folder, scenario, specs, versions=versions_now())
+    keep_prompts(folder, [prompts[digest(spec.condition, seed=0)] for spec in specs if spec.condition.model_players])
+    n_taken_over = 0
+    for spec in specs:
+        if spec.name in origins:
+            known = {} if provider else accounts_of(spec.condition, accounts)
+            n_taken_over += _fork(spec, folder, origins[spec.name], prompts=prompts, accounts=known)
+    models = {player.model for spec in specs for player in spec.condition.model_players.values()}
+    is_paid = provider is None and any(accounts.is_paid(model) for model in models)
+    with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
+        if ledger is not None:
+            accounts.book_in(ledger)
+        result = await _play_runs(
+            specs, folder, prompts=prompts, accounts=accounts, provider=provider, watch=watch, stop=stop
+        )
+        return replace(result, n_taken_over=n_taken_over)
+
+
+def check_accounts(condition: Condition, accounts: Accounts, *, budget: float | None) -> None:
+    """Find out, without asking anyone, whether all models of a condition can be asked, and kept to the budget.
+
+    Raises:
+        AuthError, ModelFileError, ScenarioError: as `Accounts.check` and `Accounts.check_price`.
+    """
+    for player in condition.model_players.values():
+        accounts.check(player.model)
+        if budget is not None:
+            accounts.check_price(player.model, sampling=Sampling(max_tokens=player.max_tokens, extra=player.extra))
+
+
+def accounts_of(condition: Condition, accounts: Accounts) -> dict[str, dict[str, Any]]:
+    """Return the account of each language model that plays, by the player's label."""
+    return {label: accounts.describe(player.model) for label, player in condition.model_players.items()}
+
+
+def providers_of(condition: Condition, accounts: Accounts, provider: Provider | None) -> dict[str, Provider]:
+    """Return who answers for each language model that plays, by the player's label; `provider` for all, if given."""
+    players = condition.model_players.items()
+    return {label: provider or accounts.open(player.model) for label, player in players}
+
+
+def _fork(
+    spec: RunSpec,
+    folder: Path,
+    source: Path,
+    *,
+    prompts: dict[str, PromptSet],
+    accounts: Mapping[str, dict[str, Any]],
+) -> int:
+    """Begin a run's log with what still holds of another's; return the number of replies."""
+    own = prompts[digest(spec.condition, seed=0)]
+    started = run_started(spec, folder.name, prompts=own, accounts=accounts, versions=versions_now())
+    course = Course(spec.condition, seed=spec.seed, prompts=own)
+    with RunLog(folder / spec.name) as log:
+        return take_over(source, log, started=started, course=course)
+
+
+async def _play_runs(
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    prompts: dict[str, PromptSet],
+    accounts: Accounts,
+    provider: Provider | None,
+    watch: Observer,
+    stop: Stop,
+) -> StudyResult:
+    stop.on_stop = accounts.drain
+    stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    note_sitting(folder, {spec.name: None for spec in specs})  # should this one be killed, it left no word
+    versions = versions_now()
+    gate = asyncio.Semaphore(MAX_OPEN_RUNS)
+
+    async def play(spec: RunSpec) -> RunState:
+        async with gate:
+            if stop.event.is_set() and not (folder / spec.name / LOG_NAME).exists():
+                return RunState(spec.name, "not begun", stop.reason)
+            known = {} if provider else accounts_of(spec.condition, accounts)
+            sitting = Sitting(
+                spec,
+                folder,
+                prompts=prompts[digest(spec.condition, seed=0)],
+                accounts=known,
+                versions=versions,
+                providers=providers_of(spec.condition, accounts, provider),
+                observer=watch,
+                stop=stop,
+            )
+            state = await sitting.play()
+            watch.run_closed(spec.name, state)
+            return state
+
+    # What is not complete comes first: a first call does not wait until all that is complete has been looked at.
+    order = sorted(specs, key=lambda spec: seems_closed(folder / spec.name))
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {spec.name: group.create_task(play(spec)) for spec in order}
+    finally:
+        bounds = accounts.least_s()
+        await accounts.aclose()
+    wall_s = clock() - began
+    states = tuple(tasks[spec.name].result() for spec in specs)
+    bounds["the longest chain of calls"] = max((state.critical_path_s for state in states), default=0.0)
+    bound_by = max(bounds, key=bounds.__getitem__)
+    note_sitting(folder, reasons(states))
+    return StudyResult(folder, states, wall_s=wall_s, least_s=bounds[bound_by], bound_by=bound_by)
+
+
+def reasons(states: Iterable[RunState]) -> dict[str, str | None]:
+    """Return why runs stopped, for those who look at the study later; nothing stopped a run that has not begun."""
+    stopped = ("stopped", "interrupted")
+    return {state.run: state.reason if state.status in stopped else None for state in states}
+
+
+@contextmanager
+def open_ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
+    """Open the study's ledger; it begins with the calls of which the logs know."""
+    with ExitStack() as stack:
+        try:
+            ledger = stack.enter_context(Ledger(folder, limit_usd=limit_usd))
+        except LogLocked as error:
+            owners = sorted(set(filter(None, (locked_by(path.parent) for path in folder.glob(f"*/{LOG_NAME}")))))
+            raise LogLocked(f"{error} ({', '.join(owners)})" if owners else str(error)) from error
+        if ledger.is_new:
+            n_calls, usd = _calls_before(folder)
+            if n_calls:
+                ledger.carry(usd, n_calls=n_calls)
+        yield ledger
+
+
+def _calls_before(folder: Path) -> tuple[int, float | None]:
+    """Return how many replies a study's logs hold, but of models on this machine, and what they have cost (US dollars).
+
+    The cost is `None` where that of any of them is not known.
+    """
+    costs: list[float | None] = []
+    for path in sorted(folder.glob(f"*/{LOG_NAME}")):
+        records = read_log(path.parent).records
+        started = next((record for record in records if isinstance(record, RunStarted)), None)
+        if started is None:
+            continue
+        replies = [record for record in records if isinstance(record, Reply)]
+        costs += [
+            started.cost_usd(reply) for reply in replies if started.account_of(reply.player).get("dialect") != "local"
+        ]
+    return len(costs), None if None in costs else sum(filter(None, costs))
+
+
+def versions_now() -> dict[str, str]:
+    """Return the versions that a result may hang on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

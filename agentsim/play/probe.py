@@ -1,0 +1,323 @@
+"""The course of a probe: which questions are open, and what follows from the answers. Asks nobody itself.
+
+Every question of a situation is independent of all others. A child is asked for its strategy first and then what the
+others are asked. A strategy is scored by the ordinary `Society`: one generation of it, in which all agents but one are
+scripted policies; that one follows the strategy, word for word.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import fsum
+
+from pydantic import TypeAdapter, ValidationError
+
+from agentsim.core.facts import (
+    Agent,
+    Encounter,
+    Event,
+    GenerationEnded,
+    Probed,
+    Scored,
+    StrategyFormed,
+    born_and_index,
+)
+from agentsim.core.policies import ScriptedPlayer
+from agentsim.core.probe_design import Design, Subject, situation_name
+from agentsim.core.probe_design import request as question_of
+from agentsim.core.requests import Answer, DecisionView, Request, StrategyView, TextSpec
+from agentsim.core.rng import stream, uniform
+from agentsim.core.society import Society
+from agentsim.errors import ScenarioError
+from agentsim.play.course import Question, Turn, first_prompt, read_answer
+from agentsim.prompts.sets import READER, PromptSet
+from agentsim.providers.base import Completion
+from agentsim.scenario.players import ModelPlayer, only_player
+from agentsim.scenario.scenario import Condition
+
+__all__ = ["FOCAL", "ProbeCourse", "policies"]
+
+FOCAL = "1_1"
+"""The agent of a scoring society that follows the strategy; who it meets depends on the seed."""
+
+
+def policies(names: Iterable[str]) -> tuple[ScriptedPlayer, ...]:
+    """Return policies, with their default settings, by name, as `discriminator`.
+
+    Raises:
+        ScenarioError: there is no such policy.
+    """
+    known: TypeAdapter[ScriptedPlayer] = TypeAdapter(ScriptedPlayer)
+    found = []
+    for name in names:
+        try:
+            found.append(known.validate_python({"model": f"scripted/{name.removeprefix('scripted/')}"}))
+        except ValidationError:
+            raise ScenarioError(
+                f"background: no policy is called {name!r}; write names as all-give,all-keep,discriminator"
+            ) from None
+    return tuple(found)
+
+
+@dataclass
+class _Game:
+    """One strategy's society."""
+
+    subject: Subject
+    number: int
+    """Which of its societies."""
+    society: Society
+    fractions: list[float] = field(default_factory=list)
+    """What it gave, in the order in which answers came; summed exactly, so that the order changes nothing."""
+    n_decisions: int = 0
+    n_missed: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+        return f"score/{self.subject.name}/s{self.number}"
+
+
+class ProbeCourse:
+    """A probe with its player: completions go in, facts and further questions come out."""
+
+    def __init__(self, design: Design, condition: Condition, *, seed: int, prompts: PromptSet) -> None:
+        self.open: dict[str, Question] = {}
+        """The questions that wait for a completion, by key."""
+        self.reader = READER
+        """The version of the reader that replies are read by."""
+        self._design = design
+        self._condition = condition
+        self._player = only_player(condition.players)
+        self._label = condition.model
+        self._seed = seed
+        self._prompts = prompts
+        self._background = policies(design.background)
+        # Strategies are frozen: one generation, and nobody is selected after it.
+        self._rules = condition.model_copy(update={"generations": 1})
+        self._is_started = False
+        self._games: dict[str, _Game] = {}
+        self._asked: dict[str, tuple[Subject, str, int]] = {}
+        """What a question of a situation is about: strategy, situation, repetition."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to ask."""
+        return self._is_started and not self.open
+
+    @property
+    def n_requests(self) -> int:
+        """Questions in all, if every answer is readable at once and every child states a strategy."""
+        design, game = self._design, self._condition.game
+        played = design.societies * game.games * game.rounds if design.background else 0
+        each = design.n * len(design.situations) + -(-played // 2)
+        return design.children + (len(design.subjects) + design.children) * each
+
+    def n_after(self, question: Question) -> int:
+        """Return how many questions, one after the other, must still follow this one to the end."""
+        rounds = self._condition.game.rounds if self._design.background else 1
+        view = question.request.view
+        if isinstance(view, StrategyView):
+            return rounds
+        return rounds - view.round if question.request.key.startswith("score/") else 0
+
+    def start(self) -> Turn:
+        """Return what can be asked first, and what scripted policies do unasked."""
+        self._is_started = True
+        turn = Turn([], [])
+        for subject in self._design.subjects:
+            self._meet(subject, turn)
+        for birth in self._births():
+            self._ask(birth, turn)
+        return turn
+
+    def receive(self, key: str, completion: Completion) -> Turn:
+        """Read the completion of the open question `key`; return what follows.
+
+        Raises:
+            AnswerError: it was the last attempt and the scenario says `then: stop`.
+        """
+        question = self.open.pop(key)
+        assert isinstance(self._player, ModelPlayer)  # only models are asked
+        answer = read_answer(
+            question,
+            completion,
+            player=self._player,
+            on_invalid=self._condition.on_invalid,
+            prompts=self._prompts,
+            seed=self._seed,
+            reader=self.reader,
+        )
+        if isinstance(answer, Question):
+            self.open[key] = answer
+            return Turn([], [answer])
+        return self.answer(question.request, answer)
+
+    def answer(self, request: Request, answer: Answer) -> Turn:
+        """Take the answer to a question; return what follows."""
+        turn = Turn([], [])
+        if request.key in self._asked:
+            turn.events.append(self._probed(request, answer))
+        elif request.key.startswith("score/"):
+            game = self._games["/".join(request.key.split("/")[:3])]
+            own = replace(request, key=request.key.removeprefix(f"{game.key}/"))
+            self._advance(game, [(own, answer)], turn)
+        else:
+            self._born(request, answer, turn)
+        return turn
+
+    def _meet(self, subject: Subject, turn: Turn) -> None:
+        """Ask all that is to be asked of a strategy."""
+        for situation in self._design.situations:
+            for repetition in range(1, self._design.n + 1):
+                asked = question_of(subject, situation, repetition, rules=self._condition)
+                self._asked[asked.key] = subject, situation_name(situation), repetition
+                self._ask(asked, turn)
+        for number in range(self._design.societies if self._background else 0):
+            society = Society(self._rules, model=self._label, seed=self._seed + number)
+            game = self._games[f"score/{subject.name}/s{number}"] = _Game(subject, number, society)
+            self._advance(game, [(each, None) for each in society.start().requests], turn)
+
+    def _ask(self, request: Request, turn: Turn) -> None:
+        """Ask the model; a scripted policy answers at once."""
+        if isinstance(self._player, ModelPlayer):
+            prompt = first_prompt(request, self._player, self._prompts, seed=self._seed)
+            question = Question(request, 1, prompt, self._label)
+            self.open[request.key] = question
+            turn.questions.append(question)
+            return
+        _, situation, repetition = self._asked[request.key]
+        index = [situation_name(each) for each in self._design.situations].index(situation)
+        view = request.view
+        assert isinstance(view, DecisionView)
+        fraction = self._player.decide(view, lambda: uniform("probe", self._seed, index, repetition))
+        given = Answer(act="give", amount=fraction * view.resources, attempts=0)
+        turn.events.append(self._probed(request, given))
+
+    def _probed(self, request: Request, answer: Answer) -> Probed:
+        subject, situation, repetition = self._asked.pop(request.key)
+        view = request.view
+        assert isinstance(view, DecisionView)
+        # What stands in for an unreadable answer in a game stands for nothing here.
+        is_read = answer.is_valid and answer.amount is not None and view.resources > 0
+        return Probed(
+            key=request.key,
+            generation=view.generation,
+            subject=subject.name,
+            situation=situation,
+            repetition=repetition,
+            act=answer.act if answer.is_valid else None,
+            fraction=(answer.amount or 0.0) / view.resources if is_read else None,
+            reading=answer.reading,
+            problem=answer.problem,
+            attempts=answer.attempts,
+        )
+
+    def _births(self) -> list[Request]:
+        """Return the questions of newborns after the parents' generation, as a society would ask them."""
+        parents = [subject for subject in self._design.subjects if subject.role == "parent"]
+        scores = {parent.name: parent.score for parent in parents if parent.score is not None}
+        transmission = self._condition.transmission
+        if len(scores) < len(parents):
+            transmission = transmission.model_copy(update={"scores": False})
+        agents = [_agent(parent, model=self._label) for parent in parents]
+        generation = 1 + max((parent.generation for parent in parents), default=1)
+        requests = []
+        for number in range(1, self._design.children + 1):
+            name = f"{generation}_{number}"
+            view = StrategyView(
+                name=name,
+                generation=generation,
+                rules=self._condition.told,
+                advice=transmission.advice(agents, scores, stream(self._seed, "transmission", name)),
+            )
+            requests.append(Request(f"child/{number:02}", name, view, TextSpec(transmission.max_chars)))
+        return requests
+
+    def _born(self, request: Request, answer: Answer, turn: Turn) -> None:
+        """Let a child be asked what its parents are asked; one that stated no strategy is missing."""
+        view = request.view
+        assert isinstance(view, StrategyView)
+        child = Agent(
+            id=request.agent,
+            born=view.generation,
+            model=self._label,
+            strategy=answer.text,
+            parents=tuple(item.agent for item in view.advice),
+        )
+        turn.events.append(
+            StrategyFormed(
+                key=request.key,
+                generation=view.generation,
+                agent=child,
+                is_cut=answer.is_cut,
+                problem=answer.problem,
+                attempts=answer.attempts,
+            )
+        )
+        if answer.text is not None:
+            name = request.key.replace("/", "-")
+            self._meet(
+                Subject(name=name, strategy=answer.text, generation=view.generation, role="child"),
+                turn,
+            )
+
+    def _advance(self, game: _Game, waiting: Sequence[tuple[Request, Answer | None]], turn: Turn) -> None:
+        """Let a scoring society go on until only the strategy itself is asked."""
+        queue = deque(waiting)
+        while queue:
+            request, answer = queue.popleft()
+            if answer is None:
+                answer = self._unasked(game, request)
+            if answer is None:
+                self._ask(replace(request, key=f"{game.key}/{request.key}"), turn)
+                continue
+            step = game.society.answer(request, answer)
+            for event in step.events:
+                self._follow(game, event, turn)
+            queue.extend((each, None) for each in step.requests)
+
+    def _unasked(self, game: _Game, request: Request) -> Answer | None:
+        """Return what is known without asking: strategies, which are frozen, and what policies decide."""
+        index = born_and_index(request.agent)[1] - 1
+        policy = self._background[(index - 1) % len(self._background)]
+        view = request.view
+        if isinstance(view, StrategyView):
+            return Answer(text=game.subject.strategy if request.agent == FOCAL else policy.model, attempts=0)
+        if request.agent == FOCAL:
+            if isinstance(self._player, ModelPlayer):
+                return None
+            policy = self._player
+        assert isinstance(view, DecisionView)  # a probe is under no rule that asks for notes
+        _, number, round, _ = request.key.split("/")
+        place = (self._seed + game.number, 1, int(number[4:]), int(round[1:]), *born_and_index(request.agent))
+        fraction = policy.decide(view, lambda: uniform("policy", *place))
+        return Answer(act="give", amount=fraction * view.resources, attempts=0)
+
+    def _follow(self, game: _Game, event: Event, turn: Turn) -> None:
+        """Note the strategy's own decisions, and its score at the end."""
+        if isinstance(event, Encounter) and event.donor == FOCAL:
+            turn.events.append(event.model_copy(update={"key": f"{game.key}/{event.key}"}))
+            game.n_decisions += 1
+            game.n_missed += event.problem is not None
+            fraction = getattr(event, "fraction", None)
+            if event.problem is None and fraction is not None:
+                game.fractions.append(fraction if event.type == "donated" else 0.0)
+        elif isinstance(event, GenerationEnded):
+            scored = Scored(
+                key=game.key,
+                generation=game.subject.generation,
+                subject=game.subject.name,
+                society=game.number,
+                score=event.scores[FOCAL],
+                mean_fraction=fsum(game.fractions) / len(game.fractions) if game.fractions else None,
+                n_decisions=game.n_decisions,
+                n_missed=game.n_missed,
+            )
+            turn.events.append(scored)
+
+
+def _agent(subject: Subject, *, model: str) -> Agent:
+    return Agent(id=subject.name, born=subject.generation, model=model, strategy=subject.strategy)

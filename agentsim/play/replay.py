@@ -1,0 +1,227 @@
+"""Brings a society to where its log ends, and says where the two disagree. Asks nobody.
+
+The log's replies are read again in their order; the facts that follow are compared with the logged ones. A run that
+goes on, a run that is complete and `replay` all pass through here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from agentsim.core.facts import Event, Problem
+from agentsim.core.probe_design import Design
+from agentsim.core.requests import Request
+from agentsim.errors import AgentsimError, LogError, ReplayMismatch, ScenarioError
+from agentsim.log.experiment import Difference, difference, first_difference, price_difference
+from agentsim.log.runlog import Record, Reply, RunFinished, RunStarted, read_log
+from agentsim.play.course import Course, Questioning, prompt_set
+from agentsim.play.probe import ProbeCourse
+from agentsim.prompts.sets import READERS, PromptSet, kept_prompt_set
+from agentsim.providers.base import Message
+from agentsim.scenario.scenario import Condition, digest
+
+__all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "deciding", "replay"]
+
+ONLY_READING = frozenset(["analysis", "cli", "report", "testing"])
+"""The folders of agentsim whose code makes no facts. All other code counts as deciding, so that none is forgotten."""
+
+
+@dataclass(frozen=True)
+class ReplayState:
+    """What computing one run again from its replies gave."""
+
+    run: str
+    is_exact: bool
+    is_complete: bool
+    difference: str | None
+    """The first difference, in one sentence."""
+    n_replies: int
+    n_events: int
+    note: str | None = None
+    """What was not compared and why, in one sentence."""
+
+
+def replay(folder: Path | str) -> list[ReplayState]:
+    """Compute every run of a study again from its logged replies, asking nobody.
+
+    Raises:
+        LogError: the folder holds no study.
+    """
+    folders = sorted(path.parent for path in Path(folder).glob("*/log.jsonl"))
+    if not folders:
+        raise LogError(f"{folder}: holds no runs; name the folder of a study, such as results/quickstart")
+    return [_replay_run(path) for path in folders]
+
+
+@cache
+def code_digest(package: Path = Path(__file__).parents[1]) -> str:
+    """Return the SHA-256 of the code that makes facts of replies, rules of the user's own among it."""
+    found = hashlib.sha256()
+    for path in deciding(package):
+        found.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
+    return found.hexdigest()
+
+
+def deciding(package: Path) -> list[Path]:
+    """Return the files of agentsim's code on which facts depend, beside the replies, the scenario and the templates."""
+    found = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in ONLY_READING)
+    return sorted(found)
+
+
+def catch_up(
+    records: list[Record],
+    course: Questioning,
+    started: RunStarted,
+    *,
+    observe: Callable[[Reply | Event], None],
+    fault: str | None,
+    compares_prompts: bool = True,
+) -> tuple[int, list[RunStarted | Event], bool]:
+    """Bring `course` to where the log ends; `fault` says what shows by itself that the log was edited.
+
+    Returns the number of replies, the records that follow from the log but are not in it yet, and whether the log says
+    that the run is finished.
+
+    Raises:
+        ReplayMismatch: naming the first difference.
+    """
+    if not records:
+        return 0, [started, *course.start().events], False
+    first = records[0]
+    if not isinstance(first, RunStarted):
+        raise ReplayMismatch(f"line 1 is a {first.type!r} record, not 'run_started'; the log has been edited")
+    compare_start(first, started)
+    if first.reader not in READERS:
+        raise ReplayMismatch(
+            f"its replies were read by version {first.reader} of the reader, which this agentsim does not have;"
+            " use the agentsim that began it, or a newer one"
+        )
+    course.reader = first.reader
+    expected: deque[Event] = deque(course.start().events)
+    n_replies = 0
+    for number, record in enumerate(records[1:], start=2):
+        if isinstance(record, Reply):
+            question = course.open.get(record.key)
+            if question is None or question.attempt != record.attempt:
+                raise ReplayMismatch(
+                    f"line {number}: nobody asked {record.key!r} (attempt {record.attempt}) at this point;"
+                    " the rules' code or the log has changed"
+                )
+            if compares_prompts and question.prompt != record.prompt:
+                raise ReplayMismatch(
+                    f"line {number}: the prompt of {record.key!r} is not the one this agentsim would send"
+                    f" ({_first_difference(record.prompt.model_dump(), question.prompt.model_dump())})"
+                )
+            n_replies += 1
+            observe(record)
+            expected.extend(course.receive(record.key, record.completion).events)
+        elif isinstance(record, RunFinished):
+            if expected or not course.is_finished:
+                raise ReplayMismatch(f"line {number}: the log ends here, but its replies do not complete the run")
+            if fault is not None:
+                raise ReplayMismatch(fault)
+            return n_replies, [], True
+        elif isinstance(record, RunStarted):
+            raise ReplayMismatch(f"line {number}: a second 'run_started'; two logs have been joined")
+        else:
+            fact = expected.popleft() if expected else None
+            if fact != record:
+                raise ReplayMismatch(f"line {number}: {_disagreement(record, fact)}")
+            observe(record)
+    if fault is not None:
+        raise ReplayMismatch(fault)
+    return n_replies, list(expected), False
+
+
+def compare_start(logged: RunStarted, now: RunStarted) -> None:
+    """Find out whether a log was begun under the scenario, the prompts and the accounts of today.
+
+    Raises:
+        ReplayMismatch: naming what differs.
+    """
+    if logged.digest != now.digest:
+        found = first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
+        found = found or first_difference({"probe": logged.probe}, {"probe": now.probe})
+        found = found or Difference("digest", logged.digest, now.digest)
+        raise ReplayMismatch(found.was_and_is)
+    if found := difference(logged, now) or price_difference(logged, now):
+        raise ReplayMismatch(found.was_and_is)
+
+
+def _disagreement(logged: Event, computed: Event | None) -> str:
+    if computed is None:
+        return f"the log holds a {logged.type!r} that does not follow from its replies"
+    return (
+        f"the log's {logged.type!r} is not what follows from its replies"
+        f" ({_first_difference(logged.model_dump(), computed.model_dump())}); the rules' code or the log has changed"
+    )
+
+
+def _first_difference(logged: Any, now: Any) -> str:
+    """Name the first place in which two plain values differ."""
+    found = first_difference(logged, now)
+    return "in nothing" if found is None else f"{found.path} was {found.first!r} and is {found.second!r}"
+
+
+def _replay_run(folder: Path) -> ReplayState:
+    n_events = 0
+
+    def count(record: Reply | Event) -> None:
+        nonlocal n_events
+        n_events += not isinstance(record, Reply)
+
+    try:
+        content = read_log(folder, is_judged=False)
+        records = content.records
+        if not records or not isinstance(records[0], RunStarted):
+            raise ReplayMismatch("the log does not begin with 'run_started'")
+        started = records[0]
+        condition = Condition.model_validate(started.condition)
+        prompts, note = _prompts_of(started, condition, study=folder.parent)
+        now = started.model_copy(update={"digest": digest(condition, seed=started.seed, probe=started.probe)})
+        course: Questioning
+        if started.probe is None:
+            course = Course(condition, seed=started.seed, prompts=prompts)
+        else:
+            design = Design.model_validate(started.probe)
+            course = ProbeCourse(design, condition, seed=started.seed, prompts=prompts)
+        n_replies, missing, is_complete = catch_up(
+            records, course, now, observe=count, fault=content.fault, compares_prompts=note is None
+        )
+    except (AgentsimError, ValueError) as error:
+        return ReplayState(folder.name, False, False, str(error), 0, n_events)
+    further = f"{len(missing)} facts follow that the log does not hold yet" if missing and not is_complete else None
+    return ReplayState(folder.name, True, is_complete, further, n_replies, n_events, note if n_replies else None)
+
+
+class _Wordless(PromptSet):
+    """Asks without words, where the words of the log cannot be made again: facts follow from replies alone."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), {})
+
+    def messages(self, request: Request) -> tuple[Message, ...]:
+        return Message(role="system", content=""), Message(role="user", content="")
+
+    def ask_again(self, request: Request, problem: Problem) -> Message:
+        return Message(role="user", content="")
+
+
+def _prompts_of(started: RunStarted, condition: Condition, *, study: Path) -> tuple[PromptSet, str | None]:
+    """Return the prompt set of a logged run, kept with its study or still the same; else one without words, and why."""
+    if kept := kept_prompt_set(study, started.prompts_digest):
+        return kept, None
+    what = "facts were computed from the logged replies, and prompts were not compared"
+    try:
+        prompts = prompt_set(condition)
+    except ScenarioError as error:
+        return _Wordless(), f"{what}, as its prompt set cannot be read today: {error}"
+    if prompts.digest != started.prompts_digest:
+        return _Wordless(), f"{what}, as its prompt set is not the one of today"
+    return prompts, None

@@ -1,0 +1,217 @@
+"""OpenAI's chat-completions dialect: OpenAI itself, vLLM, Ollama, Gemini's endpoint, llama.cpp and all others alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from agentsim.errors import BadRequest
+from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.dialects.connection import plain_address
+from agentsim.providers.dialects.endings import read_ending, read_finish
+from agentsim.providers.dialects.filters import PromptFiltered, is_filter
+from agentsim.providers.dialects.parts import Said, read_content, read_thoughts
+from agentsim.providers.dialects.peer import Peer
+from agentsim.providers.dialects.wire import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    RESERVED_EXTRA,
+    Exchange,
+    check_key,
+    client_options,
+    exchange,
+    post,
+    read_count,
+)
+
+__all__ = ["OPENAI_BASE_URL", "OpenAIProvider", "unsupported"]
+
+OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+
+LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"})
+"""Names of a limit of tokens: a server is sent one of them, as many refuse two."""
+
+NO_KEY: Final = "none"
+"""Sent to a server that needs no key; left out, the client would look for one in the environment."""
+
+
+def unsupported(sampling: Sampling) -> list[str]:
+    """Return the names of the parameters that this dialect cannot send; what a model refuses, only its server knows."""
+    return [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
+
+
+class OpenAIProvider:
+    """Completes prompts by the official client against one server.
+
+    A limit of tokens goes as `max_completion_tokens` to OpenAI itself, whose reasoning models know no other name, and
+    as `max_tokens` to every other server, most of which know only that. For a server that wants another name, put it
+    into `sampling.extra`: it is then sent in place of ours.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        timeout_s: float,
+        name: str = "openai",
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
+    ) -> None:
+        import openai
+
+        check_key(api_key, name=name)
+        url = plain_address(base_url or OPENAI_BASE_URL)
+        self._peer = Peer(name=name, base_url=url, secret=api_key)
+        self._timeout_s = timeout_s
+        self._sdk_error = openai.OpenAIError
+        options = client_options(
+            peer=self._peer,
+            timeout_s=timeout_s,
+            max_response_bytes=max_response_bytes,
+            own_domain="openai.com",
+            key_headers={"authorization": f"Bearer {api_key or NO_KEY}"},
+        )
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key or NO_KEY,
+            base_url=url,
+            timeout=timeout_s,
+            max_retries=0,
+            http_client=openai.DefaultAioHttpClient(**options),
+        )
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        """Return the model's completion of `prompt`; one request, never repeated.
+
+        Raises:
+            TransientError: asking again may help.
+            FatalProviderError: asking again cannot help.
+        """
+        if refused := unsupported(prompt.sampling):
+            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
+        sent = self._parameters(prompt.sampling)
+        body = {
+            "model": prompt.model,
+            "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
+            **sent,
+            **_answer_format(prompt),
+            **prompt.sampling.extra,
+        }
+        call = post(self._client, "/chat/completions", body)
+        began = time.monotonic()
+        try:
+            answer = await exchange(
+                call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
+            )
+            return read_completion(answer, peer=self._peer)
+        except PromptFiltered as refusal:
+            return refusal.completion(latency_s=time.monotonic() - began)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _parameters(self, sampling: Sampling) -> dict[str, Any]:
+        has_other = any(name != "max_tokens" and name in LIMITS for name in sampling.extra)
+        is_openai = urlsplit(self._peer.base_url).hostname == urlsplit(OPENAI_BASE_URL).hostname
+        parameters = {
+            "temperature": sampling.temperature,
+            "max_completion_tokens" if is_openai else "max_tokens": None if has_other else sampling.max_tokens,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+            "reasoning_effort": sampling.reasoning_effort,
+        }
+        return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _answer_format(prompt: Prompt) -> dict[str, Any]:
+    if prompt.answer_schema is None:
+        return {}
+    schema = {"name": "answer", "strict": True, "schema": prompt.answer_schema}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
+    """Return the completion in a chat-completions body.
+
+    Raises:
+        ProviderError: it holds an error or no well-formed choice.
+    """
+    body = answer.body
+    choice = _read_choice(body, peer=peer)
+    if error := body.get("error") or choice.get("error"):
+        raise peer.refusal(status=None, error=error, headers=answer.headers)
+    reason = choice.get("finish_reason")
+    if not isinstance(reason, str | None):
+        raise peer.unreadable("finish_reason is no text", body)
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        if read_ending(reason) == "stop":
+            raise peer.unreadable("the choice has no message", body)
+        message = {}  # a filter, or the server's failure, may leave nothing but the reason
+    said = _read_message(message, body, peer=peer)
+    if said.text is None and not said.refusal and not reason:
+        raise peer.unreadable("the choice has neither content nor finish_reason", body)
+    finish, detail = read_finish(reason, said)
+    if finish == "failed":
+        raise peer.broken_off(reason)
+    model, request_id = body.get("model"), answer.headers.get("x-request-id") or body.get("id")
+    thoughts = read_thoughts(message, said)
+    return Completion(
+        text=peer.text(said.text or ""),
+        thoughts=None if thoughts is None else peer.text(thoughts),
+        model=peer.text(model) if isinstance(model, str) else None,
+        finish_reason=finish,
+        finish_detail=None if detail is None else peer.text(detail),
+        usage=_read_usage(body.get("usage")),
+        latency_s=answer.latency_s,
+        request_id=peer.text(request_id) if isinstance(request_id, str) else None,
+    )
+
+
+def _read_choice(body: Mapping[str, Any], *, peer: Peer) -> Mapping[str, Any]:
+    """Return the first choice, or an empty one if the body holds an error instead."""
+    choices = body.get("choices")
+    if body.get("error") and not choices:
+        return {}
+    if not choices and is_filter(body, status=None):  # Gemini's `prompt_feedback.block_reason`, and its like
+        raise PromptFiltered(f"{peer.name} answered without a choice: its filter refused the prompt")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise peer.unreadable("there is no choice in it", body)
+    return choices[0]
+
+
+def _read_message(message: Mapping[str, Any], body: Mapping[str, Any], *, peer: Peer) -> Said:
+    refusal = message.get("refusal")
+    if not isinstance(refusal, str | None):
+        raise peer.unreadable("the refusal is no text", body)
+    try:
+        said = read_content(message.get("content"))
+    except ValueError as error:
+        raise peer.unreadable(str(error), body) from None
+    return replace(said, refusal=refusal or said.refusal)
+
+
+def _read_usage(usage: object) -> Usage:
+    """Return the counts that are counts; what is missing or none stays `None`."""
+    if not isinstance(usage, dict):
+        return Usage()
+    inputs, outputs, total = (
+        read_count(usage.get(key)) for key in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    if inputs is not None and outputs is not None and total is not None:
+        outputs = max(
+            outputs, total - inputs
+        )  # Gemini leaves hidden reasoning out of completion_tokens but not out of the total
+    cached = _read_detail(usage.get("prompt_tokens_details"), "cached_tokens")
+    return Usage(
+        input_tokens=inputs,
+        cached_tokens=cached if cached is not None and inputs is not None and cached <= inputs else None,
+        output_tokens=outputs,
+        reasoning_tokens=_read_detail(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    )
+
+
+def _read_detail(details: object, key: str) -> int | None:
+    return read_count(details.get(key)) if isinstance(details, dict) else None

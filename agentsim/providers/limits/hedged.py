@@ -1,0 +1,119 @@
+"""Hedging: a second copy of a call that is slow for its model, and the first answer of the two.
+
+It shortens waits and favours short answers, which come sooner: off unless an account asks for it, and in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import Any, Final
+
+from agentsim.errors import ProviderError
+from agentsim.providers.base import Completion, Hedge, Held, Holding, Prompt
+from agentsim.providers.limits.wrappers import Limited
+
+__all__ = ["Hedged", "percentile_of"]
+
+WINDOW: Final = 200
+"""Latest answers that the percentile is taken of."""
+MIN_ANSWERS: Final = 20
+"""Answers of a model before its slow calls are known."""
+EVEN_S: Final = 1e-6
+"""A call that takes as long as the percentile is not slower than it."""
+
+
+def percentile_of(text: str) -> float:
+    """Return the percentile that a setting such as `p95` names, as a share.
+
+    Raises:
+        ValueError: it names none of p50 to p99.
+    """
+    if not re.fullmatch(r"p[5-9][0-9]", text):
+        raise ValueError(f"{text[:40]!r} is no percentile; write one of p50 to p99, as p95")
+    return int(text[1:]) / 100
+
+
+class Hedged(Holding):
+    """Asks a second time what has not been answered after the given percentile of its model's latencies.
+
+    Both copies keep to the account's limits and budget. The one that is not used is cancelled; it may be billed.
+    """
+
+    def __init__(self, provider: Limited, *, after: float) -> None:
+        """`after` is the percentile as a share."""
+        self._provider = provider
+        self._after = after
+        self._latencies: dict[str, deque[float]] = {}
+
+    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
+        """Return the first completion that comes.
+
+        Raises:
+            ProviderError: as the provider's, of the first copy where both fail.
+        """
+        wait_s = self._wait_s(prompt.model)
+        if wait_s is None:
+            completion = await self._provider.complete(prompt, held=held)
+            self._learn(prompt.model, completion.latency_s)
+            return completion
+        sent = asyncio.Event()
+        places = (Held(), Held())
+        first = asyncio.ensure_future(self._provider.complete(prompt, held=places[0], on_sent=sent.set))
+        sending = asyncio.ensure_future(sent.wait())
+        copies: list[asyncio.Future[Completion]] = [first]
+        try:
+            await asyncio.wait({first, sending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({first}, timeout=wait_s + EVEN_S)
+            if first.done():
+                completion = first.result()
+                self._learn(prompt.model, completion.latency_s)
+                if held is not None:
+                    places[0].hand_over(held)
+                return completion
+            copies.append(asyncio.ensure_future(self._provider.complete(prompt, held=places[1])))
+            winner = await _first_answer(copies)
+            completion = copies[winner].result()
+            if held is not None:
+                places[winner].hand_over(held)
+            # Of a first copy that lost it is only known that it took longer than this; were the second one's latency
+            # learned instead, the percentile would sink, and more and more calls would be asked twice.
+            self._learn(prompt.model, completion.latency_s + (wait_s if winner else 0.0))
+            hedge = Hedge(after_s=wait_s, winner="second" if winner else "first")
+            return completion.model_copy(update={"hedge": hedge})
+        finally:
+            await _drop(sending, *copies)
+            for place in places:
+                place.release()
+
+    async def aclose(self) -> None:
+        """Close the provider."""
+        await self._provider.aclose()
+
+    def _wait_s(self, model: str) -> float | None:
+        known = self._latencies.get(model)
+        if known is None or len(known) < MIN_ANSWERS:
+            return None
+        return sorted(known)[min(len(known) - 1, int(self._after * len(known)))]
+
+    def _learn(self, model: str, seconds: float) -> None:
+        self._latencies.setdefault(model, deque(maxlen=WINDOW)).append(seconds)
+
+
+async def _first_answer(copies: list[asyncio.Future[Completion]]) -> int:
+    """Return the number of the copy that is answered first, or of the first copy where all have failed."""
+    open_ = set(copies)
+    while open_:
+        done, open_ = await asyncio.wait(open_, return_when=asyncio.FIRST_COMPLETED)
+        for number, copy in enumerate(copies):
+            if copy in done and not isinstance(copy.exception(), ProviderError):
+                return number
+    return 0
+
+
+async def _drop(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what is still under way, and wait until it has given its place back."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

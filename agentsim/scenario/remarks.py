@@ -1,0 +1,66 @@
+"""What `agentsim check` says of a scenario beside its settings: what follows from them, and what may not be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from agentsim.core.pairing import n_reversed
+from agentsim.core.rng import stream
+from agentsim.scenario.players import Player
+from agentsim.scenario.scenario import Condition
+
+__all__ = ["remarks", "warnings"]
+
+MAX_COUNTED: Final = 2_000_000
+"""Agents × rounds in which encounters are counted."""
+
+
+def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
+    """Yield what follows from a condition's rules, in sentences: how pairs meet again, how many agents survive."""
+    n_rounds = condition.game.n_rounds(seed, generation=1)
+    agents = [f"1_{index}" for index in range(1, condition.agents + 1)]
+    n_counted = min(n_rounds, max(MAX_COUNTED // condition.agents, 1))
+    schedule = condition.pairing.schedule(sorted(agents), n_counted, stream(seed, "pairing", 1, 1))
+    n_encounters, n_again = sum(len(pairs) for pairs in schedule), n_reversed(schedule)
+    share = n_again / n_encounters
+    of_what = "a game" if n_counted == n_rounds else f"a game's first {n_counted:,} rounds"
+    again = f"{n_again:,} of the {n_encounters:,} encounters of {of_what} ({share:.0%})"
+    yield f"pairs that meet again with roles reversed: {again}"
+    if condition.generations > 1:
+        yield f"survivors of a generation: {condition.n_survivors:,} of {condition.agents:,} agents"
+
+
+def warnings(condition: Condition) -> Iterator[str]:
+    """Yield what a condition's rules do that its author may not mean, in sentences."""
+    if condition.agents == 2 and condition.pairing.kind == "alternating":
+        yield (
+            "pairing: two agents meet in both roles all the time, as they have only each other; with four or more,"
+            " alternating avoids it"
+        )
+    for label, player in condition.cast.items():
+        share = getattr(player, "share", None)
+        if not share:
+            continue
+        for whose, threshold in _thresholds(condition):
+            if share < threshold:
+                yield (
+                    f"players: {label} gives a share of {share:g}, which counts as refusal by {whose} of {threshold:g};"
+                    f" set a share of at least {threshold:g}, or a lower threshold"
+                )
+
+
+def _thresholds(condition: Condition) -> Iterator[tuple[str, float]]:
+    """Yield the thresholds by which acts are judged: the observation's, or else those of the policies that see acts."""
+    shown = getattr(condition.observation, "threshold", None)
+    if shown is not None:
+        yield "observation.threshold", shown
+    elif getattr(condition.observation, "depth", 0):
+        for label, player in condition.cast.items():
+            own = _threshold_of(player)
+            if own is not None:
+                yield f"the threshold of {label}", own
+
+
+def _threshold_of(player: Player) -> float | None:
+    return getattr(player, "threshold", None)

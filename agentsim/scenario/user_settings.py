@@ -1,0 +1,78 @@
+"""A user's own settings, for every scenario on this machine: the limits and addresses of their accounts.
+
+Nothing in them is part of an experiment: what a society is asked depends on its scenario alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentsim.errors import ScenarioError, quote
+from agentsim.providers.accounts import ProviderSettings, resolve
+from agentsim.scenario.messages import translated
+from agentsim.scenario.yaml_source import Node, read_file
+
+__all__ = ["settings_file", "with_own"]
+
+
+def settings_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return `$AGENTSIM_CONFIG`, `$XDG_CONFIG_HOME/agentsim/config.yaml` or `~/.config/agentsim/config.yaml`.
+
+    `None` where none of them is set and the user has no home directory.
+
+    Raises:
+        ScenarioError: `AGENTSIM_CONFIG` begins with a `~` that is nobody's home directory.
+    """
+    if own := environ.get("AGENTSIM_CONFIG"):
+        try:
+            return Path(own).expanduser()
+        except RuntimeError as error:
+            raise ScenarioError(
+                f"AGENTSIM_CONFIG={quote(own)}: there is no such home directory; write the whole path"
+            ) from error
+    if xdg := environ.get("XDG_CONFIG_HOME"):
+        return Path(xdg) / "agentsim" / "config.yaml"
+    try:
+        return Path.home() / ".config" / "agentsim" / "config.yaml"
+    except RuntimeError:
+        return None
+
+
+def with_own(
+    providers: Mapping[str, Mapping[str, Any]], *, environ: Mapping[str, str] = os.environ
+) -> dict[str, dict[str, Any]]:
+    """Return a scenario's `providers` with the user's own settings under them.
+
+    Raises:
+        ScenarioError: the user's file is wrong, or the one that `AGENTSIM_CONFIG` names is not there.
+    """
+    path = settings_file(environ)
+    if path is None or (not path.exists() and "AGENTSIM_CONFIG" not in environ):
+        return {name: dict(settings) for name, settings in providers.items()}
+    own = _read(read_file(path))
+    return {name: {**own.get(name, {}), **providers.get(name, {})} for name in {**own, **providers}}
+
+
+def _read(tree: Node) -> dict[str, dict[str, Any]]:
+    assert isinstance(tree.value, dict)
+    for key in tree.value:
+        if key != "providers":
+            raise tree.error((key,), f"{quote(key)} is no setting of yours; only `providers:` is", at_key=True)
+    found = tree.value["providers"].plain() if tree.value else {}
+    if not isinstance(found, dict):
+        raise tree.error(("providers",), "must hold accounts, as `openai: {requests_per_minute: 500}`")
+    for name, settings in found.items():
+        if not isinstance(settings, dict):
+            raise tree.error(("providers", name), "must hold settings, as `{requests_per_minute: 500}`")
+        try:
+            resolve(name, settings)
+        except ValidationError as error:
+            raise translated(error, tree, model=ProviderSettings, below=("providers", name)) from error
+        except ScenarioError as error:
+            raise tree.error(("providers", name), str(error)) from error
+    return found

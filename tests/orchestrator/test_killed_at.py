@@ -1,0 +1,112 @@
+"""SIGKILL at every named point of a run: nothing stored is lost, no more is asked again than was under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from agentsim.core.society import Society
+from agentsim.log.runlog import RunLog, read_log
+from agentsim.orchestrator.sitting import Sitting
+from agentsim.orchestrator.study import StudyResult
+from agentsim.play.course import Course
+from agentsim.providers.base import Completion, Prompt
+from tests.orchestrator.test_study import Fake, facts, log_of, play, said
+
+KILLS = 20
+"""At each point, at as many different passes of it."""
+
+
+class Billed(Fake):
+    """Notes every call in a file before it is answered, which no kill can undo."""
+
+    def __init__(self, bill: Path) -> None:
+        super().__init__()
+        self._bill = os.open(bill, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    async def complete(self, prompt: Prompt) -> Completion:
+        os.write(self._bill, b".")
+        return await super().complete(prompt)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def patched(owner: Any, name: str, at: int, *, before: Callable[..., None] | None = None) -> Iterator[None]:
+    """Let the process die at the `at`-th pass of a function: after it, or where `before` does so first."""
+    n_passes = 0
+    original = getattr(owner, name)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal n_passes
+        n_passes += 1
+        if n_passes == at and before is not None:
+            before(*args, **kwargs)
+        found = original(*args, **kwargs)
+        if n_passes == at:
+            die()
+        return found
+
+    with mock.patch.object(owner, name, wrapped):
+        yield
+
+
+def half_a_line(file: int, data: bytes) -> None:
+    os.pwrite(file, data[: len(data) // 2], os.fstat(file).st_size)
+    die()
+
+
+POINTS: dict[str, Callable[[int], Any]] = {
+    "before a call is sent": lambda at: patched(Billed, "complete", at, before=lambda *_: die()),
+    "after an answer": lambda at: patched(Sitting, "_store", at, before=lambda *_: die()),
+    "before the write": lambda at: patched(RunLog, "append", at, before=lambda *_, **__: die()),
+    "inside of the write": lambda at: patched(os, "write", 3 * at, before=half_a_line),
+    "before the sync": lambda at: patched(os, "fdatasync", at, before=lambda *_: die()),
+    "after the write": lambda at: patched(RunLog, "append", at),
+    "before the facts are written": lambda at: patched(Course, "receive", at),
+    "in the middle of a selection": lambda at: patched(Society, "_end_generation", 1 + at % 2),
+    "while a log is opened": lambda at: patched(Course, "receive", at),
+}
+
+
+def child(work: Callable[[], StudyResult]) -> bool:
+    """Play a study in a process of its own; return whether it was completed, and not killed."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if work().is_complete else 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return not os.WIFSIGNALED(status)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_whatever_point_a_run_is_killed_at_it_goes_on_to_the_same_facts(tmp_path: Path, point: str) -> None:
+    whole = log_of(play(tmp_path / "whole", Fake()))
+    bill, log = tmp_path / "bill", tmp_path / "killed" / "small" / "model--seed-0"
+    stored: dict[tuple[str, int], str] = {}
+    n_kills = 0
+    for number in range(KILLS):
+        # A little further each time; what is stored is passed again on opening.
+        with POINTS[point](1 + (len(stored) // 2 if "opened" in point else 0) + number % 7):
+            n_kills += not child(lambda: play(tmp_path / "killed", Billed(bill)))
+        now = said(read_log(log).records)
+        assert stored.items() <= now.items()
+        stored = now
+    assert n_kills >= KILLS // 2
+    assert child(lambda: play(tmp_path / "killed", Billed(bill)))
+    records = read_log(log).records
+    assert facts(records) == facts(whole) and said(records) == said(whole)
+    assert len(bill.read_bytes()) <= len(said(whole)) + 4 * n_kills  # four questions, at most, are open at a time
