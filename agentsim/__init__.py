@@ -44,7 +44,7 @@ __all__ = [
 _HOMES = {
     "baselines": "agentsim.analysis.theory",
     "compare": "agentsim.analysis.compare",
-    "load": "agentsim.analysis",
+    "load": "agentsim.analysis.frames.study",
     "load_probe": "agentsim.analysis.probes",
     "load_scenario": "agentsim.scenario.scenario",
     "players_apart": "agentsim.analysis.apart",

@@ -169,7 +169,7 @@ class RunFinished(Value):
     cost_usd: float | None = None
     """Of all replies; `None` where a price or a number of tokens is not known."""
     code_digest: str | None = None
-    """SHA-256 of the code that computed the facts (`history.code_digest`)."""
+    """SHA-256 of the code that computed the facts (`play.replay.code_digest`)."""
     unread: tuple[str, ...] = Field(default=(), exclude_if=lambda unread: not unread)
     """Sentences, one a player none of whose decisions could be read (`readability`)."""
     log_digest: str | None = None

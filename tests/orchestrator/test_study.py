@@ -224,7 +224,7 @@ def test_a_bug_in_one_society_does_not_cost_the_answers_of_the_others(tmp_path: 
     assert sorted(state.status for state in result.runs) == ["complete", "stopped"]
     [reason] = [state.reason for state in result.runs if state.reason]
     assert reason.startswith(
-        "a bug, in agentsim or a rule of your own: KeyError: 'nobody thought of this' at test_runner"
+        "a bug, in agentsim or a rule of your own: KeyError: 'nobody thought of this' at test_study"
     )
     assert play(tmp_path, Fake(), seeds=[0, 1]).is_complete
 
@@ -406,7 +406,12 @@ def test_every_file_of_code_that_a_replay_uses_decides_facts_and_changes_the_dig
     study = package.parent / "results" / "example-model"
     printed = subprocess.run([sys.executable, "-c", code, str(study)], capture_output=True, text=True, check=True)
     used = {Path(line).relative_to(package) for line in printed.stdout.splitlines()}
-    assert {Path("cast.py"), Path("scenario.py"), Path("core/society.py"), Path("prompts/parsing.py")} <= used
+    assert {
+        Path("scenario/players.py"),
+        Path("scenario/scenario.py"),
+        Path("core/society.py"),
+        Path("prompts/parsing.py"),
+    } <= used
     copy = Path(shutil.copytree(package, tmp_path / "agentsim", ignore=shutil.ignore_patterns("__pycache__")))
     before = code_digest(copy)
     for path in used:
