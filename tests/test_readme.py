@@ -1,4 +1,4 @@
-"""Every code block of the README, run as it stands there."""
+"""Every code block of the README and of the guides it leads to, run as it stands there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import pytest
 import agentsim
 
 ROOT = Path(agentsim.__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", "docs/studies.md", "docs/models.md", "docs/python.md", "docs/extending.md"]
+GUIDE = "\n".join((ROOT / page).read_text() for page in PAGES)
+"""What a user reads, in its order."""
 
 
 class Block(NamedTuple):
@@ -31,8 +33,8 @@ class Block(NamedTuple):
 
 def every_block() -> list[Block]:
     found, end = [], 0
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
-        found.append(Block(match[1], match[2], README[end : match.start()]))
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL):
+        found.append(Block(match[1], match[2], GUIDE[end : match.start()]))
         end = match.end()
     assert {block.language for block in found} == {"console", "yaml", "python", "text"}
     return found
@@ -49,7 +51,7 @@ def commands() -> list[list[str]]:
 
 
 def steps() -> list[tuple[str, ...]]:
-    """Return what Python is to run for each command and for the lines of the notebook, in the README's order."""
+    """Return what Python is to run for each command and for the lines of the notebook, in the order of the pages."""
     found: list[tuple[str, ...]] = []
     for block in every_block():
         if block.language == "console":
@@ -179,13 +181,13 @@ def test_the_rule_shown_becomes_a_rule_by_one_class_one_name_and_one_sentence(ch
 
 
 def test_the_files_named_are_there() -> None:
-    for name in re.findall(r"`(\w[\w/.-]*\.(?:md|yaml|py))`|\]\((docs/[^)]+)\)", README):
+    for name in re.findall(r"`(\w[\w/.-]*\.(?:md|yaml|py))`|\]\((docs/[^)]+)\)", GUIDE):
         path = name[0] or name[1]
-        if "/" in path or path.endswith(".md"):
+        if "/" in path:
             assert (ROOT / path).exists(), path
     shipped = {path.name for path in (ROOT / "scenarios").glob("*.yaml")}
-    assert all(f"`{name}`" in README for name in shipped)
-    assert "@@" not in README
+    assert all(f"`{name}`" in GUIDE for name in shipped)
+    assert "@@" not in GUIDE
 
 
 @pytest.mark.parametrize(
