@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import agentsim
+from tests.commands import run_command
 
 ROOT = Path(agentsim.__file__).parent.parent
 PAGES = ["README.md", "docs/studies.md", "docs/models.md", "docs/python.md", "docs/extending.md"]
@@ -70,6 +71,9 @@ def agentsim_command(*arguments: str, cwd: Path, path: Path = ROOT) -> subproces
 
 
 def run(*arguments: str, cwd: Path, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run Python; the package's own command line, where it is the one under test, in this process."""
+    if arguments[:2] == ("-m", "agentsim") and path == ROOT:
+        return run_command(*arguments[2:], cwd=cwd, environ={"COLUMNS": "120"})
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,

@@ -26,6 +26,7 @@ from agentsim.scenario.scenario import Condition, digest, identity, runs
 from agentsim.testing.faultserver import Answer, Behaviour, EchoKey, FaultServer, Raw, Request, Status
 from agentsim.testing.weather import Weather, plausible
 from tests.cli.test_cli import written_below
+from tests.commands import run_command
 from tests.log.test_runlog import STARTED
 from tests.orchestrator.test_study import Fake, answer, log_of, play
 from tests.providers.limits.test_wrappers import PROMPT, Scripted
@@ -225,9 +226,11 @@ async def test_no_key_is_written_anywhere_whatever_a_server_does_with_it(
         (tmp_path / "keys.yaml").write_text(yaml.safe_dump(scenario))
         output = b""
         study = tmp_path / "results" / "keys"
-        commands: list[tuple[object, ...]] = [
+        asking: list[tuple[object, ...]] = [
             ("check", tmp_path / "keys.yaml"),
             ("run", tmp_path / "keys.yaml", "--results", tmp_path / "results"),
+        ]
+        reading: list[tuple[str | Path, ...]] = [
             ("status", study),
             ("show", study),
             ("replay", study),
@@ -235,7 +238,7 @@ async def test_no_key_is_written_anywhere_whatever_a_server_does_with_it(
             ("export", study, "--format", "csv"),
         ]
         environ = {**os.environ, **KEYS, "OPENAI_LOG": "debug", "ANTHROPIC_LOG": "debug", "PYTHONASYNCIODEBUG": "1"}
-        for command in commands:
+        for command in asking:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-X", "dev", "-m", "agentsim", *map(str, command)),
                 env=environ,
@@ -243,6 +246,9 @@ async def test_no_key_is_written_anywhere_whatever_a_server_does_with_it(
                 stderr=asyncio.subprocess.STDOUT,
             )
             output += (await process.communicate())[0]
+        for words in reading:
+            done = await asyncio.to_thread(run_command, *words, environ=KEYS)
+            output += (done.stdout + done.stderr).encode()
     assert {request.key for request in server.requests} == {KEYS["FAKE_KEY"]}
     written = [output, *written_below(tmp_path)]
     assert any(b"***" in data for data in written)  # the server did repeat it

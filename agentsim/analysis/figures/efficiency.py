@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown
+from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import efficiency as efficiencies
 from agentsim.analysis.published import published_unlike
@@ -64,8 +64,15 @@ def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
     table = runs.pivot_table(index="generation", columns=["study", "run"], values="efficiency")
     x = table.index.astype(int)
     thin = {key: value for key, value in line.items() if not key.startswith("marker")}
-    for run in table.columns:
-        axes.plot(x, table[run], alpha=0.35, linewidth=0.7, **thin)
+    thin_lines(
+        axes,
+        table.melt(ignore_index=False, value_name="efficiency").reset_index(),
+        x="generation",
+        y="efficiency",
+        alpha=0.35,
+        linewidth=0.7,
+        **thin,
+    )
     n = table.notna().sum(axis=1)
     mean, error = table.mean(axis=1), table.std(axis=1) / np.sqrt(n)
     label = shown(name) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")

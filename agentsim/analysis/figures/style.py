@@ -95,7 +95,7 @@ def thin_lines(axes: Axes, runs: pd.DataFrame, *, x: str, y: str, **style: Any) 
     """Draw one thin line a run, all as one artist; `runs` has the columns study, run, x and y."""
     from matplotlib.collections import LineCollection
 
-    places, run = runs[[x, y]].to_numpy(dtype=float, na_value=np.nan), runs["study"] + "/" + runs["run"]
+    places, run = runs[[x, y]].to_numpy(dtype=float, na_value=np.nan), runs["study"] + "/" + runs["run"].astype(str)
     begins = np.flatnonzero((run != run.shift()).fillna(True))[1:]
     axes.add_collection(LineCollection(np.split(places, begins), **style))
 
