@@ -19,6 +19,7 @@ from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import clopper_pearson, holm
 from agentsim.analysis.within import Lineages, label_test
 from agentsim.analysis.words import counted, listed
+from agentsim.core.rules import logged_selection
 from agentsim.errors import LogError
 from agentsim.scenario.players import labels_in
 
@@ -38,8 +39,6 @@ __all__ = [
 ]
 
 Role = Literal["resident", "invader"]
-BLIND: Final = ("drift", "death_birth", "birth_death", "staggered")
-"""Kinds of selection under which who leaves has nothing to do with what it earned."""
 MARKS: Final = {"more": "▲", "less": "▼", "cannot say": "·"}
 """Of verdicts, where there is little room."""
 MAX_NAMED: Final = 8
@@ -129,7 +128,7 @@ def described(condition: Mapping[str, Any], *, name: str, rules: str) -> dict[st
         "condition": name,
         **{role: contestant_name(player) for role, player in found.items()},
         "selection": f"{kind}, by score" if chances == "by_score" else kind,
-        "is_neutral": kind in BLIND and chances == "equal",
+        "is_neutral": not logged_selection(condition).looks_at_scores and chances == "equal",
         "rules": rules,
         "n_agents": condition["agents"],
         "n_invaders": found["invader"]["agents"],

@@ -130,11 +130,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
-    """What a recipient's past comes to, in one word or number."""
+    """An agent's past, summed up in one word or number."""
 
-    kind: Literal["image_score", "standing"]
-    value: int | Literal["good", "bad"]
-    """A score from -5 to 5, or a standing."""
+    kind: str
+    """The `kind` of the observation rule that made it."""
+    value: int | float | str
+    """What agents are told: under `image_score` a score from -5 to 5, under `standing` `good` or `bad`."""
+    score: int
+    """What policies read: a score from -5 to 5, where 0 or more is good."""
 
 
 @dataclass(frozen=True, slots=True)

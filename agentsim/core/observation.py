@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
@@ -19,10 +20,13 @@ __all__ = [
     "ImageScore",
     "Judgements",
     "Nothing",
+    "Observation",
     "ObservationRule",
     "OwnActs",
     "Standing",
     "Trace",
+    "as_score",
+    "as_standing",
 ]
 
 History = Mapping[str, Sequence[TraceItem]]
@@ -32,6 +36,8 @@ Chance = Callable[..., float]
 """`rng.uniform` of one game: `chance("perception", round, born, index)` is a number in [0, 1) of that place."""
 Judgements = dict[tuple[str, str], list[Label]]
 """The standings judged so far: for an observer (or nobody) and an agent, its standing after each of its turns."""
+PROBED_SCORES: Final = (-5, -3, -1, 0, 1, 3, 5)
+"""The image scores that a probe asks about, as far as a game is long enough for them."""
 
 
 def _no_chance(what: str, *place: int) -> float:
@@ -41,7 +47,7 @@ def _no_chance(what: str, *place: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What one donor's look at the past depends on."""
+    """Inputs of one observation: the observer, the history and its cut-off round."""
 
     history: History
     before: int
@@ -51,30 +57,42 @@ class _Look:
     judged: Judgements
 
 
-class _Observed(Value):
-    """What all rules have in common that show anything: how well the past is known."""
-
-    noise: float = Field(default=0, ge=0, lt=1)
-    """Probability that a past act is misperceived. Rules that judge acts take giving for keeping and the other way
-    round; rules that show shares show a random gift, uniform in [0, 1), instead. A turn without a readable decision, or
-    with nothing to give, is never misperceived."""
-    delay: int = Field(default=0, ge=0, le=10_000)
-    """By how many rounds acts become known late; 0: they are known in the next round."""
-    known: float = Field(default=1, ge=0, le=1)
-    """Probability that a donor knows anything of its recipient at all, drawn anew in each encounter (Nowak & Sigmund
-    1998, "The dynamics of indirect reciprocity", J. Theor. Biol. 194)."""
-    audience: Literal["public", "private"] = "public"
-    """Whether all misperceive the same acts alike, or each observer has misperceptions of its own (Hilbe, Schmid,
-    Tkadlec, Chatterjee & Nowak 2018, PNAS 115)."""
-
-    misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "random_gift"
-    """What a misperceived act is taken for."""
+class Observation(Value):
+    """The interface of every observation rule: what donors are shown, and what others need to know about that."""
 
     @property
     def shows_anything(self) -> bool:
         """Whether donors are ever shown anything."""
         return True
 
+    @property
+    @abstractmethod
+    def n_acts(self) -> int:
+        """How many links of the chain of acts are shown: 1, the recipient's; 2, also its partner's; 0, none."""
+
+    @property
+    def n_records(self) -> int:
+        """The same, but judged acts, and acts that others may write about, count as if they were shown."""
+        return self.n_acts
+
+    @property
+    def judges_from(self) -> float | None:
+        """The least share of its resources that a donor must give to be judged a giver; `None`: acts are not judged."""
+        return None
+
+    @property
+    def max_note_chars(self) -> int | None:
+        """The length, in characters, at which recipients' notes on donors are cut; `None`: nobody writes any."""
+        return None
+
+    def reputations(self, n_rounds: int) -> tuple[tuple[Reputation, ...], int]:
+        """Return the reputations that a probe asks about, worst first, and the first round that allows all of them.
+
+        There are none where acts are shown instead. A rule that shows neither, but something, cannot be probed.
+        """
+        return (), 1
+
+    @abstractmethod
     def observe(
         self,
         history: History,
@@ -88,21 +106,54 @@ class _Observed(Value):
         """Return what `observer`, a donor, is shown of `recipient` before `round`.
 
         Args:
-            history: each agent's donor turns; later ones than may be known are passed over.
+            history: each agent's donor turns; those too late to be known are ignored.
             recipient, round, observer: the encounter.
             chance: the game's random numbers; needed where something is left to chance.
-            judged: judgements kept from one look to the next in the same game, to save judging again.
+            judged: judgements kept from earlier calls in the same game, so that nothing is judged twice.
         """
+
+
+class _Informing(Observation):
+    """Rules that show something: how well the past is known."""
+
+    noise: float = Field(default=0, ge=0, lt=1)
+    """Probability that a past act is misperceived. Rules that judge acts take giving for keeping and the other way
+    round; rules that show shares show a random gift, uniform in [0, 1), instead. A turn without a readable decision, or
+    with nothing to give, is never misperceived."""
+    delay: int = Field(default=0, ge=0, le=10_000)
+    """How many rounds late acts become known; 0: they are known in the next round."""
+    known: float = Field(default=1, ge=0, le=1)
+    """Probability that a donor knows anything about its recipient, drawn anew in each encounter (Nowak & Sigmund 1998,
+    "The dynamics of indirect reciprocity", J. Theor. Biol. 194)."""
+    audience: Literal["public", "private"] = "public"
+    """Whether everybody misperceives the same acts in the same way, or each observer has its own misperceptions (Hilbe,
+    Schmid, Tkadlec, Chatterjee & Nowak 2018, PNAS 115)."""
+
+    misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "random_gift"
+    """What a misperceived act is taken for."""
+
+    def observe(
+        self,
+        history: History,
+        *,
+        recipient: str,
+        round: int,
+        observer: str = "",
+        chance: Chance = _no_chance,
+        judged: Judgements | None = None,
+    ) -> Observed:
+        """Return what the rule shows, or nothing where chance has it that the donor knows nothing."""
         look = _Look(history, round - self.delay, observer, chance, {} if judged is None else judged)
         is_known = self.known == 1 or chance("known", round, *born_and_index(observer)) < self.known
         seen = self._shown(look, recipient) if is_known else Observed()
         return replace(seen, own_reputation=self._own(look))
 
+    @abstractmethod
     def _shown(self, look: _Look, recipient: str) -> Observed:
-        raise NotImplementedError
+        """Return what is shown to an observer that knows something."""
 
     def _own(self, look: _Look) -> Reputation | None:
-        """Return what the observer is shown of itself, if anything."""
+        """Return the reputation that the observer is shown of itself, if any."""
         return None
 
     def _is_misperceived(self, item: TraceItem, look: _Look) -> bool:
@@ -115,13 +166,13 @@ class _Observed(Value):
         return (item.round, *born_and_index(item.donor), *of_observer)
 
     def _perceived(self, item: TraceItem, look: _Look) -> TraceItem:
-        """Return a turn as the observer is shown it."""
+        """Return a turn as the observer sees it."""
         if not self._is_misperceived(item, look):
             return item
         return replace(item, act="give", fraction=look.chance("perceived", *self._place(item, look)))
 
 
-class Trace(_Observed):
+class Trace(_Informing):
     """A chain of past donor turns: the recipient's last, then that partner's before it, and so on.
 
     Anchored in time: an item is always older than the one before it, so round 1 shows nothing and round 2 at most one
@@ -138,6 +189,11 @@ class Trace(_Observed):
         """Whether donors are ever shown anything."""
         return self.depth > 0
 
+    @property
+    def n_acts(self) -> int:
+        """At most 2: the chain leads on to other agents."""
+        return min(self.depth, 2)
+
     def _shown(self, look: _Look, recipient: str) -> Observed:
         """Return the chain, newest first, at most `depth` items."""
         chain: list[TraceItem] = []
@@ -151,14 +207,22 @@ class Trace(_Observed):
         return Observed(tuple(chain))
 
 
-class Nothing(Value):
-    """Strangers stay strangers: a donor learns nothing of its recipient's past."""
+class Nothing(Observation):
+    """Strangers stay strangers: a donor learns nothing about its recipient's past."""
 
     kind: Literal["none"] = "none"
     depth: Literal[0] = 0
     """No items are shown."""
-    shows_anything: ClassVar[bool] = False
-    """Whether donors are ever shown anything."""
+
+    @property
+    def shows_anything(self) -> bool:
+        """Return false."""
+        return False
+
+    @property
+    def n_acts(self) -> int:
+        """Return 0."""
+        return 0
 
     def observe(
         self,
@@ -174,12 +238,17 @@ class Nothing(Value):
         return Observed()
 
 
-class OwnActs(_Observed):
-    """The recipient's own last donor turns, and nothing of its partners': reputation of first order."""
+class OwnActs(_Informing):
+    """The recipient's own last donor turns, and none of its partners': reputation of first order."""
 
     kind: Literal["history"] = "history"
     depth: int = Field(default=3, ge=1, le=100)
     """The most items shown."""
+
+    @property
+    def n_acts(self) -> int:
+        """Return 1: all acts shown are the recipient's."""
+        return 1
 
     def _shown(self, look: _Look, recipient: str) -> Observed:
         """Return the recipient's own turns, newest first, at most `depth` items."""
@@ -187,8 +256,8 @@ class OwnActs(_Observed):
         return Observed(tuple(self._perceived(turn, look) for turn in turns[: self.depth]))
 
 
-class _Judged(_Observed):
-    """What rules that boil the past down to one word or number have in common."""
+class _Judged(_Informing):
+    """Rules that sum up the past in one word or number."""
 
     misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "opposite"
     depth: Literal[0] = 0
@@ -196,7 +265,22 @@ class _Judged(_Observed):
     threshold: float = Field(default=0.25, ge=0, le=1)
     """The least share of its resources that a donor must give for its act to count as giving; punishing does not."""
     shows_own: bool = False
-    """Whether a donor is shown its own score or standing besides its recipient's."""
+    """Whether a donor is shown its own score or standing as well as its recipient's."""
+
+    @property
+    def n_acts(self) -> int:
+        """Return 0: acts are judged, not shown."""
+        return 0
+
+    @property
+    def n_records(self) -> int:
+        """Return 2: acts are judged, and what an act was done to may count."""
+        return 2
+
+    @property
+    def judges_from(self) -> float:
+        """Return the threshold."""
+        return self.threshold
 
     def _own(self, look: _Look) -> Reputation | None:
         return self._shown(look, look.observer).reputation if self.shows_own else None
@@ -210,13 +294,18 @@ class _Judged(_Observed):
 
 
 class ImageScore(_Judged):
-    """A number between -5 and 5: one up for each act of giving, one down for each other, whatever the recipient was.
+    """A number between -5 and 5: up by one for each act of giving and down by one for each other act, whoever received.
 
-    Image scoring of Nowak & Sigmund 1998, "Evolution of indirect reciprocity by image scoring", Nature 393, made for
+    Image scoring of Nowak & Sigmund 1998, "Evolution of indirect reciprocity by image scoring", Nature 393, extended to
     amounts by a threshold.
     """
 
     kind: Literal["image_score"] = "image_score"
+
+    def reputations(self, n_rounds: int) -> tuple[tuple[Reputation, ...], int]:
+        """Return the scores that an agent can reach: a score of k takes k turns as donor, every second round."""
+        scores = [score for score in PROBED_SCORES if 2 * abs(score) < n_rounds]
+        return tuple(map(as_score, scores)), 2 * max(scores) + 1
 
     def _shown(self, look: _Look, recipient: str) -> Observed:
         """Return the recipient's score; it begins with 0."""
@@ -225,11 +314,21 @@ class ImageScore(_Judged):
             gave = self._gave(item, look) if item.round < look.before else None
             if gave is not None:
                 score = max(-5, min(5, score + (1 if gave else -1)))
-        return Observed(reputation=Reputation("image_score", score))
+        return Observed(reputation=as_score(score))
+
+
+def as_score(value: int) -> Reputation:
+    """Return an image score, from -5 to 5."""
+    return Reputation("image_score", value, score=value)
+
+
+def as_standing(label: Label) -> Reputation:
+    """Return a standing."""
+    return Reputation("standing", label, score=1 if label == "good" else -1)
 
 
 class Assessment(Value):
-    """What a donor's act makes of its standing, by the standing of its recipient."""
+    """The standing of a donor after its act, by the standing of its recipient."""
 
     give_to_good: Label = "good"
     give_to_bad: Label = "good"
@@ -244,24 +343,28 @@ class Assessment(Value):
 
 
 class Standing(_Judged):
-    """Good or bad: all begin good, and each act is judged by what its recipient was.
+    """Good or bad: all agents begin good, and each act is judged by the standing of its recipient.
 
     The default is standing (Sugden 1986, "The Economics of Rights, Co-operation and Welfare"; Leimar & Hammerstein
-    2001, Proc. R. Soc. B 268): who keeps from the bad stays good. Other rules of second order are other tables; with a
-    table of their own for donors who are bad themselves, those of third order, such as the leading eight (Ohtsuki &
+    2001, Proc. R. Soc. B 268): an agent that keeps from the bad stays good. Other tables give other rules of second
+    order; a second table for donors in bad standing gives those of third order, such as the leading eight (Ohtsuki &
     Iwasa 2004, J. Theor. Biol. 231).
     """
 
     kind: Literal["standing"] = "standing"
     assessment: Assessment = Assessment()
-    """What acts make of donors in good standing."""
+    """The standing after the act of a donor in good standing."""
     of_bad_donors: Assessment | None = None
-    """What they make of donors in bad standing; `null`: the same."""
+    """The standing after the act of a donor in bad standing; `null`: the same."""
+
+    def reputations(self, n_rounds: int) -> tuple[tuple[Reputation, ...], int]:
+        """Return bad and good standing."""
+        return (as_standing("bad"), as_standing("good")), 1
 
     def _shown(self, look: _Look, recipient: str) -> Observed:
         """Return the recipient's standing; each act on the way to it is judged as the observer perceives it."""
-        # A turn's judgement never changes: all that it depends on happened before it. So each is judged once an
-        # observer, by a stack, as the chain of turns behind one may be longer than Python's.
+        # A turn's judgement never changes, as it depends on earlier turns alone; so each is judged once for each
+        # observer. The stack is explicit because the chain of turns may be longer than Python's own stack allows.
         by = look.observer if self.noise and self.audience == "private" else ""
         waiting = [(recipient, look.before)]
         while waiting:
@@ -279,7 +382,7 @@ class Standing(_Judged):
             else:
                 waiting.pop()
         n = _n_before(look.history[recipient], look.before)
-        return Observed(reputation=Reputation("standing", look.judged[by, recipient][n - 1] if n else "good"))
+        return Observed(reputation=as_standing(look.judged[by, recipient][n - 1] if n else "good"))
 
     def _after(self, own: Label, item: TraceItem, recipient: Label, look: _Look) -> Label:
         gave = self._gave(item, look)
@@ -289,13 +392,13 @@ class Standing(_Judged):
         return table.judge(gave=gave, recipient=recipient)
 
 
-class Gossip(_Observed):
-    """What others wrote of the recipient: after each encounter, its recipient writes a short public note on its donor.
+class Gossip(_Informing):
+    """What others wrote about the recipient: after each encounter, its recipient writes a short public note.
 
     Sommerfeld, Krambeck, Semmann & Milinski 2007, "Gossip as an alternative for direct observation in games of indirect
     reciprocity", PNAS 104; Wu, Balliet & Van Lange 2016, "Gossip versus punishment", Sci. Rep. 6. An encounter is over
-    only when its note is there. Where no decision could be read, nothing is written; a note that cannot be read is
-    missing, and older ones are shown in its place.
+    only when its note has been written. Where no decision could be read, nothing is written; a note that cannot be read
+    is missing, and older ones are shown in its place.
     """
 
     kind: Literal["gossip"] = "gossip"
@@ -303,6 +406,21 @@ class Gossip(_Observed):
     """The most notes shown."""
     max_chars: int = Field(default=200, ge=1, le=10_000)
     """The length, in characters, at which a note is cut when it is written."""
+
+    @property
+    def n_acts(self) -> int:
+        """Return 0: words are shown, and no acts."""
+        return 0
+
+    @property
+    def n_records(self) -> int:
+        """Return 2: words may be about any act."""
+        return 2
+
+    @property
+    def max_note_chars(self) -> int:
+        """Return the length at which a note is cut."""
+        return self.max_chars
 
     @model_validator(mode="after")
     def _has_words_alone(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from random import Random
 from typing import Annotated, ClassVar, Literal
@@ -11,15 +12,28 @@ from pydantic import Field
 from agentsim.core.facts import Value
 from agentsim.core.rng import shuffled
 
-__all__ = ["Alternating", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
+__all__ = ["Alternating", "Pairing", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
 
 Schedule = tuple[tuple[tuple[str, str], ...], ...]
-"""For each round its encounters as (donor, recipient); every agent is in exactly one encounter a round, but that one
-who sits out where their number is odd."""
+"""For each round its encounters as (donor, recipient); every agent is in exactly one encounter a round, except the one
+that sits out where their number is odd."""
 
 
-class Alternating(Value):
-    """Roles alternate strictly; two agents never meet in both roles in a game, and meet again as late as can be.
+class Pairing(Value):
+    """The interface of every pairing rule: who meets whom, and what others need to know about that."""
+
+    takes_odd: ClassVar[bool] = False
+    """Whether an odd number of agents can be paired."""
+    keeps_roles: ClassVar[bool] = False
+    """Whether two agents are meant never to meet in both roles in a game; two alone cannot avoid it."""
+
+    @abstractmethod
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
+        """Return `rounds` rounds over the agents; their number is even unless `takes_odd`."""
+
+
+class Alternating(Pairing):
+    """Roles alternate strictly; two agents never meet in both roles in a game, and meet again as late as possible.
 
     Strict alternation splits the agents into two halves that meet only across: a bipartite round robin whose donor
     half toggles each round. The n/2 ways to match the halves are divided among the odd and the even rounds, so that a
@@ -29,9 +43,10 @@ class Alternating(Value):
     """
 
     kind: Literal["alternating"] = "alternating"
+    keeps_roles: ClassVar[bool] = True
     in_both_roles: bool = Field(default=False, exclude_if=lambda is_so: not is_so)
-    """Whether, where n/2 is odd, pairs recur in the order of the round robin, n/2 rounds later and so with roles
-    reversed, as they did in the first logs. Elsewhere it changes nothing."""
+    """Whether pairs recur in the order of the round robin where n/2 is odd: n/2 rounds later, and so with roles
+    reversed, as in the first logs. Where n/2 is even, it changes nothing."""
 
     def is_reversing(self, n_agents: int) -> bool:
         """Return whether two of so many agents that meet again do so with roles reversed; otherwise they never do."""
@@ -43,16 +58,13 @@ class Alternating(Value):
         if self.is_reversing(len(agents)):
             shifts = [index % half for index in range(rounds)]
         else:
-            n_ways = (
-                (half + 1) // 2,
-                half // 2,
-            )  # of matching the halves, in the first round, the third ...; in the others
+            n_ways = ((half + 1) // 2, half // 2)  # ways to match the halves in odd rounds, and in even ones
             shifts = [2 * (index // 2 % n_ways[index % 2]) + index % 2 for index in range(rounds)]
         return _bipartite(agents, shifts, [index % 2 == 0 for index in range(rounds)], rng)
 
 
-class Released(Value):
-    """As the published notebook pairs: n/2 rounds of round robin, then the same pairings with roles swapped.
+class Released(Pairing):
+    """The pairing of the published notebook: n/2 rounds of round robin, then the same pairings with roles swapped.
 
     Where n/2 is even (12 agents), alternation breaks between rounds n/2 and n/2 + 1. (Vallinder & Hughes 2024, code)
     """
@@ -66,15 +78,14 @@ class Released(Value):
         return _bipartite(agents, [shift for _, shift in cycles], [sum(cycle) % 2 == 0 for cycle in cycles], rng)
 
 
-class RandomMatching(Value):
+class RandomMatching(Pairing):
     """A fresh, uniformly random perfect matching with random roles in each round.
 
-    Of an odd number of agents, one sits out each round, drawn at random as well.
+    Where the number of agents is odd, one of them, drawn at random, sits out each round.
     """
 
     kind: Literal["random"] = "random"
     takes_odd: ClassVar[bool] = True
-    """Whether an odd number of agents can be paired."""
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
         """Return `rounds` rounds over any number of agents."""
@@ -92,7 +103,7 @@ def swapped(schedule: Schedule) -> Schedule:
 
 
 def n_reversed(schedule: Schedule) -> int:
-    """Return in how many encounters a donor meets an agent that has been its donor before in the same game."""
+    """Return the number of encounters in which a donor meets an agent that has been its donor before in the game."""
     met: set[tuple[str, str]] = set()
     found = 0
     for pairs in schedule:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agentsim.core.facts import Act, Agent, Donated, Missed, NoteWritten, Punished, TraceItem, born_and_index
 from agentsim.core.games import DonorGame
-from agentsim.core.observation import Chance, Gossip, Judgements, ObservationRule
+from agentsim.core.observation import Chance, Judgements, ObservationRule
 from agentsim.core.pairing import Schedule
 from agentsim.core.requests import ActSpec, Answer, DecisionView, NoteView, Request, TextSpec
 from agentsim.core.rules import SocietyRules
@@ -78,9 +78,10 @@ class DonorPlay:
         self.resources[donor] = event.donor_after
         self.resources[recipient] = event.recipient_after
         turn = _seen(event)
-        if isinstance(self._observation, Gossip) and turn.act is not None:
+        max_chars = self._observation.max_note_chars
+        if max_chars is not None and turn.act is not None:
             change = event.recipient_after - event.recipient_before
-            return event, [self._ask_note(f"{key}/note", turn, self._observation, change=change)]
+            return event, [self._ask_note(f"{key}/note", turn, max_chars=max_chars, change=change)]
         return event, self._end(turn)
 
     def _happen(
@@ -190,7 +191,7 @@ class DonorPlay:
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
 
-    def _ask_note(self, key: str, turn: TraceItem, rule: Gossip, *, change: float) -> Request:
+    def _ask_note(self, key: str, turn: TraceItem, *, max_chars: int, change: float) -> Request:
         assert turn.act is not None
         self._untold[key] = turn
         author = turn.recipient
@@ -206,7 +207,7 @@ class DonorPlay:
             fraction=turn.fraction,
             change=change,
         )
-        return Request(key, author, view, TextSpec(rule.max_chars, "note"))
+        return Request(key, author, view, TextSpec(max_chars, "note"))
 
 
 def _seen(event: Donated | Punished | Missed) -> TraceItem:

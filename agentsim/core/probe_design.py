@@ -21,7 +21,6 @@ __all__ = ["Design", "Situation", "Subject", "grid", "level", "request", "situat
 
 RECORDS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 PARTNERS: Final = (0.0, 0.5, 1.0)
-SCORES: Final = (-5, -3, -1, 0, 1, 3, 5)
 RICHER: Final = 10.0
 """By default resources are the endowment, and so many times as much."""
 ROUND: Final = 3
@@ -87,32 +86,31 @@ def grid(
         ScenarioError: the rule cannot be probed, or the game is too short for it.
     """
     amounts = tuple(resources) or (rules.game.endowment, RICHER * rules.game.endowment)
-    kind, depth = rules.observation.kind, rules.observation.depth
-    needed = 1 if kind == "none" or (kind == "trace" and depth == 0) else ROUND
-    if rules.game.rounds < needed:
-        raise ScenarioError(f"a probe shows round {needed}, but games have {rules.game.rounds} rounds; lengthen them")
-    if kind in ("trace", "history") and depth:
-        shows_partner = kind == "trace" and depth >= 2
-        pairs = [(record, partner) for record in records for partner in (partners if shows_partner else (None,))]
+    rule, n_rounds = rules.observation, rules.game.rounds
+    needed = ROUND if rule.shows_anything else 1
+    if n_rounds < needed:
+        raise ScenarioError(f"a probe shows round {needed}, but games have {n_rounds} rounds; lengthen them")
+    if not rule.shows_anything:
+        return tuple(Situation(round=needed, resources=amount) for amount in amounts)
+    if rule.n_acts:
+        pairs = [(record, partner) for record in records for partner in (partners if rule.n_acts > 1 else (None,))]
         known = [
             Situation(round=ROUND, resources=amount, record=record, partner=partner)
             for amount in amounts
             for record, partner in pairs
         ]
         return (*known, Situation(round=1, resources=rules.game.endowment))
-    if kind == "image_score":
-        # A score of k takes k turns as donor, which is every second round.
-        scores = [score for score in SCORES if 2 * abs(score) < rules.game.rounds]
-        round = max(ROUND, 2 * max(scores) + 1)
-        return tuple(Situation(round=round, resources=x, reputation=score) for x in amounts for score in scores)
-    if kind == "standing":
-        labels: tuple[Literal["bad", "good"], ...] = ("bad", "good")
-        return tuple(Situation(round=ROUND, resources=x, reputation=label) for x in amounts for label in labels)
-    if kind in ("none", "trace"):
-        return tuple(Situation(round=needed, resources=amount) for amount in amounts)
-    raise ScenarioError(
-        f"observation.kind {kind}: cannot be probed; use trace, history, image_score, standing or none, as with"
-        " --set observation.kind=trace"
+    reputations, first = rule.reputations(n_rounds)
+    if not reputations:
+        raise ScenarioError(
+            f"observation.kind {rule.kind}: cannot be probed; use trace, history, image_score, standing or none, as"
+            " with --set observation.kind=trace"
+        )
+    round = max(needed, first)
+    return tuple(
+        Situation.model_validate({"round": round, "resources": amount, "reputation": reputation.value})
+        for amount in amounts
+        for reputation in reputations
     )
 
 
@@ -160,25 +158,25 @@ def request(
         recipient=recipient,
         recipient_resources=situation.resources,
         trace=trace,
-        reputation=_reputation(situation),
-        own_reputation=_own_reputation(rules),
+        reputation=_reputation(situation, rules),
+        own_reputation=_own_reputation(name, recipient, rules),
     )
     key = f"probe/{subject.name}/{situation_name(situation)}/{repetition:02}"
     return Request(key, name, view, ActSpec(rules.game.acts, high=situation.resources))
 
 
-def _own_reputation(rules: SocietyRules) -> Reputation | None:
-    """Return what a donor is shown of itself, where it is: in a probe it has done nothing yet."""
-    if not getattr(rules.observation, "shows_own", False):
-        return None
-    return Reputation("standing", "good") if rules.observation.kind == "standing" else Reputation("image_score", 0)
+def _own_reputation(donor: str, recipient: str, rules: SocietyRules) -> Reputation | None:
+    """Return the reputation that a donor is shown of itself, if any: in a probe it has done nothing yet."""
+    past: dict[str, tuple[TraceItem, ...]] = {donor: (), recipient: ()}
+    seen = rules.observation.observe(past, recipient=recipient, round=1, observer=donor, chance=lambda *place: 0.0)
+    return seen.own_reputation
 
 
-def _reputation(situation: Situation) -> Reputation | None:
+def _reputation(situation: Situation, rules: SocietyRules) -> Reputation | None:
     if situation.reputation is None:
         return None
-    kind: Literal["image_score", "standing"] = "image_score" if isinstance(situation.reputation, int) else "standing"
-    return Reputation(kind, situation.reputation)
+    reputations, _ = rules.observation.reputations(rules.game.rounds)
+    return next(reputation for reputation in reputations if reputation.value == situation.reputation)
 
 
 def _is_agent(name: str) -> bool:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.core.facts import Value
 from agentsim.core.games import DonorGame, Game
-from agentsim.core.observation import Gossip, ObservationRule, Trace
+from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule
 from agentsim.core.selection import SelectionRule, Top
 from agentsim.core.transmission import Advice as AdviceRule
 from agentsim.core.transmission import TransmissionRule
+from agentsim.errors import LogError
 
-__all__ = ["SocietyRules"]
+__all__ = ["SocietyRules", "logged_observation", "logged_selection"]
 
 
 class SocietyRules(Value):
     """Everything that decides the course of a society, except who plays."""
 
     agents: int = Field(default=12, ge=2, le=10_000)
-    """Agents a generation; even, as all are paired in each round, unless the pairing lets one sit out."""
+    """The number of agents in each generation: even, unless the pairing rule lets one agent sit out each round."""
     generations: int = Field(default=10, ge=1, le=10_000)
     game: Game = DonorGame()
     pairing: PairingRule = Alternating()
@@ -31,24 +33,25 @@ class SocietyRules(Value):
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
-        if self.agents % 2 and not getattr(self.pairing, "takes_odd", False):
+        if self.agents % 2 and not self.pairing.takes_odd:
             raise ValueError(
                 f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
                 " agent sits out each round"
             )
-        survivors = self.selection.n_survivors(self.agents)
-        if self.selection.kind != "none" and not 0 < survivors < self.agents:
-            name = next((name for name in ("replaced", "fraction") if hasattr(self.selection, name)), "kind")
+        survivors, most = self.n_survivors, self.agents if self.selection.may_keep_all else self.agents - 1
+        if not 0 < survivors <= most:
+            name = self.selection.sized_by
             raise ValueError(
-                f"selection.{name}: {getattr(self.selection, name)} of {self.agents} agents leaves {survivors}"
-                f" survivors; between 1 and {self.agents - 1} must survive"
+                f"selection.{name}: {self.selection.model_dump()[name]} of {self.agents} agents leaves {survivors}"
+                f" survivors; between 1 and {most} must survive"
             )
         return self
 
     @property
     def told(self) -> SocietyRules:
-        """The rules alone, as prompts tell them to agents, who do not know who plays."""
-        return SocietyRules.model_construct(**{name: getattr(self, name) for name in SocietyRules.model_fields})
+        """The rules without the players: what prompts tell agents, who are not told who plays."""
+        values = dict(self)
+        return SocietyRules.model_construct(**{name: values[name] for name in SocietyRules.model_fields})
 
     @property
     def n_survivors(self) -> int:
@@ -62,8 +65,8 @@ class SocietyRules(Value):
 
     @property
     def learns_from_everyone(self) -> bool:
-        """Whether newborns may learn from all of the generation before, not only from those who live on."""
-        return getattr(self.selection, "learn_from", "survivors") == "everyone"
+        """Whether newborns may learn from all agents of the generation before, or only from the survivors."""
+        return self.selection.learns_from_everyone
 
     def n_encounters(self, seed: int) -> int:
         """Return how many encounters one run has."""
@@ -79,5 +82,39 @@ class SocietyRules(Value):
 
     @property
     def n_in_a_row(self) -> int:
-        """Questions that an encounter asks, one after the other: a decision, and perhaps a note on it."""
-        return 2 if isinstance(self.observation, Gossip) else 1
+        """Questions that each encounter asks in a row: a decision, and under some rules a note on it."""
+        return 1 if self.observation.max_note_chars is None else 2
+
+
+def logged_observation(condition: Mapping[str, Any]) -> ObservationRule:
+    """Return the observation rule of a logged condition, with today's defaults for what was not logged.
+
+    Raises:
+        LogError: this agentsim does not know the rule.
+    """
+    rule: ObservationRule = _logged(_OBSERVATION, condition, "observation")
+    return rule
+
+
+def logged_selection(condition: Mapping[str, Any]) -> SelectionRule:
+    """Return the selection rule of a logged condition, with today's defaults for what was not logged.
+
+    Raises:
+        LogError: this agentsim does not know the rule.
+    """
+    rule: SelectionRule = _logged(_SELECTION, condition, "selection")
+    return rule
+
+
+_OBSERVATION: TypeAdapter[Any] = TypeAdapter(ObservationRule)
+_SELECTION: TypeAdapter[Any] = TypeAdapter(SelectionRule)
+
+
+def _logged(adapter: TypeAdapter[Any], condition: Mapping[str, Any], part: str) -> Any:
+    try:
+        return adapter.validate_python(condition.get(part, {}))
+    except ValidationError as error:
+        raise LogError(
+            f"{part}: {condition[part]!r} is a rule that this agentsim does not know; read the log with the version"
+            " that wrote it"
+        ) from error

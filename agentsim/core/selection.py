@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Annotated, ClassVar, Final, Literal
@@ -19,6 +20,7 @@ __all__ = [
     "Drift",
     "Nobody",
     "Proportional",
+    "Selection",
     "SelectionRule",
     "Staggered",
     "Top",
@@ -30,20 +32,39 @@ RENAMED: Final = {
     "moran": "write death_birth for the rule that had this name (one leaves at random, then a survivor is copied), or"
     " birth_death for the process of Moran 1958 (one of all is copied, then one leaves at random)"
 }
-"""Kinds that have other names now, and what to write instead."""
+"""Kinds that have been renamed, and what to write instead."""
 
 
-class _Scored(Value):
-    """What all rules have in common: how agents are scored, and whose strategies newborns may learn."""
+class Selection(Value):
+    """The interface of every selection rule: scores, survivors, and what others need to know about them."""
 
     looks_at_scores: ClassVar[bool] = True
-    """Whether who stays depends on scores."""
-    learn_from: ClassVar[Literal["survivors", "everyone"]] = "survivors"
-    """Whose strategies newborns may learn: those who stay, or all who lived in the generation that ended."""
+    """Whether who survives depends on scores."""
+    learns_from_everyone: ClassVar[bool] = False
+    """Whether newborns may learn from all agents of the generation that ended, or only from the survivors."""
+    sized_by: ClassVar[str] = "kind"
+    """The setting that decides how many survive: errors point to it."""
+    may_keep_all: ClassVar[bool] = False
+    """Whether all agents may survive, so that there are no newborns."""
 
     score: Literal["mean_of_games", "last_game"] = "mean_of_games"
-    """What is compared: the mean of final resources over the generation's games, or the last game's alone, which
-    favours whoever receives last (as in the released notebook)."""
+    """What is compared: the mean of final resources over the generation's games, or those of the last game alone, which
+    favour whoever receives last (as in the released notebook)."""
+
+    @abstractmethod
+    def n_survivors(self, n_agents: int) -> int:
+        """Return how many of `n_agents` survive."""
+
+    @abstractmethod
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        """Return the survivors, best first."""
+
+    def neutral(self) -> Drift | None:
+        """Return the rule by which as many survive whatever they earned; `None` where scores do not matter anyway.
+
+        A rule that has no such counterpart returns `None` too.
+        """
+        return None
 
     def scores(self, final_resources: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Return each agent's score from the final resources of the generation's games, in order."""
@@ -51,28 +72,35 @@ class _Scored(Value):
         return {agent: total(game[agent] for game in counted) / len(counted) for agent in final_resources[0]}
 
 
-class _Share(_Scored):
-    """What rules have in common under which a share of the agents survives."""
+class _Share(Selection):
+    """Rules under which a share of the agents survives."""
 
+    sized_by: ClassVar[str] = "fraction"
     fraction: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the agents that survives; times the number of agents, rounded, it is how many survive."""
+    """The share of agents that survives; multiplied by their number and rounded, it gives the number of survivors."""
 
     halves: Literal["up", "to_even"] = Field(default="up", exclude_if=lambda halves: halves == "up")
-    """How half an agent is rounded: up, or to the even number, as it was in the first logs."""
+    """How half an agent is rounded: up, or to the nearest even number, as in the first logs."""
 
     def n_survivors(self, n_agents: int) -> int:
         """Return how many of `n_agents` survive."""
         return rounded(n_agents * self.fraction) if self.halves == "up" else round(n_agents * self.fraction)
 
+    def neutral(self) -> Drift | None:
+        """Return drift at the same fraction."""
+        return Drift(fraction=self.fraction, score=self.score) if self.looks_at_scores else None
 
-class _Few(_Scored):
-    """What rules have in common under which generations overlap: only a few agents are replaced at a time."""
 
+class _Few(Selection):
+    """Rules under which generations overlap: only a few agents are replaced at a time."""
+
+    sized_by: ClassVar[str] = "replaced"
+    looks_at_scores: ClassVar[bool] = False
     replaced: int = Field(default=1, ge=1, le=10_000)
-    """Agents that leave at the end of a generation, and newborns that take their places."""
+    """The number of agents that leave at the end of a generation, and of newborns that take their places."""
 
     def n_survivors(self, n_agents: int) -> int:
-        """Return how many of `n_agents` stay."""
+        """Return how many of `n_agents` are not replaced."""
         return n_agents - self.replaced
 
 
@@ -90,7 +118,7 @@ class Proportional(_Share):
     """Survivors are drawn one after the other, each time with chances in proportion to scores.
 
     Fitness-proportionate selection (Holland 1975, "Adaptation in Natural and Artificial Systems"), without replacement,
-    as a survivor lives on once. Where all that are left have a score of 0, chances are equal.
+    as nobody survives twice. Where all remaining agents have a score of 0, chances are equal.
     """
 
     kind: Literal["proportional"] = "proportional"
@@ -110,10 +138,10 @@ class Proportional(_Share):
 
 
 class Tournament(_Share):
-    """Each survivor is the best of `size` agents drawn at random among those not yet kept.
+    """Each survivor is the best of `size` agents drawn at random from those not yet kept.
 
     Tournament selection (Goldberg & Deb 1991, "A comparative analysis of selection schemes used in genetic
-    algorithms"): of size 1 it is drift, of a size as large as the society it is `top`.
+    algorithms"): with size 1 it is drift, with the size of the society it is `top`.
     """
 
     kind: Literal["tournament"] = "tournament"
@@ -145,12 +173,10 @@ class Drift(_Share):
 
 
 class _AtRandom(_Few):
-    """What rules have in common under which those who leave are drawn at random, whatever they earned."""
-
-    looks_at_scores: ClassVar[bool] = False
+    """Rules under which those who leave are drawn at random, whatever they earned."""
 
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
-        """Return who stays, best first."""
+        """Return the survivors, best first."""
         kept = shuffled(sorted(scores), rng)[: self.n_survivors(len(scores))]
         return _ranked({agent: scores[agent] for agent in kept}, rng)
 
@@ -171,11 +197,11 @@ class BirthDeath(_AtRandom):
 
     With `transmission: {kind: copy, chances: by_score}` it is the process of Moran 1958 ("Random processes in
     genetics", Math. Proc. Camb. Philos. Soc. 54) with selection: one reproduces in proportion to what it earned, and
-    one of those who were there before dies at random (Nowak, Sasaki, Taylor & Fudenberg 2004, Nature 428).
+    one of those who lived before it dies at random (Nowak, Sasaki, Taylor & Fudenberg 2004, Nature 428).
     """
 
     kind: Literal["birth_death"] = "birth_death"
-    learn_from: ClassVar[Literal["survivors", "everyone"]] = "everyone"
+    learns_from_everyone: ClassVar[bool] = True
 
 
 class Staggered(_Few):
@@ -186,20 +212,20 @@ class Staggered(_Few):
     """
 
     kind: Literal["staggered"] = "staggered"
-    looks_at_scores: ClassVar[bool] = False
 
     def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
-        """Return who stays, best first."""
+        """Return the survivors, best first."""
         youngest_first = sorted(shuffled(sorted(scores), rng), key=lambda agent: -born_and_index(agent)[0])
         kept = youngest_first[: self.n_survivors(len(scores))]
         return _ranked({agent: scores[agent] for agent in kept}, rng)
 
 
-class Nobody(_Scored):
-    """Nobody is selected: all agents live on, and play again with what they stated once."""
+class Nobody(Selection):
+    """Nobody is selected: all agents live on and keep their strategies, unless they may rewrite them."""
 
     kind: Literal["none"] = "none"
     looks_at_scores: ClassVar[bool] = False
+    may_keep_all: ClassVar[bool] = True
 
     def n_survivors(self, n_agents: int) -> int:
         """Return `n_agents`."""

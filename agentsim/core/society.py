@@ -17,7 +17,6 @@ from agentsim.core.requests import Answer, Request, StrategyView, TextSpec
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import ranked
-from agentsim.core.transmission import Copy
 
 __all__ = ["Society", "Step"]
 
@@ -95,7 +94,7 @@ class Society:
         requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
         for index, vacancy in enumerate(vacancies, start=1):
             name = f"{self.generation}_{index}"
-            if kept and isinstance(learning, Copy):
+            if kept and learning.copies:
                 number = uniform("parent", self._seed, self.generation, index)
                 parent = learning.parent(self._parents, self._scores, number)
                 self._models[name] = self._newborns_model(index, vacancy, [parent])

@@ -6,9 +6,10 @@ They learn from survivors; where the selection rule's `learn_from` says so, from
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, Tag
 
@@ -19,8 +20,13 @@ from agentsim.core.rng import shuffled
 __all__ = ["Advice", "Copy", "OneParent", "SomeParents", "TransmissionRule"]
 
 
-class _Learning(Value):
-    """What all rules have in common."""
+class Transmission(Value):
+    """The interface of every transmission rule: what newborns learn, and what others need to know about that."""
+
+    copies: ClassVar[bool] = False
+    """Whether a newborn takes over a parent's strategy (`parent`), and is not asked for one."""
+    shows_all: ClassVar[bool] = False
+    """Whether every newborn is shown everyone it may learn from; best first, unless `scores` are hidden."""
 
     scores: bool = True
     """Whether the survivors' scores are shown beside their strategies (the paper: yes; the released notebook: no)."""
@@ -32,10 +38,13 @@ class _Learning(Value):
     """In a mixed society, which model plays a newborn: that of an agent that left, so that their numbers stay as they
     are; that of a parent drawn from those it was shown; or one drawn by the shares in which the society began."""
 
-    @property
-    def copies(self) -> bool:
-        """Whether a newborn takes a parent's strategy over as it is, and is not asked for one of its own."""
-        return False
+    @abstractmethod
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+        """Return what one newborn sees, or a survivor that may rewrite its strategy."""
+
+    def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
+        """Return the survivor copied by the newborn that has this number in [0, 1), under a rule that copies."""
+        raise NotImplementedError(f"{type(self).__name__} copies nobody")
 
     def _shown(self, parents: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
         """Return parents as a newborn sees them: best first with scores; without, in random order, as rank is one."""
@@ -43,8 +52,8 @@ class _Learning(Value):
         return tuple(AdviceItem(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order)
 
 
-class _Drawn(_Learning):
-    """What rules have in common under which parents are drawn among the survivors."""
+class _Drawn(Transmission):
+    """Rules under which parents are drawn from the survivors."""
 
     chances: Literal["equal", "by_score"] = "equal"
     """Whether all survivors are as likely to be a parent, or in proportion to their scores (payoff-biased: Boyd &
@@ -66,10 +75,11 @@ class _Drawn(_Learning):
         return [agent for agent in survivors if agent not in left]
 
 
-class Advice(_Learning):
+class Advice(Transmission):
     """A newborn is shown every survivor's strategy and asked to improve on them. (Vallinder & Hughes 2024, 3.2)"""
 
     kind: Literal["advice"] = "advice"
+    shows_all: ClassVar[bool] = True
 
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
         """Return what one newborn sees."""
@@ -112,20 +122,16 @@ class Copy(_Drawn):
     """
 
     kind: Literal["copy"] = "copy"
+    copies: ClassVar[bool] = True
     model_from: Literal["vacancy", "parent", "share"] = "parent"
     """As of the other rules; by default the parent's model comes with its strategy."""
-
-    @property
-    def copies(self) -> bool:
-        """Return true."""
-        return True
 
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
         """Return what a survivor that may rewrite its strategy sees: all of them."""
         return self._shown(survivors, scores, rng)
 
     def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
-        """Return the survivor that is copied by the newborn to whom a number in [0, 1) belongs."""
+        """Return the survivor copied by the newborn that has this number in [0, 1)."""
         return self._pick(survivors, scores, number)
 
 

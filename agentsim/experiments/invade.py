@@ -21,7 +21,7 @@ import pandas as pd
 from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
 from agentsim.analysis.within import Lineages
-from agentsim.core.selection import Drift, Nobody, SelectionRule
+from agentsim.core.selection import SelectionRule
 from agentsim.core.vectorised import play_many
 from agentsim.errors import ScenarioError
 from agentsim.experiments.contestants import Contestant
@@ -155,16 +155,16 @@ def _select(data: dict[str, Any], rule: SelectionRule, control: bool) -> None:
 
     Where earning more does not help to stay, it helps to be copied.
     """
-    if isinstance(rule, Nobody):
+    if rule.may_keep_all:
         raise ScenarioError("selection: none: nobody leaves and nobody is copied, so nothing can invade; use another")
-    if not rule.looks_at_scores or not hasattr(rule, "fraction"):
+    neutral = rule.neutral()
+    if neutral is None:
         chances = ["by_score", *(["equal"] if control else [])]
         data |= {"selection": _plain(rule), "transmission": {"kind": "copy", "chances": "by_score"}}
         data["vary"]["transmission.chances"] = chances
     else:
-        drift = Drift(fraction=rule.fraction, score=rule.score)
         data |= {"selection": _plain(rule), "transmission": {"kind": "copy"}}
-        data["vary"]["selection"] = [_plain(rule), *([_plain(drift)] if control else [])]
+        data["vary"]["selection"] = [_plain(rule), *([_plain(neutral)] if control else [])]
 
 
 def _plain(rule: SelectionRule) -> dict[str, Any]:

@@ -33,14 +33,15 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
         ScenarioError: a file is missing, or leaves a setting unsaid; `folder` is where it should be.
     """
     found: list[tuple[str, Value]] = []
+    values = dict(rules)
     for part in PARTS:
         if part in ("selection", "transmission") and rules.generations == 1:
             continue
-        rule = getattr(rules, part)
+        rule = values[part]
         own, *others = files_of(part, rule, sources, folder=folder)
         if part != "transmission" or rules.n_newborns:
             found.append((own, rule))
-        if part != "observation" or getattr(rule, "shows_anything", True):
+        if part != "observation" or rules.observation.shows_anything:
             found += [(name, rule) for name in others]
     return found
 
@@ -51,7 +52,7 @@ def files_of(part: str, rule: Value, sources: Mapping[str, str], *, folder: Path
     Raises:
         ScenarioError: its own is missing, or none of them speaks of one of its settings.
     """
-    kind = getattr(rule, "kind")  # noqa: B009 - every rule has one, but `Value` does not know
+    kind = dict(rule)["kind"]
     own = f"{FOLDER}/{part}/{kind}.md"
     if own not in sources:
         raise ScenarioError(

@@ -33,10 +33,10 @@ def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
 
 def warnings(condition: Condition) -> Iterator[str]:
     """Yield what a condition's rules do that its author may not mean, in sentences."""
-    if condition.agents == 2 and condition.pairing.kind == "alternating":
+    if condition.agents == 2 and condition.pairing.keeps_roles:
         yield (
             "pairing: two agents meet in both roles all the time, as they have only each other; with four or more,"
-            " alternating avoids it"
+            f" {condition.pairing.kind} avoids it"
         )
     for label, player in condition.cast.items():
         share = getattr(player, "share", None)
@@ -52,10 +52,9 @@ def warnings(condition: Condition) -> Iterator[str]:
 
 def _thresholds(condition: Condition) -> Iterator[tuple[str, float]]:
     """Yield the thresholds by which acts are judged: the observation's, or else those of the policies that see acts."""
-    shown = getattr(condition.observation, "threshold", None)
-    if shown is not None:
-        yield "observation.threshold", shown
-    elif getattr(condition.observation, "depth", 0):
+    if condition.observation.judges_from is not None:
+        yield "observation.threshold", condition.observation.judges_from
+    elif condition.observation.n_acts:
         for label, player in condition.cast.items():
             own = _threshold_of(player)
             if own is not None:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from agentsim.core.facts import Reputation, born_and_index
+from agentsim.core.facts import born_and_index
 from agentsim.core.games import DonorGame
-from agentsim.core.observation import Assessment, Trace
+from agentsim.core.observation import Assessment, Trace, as_standing
 from agentsim.core.pairing import RandomMatching
 from agentsim.core.policies import (
     AllGive,
@@ -70,7 +70,7 @@ def among(
     """Play among so many players of each policy; gifts fail with `error`, standings are known with `known`."""
     players = [policy for policy, n in policies.items() for _ in range(n)]
     counts = {policy.model: [0, 0, 0, 0] for policy in policies}
-    said = {label: Reputation("standing", label) for label in ("good", "bad")}
+    said = {label: as_standing(label) for label in ("good", "bad")}
     for game in range(games):
         standing = ["good"] * len(players)
         schedule = RandomMatching().schedule([str(at) for at in range(len(players))], rounds, stream(game, "pairing"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentsim.core.facts import Observed, Reputation, TraceItem
+from agentsim.core.facts import Observed, TraceItem
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import (
     Assessment,
@@ -21,6 +21,7 @@ from agentsim.core.observation import (
     OwnActs,
     Standing,
     Trace,
+    as_standing,
 )
 from agentsim.core.pairing import RandomMatching, Released
 from agentsim.core.policies import Discriminator
@@ -202,7 +203,7 @@ def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[st
     n_changed = 0
     for seed in range(100):
         history = random_history(Random(seed))
-        if rule.kind == "gossip":
+        if rule.max_note_chars is not None:
             history = with_notes(history)
         look: dict[str, Any] = {"recipient": "1_1", "round": 7, "observer": "1_2", "chance": chance_of(seed)}
         seen = rule.observe(history, **look)
@@ -227,10 +228,12 @@ def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[st
 
 def _otherwise(item: TraceItem, rule: Any, *, is_known: bool) -> TraceItem:
     """Return a turn that differs in what the rule must not show: all of it, or only the amount, or what is to come."""
-    if item.round >= 7 - getattr(rule, "delay", 0) or not is_known:
+    if item.round >= 7 - rule.model_dump().get("delay", 0) or not is_known:
         return turn(item.round, item.donor, item.recipient, 0.77)
+    if rule.judges_from is None:  # the reputation may tell all of it
+        return item
     assert item.fraction is not None
-    return turn(item.round, item.donor, item.recipient, 0.8 if item.fraction >= rule.threshold else 0.01)
+    return turn(item.round, item.donor, item.recipient, 0.8 if item.fraction >= rule.judges_from else 0.01)
 
 
 # --- noise, delay, knowing ------------------------------------------------------------------------------------------
@@ -304,9 +307,9 @@ def test_a_standing_is_judged_by_what_the_same_observer_saw_of_others() -> None:
         return 0.0 if place[:3] == (1, 1, 2) else 0.9  # the miser's act alone is misperceived
 
     seen = rule.observe(history, recipient="1_1", round=3, observer="1_7", chance=chance)
-    assert seen.reputation == Reputation("standing", "bad")
+    assert seen.reputation == as_standing("bad")
     assert places and all(place[3:] == (1, 7) for place in places)
-    assert Standing().observe(history, recipient="1_1", round=3).reputation == Reputation("standing", "good")
+    assert Standing().observe(history, recipient="1_1", round=3).reputation == as_standing("good")
 
 
 @pytest.mark.parametrize("settings", PERCEPTIONS)
@@ -359,7 +362,8 @@ NO_EFFECT: dict[str, Any] = {"noise": 0.0, "delay": 0, "known": 1.0, "audience":
 def test_agents_are_told_of_noise_delay_and_gaps_where_there_are_any(kind: Any, settings: dict[str, Any]) -> None:
     rule = perceived(kind, settings)
     told = rules_text(rule)
-    has = {name: getattr(rule, name, NO_EFFECT[name]) for name in NO_EFFECT}
+    settings_of_rule = rule.model_dump()
+    has = {name: settings_of_rule.get(name, NO_EFFECT[name]) for name in NO_EFFECT}
     assert ("may be wrong" in told) == (has["noise"] > 0)
     assert ("rounds late" in told or "round late" in told) == (has["delay"] > 0)
     assert ("nothing is known to the donor" in told) == (has["known"] < 1)
@@ -407,7 +411,7 @@ def test_no_prompt_holds_what_is_hidden(kind: Any, settings: dict[str, Any]) -> 
             request.key: _without_resources(prompts.messages(request)[1].content)
             for request in asked
             if isinstance(request.view, DecisionView)
-            and request.view.round <= since + getattr(rules.observation, "delay", 0)
+            and request.view.round <= since + rules.observation.model_dump().get("delay", 0)
         }
 
     one, other = shown(0.0), shown(0.9)
@@ -459,7 +463,7 @@ def test_donors_are_shown_their_own_reputation_where_the_rule_says_so_and_nowher
         asked, _ = play(SocietyRules(agents=6, generations=1, observation=observation), policy)
         shown = [request.view for request in asked if isinstance(request.view, DecisionView)]
         assert {view.own_reputation is not None for view in shown} == {is_shown}
-        assert {getattr(view.rules.observation, "shows_own", False) for view in shown} == {is_shown}
+        assert {view.rules.observation.model_dump()["shows_own"] for view in shown} == {is_shown}
         if not is_shown:
             continue
         first = [view.own_reputation for view in shown if view.round == 1]

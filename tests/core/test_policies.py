@@ -12,8 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 import agentsim
-from agentsim.core.facts import Reputation
-from agentsim.core.observation import Assessment
+from agentsim.core.observation import Assessment, as_standing
 from agentsim.core.policies import (
     Discriminator,
     GenerousDiscriminator,
@@ -226,7 +225,7 @@ def test_the_leading_eight_give_where_their_own_judgement_rewards_it(rule: int) 
     _, of_bad = leading_eight(rule)
     pays = of_bad.give_to_bad == "good" and of_bad.keep_from_bad == "bad"
     policy = LeadingEight(rule=rule)
-    good, bad = Reputation("standing", "good"), Reputation("standing", "bad")
+    good, bad = as_standing("good"), as_standing("bad")
     assert gives(policy, view_of(reputation=good, own=good)) and gives(policy, view_of(reputation=good, own=bad))
     assert not gives(policy, view_of(reputation=bad, own=good))
     assert gives(policy, view_of(reputation=bad, own=bad)) == pays == (rule in (1, 2))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from agentsim.core.facts import Reputation, TraceItem
+from agentsim.core.observation import as_score, as_standing
 from agentsim.core.policies.views import Views
 from agentsim.core.requests import DecisionView
 from agentsim.core.rules import SocietyRules
@@ -48,7 +49,9 @@ def turns(*acts: tuple[str | None, float | None], is_chain: bool) -> list[TraceI
 
 def reputation(kind: str, value: int | str | None) -> Reputation | None:
     """Return a score or a standing, or nothing of the unknown."""
-    return None if value is None else Reputation(kind, value)  # type: ignore[arg-type]
+    if value is None:
+        return None
+    return as_score(int(value)) if kind == "image_score" else as_standing(value)  # type: ignore[arg-type]
 
 
 def random_view(kind: str, rng: Random) -> DecisionView:
@@ -95,6 +98,4 @@ def as_arrays(views: Sequence[DecisionView], *, kind: str) -> Views:
 
 
 def _number(said: Reputation | None) -> int:
-    if said is None:
-        return -4  # of the unknown it means nothing, and must not be read
-    return {"good": 1, "bad": -1}.get(str(said.value)) or int(said.value)
+    return -4 if said is None else said.score  # of the unknown it means nothing, and must not be read

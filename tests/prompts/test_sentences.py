@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
 
 import agentsim.prompts.sets
-from agentsim.core.facts import Value
 from agentsim.core.games import DonorGame, Game, Punishment
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import Alternating, PairingRule, RandomMatching, n_reversed
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
-from agentsim.core.selection import BirthDeath, Drift, SelectionRule, Top
+from agentsim.core.selection import BirthDeath, Drift, Selection, SelectionRule, Top
 from agentsim.core.society import Society
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.errors import ScenarioError
@@ -72,18 +73,17 @@ def test_every_setting_is_spoken_of(part: str, kind: Any) -> None:
         assert said or is_untold, f"{part}.{setting} of {name} is told nowhere"
 
 
-class Elders(Value):
+class Elders(Selection):
     """Keeps the poorest; told by nobody yet."""
 
     kind: Literal["elders"] = "elders"
     share: float = 0.5
-    score: Literal["mean_of_games"] = "mean_of_games"
-
-    def scores(self, final_resources: Any) -> dict[str, float]:
-        return dict(final_resources[0])
 
     def n_survivors(self, n_agents: int) -> int:
         return n_agents // 2
+
+    def survivors(self, scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
+        return tuple(sorted(scores, key=lambda agent: scores[agent]))[: self.n_survivors(len(scores))]
 
 
 def with_elders() -> SocietyRules:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.core.rng import uniforms
+from agentsim.core.rules import logged_observation
 
 if TYPE_CHECKING:
     from agentsim.log.runlog import RunStarted
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["SIGHT", "with_sight"]
 
 SIGHT: Final = {
-    "shown_delay": "rounds by which acts become known late, beside those that are known in the next round",
+    "shown_delay": "how many rounds late acts become known; 0: in the next round",
     "shown_records": "2: the recipient's last act and its partner's before it are shown or judged; 1: its own; 0: none",
-    "was_informed": "whether the donor was shown anything of its recipient, as chance decided under the rule's known",
+    "was_informed": "whether the donor was shown anything about its recipient, by chance, under the rule's known",
 }
 """Columns that encounters have where a run's donors saw less than a trace of two acts or more shows in time."""
+
+ALL: Final = (0, 2, 1.0)
+"""The delay, the records shown and the chance to be shown anything where a trace shows two acts or more in time."""
 
 
 def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
@@ -28,12 +32,12 @@ def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunSt
 
     `SIGHT` says what the columns hold.
     """
-    rules = {key: run.condition.get("observation", {}) for key, run in started.items()}
-    if encounters.empty or all(_sight(rule) == (0, 2, 1.0) for rule in rules.values()):
+    shown = {key: _sight(run.condition) for key, run in started.items()}
+    if encounters.empty or all(sight == ALL for sight in shown.values()):
         return encounters
     keys = pd.MultiIndex.from_frame(encounters[["study", "run"]])
     codes, names = keys.factorize()
-    seen = [_sight(rules.get(tuple(name), {})) for name in names]
+    seen = [shown.get(tuple(name), ALL) for name in names]
     seeds = np.array([started[tuple(name)].seed if tuple(name) in started else 0 for name in names])
     delay, records, known = (np.array(values)[codes] for values in zip(*seen, strict=True))
     informed = np.ones(len(encounters), dtype=bool)
@@ -49,8 +53,8 @@ def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunSt
     return encounters.assign(**added, was_informed=pd.array(informed, dtype="boolean"))
 
 
-def _sight(rule: Mapping[str, Any]) -> tuple[int, int, float]:
+def _sight(condition: Mapping[str, Any]) -> tuple[int, int, float]:
     """Return the delay, the records shown, and the chance to be shown anything."""
-    kind, depth = rule.get("kind", "trace"), int(rule.get("depth", 3))
-    shown = {"none": 0, "history": min(depth, 1), "trace": min(depth, 2)}.get(kind, 2)
-    return int(rule.get("delay", 0)), shown, float(rule.get("known", 1))
+    rule = logged_observation(condition)
+    settings = rule.model_dump()
+    return settings.get("delay", 0), rule.n_records, settings.get("known", 1.0)

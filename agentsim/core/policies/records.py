@@ -32,14 +32,9 @@ WORST, BEST = -5, 5
 """The ends of the score of Nowak & Sigmund 1998."""
 
 
-def _number(reputation: Reputation) -> int:
-    """Return a score as it is, good standing as 1 and bad as -1, as in `Views`."""
-    return reputation.value if isinstance(reputation.value, int) else 1 if reputation.value == "good" else -1
-
-
 def is_said_good(reputation: Reputation) -> bool:
     """Return whether a score is 0 or more, or a standing good."""
-    return _number(reputation) >= 0
+    return reputation.score >= 0
 
 
 def is_said_good_many(reputation: NDArray[np.int64], views: Views) -> Flags:
@@ -79,7 +74,7 @@ def _own_acts(view: DecisionView) -> tuple[TraceItem, ...]:
 def score(view: DecisionView, threshold: float) -> int:
     """Return the recipient's score, from -5 to 5: as shown, or counted from its own acts; 0 without any."""
     if view.reputation is not None:
-        return _number(view.reputation)
+        return view.reputation.score
     total = 0
     for item in reversed(_own_acts(view)):
         is_gift = gave(item, threshold)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,7 @@ from numpy.typing import NDArray
 from agentsim.core.facts import Agent
 from agentsim.core.rng import stream, uniforms
 from agentsim.core.rules import SocietyRules
-from agentsim.core.selection import Nobody, SelectionRule, Top
-from agentsim.core.transmission import Advice, Copy
+from agentsim.core.selection import SelectionRule
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
 
@@ -69,30 +69,54 @@ def scored(rule: SelectionRule, resources: Sequence[Floats]) -> Floats:
 
 
 def survivors(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
-    """Return the slots of those who live on, best first, as (survivors, societies)."""
+    """Return the slots of the survivors, best first, as (survivors, societies)."""
+    return TWINS.get(rule.kind, _one_by_one)(rule, scores, living, seeds=seeds)
+
+
+def _best(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
     n_agents = len(scores)
     n = rule.n_survivors(n_agents)
-    place = ((living.generation,),)
-    if isinstance(rule, Top | Nobody):
-        own = np.ascontiguousarray(scores.T)
-        order = np.argsort(-own, axis=1, kind="stable")
-        best = np.take_along_axis(own, order, axis=1)[:, : n + 1]
-        tied = np.flatnonzero((best[:, 1:] == best[:, :-1]).any(axis=1))
-        if len(tied):
-            numbers = numbers_by_seed(tuple(seeds[society] for society in tied.tolist()), "selection", place, n_agents)[
-                0
-            ]
-            order[tied] = np.lexsort((numbers.T, -own[tied]), axis=1)
-        return order[:, :n].T
-    kind: str = rule.kind
-    if kind in ("drift", "death_birth", "birth_death", "staggered"):
-        numbers = numbers_by_seed(tuple(seeds), "selection", place, n_agents + n)[0]
-        youngest_first = (-living.born,) if kind == "staggered" else ()
-        drawn = np.lexsort((numbers[:n_agents], *youngest_first), axis=0)[:n]
-        kept = np.sort(drawn, axis=0)
-        rank = np.lexsort((numbers[n_agents:], -np.take_along_axis(scores, kept, axis=0)), axis=0)
-        return np.take_along_axis(kept, rank, axis=0)
-    return _one_by_one(rule, scores, living, seeds=seeds)
+    own = np.ascontiguousarray(scores.T)
+    order = np.argsort(-own, axis=1, kind="stable")
+    best = np.take_along_axis(own, order, axis=1)[:, : n + 1]
+    tied = np.flatnonzero((best[:, 1:] == best[:, :-1]).any(axis=1))
+    if len(tied):
+        tied_seeds = tuple(seeds[society] for society in tied.tolist())
+        [numbers] = numbers_by_seed(tied_seeds, "selection", ((living.generation,),), n_agents)
+        order[tied] = np.lexsort((numbers.T, -own[tied]), axis=1)
+    return order[:, :n].T
+
+
+def _at_random(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
+    return _drawn(rule, scores, living, seeds=seeds, before=())
+
+
+def _youngest(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
+    return _drawn(rule, scores, living, seeds=seeds, before=(-living.born,))
+
+
+def _drawn(
+    rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int], before: tuple[Ints, ...]
+) -> Ints:
+    """Return the first in the order of `before`, ties in random order."""
+    n_agents = len(scores)
+    n = rule.n_survivors(n_agents)
+    [numbers] = numbers_by_seed(tuple(seeds), "selection", ((living.generation,),), n_agents + n)
+    drawn = np.lexsort((numbers[:n_agents], *before), axis=0)[:n]
+    kept = np.sort(drawn, axis=0)
+    rank = np.lexsort((numbers[n_agents:], -np.take_along_axis(scores, kept, axis=0)), axis=0)
+    return np.take_along_axis(kept, rank, axis=0)
+
+
+TWINS: Final[Mapping[str, Callable[..., Ints]]] = {
+    "top": _best,
+    "none": _best,
+    "drift": _at_random,
+    "death_birth": _at_random,
+    "birth_death": _at_random,
+    "staggered": _youngest,
+}
+"""Selection rules that are played in all societies at once; others are asked society by society."""
 
 
 def _one_by_one(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
@@ -156,14 +180,17 @@ def _inherited(
 ) -> tuple[Ints, Ints]:
     """Return the newborns' parents, as slots, and their players."""
     rule, generation, column = rules.transmission, living.generation + 1, np.arange(scores.shape[1])
-    pool = kept if rules.selection.learn_from == "survivors" else np.argsort(-scores, axis=0, kind="stable")
+    pool = np.argsort(-scores, axis=0, kind="stable") if rules.learns_from_everyone else kept
     parent = np.full(index.shape, -1)
-    if isinstance(rule, Copy):
+    if rule.copies:
         numbers = uniforms("parent", living.seeds, generation, index)
-        parent = pool[_picked(rule.chances, scores[pool, column], numbers), column]
+        if rule.kind == "copy":
+            parent = pool[_picked(rule.chances, scores[pool, column], numbers), column]
+        else:
+            parent = _copied_one_by_one(rules, living, pool, scores, numbers)
     if (players == players[0]).all() or not len(index):
         return parent, np.full(index.shape, players[0])
-    if rule.model_from == "parent" and isinstance(rule, Copy):
+    if rule.model_from == "parent" and rule.copies:
         return parent, living.player[parent, column]
     numbers = uniforms("model", living.seeds, generation, index)
     if rule.model_from == "share":
@@ -174,7 +201,7 @@ def _inherited(
         # Vacancies are in the order of those who left: by birth, then by number; survivors are sorted behind.
         order = np.lexsort((living.index, living.born, ~left), axis=0)[: len(index)]
         return parent, living.player[order, column]
-    if isinstance(rule, Advice) and rule.scores:
+    if rule.shows_all and rule.scores:
         shown = pool[(numbers * len(pool)).astype(np.intp), column]
         return parent, living.player[shown, column]
     return parent, _shown_one_by_one(rules, living, pool, scores, numbers, seeds=seeds)
@@ -197,16 +224,35 @@ def _shown_one_by_one(
     """Return the player of one of those whose strategies each newborn was shown."""
     found = np.empty(numbers.shape, dtype=np.intp)
     for society, seed in enumerate(seeds):
-        names = _names(living, society)
-        slots = dict(zip(names, range(len(names)), strict=True))
-        own = dict(zip(names, scores[:, society].tolist(), strict=True))
-        agents = [
-            Agent(id=names[slot], born=int(living.born[slot, society]), model="scripted", strategy=None)
-            for slot in pool[:, society]
-        ]
+        slots, own, agents = _candidates(living, pool, scores, society)
         for place, number in enumerate(numbers[:, society]):
             rng = stream(seed, "transmission", f"{living.generation + 1}_{place + 1}")
             shown = rules.transmission.advice(agents, own, rng)
             parent = shown[int(number * len(shown))].agent
             found[place, society] = living.player[slots[parent], society]
     return found
+
+
+def _copied_one_by_one(rules: SocietyRules, living: Living, pool: Ints, scores: Floats, numbers: Floats) -> Ints:
+    """Return the slot of the agent that each newborn copies."""
+    found = np.empty(numbers.shape, dtype=np.intp)
+    for society in range(numbers.shape[1]):
+        slots, own, agents = _candidates(living, pool, scores, society)
+        found[:, society] = [
+            slots[rules.transmission.parent(agents, own, number).id] for number in numbers[:, society].tolist()
+        ]
+    return found
+
+
+def _candidates(
+    living: Living, pool: Ints, scores: Floats, society: int
+) -> tuple[dict[str, int], dict[str, float], list[Agent]]:
+    """Return the slots and scores of a society's agents by name, and those that newborns may learn from, in order."""
+    names = _names(living, society)
+    slots = dict(zip(names, range(len(names)), strict=True))
+    own = dict(zip(names, scores[:, society].tolist(), strict=True))
+    agents = [
+        Agent(id=names[slot], born=int(living.born[slot, society]), model="scripted", strategy=None)
+        for slot in pool[:, society]
+    ]
+    return slots, own, agents

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agentsim.core.pairing import PairingRule, RandomMatching, swapped
+from agentsim.core.pairing import PairingRule, swapped
 from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised.streams import numbers_by_seed
 
@@ -71,13 +71,14 @@ def together(games: list[Matches]) -> Matches:
 def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int, rounds: int) -> list[Matches]:
     """Return the encounters of a generation's games, in order, of so many rounds."""
     rule, agents, games = rules.pairing, rules.agents, rules.game.games
-    n_draws = agents * rounds if isinstance(rule, RandomMatching) else agents
+    is_random = rule.kind == "random"
+    n_draws = agents * rounds if is_random else agents
     pairs_of_games = tuple((generation, number) for number in range(1, (games + 1) // 2 + 1))
     numbers = numbers_by_seed(seeds, "pairing", pairs_of_games, n_draws)
     column = np.arange(len(seeds))
     found = []
     for drawn in numbers:
-        if isinstance(rule, RandomMatching):
+        if is_random:
             order = np.argsort(drawn.reshape(rounds, agents, -1), axis=1, kind="stable") * len(seeds) + column
             paired = agents // 2 * 2
             donors, recipients = list(order[:, 0:paired:2]), list(order[:, 1:paired:2])

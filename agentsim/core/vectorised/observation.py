@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -20,24 +20,16 @@ Flags = NDArray[np.bool_]
 Chance = Callable[..., Floats]
 """`rng.uniforms` of one game: `chance("perception", round, borns, indices)`, over places that end in societies."""
 
-PERFECT: Final[dict[str, Any]] = {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public", "shows_own": False}
-"""How well the past is known under rules that say nothing of it."""
-
 
 class Past:
-    """What all rules share: one game's past, of which nothing is shown."""
+    """One game's past, of which nothing is shown."""
 
     def __init__(self, rule: ObservationRule, matches: Matches, *, born: Ints, index: Ints, chance: Chance) -> None:
         """`born` and `index` are the agents' names, in the shape of the game's states."""
-        self._rule: Any = rule
         self._matches = matches
         self._n_agents, self._n_societies = matches.slots.shape
         self._born, self._index = born, index
         self._chance = chance
-        self.noise, self.delay, self.known, audience, self.shows_own = (
-            getattr(rule, name, value) for name, value in PERFECT.items()
-        )
-        self.is_private = bool(self.noise) and audience == "private"
 
     def shown(self, round: int) -> dict[str, Any]:
         """Return what the donors of a round are shown: fields of `Views`; arrays are (..., pairs, societies)."""
@@ -50,6 +42,23 @@ class Past:
 
     def _names(self, agents: Ints) -> tuple[Ints, Ints]:
         return self._born[agents], self._index[agents]
+
+
+class _Informing(Past):
+    """A past of which something is shown, known as well as the rule says."""
+
+    def __init__(
+        self,
+        rule: Trace | OwnActs | ImageScore | Standing,
+        matches: Matches,
+        *,
+        born: Ints,
+        index: Ints,
+        chance: Chance,
+    ) -> None:
+        super().__init__(rule, matches, born=born, index=index, chance=chance)
+        self.noise, self.delay, self.known = rule.noise, rule.delay, rule.known
+        self.is_private = bool(rule.noise) and rule.audience == "private"
 
     def _is_known(self, round: int) -> Flags | None:
         if self.known >= 1:
@@ -77,7 +86,7 @@ class Known:
         return self._before[0]
 
 
-class Turns(Past):
+class Turns(_Informing):
     """Donor turns themselves are shown: a chain through partners, or the recipient's own.
 
     Turns are numbered through the game; each knows which one is shown behind it. The number -1 is no turn.
@@ -85,7 +94,8 @@ class Turns(Past):
 
     def __init__(self, rule: Trace | OwnActs, matches: Matches, *, born: Ints, index: Ints, chance: Chance) -> None:
         super().__init__(rule, matches, born=born, index=index, chance=chance)
-        self._is_chain = isinstance(rule, Trace)
+        self._depth = rule.depth
+        self._is_chain = rule.kind == "trace"
         self._own_columns = matches.donors[0].ndim == 2
         self._n_turns = matches.donors[0].size
         n = len(matches.donors) * self._n_turns
@@ -100,7 +110,7 @@ class Turns(Past):
         """Return the turns shown, newest first."""
         turn = self._last.look()[self._matches.recipients[round - 1]]
         turns = []
-        for _ in range(min(self._rule.depth, round - 1)):
+        for _ in range(min(self._depth, round - 1)):
             turns.append(turn)
             turn = self._behind[turn]
         if not turns:
@@ -138,17 +148,19 @@ class Turns(Past):
         return np.where(is_wrong, self._chance("perceived", *place), fraction) if is_wrong.any() else fraction
 
 
-class Judged(Past):
+class Judged(_Informing):
     """Acts are judged as they happen: a score or a standing of each agent, with each observer where it sees alone."""
 
     def __init__(
         self, rule: ImageScore | Standing, matches: Matches, *, born: Ints, index: Ints, chance: Chance
     ) -> None:
         super().__init__(rule, matches, born=born, index=index, chance=chance)
+        self._threshold = rule.threshold
+        self.shows_own = rule.shows_own
         observers = self._n_agents if self.is_private else 1
-        begin = 0 if isinstance(rule, ImageScore) else 1
+        begin = 0 if rule.kind == "image_score" else 1
         self._state = Known(np.full((observers, *matches.shape), begin, dtype=np.int8), self.delay)
-        self._table = _table(rule) if isinstance(rule, Standing) else None
+        self._table = _table(rule) if rule.kind == "standing" else None
 
     def shown(self, round: int) -> dict[str, Any]:
         """Return scores, or standings as 1 and -1."""
@@ -168,7 +180,7 @@ class Judged(Past):
         """Judge the round's acts, each observer what it saw."""
         donors, recipients = self._matches.donors[round - 1], self._matches.recipients[round - 1]
         is_act = ~np.isnan(fraction)
-        gave = (fraction >= self._rule.threshold)[None]
+        gave = (fraction >= self._threshold)[None]
         if self.noise:
             place: tuple[Any, ...] = (round, *self._names(donors))
             if self.is_private:
@@ -205,9 +217,16 @@ def _table(rule: Standing) -> NDArray[np.int8]:
 
 def observed(rule: ObservationRule, matches: Matches, *, born: Ints, index: Ints, chance: Chance) -> Past:
     """Return the past of a game that begins, as the rule shows it."""
-    if isinstance(rule, Trace | OwnActs):
-        kind: type[Any] = Turns if rule.depth else Past
-    else:
-        kind = Judged if isinstance(rule, ImageScore | Standing) else Past
-    past: Past = kind(rule, matches, born=born, index=index, chance=chance)
+    twin: type[Any] = TWINS[rule.kind] if rule.shows_anything else Past
+    past: Past = twin(rule, matches, born=born, index=index, chance=chance)
     return past
+
+
+TWINS: Final[Mapping[str, type[Past]]] = {
+    "none": Past,
+    "trace": Turns,
+    "history": Turns,
+    "image_score": Judged,
+    "standing": Judged,
+}
+"""The observation rules that are played in many societies at once, by kind."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import SocietyRules
+from agentsim.core.vectorised import observation
 from agentsim.core.vectorised.games import Living, play_games
 from agentsim.core.vectorised.generations import Names, as_places, born_after, first, scored, survivors
 from agentsim.core.vectorised.matching import matches
@@ -132,7 +133,7 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
     ),
     "pairing": (frozenset({"alternating", "released", "random"}), frozenset({"in_both_roles"})),
     "observation": (
-        frozenset({"trace", "none", "history", "image_score", "standing"}),
+        frozenset(observation.TWINS),
         frozenset(
             {"depth", "threshold", "assessment", "of_bad_donors", "noise", "delay", "known", "audience", "shows_own"}
         ),
@@ -140,7 +141,7 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
     "selection": (None, frozenset({"fraction", "halves", "score", "size", "replaced"})),
     "transmission": (None, frozenset({"scores", "max_chars", "n", "chances", "model_from", "rewrite"})),
 }
-"""The kinds (None: any) and settings of rules that are played here. What is new is refused until it is added."""
+"""The kinds (None: any) and settings of rules that are played here. Any other is refused by name until it is added."""
 
 
 def refuse_unknown(rules: SocietyRules) -> None:
@@ -149,8 +150,9 @@ def refuse_unknown(rules: SocietyRules) -> None:
     Raises:
         ScenarioError: there is such a rule, or such a setting at another value than its default.
     """
+    parts = dict(rules)
     for part, (kinds, settings) in KNOWN.items():
-        rule = getattr(rules, part)
+        rule = parts[part]
         where = f"{part}.kind: {rule.kind!r}"
         if kinds is None or rule.kind in kinds:
             new = (name for name in type(rule).model_fields if name not in settings | {"kind"})
