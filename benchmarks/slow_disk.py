@@ -25,7 +25,7 @@ from rich.table import Table
 
 import agentsim
 from agentsim.log.runlog import Reply, read_log
-from agentsim.orchestrator.sitting import Silent
+from agentsim.orchestrator.observer import Observer
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.testing.faultserver import Answer, FaultServer
@@ -36,7 +36,7 @@ SYNCS_MS = (0, 5, 10, 30)
 KILLS = 10
 
 
-class Watch(Silent):
+class Watch(Observer):
     """Counts the replies that a decision may use: those that are stored."""
 
     def __init__(self) -> None:

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from agentsim.core.facts import Encounter, Event, GenerationEnded, NoteWritten, Probed, StrategyFormed
 from agentsim.log.runlog import Reply
-from agentsim.orchestrator.sitting import RunState
+from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.run_state import RunState
 
 __all__ = ["Progress"]
 
@@ -43,7 +44,7 @@ class _Row:
     state: RunState | None = None
 
 
-class Progress:
+class Progress(Observer):
     """Shows a study while it runs: a table that renews itself on a terminal, plain lines elsewhere.
 
     Use as a context manager around `run(..., observer=progress)`.

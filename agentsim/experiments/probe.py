@@ -20,7 +20,8 @@ from agentsim.errors import LogError, ScenarioError
 from agentsim.experiments.plan import ConditionPlan, Questions, kind_of, plan_of, stand_in
 from agentsim.log.runlog import PROBE_NAME, note_sitting
 from agentsim.log.study_folder import choose, keep_prompts, make_folder
-from agentsim.orchestrator.sitting import Observer, Silent, Sitting, run_started
+from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.sitting import Sitting, run_started
 from agentsim.orchestrator.stop import Stop, to_its_end
 from agentsim.orchestrator.study import (
     StudyResult,
@@ -81,7 +82,7 @@ def probe(
             design,
             results=results,
             new=new,
-            watch=observer or Silent(),
+            watch=observer or Observer(),
             provider=provider,
             stop=stop,
         )
@@ -123,8 +124,7 @@ async def _probe(
     with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
         if ledger is not None:
             accounts.book_in(ledger)
-        stop.on_stop = accounts.drain
-        stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
+        stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
         course = ProbeCourse(design, condition, seed=spec.seed, prompts=prompts)
         try:
             sitting = Sitting(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from agentsim.core.facts import Encounter, Event, NoteWritten, StrategyFormed
+from agentsim.core.facts import Event
 from agentsim.errors import (
     AgentsimError,
     AnswerError,
@@ -22,7 +21,10 @@ from agentsim.errors import (
     SchemaError,
 )
 from agentsim.log.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, open_log, seems_closed
+from agentsim.orchestrator.critical_path import CriticalPath
+from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.readability import Readability, patience
+from agentsim.orchestrator.run_state import RunState, Status
 from agentsim.orchestrator.stop import Stop
 from agentsim.play.course import Course, Question, Questioning, Turn
 from agentsim.play.replay import catch_up, code_digest, compare_start
@@ -32,137 +34,13 @@ from agentsim.providers.limits.places import N_AFTER
 from agentsim.providers.limits.wrappers import WANTED
 from agentsim.scenario.scenario import RunSpec, digest, identity
 
-__all__ = ["Observer", "RunState", "Silent", "Sitting", "run_started"]
+__all__ = ["Sitting", "run_started"]
 
 _Outcome = tuple[Question, Reply | AgentsimError]
 """What came of asking a question: a reply that is on the disk, or why there is none."""
 
 DRAIN_S = 600.0
 """How long answers already being paid for may still come in once a run has to stop: the longest built-in deadline."""
-
-
-@dataclass(frozen=True)
-class RunState:
-    """How one run ended, this time."""
-
-    run: str
-    status: Literal["complete", "unread", "interrupted", "stopped", "not begun"]
-    """`unread`: played to its end, but a model's decisions could not be read, not one. `interrupted` by the user;
-    `stopped` for the reason given; `not begun`: the study stopped before it was asked anything. The last three go on
-    when the same command is run again."""
-    reason: str | None = None
-    is_refused: bool = False
-    """Whether the log is of another scenario, code or format: the same command would be refused again."""
-    is_unread: bool = False
-    """Whether a model gave no readable answer at all: the run is `unread`, or was stopped for it."""
-    n_replies: int = 0
-    """Replies in the log."""
-    n_new_replies: int = 0
-    """Those of them that this process asked for."""
-    n_torn_bytes: int = 0
-    """Bytes of an unfinished line, left by a crash, that were cut off the log."""
-    tokens: int = 0
-    """Of all replies in the log, as far as the servers said."""
-    cost_usd: float | None = 0.0
-    """Of all replies in the log; `None` where that of any is not known."""
-    wall_s: float = 0.0
-    critical_path_s: float = 0.0
-    """The longest chain of this process's calls that had to wait for each other."""
-
-
-class Observer(Protocol):
-    """Watches a study; no result needs it. Called on the event loop: be quick."""
-
-    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
-        """A run begins or goes on; it asks `n_requests` questions if all answers are readable at once."""
-
-    def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
-        """A fact became true, or was found in the log."""
-
-    def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
-        """A reply came, or was found in the log."""
-
-    def asked(self, run: str, n_in_flight: int) -> None:
-        """The number of calls in flight changed."""
-
-    def retry(self, message: str, wait_s: float) -> None:
-        """A call failed and is made again after `wait_s` seconds."""
-
-    def width(self, account: str, n_calls: int, most: int) -> None:
-        """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
-
-    def note(self, message: str) -> None:
-        """Something about the study that its user should know; said once."""
-
-    def interrupted(self, *, is_at_once: bool) -> None:
-        """The user wants to stop: calls under way still come in, or where said twice (`is_at_once`) are dropped."""
-
-    def run_closed(self, run: str, state: RunState) -> None:
-        """A run ended or stopped."""
-
-
-class Silent:
-    """Watches nothing."""
-
-    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
-        """Do nothing."""
-
-    def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
-        """Do nothing."""
-
-    def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
-        """Do nothing."""
-
-    def asked(self, run: str, n_in_flight: int) -> None:
-        """Do nothing."""
-
-    def retry(self, message: str, wait_s: float) -> None:
-        """Do nothing."""
-
-    def width(self, account: str, n_calls: int, most: int) -> None:
-        """Do nothing."""
-
-    def note(self, message: str) -> None:
-        """Do nothing."""
-
-    def interrupted(self, *, is_at_once: bool) -> None:
-        """Do nothing."""
-
-    def run_closed(self, run: str, state: RunState) -> None:
-        """Do nothing."""
-
-
-@dataclass
-class _CriticalPath:
-    """Longest chain of calls, in seconds, by what each encounter had to wait for."""
-
-    spent: dict[str, float] = field(default_factory=dict)
-    """Seconds of calls by request."""
-    _agents: dict[tuple[int, str], float] = field(default_factory=dict)
-    _generation: int = 0
-    _base: float = 0.0
-    """When the living generation's strategies could first be asked for."""
-    longest: float = 0.0
-
-    def follow(self, event: Event) -> None:
-        """Add one fact."""
-        if not isinstance(event, StrategyFormed | Encounter | NoteWritten):
-            return
-        if event.generation != self._generation:
-            self._generation, self._base, self._agents = event.generation, self.longest, {}
-        seconds = self.spent.pop(event.key, 0.0)
-        if isinstance(event, StrategyFormed):
-            path = self._base + seconds
-            self._agents[0, ""] = max(self._agents.get((0, ""), self._base), path)
-        else:
-            born = self._agents.get((0, ""), self._base)
-            donor, recipient = (
-                (event.donor, event.recipient) if isinstance(event, Encounter) else (event.about, event.author)
-            )
-            both = [(event.game, donor), (event.game, recipient)]
-            path = seconds + max(self._agents.get(place, born) for place in both)
-            self._agents.update(dict.fromkeys(both, path))
-        self.longest = max(self.longest, path)
 
 
 class Sitting:
@@ -197,7 +75,7 @@ class Sitting:
         """Who answers for each language model, by the player's label."""
         self._observer = observer
         self._stop = stop
-        self._path = _CriticalPath()
+        self._path = CriticalPath()
         self._n_logged = self._n_new = self._n_torn = self._tokens = 0
         self._cost_usd: float | None = 0.0
         self._readability = Readability(next(iter(spec.condition.cast)))
@@ -461,7 +339,7 @@ class Sitting:
 
     def _state(
         self,
-        status: Literal["complete", "unread", "interrupted", "stopped", "not begun"],
+        status: Status,
         reason: str | None,
         *,
         is_refused: bool = False,

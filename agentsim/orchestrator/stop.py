@@ -11,7 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 __all__ = ["Stop", "to_its_end", "unless_cancelled"]
 
@@ -22,33 +22,51 @@ LOOK_S: Final = 0.2
 """How often a waiting main thread wakes: it alone handles signals, but another thread may have been handed one."""
 
 
+class _OnInterrupt(Protocol):
+    def __call__(self, *, is_at_once: bool) -> None: ...
+
+
 class Stop:
     """Why a study has to stop, once it has to. Used on the study's event loop only."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.is_interrupt = False
-        self.on_stop: Callable[[], None] = lambda: None
-        """Called to hold back calls that have not been made yet."""
-        self.on_interrupt: Callable[[bool], None] = lambda is_at_once: None
-        """Called when the user wants to stop, with whether that was said before."""
+        self._on_stop: list[Callable[[], None]] = []
+        self._on_interrupt: list[_OnInterrupt] = []
         self.event = asyncio.Event()
         self.now = asyncio.Event()
         """Set where not even the calls in flight are waited for."""
 
+    def register(self, *, on_stop: Callable[[], None], on_interrupt: _OnInterrupt) -> None:
+        """Call these from now on, in the order of their registration, and at once for what has already happened.
+
+        Args:
+            on_stop: called at each reason to stop, to hold back calls that have not been made yet.
+            on_interrupt: called each time the user asks to stop; `is_at_once` from the second time on.
+        """
+        self._on_stop.append(on_stop)
+        self._on_interrupt.append(on_interrupt)
+        if self.event.is_set():
+            on_stop()
+        if self.is_interrupt:
+            on_interrupt(is_at_once=self.now.is_set())
+
     def interrupt(self) -> None:
-        """The user wants to stop; said twice, at once."""
+        """Stop because the user asks for it; asked a second time, do not even wait for calls in flight."""
         is_at_once, self.is_interrupt = self.is_interrupt, True
         if is_at_once:
             self.now.set()
         self.stop("interrupted")
-        self.on_interrupt(is_at_once)
+        for tell in self._on_interrupt:
+            tell(is_at_once=is_at_once)
 
     def stop(self, reason: str) -> None:
         """Ask nothing more."""
         self.reason = self.reason or reason
         self.event.set()
-        self.on_stop()
+        for tell in self._on_stop:
+            tell()
 
 
 def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:

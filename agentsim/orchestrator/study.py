@@ -15,7 +15,9 @@ from typing import Any
 from agentsim.errors import LogLocked
 from agentsim.log.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
 from agentsim.log.study_folder import choose, keep_prompts, sources, write_study
-from agentsim.orchestrator.sitting import Observer, RunState, Silent, Sitting, run_started
+from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.run_state import RunState
+from agentsim.orchestrator.sitting import Sitting, run_started
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
 from agentsim.play.course import Course, rehearsed
 from agentsim.play.fork import take_over
@@ -148,7 +150,7 @@ async def _play_study(
     stop: Stop,
 ) -> StudyResult:
     specs = runs(scenario)
-    watch = observer or Silent()
+    watch = observer or Observer()
     prompts = rehearsed(spec.condition for spec in specs)
     accounts = Accounts(
         with_own(scenario.providers),
@@ -239,8 +241,7 @@ async def _play_runs(
     watch: Observer,
     stop: Stop,
 ) -> StudyResult:
-    stop.on_stop = accounts.drain
-    stop.on_interrupt = lambda is_at_once: watch.interrupted(is_at_once=is_at_once)
+    stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
     clock = asyncio.get_running_loop().time
     began = clock()
     note_sitting(folder, {spec.name: None for spec in specs})  # should this one be killed, it left no word

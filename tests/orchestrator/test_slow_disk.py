@@ -13,7 +13,7 @@ import pytest
 import agentsim
 from agentsim.errors import NotWritten
 from agentsim.log.runlog import Reply, RunLog, read_log
-from agentsim.orchestrator.sitting import Silent
+from agentsim.orchestrator.observer import Observer
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt
 from agentsim.testing.virtual import virtually
@@ -26,7 +26,7 @@ WIDE = {"agents": 24, "generations": 1, "game": {"kind": "donor", "rounds": 4}, 
 IN_FLIGHT = 16
 
 
-class Watch(Silent):
+class Watch(Observer):
     """Counts the replies that may be used."""
 
     n_stored = 0

@@ -19,7 +19,7 @@ from agentsim.experiments.invade import invasion, play_logged
 from agentsim.experiments.probe import probe
 from agentsim.experiments.probe_options import Options, designed
 from agentsim.log.runlog import Reply, read_log
-from agentsim.orchestrator.sitting import Silent
+from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
 from agentsim.providers.base import Completion, Prompt
 from agentsim.testing.faultserver import Answer, FaultServer, Hang, Status
@@ -27,7 +27,7 @@ from tests.cli.test_cli import words
 from tests.orchestrator.test_study import SMALL, Fake, scenario
 
 
-class Interrupting(Fake, Silent):
+class Interrupting(Fake, Observer):
     """Interrupts the study at its eighth call, and answers that and later ones once the study knows."""
 
     def __init__(self, interrupt: Callable[[], object]) -> None:
@@ -221,3 +221,19 @@ async def test_a_real_kernels_interrupt_stops_the_study_that_its_cell_runs(tmp_p
             await kernel.shutdown_kernel(now=True)
         assert reply["content"]["ename"] == "KeyboardInterrupt"
         assert n_stored(tmp_path) == 5
+
+
+def test_who_registers_late_is_told_at_once_what_has_happened() -> None:
+    stop, told = Stop(), list[str]()
+
+    def interrupted(*, is_at_once: bool) -> None:
+        told.append(f"interrupted {is_at_once}")
+
+    stop.register(on_stop=lambda: told.append("stop"), on_interrupt=interrupted)
+    assert told == []
+    stop.interrupt()
+    assert told == ["stop", "interrupted False"]
+    stop.register(on_stop=lambda: told.append("late stop"), on_interrupt=interrupted)
+    assert told[2:] == ["late stop", "interrupted False"]
+    stop.interrupt()
+    assert told[4:] == ["stop", "late stop", "interrupted True", "interrupted True"]

@@ -20,6 +20,8 @@ from agentsim.core.facts import Encounter, GenerationEnded
 from agentsim.errors import AuthError, BadRequest, LogLocked, ReplayMismatch, ScenarioError, Unavailable
 from agentsim.log.runlog import Record, Reply, RunFinished, RunLog, RunStarted, read_log, stop_reasons
 from agentsim.orchestrator import sitting
+from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.replay import code_digest
 from agentsim.providers.base import Completion, Prompt
@@ -143,8 +145,8 @@ def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-30]))
     closed: list[str] = []
 
-    class Watch(sitting.Silent):
-        def run_closed(self, run: str, state: sitting.RunState) -> None:
+    class Watch(Observer):
+        def run_closed(self, run: str, state: RunState) -> None:
             closed.append(run)
 
     class First(Fake):

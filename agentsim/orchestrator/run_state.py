@@ -1,0 +1,41 @@
+"""How one run ended, this time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["RunState", "Status"]
+
+Status: TypeAlias = Literal["complete", "unread", "interrupted", "stopped", "not begun"]
+"""`unread`: played to its end, but not one of a model's decisions could be read. `interrupted`: by the user.
+`stopped`: for the reason given. `not begun`: the study stopped before this run was asked anything.
+
+The same command goes on with an interrupted, stopped or not begun run.
+"""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How one run ended, this time."""
+
+    run: str
+    status: Status
+    reason: str | None = None
+    is_refused: bool = False
+    """Whether the log is of another scenario, code or format: the same command would be refused again."""
+    is_unread: bool = False
+    """Whether a model gave no readable answer at all: the run is `unread`, or was stopped for it."""
+    n_replies: int = 0
+    """Replies in the log."""
+    n_new_replies: int = 0
+    """Those of them that this process asked for."""
+    n_torn_bytes: int = 0
+    """Bytes of an unfinished line, left by a crash, that were cut off the log."""
+    tokens: int = 0
+    """Of all replies in the log, as far as the servers said."""
+    cost_usd: float | None = 0.0
+    """Of all replies in the log; `None` where that of any is not known."""
+    wall_s: float = 0.0
+    critical_path_s: float = 0.0
+    """The longest chain of this process's calls that had to wait for each other."""
