@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.log.runlog import Reply, RunFinished, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply, RunFinished
 from agentsim.providers.base import Prompt
 
 MEDIAN_S = 0.05

@@ -22,7 +22,7 @@ from rich.table import Table
 
 import agentsim
 from agentsim.core.facts import Encounter
-from agentsim.log.runlog import read_log
+from agentsim.log.reading import read_log
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer

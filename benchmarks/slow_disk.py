@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 import agentsim
-from agentsim.log.runlog import Reply, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt, Usage

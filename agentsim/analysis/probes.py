@@ -28,7 +28,9 @@ from agentsim.analysis.statistics import bca_interval
 from agentsim.core.facts import Probed, Scored, StrategyFormed
 from agentsim.core.probe_design import Design, level, situation_name
 from agentsim.errors import LogError
-from agentsim.log.runlog import LOG_NAME, PROBE_NAME, Record, RunFinished, RunStarted, read_log
+from agentsim.log.files import LOG_NAME, PROBE_NAME
+from agentsim.log.reading import read_log
+from agentsim.log.records import Record, RunFinished, RunStarted
 
 __all__ = ["ALL", "Probe", "is_probe", "load_probe"]
 

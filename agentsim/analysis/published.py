@@ -16,7 +16,7 @@ from agentsim.core.rules import SocietyRules
 
 if TYPE_CHECKING:
     from agentsim.analysis.frames.study import Study
-    from agentsim.log.runlog import RunStarted
+    from agentsim.log.records import RunStarted
 
 __all__ = [
     "ENDOWMENT",

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsim.core.facts import Encounter, Event, GenerationEnded, NoteWritten, Probed, StrategyFormed
-from agentsim.log.runlog import Reply
+from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
 

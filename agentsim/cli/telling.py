@@ -87,7 +87,7 @@ def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
     from agentsim.analysis.probes import load_probe
     from agentsim.analysis.result_files import write_probe
     from agentsim.cli.tables.probe import probe_tables
-    from agentsim.log.runlog import LOG_NAME
+    from agentsim.log.files import LOG_NAME
 
     [state] = result.runs
     if not result.is_interrupted and (result.folder / state.run / LOG_NAME).exists():

@@ -18,7 +18,8 @@ from agentsim.core.probe_design import Design
 from agentsim.disk.durable import replace
 from agentsim.errors import LogError, ScenarioError
 from agentsim.experiments.plan import ConditionPlan, Questions, kind_of, plan_of, stand_in
-from agentsim.log.runlog import PROBE_NAME, note_sitting
+from agentsim.log.files import PROBE_NAME
+from agentsim.log.stopped import note_sitting
 from agentsim.log.study_folder import choose, keep_prompts, make_folder
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.sitting import Sitting, run_started

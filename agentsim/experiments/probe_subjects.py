@@ -11,7 +11,9 @@ from agentsim.core.facts import Agent, GenerationEnded, StrategyFormed
 from agentsim.core.probe_design import Subject
 from agentsim.core.rng import stream
 from agentsim.errors import LogError, ScenarioError
-from agentsim.log.runlog import LOG_NAME, RunFinished, RunStarted, read_log
+from agentsim.log.files import LOG_NAME
+from agentsim.log.reading import read_log
+from agentsim.log.records import RunFinished, RunStarted
 from agentsim.scenario.players import only_player
 from agentsim.scenario.scenario import Condition, Scenario, scenario_from
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 
 __all__ = [
     "Clash",

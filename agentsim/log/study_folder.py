@@ -11,18 +11,18 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from agentsim.disk.durable import replace
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
 from agentsim.log.experiment import Clash, clash, condition_of, mixed, renamed
-from agentsim.log.runlog import LOG_NAME, PROBE_NAME, RunStarted, read_start
+from agentsim.log.files import LOG_NAME, PROBE_NAME, STUDY_NAME
+from agentsim.log.reading import read_start
+from agentsim.log.records import RunStarted
 from agentsim.prompts.sets import PromptSet, kept_name
 from agentsim.scenario.scenario import RunSpec, Scenario, digest
 
 __all__ = ["choose", "keep_prompts", "make_folder", "new_folder", "sources", "write_study"]
-
-STUDY_NAME: Final = "study.json"
 
 Starts = Sequence[RunStarted]
 """The first records of all runs that are to be played, or of one probe."""

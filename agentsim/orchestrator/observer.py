@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentsim.core.facts import Event
-from agentsim.log.runlog import Reply
+from agentsim.log.records import Reply
 from agentsim.orchestrator.run_state import RunState
 
 __all__ = ["Observer"]

@@ -20,7 +20,9 @@ from agentsim.errors import (
     ReplayMismatch,
     SchemaError,
 )
-from agentsim.log.runlog import Reply, RunFinished, RunLog, RunStarted, closed_log, open_log, seems_closed
+from agentsim.log.reading import closed_log, seems_closed
+from agentsim.log.records import Reply, RunFinished, RunStarted
+from agentsim.log.writing import RunLog, open_log
 from agentsim.orchestrator.critical_path import CriticalPath
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.readability import Readability, patience

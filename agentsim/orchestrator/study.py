@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from agentsim.errors import LogLocked
-from agentsim.log.runlog import LOG_NAME, Reply, RunLog, RunStarted, locked_by, note_sitting, read_log, seems_closed
+from agentsim.log.files import LOG_NAME
+from agentsim.log.reading import read_log, seems_closed
+from agentsim.log.records import Reply, RunStarted
+from agentsim.log.stopped import note_sitting
 from agentsim.log.study_folder import choose, keep_prompts, sources, write_study
+from agentsim.log.writing import RunLog, locked_by
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.sitting import Sitting, run_started

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agentsim.errors import AnswerError
-from agentsim.log.runlog import Record, Reply, RunLog, RunStarted, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Record, Reply, RunStarted
+from agentsim.log.writing import RunLog
 from agentsim.play.course import Course
 
 __all__ = ["take_over"]

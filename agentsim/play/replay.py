@@ -19,7 +19,8 @@ from agentsim.core.probe_design import Design
 from agentsim.core.requests import Request
 from agentsim.errors import AgentsimError, LogError, ReplayMismatch, ScenarioError
 from agentsim.log.experiment import Difference, difference, first_difference, price_difference
-from agentsim.log.runlog import Record, Reply, RunFinished, RunStarted, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Record, Reply, RunFinished, RunStarted
 from agentsim.play.course import Course, Questioning, prompt_set
 from agentsim.play.probe import ProbeCourse
 from agentsim.prompts.sets import READERS, PromptSet, kept_prompt_set

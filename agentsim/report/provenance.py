@@ -11,7 +11,7 @@ import yaml
 
 from agentsim.analysis.foreign import one_line, verbatim
 from agentsim.analysis.frames.study import Study
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 
 __all__ = ["Condition", "accounts_of", "conditions", "pairs"]
 

@@ -15,7 +15,8 @@ from random import Random
 import pytest
 
 import agentsim
-from agentsim.log.runlog import Reply, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer, Hang, Request, Status
 from tests.commands import run_command

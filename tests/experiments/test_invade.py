@@ -25,7 +25,8 @@ from agentsim.experiments.invade import (
     refuse_unlimited,
 )
 from agentsim.experiments.plan import plan
-from agentsim.log.runlog import Reply, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
 from agentsim.play.replay import replay
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.scenario import runs, scenario_from

@@ -57,7 +57,8 @@ def test_scripted_players_cost_nothing_and_an_unknown_price_is_not_0() -> None:
 
 
 def test_no_call_of_the_example_could_have_cost_more_than_would_have_been_reserved() -> None:
-    from agentsim.log.runlog import Reply, read_log
+    from agentsim.log.reading import read_log
+    from agentsim.log.records import Reply
 
     price = Price(input=1, output=1, source="test")
     for folder in (ROOT / "results" / "example-model").glob("*-seed-*"):

@@ -20,7 +20,8 @@ from agentsim.core.requests import DecisionView
 from agentsim.errors import AgentsimError, AuthError, LogError, ReplayMismatch, ScenarioError
 from agentsim.experiments.probe import plan, probe
 from agentsim.experiments.probe_options import Options, designed
-from agentsim.log.runlog import Reply, RunFinished, RunStarted, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.orchestrator.study import StudyResult
 from agentsim.prompts.sets import load_prompt_set
 from agentsim.providers.base import Prompt

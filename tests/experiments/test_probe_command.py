@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import agentsim
-from agentsim.log.runlog import read_log
+from agentsim.log.reading import read_log
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer
 from tests.cli.test_cli import KEY, cli, ended, started, written_below

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from agentsim.log.runlog import RunFinished
+from agentsim.log.records import RunFinished
 
 __all__ = ["sealed"]
 

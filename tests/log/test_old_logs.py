@@ -15,7 +15,9 @@ import pytest
 import agentsim
 from agentsim.analysis.frames.study import load
 from agentsim.cli import app
-from agentsim.log.runlog import LOG_NAME, RunStarted, read_log
+from agentsim.log.files import LOG_NAME
+from agentsim.log.reading import read_log
+from agentsim.log.records import RunStarted
 from agentsim.play.replay import replay
 from agentsim.scenario.old_conditions import content_digest, up_to_date
 from agentsim.scenario.scenario import Condition, digest, scenario_from

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 import agentsim
 from agentsim.core.facts import Missed
 from agentsim.errors import LogError, SchemaError
-from agentsim.log.runlog import Record, Reply, RunLog, RunStarted, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Record, Reply, RunStarted
+from agentsim.log.writing import RunLog
 from agentsim.providers.base import Completion, Message, Prompt, Usage
 from tests.orchestrator.test_study import Fake, play, scenario
 

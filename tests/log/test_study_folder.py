@@ -14,7 +14,7 @@ from agentsim.disk.durable import replace
 from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
 from agentsim.log.experiment import difference
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.replay import compare_start
 from agentsim.providers.base import Prompt

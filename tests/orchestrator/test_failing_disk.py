@@ -12,7 +12,7 @@ import pytest
 
 import agentsim
 from agentsim.errors import LogError
-from agentsim.log.runlog import read_log
+from agentsim.log.reading import read_log
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer

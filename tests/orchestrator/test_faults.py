@@ -18,7 +18,7 @@ import yaml
 
 import agentsim
 from agentsim.errors import ReplayMismatch
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 from agentsim.play.replay import compare_start
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Prompt

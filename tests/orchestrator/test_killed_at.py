@@ -13,7 +13,8 @@ from unittest import mock
 import pytest
 
 from agentsim.core.society import Society
-from agentsim.log.runlog import RunLog, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.writing import RunLog
 from agentsim.orchestrator.sitting import Sitting
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.course import Course

@@ -13,7 +13,7 @@ import agentsim
 from agentsim.analysis.compare import compare
 from agentsim.cli.tables.study import status_table, study_tables
 from agentsim.errors import BadRequest, LogError
-from agentsim.log.runlog import stop_reasons
+from agentsim.log.stopped import stop_reasons
 from agentsim.orchestrator.readability import patience
 from agentsim.providers.base import Prompt
 from agentsim.report.content import missing

@@ -12,7 +12,7 @@ import pytest
 import agentsim
 from agentsim.cli import app
 from agentsim.core.facts import Donated, Missed, StrategyFormed
-from agentsim.log.runlog import Reply
+from agentsim.log.records import Reply
 from agentsim.testing.faultserver import Answer, Behaviour, FaultServer, Request
 from tests.orchestrator.test_study import log_of
 

@@ -12,7 +12,9 @@ import pytest
 
 import agentsim
 from agentsim.errors import NotWritten
-from agentsim.log.runlog import Reply, RunLog, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
+from agentsim.log.writing import RunLog
 from agentsim.orchestrator.observer import Observer
 from agentsim.providers.accounts import Account, ProviderSettings
 from agentsim.providers.base import Completion, Prompt

@@ -18,7 +18,8 @@ from agentsim.experiments.contestants import contestants
 from agentsim.experiments.invade import invasion, play_logged
 from agentsim.experiments.probe import probe
 from agentsim.experiments.probe_options import Options, designed
-from agentsim.log.runlog import Reply, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
 from agentsim.providers.base import Completion, Prompt

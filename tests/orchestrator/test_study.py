@@ -18,7 +18,10 @@ import pytest
 import agentsim
 from agentsim.core.facts import Encounter, GenerationEnded
 from agentsim.errors import AuthError, BadRequest, LogLocked, ReplayMismatch, ScenarioError, Unavailable
-from agentsim.log.runlog import Record, Reply, RunFinished, RunLog, RunStarted, read_log, stop_reasons
+from agentsim.log.reading import read_log
+from agentsim.log.records import Record, Reply, RunFinished, RunStarted
+from agentsim.log.stopped import stop_reasons
+from agentsim.log.writing import RunLog
 from agentsim.orchestrator import sitting
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState

@@ -12,7 +12,7 @@ import agentsim
 from agentsim.core.facts import Encounter, NoteWritten
 from agentsim.errors import ScenarioError
 from agentsim.experiments.plan import plan
-from agentsim.log.runlog import RunFinished
+from agentsim.log.records import RunFinished
 from agentsim.play.preview import shown
 from agentsim.providers.base import Prompt
 from agentsim.report.data import browser_data

@@ -13,7 +13,8 @@ from agentsim.analysis.apart import players_apart
 from agentsim.analysis.measures import by_model, with_records
 from agentsim.errors import LogError, ScenarioError
 from agentsim.experiments.plan import plan
-from agentsim.log.runlog import Reply, RunStarted, read_log
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply, RunStarted
 from agentsim.play.preview import shown
 from agentsim.play.replay import replay
 from agentsim.providers.base import Prompt

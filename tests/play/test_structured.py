@@ -12,7 +12,7 @@ import pytest
 import agentsim
 from agentsim.core.facts import Donated, Missed, Punished, StrategyFormed
 from agentsim.core.requests import ActSpec, TextSpec
-from agentsim.log.runlog import Reply
+from agentsim.log.records import Reply
 from agentsim.prompts.sets import parse
 from agentsim.prompts.structured import schema_of
 from agentsim.providers.base import Completion, Message, Prompt, Sampling

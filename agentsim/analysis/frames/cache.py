@@ -23,7 +23,8 @@ from pydantic import BaseModel, ValidationError
 
 from agentsim.analysis.frames.columns import COLUMNS
 from agentsim.disk.whole_files import replace_whole
-from agentsim.log.runlog import LOG_NAME, SCHEMA, RunStarted
+from agentsim.log.files import LOG_NAME
+from agentsim.log.records import SCHEMA, RunStarted
 
 __all__ = ["Cached", "fingerprints", "read", "write"]
 

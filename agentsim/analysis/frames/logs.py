@@ -2,7 +2,7 @@
 
 Encounters are the bulk of a log. Arrow reads them straight into columns and is strict about types; whatever else could
 be wrong with a line is looked for in the columns. A log in which anything at all is unusual is read again by
-`runlog.read_log`, line by line: it alone decides what is an error, and its sentences are the ones people see.
+`log.reading.read_log`, line by line: it alone decides what is an error, and its sentences are the ones people see.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from pydantic import TypeAdapter, ValidationError
 from agentsim.analysis.frames.columns import COLUMNS
 from agentsim.core.facts import Encounter, Problem, Reading, StrategyFormed
 from agentsim.errors import LogError
-from agentsim.log.runlog import LOG_NAME, RESTORE, SCHEMA, Record, RunStarted, fault_of, read_log
+from agentsim.log.files import LOG_NAME
+from agentsim.log.integrity import RESTORE, fault_of
+from agentsim.log.reading import read_log
+from agentsim.log.records import SCHEMA, Record, RunStarted
 from agentsim.scenario.old_conditions import content_digest
 
 __all__ = ["RunColumns", "read_run"]
@@ -157,7 +160,7 @@ def _encounters(lines: Sequence[bytes]) -> pa.Table:
 
 
 def _is_usual(table: pa.Table, *, n_rows: int) -> bool:
-    """Whether every row is what `runlog` writes, once; the types of the columns are known to be right."""
+    """Whether every row is what `log.writing` writes, once; the types of the columns are known to be right."""
     if table.num_rows != n_rows or any(table[name].null_count for name in NEVER_MISSING):
         return False
     if pc.count_distinct(table["key"]).as_py() != n_rows:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from agentsim.analysis.words import listed
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 from agentsim.scenario.players import settings_in
 
 __all__ = ["one_player_each"]

@@ -12,7 +12,7 @@ from agentsim.core.rng import uniforms
 from agentsim.core.rules import logged_observation
 
 if TYPE_CHECKING:
-    from agentsim.log.runlog import RunStarted
+    from agentsim.log.records import RunStarted
 
 __all__ = ["SIGHT", "with_sight"]
 

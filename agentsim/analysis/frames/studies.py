@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agentsim.errors import LogError
-from agentsim.log.runlog import LOG_NAME, PROBE_NAME
+from agentsim.log.files import LOG_NAME, PROBE_NAME, STUDY_NAME
 
 __all__ = ["StudyFolder", "find_studies"]
-
-STUDY_NAME = "study.json"
 
 
 class StudyFolder(NamedTuple):

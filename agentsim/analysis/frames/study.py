@@ -22,7 +22,7 @@ from agentsim.analysis.frames.studies import StudyFolder, find_studies
 from agentsim.analysis.frames.summaries import condition_name, frames_of, shaped
 from agentsim.errors import AgentsimError, LogError
 from agentsim.log.experiment import mixed
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 from agentsim.providers.ledger_state import LedgerState, read_ledger
 
 __all__ = ["COLUMNS", "Column", "Study", "load"]

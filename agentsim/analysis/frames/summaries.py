@@ -21,7 +21,7 @@ from agentsim.analysis.frames.logs import RunColumns
 from agentsim.analysis.frames.maximum import highest_mean_of_first, unit_worth
 from agentsim.core.facts import Agent, GameEnded, GenerationEnded, NoteWritten, StrategyFormed
 from agentsim.core.rules import SocietyRules
-from agentsim.log.runlog import Reply, RunFinished, RunStarted
+from agentsim.log.records import Reply, RunFinished, RunStarted
 
 __all__ = ["TOKENS", "condition_name", "frames_of", "shaped"]
 

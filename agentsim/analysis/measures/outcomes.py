@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 
 __all__ = [
     "TAKE_OFF",

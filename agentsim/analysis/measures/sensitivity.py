@@ -16,7 +16,7 @@ import pandas as pd
 
 from agentsim.analysis.frames.decisions import lost, own_fraction
 from agentsim.analysis.frames.study import Study
-from agentsim.log.runlog import RunStarted
+from agentsim.log.records import RunStarted
 
 __all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]
 

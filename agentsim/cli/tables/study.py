@@ -17,7 +17,8 @@ from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, score_sensitivity
 from agentsim.analysis.measures.outcomes import efficiency
 from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
-from agentsim.log.runlog import is_locked, stop_reasons
+from agentsim.log.stopped import stop_reasons
+from agentsim.log.writing import is_locked
 
 if TYPE_CHECKING:
     from agentsim.analysis.compare import Comparison

@@ -25,7 +25,7 @@ from agentsim.core.requests import Answer, DecisionView
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 from agentsim.errors import BadRequest, LogError
-from agentsim.log.runlog import read_log
+from agentsim.log.reading import read_log
 from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.scenario.old_conditions import content_digest
 from tests.log.sealing import sealed

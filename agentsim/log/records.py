@@ -1,0 +1,195 @@
+"""What the lines of a run's log say: how the run began, each reply, the facts, and how the run ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from agentsim.core.facts import Encounter, Event, GameEnded, GenerationEnded, Value
+from agentsim.errors import LogError, SchemaError
+from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.prices import Price, cost_usd
+from agentsim.scenario.old_conditions import up_to_date
+from agentsim.scenario.players import labels_in
+
+__all__ = ["LINK", "SCHEMA", "Record", "Reply", "RunFinished", "RunStarted", "identity_of", "line_of", "record_of"]
+
+SCHEMA = 1
+"""The version of the log format this code writes and reads."""
+
+LINK = "chain"
+"""The last field of a reply's line, about the log and not the reply: see `integrity`."""
+
+
+class RunStarted(Value):
+    """The first record: what is run, and by what."""
+
+    type: Literal["run_started"] = "run_started"
+    schema_version: int = SCHEMA
+    study: str
+    run: str
+    seed: int
+    condition: dict[str, Any]
+    """The whole condition (rules, players, prompts), as resolved from the scenario."""
+    digest: str
+    """SHA-256 of condition and seed; a log is only ever continued under the same one."""
+    settings: dict[str, Any]
+    """What tells this run's condition from the study's others: path -> value."""
+    probe: dict[str, Any] | None = Field(default=None, exclude_if=lambda probe: probe is None)
+    """The design, where strategies are asked in stated situations and no society is played (`probing.design`)."""
+    prompts_digest: str
+    """SHA-256 of the prompt set's files."""
+    reader: int = Field(default=1, exclude_if=lambda reader: reader == 1)
+    """The version of the reader of replies (`prompts.READERS`); 1 is that of logs that name none."""
+    account: dict[str, Any]
+    """The provider account as used (address, dialect, limits), without its key; empty for scripted players, and where
+    several models play."""
+    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Where several models play, the account of each, by the player's label."""
+    versions: dict[str, str]
+    forked_from: str | None = None
+    """The folder of the run whose replies this one began with, where it is a fork."""
+    time: str
+    """UTC, ISO 8601."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_up_to_date(cls, record: Any) -> Any:
+        return up_to_date(record)
+
+    @property
+    def players(self) -> list[str]:
+        """The labels of those who play: one, or those of a mixed society."""
+        return labels_in(self.condition)
+
+    @property
+    def templates_read(self) -> str | None:
+        """`prompts_digest`, where any player reads prompts; `None` where scripted policies alone play."""
+        players = self.condition.get("players")
+        listed = players if isinstance(players, list) else [players]
+        models = [str(player.get("model")) for player in listed if isinstance(player, dict)]
+        is_read = not models or any(not model.startswith("scripted/") for model in models)
+        return self.prompts_digest if is_read else None
+
+    def account_of(self, player: str | None) -> dict[str, Any]:
+        """Return the account of the player that gave a reply; empty where nothing is known of it."""
+        return self.account if player is None else self.accounts.get(player, {})
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether any of its replies may be billed: those of all models but the ones on this machine."""
+        accounts = [self.account, *self.accounts.values()]
+        return any(account.get("dialect", "local") != "local" for account in accounts)
+
+    def cost_usd(self, reply: Reply) -> float | None:
+        """Return what a reply cost in US dollars; `None` where no price was logged, or the server named no tokens."""
+        price = self.account_of(reply.player).get("price")
+        return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
+
+
+class Reply(Value):
+    """One question asked of a model, and what came back, whole."""
+
+    type: Literal["reply"] = "reply"
+    key: str
+    """The request's key."""
+    attempt: int
+    """1 for the first asking; higher where an unreadable answer was asked again."""
+    player: str | None = None
+    """The label of the player that was asked; `None` where one plays all agents."""
+    prompt: Prompt
+    completion: Completion
+    time: str
+    """When the answer had come; UTC, ISO 8601."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_its_link(cls, record: Any) -> Any:
+        if isinstance(record, dict) and LINK in record:
+            return {key: value for key, value in record.items() if key != LINK}
+        return record
+
+
+class RunFinished(Value):
+    """The last record: the society's history is complete."""
+
+    type: Literal["run_finished"] = "run_finished"
+    n_replies: int
+    wall_s: float
+    """Seconds this process worked on the run (less than the whole where the run was resumed)."""
+    critical_path_s: float
+    """Longest chain of calls that had to wait for each other, of this process's calls."""
+    tokens: int | None = None
+    """Of all prompts and answers, as far as the servers said."""
+    cost_usd: float | None = None
+    """Of all replies; `None` where a price or a number of tokens is not known."""
+    code_digest: str | None = None
+    """SHA-256 of the code that computed the facts (`play.replay.code_digest`)."""
+    unread: tuple[str, ...] = Field(default=(), exclude_if=lambda unread: not unread)
+    """Sentences, one a player none of whose decisions could be read (`readability`)."""
+    log_digest: str | None = None
+    """SHA-256 of the log up to this record: while it is right, the log has not been edited."""
+    time: str
+    own_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
+    """SHA-256 of this record without this field (version 0.1 wrote none)."""
+
+    def sealed(self) -> Self:
+        """Return the record with its own digest."""
+        text = self.model_dump_json(exclude={"own_digest"})
+        return self.model_copy(update={"own_digest": hashlib.sha256(text.encode()).hexdigest()})
+
+    @property
+    def is_unedited(self) -> bool:
+        """Whether the record is as it was sealed, or was never sealed."""
+        return self.own_digest is None or self.own_digest == self.sealed().own_digest
+
+
+Record = Annotated[RunStarted | Reply | RunFinished | Event, Field(discriminator="type")]
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+def identity_of(record: Record) -> tuple[object, ...]:
+    """Return what no two records of a log have in common: the kind, and what it is about."""
+    match record:
+        case Reply():
+            return "reply", record.key, record.attempt
+        case RunStarted() | RunFinished():
+            return (record.type,)
+        case Encounter():
+            return "encounter", record.key
+        case GameEnded():
+            return record.type, record.generation, record.game
+        case GenerationEnded():
+            return record.type, record.generation
+        case _:
+            return record.type, record.key
+
+
+def line_of(record: Record) -> bytes:
+    text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Line separators that JSON leaves alone but many readers split at.
+    for character in ("\x85", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode() + b"\n"
+
+
+def record_of(raw: object, *, where: str) -> Record:
+    if isinstance(raw, dict) and raw.get("type") == "run_started" and raw.get("schema_version") != SCHEMA:
+        raise SchemaError(
+            f"{where}: written in log format {raw.get('schema_version')!r}, this agentsim reads {SCHEMA};"
+            " read it with the version that wrote it, or run with --new"
+        )
+    try:
+        return _RECORD.validate_python(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "union_tag_invalid":
+            raise LogError(
+                f"{where}: {str(first['ctx']['tag'])[:60]!r} is no kind of record that this agentsim knows; read it"
+                " with the version or the rules that wrote it, or restore the file"
+            ) from error
+        place = ".".join(str(part) for part in first["loc"])
+        raise LogError(f"{where}: not a log record of this agentsim: {place}: {first['msg']}") from error
