@@ -26,6 +26,7 @@ from agentsim.analysis.norms import (
 )
 from agentsim.analysis.statistics import bca_interval
 from agentsim.core.facts import Probed, Scored, StrategyFormed
+from agentsim.core.keys import ChildKey, parse
 from agentsim.core.probe_design import Design, level, situation_name
 from agentsim.errors import LogError
 from agentsim.log.files import LOG_NAME, PROBE_NAME
@@ -253,6 +254,13 @@ def _frame(dtypes: dict[str, str], rows: Iterable[dict[str, Any]]) -> pd.DataFra
     return pd.DataFrame(list(rows), columns=list(dtypes)).astype(dtypes)
 
 
+def _child(key: str) -> str:
+    """Return the name of a child's strategy."""
+    child = parse(key)
+    assert isinstance(child, ChildKey)
+    return child.subject
+
+
 def _subjects(design: Design, records: list[Record]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [
         {"subject": subject.name, **subject.model_dump(include={"role", "generation", "score", "strategy"})}
@@ -260,7 +268,7 @@ def _subjects(design: Design, records: list[Record]) -> pd.DataFrame:
     ]
     rows += [
         {
-            "subject": record.key.replace("/", "-"),
+            "subject": _child(record.key),
             "role": "child",
             "generation": record.generation,
             "strategy": record.agent.strategy,

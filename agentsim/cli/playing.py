@@ -14,6 +14,7 @@ from rich.text import Text
 from agentsim.cli.options import File, Folder, Model, Seeds, Sets, app, models, prompts
 from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, printable, tell
 from agentsim.errors import AgentsimError
+from agentsim.scenario.names import condition_of
 
 if TYPE_CHECKING:
     pass
@@ -77,7 +78,7 @@ def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = Non
         console.print(Text(f"  {spec.name}: {spec.condition.n_requests(spec.seed):,} questions"))
     if len(summary.runs) > len(shown):
         console.print(f"  ... and {len(summary.runs) - len(shown)} more")
-    conditions = {spec.name.rpartition("--seed-")[0]: spec for spec in reversed(summary.runs)}
+    conditions = {condition_of(spec.name): spec for spec in reversed(summary.runs)}
     for name, spec in list(reversed(conditions.items()))[:20]:
         of = f"{name}: " if len(conditions) > 1 else ""
         for remark in remarks(spec.condition, seed=spec.seed):
@@ -143,9 +144,9 @@ def show_prompts(
     console = Console()
     specs = runs(load_scenario(file, sets=set_ or (), model=model))
     spec = next((spec for spec in specs if spec.condition.model_players), specs[0])
-    conditions = {spec.name.rpartition("--seed-")[0] for spec in specs}
+    conditions = {condition_of(spec.name) for spec in specs}
     if len(conditions) > 1:
-        console.print(Text(f"of {len(conditions)} conditions, {spec.name.rpartition('--seed-')[0]}:"))
+        console.print(Text(f"of {len(conditions)} conditions, {condition_of(spec.name)}:"))
     for each in shown(spec.condition, generation=generation, round=round, seed=spec.seed):
         console.print(Text(f"--- {each.title}", style="bold cyan"), soft_wrap=True)
         for message in each.messages:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from agentsim.core.facts import Act, Agent, Donated, Missed, NoteWritten, Punished, TraceItem, born_and_index
 from agentsim.core.games import DonorGame
+from agentsim.core.keys import DecisionKey, NoteKey
 from agentsim.core.observation import Chance, Judgements, ObservationRule
 from agentsim.core.pairing import Schedule
 from agentsim.core.requests import ActSpec, Answer, DecisionView, NoteView, Request, TextSpec
@@ -81,7 +82,7 @@ class DonorPlay:
         max_chars = self._observation.max_note_chars
         if max_chars is not None and turn.act is not None:
             change = event.recipient_after - event.recipient_before
-            return event, [self._ask_note(f"{key}/note", turn, max_chars=max_chars, change=change)]
+            return event, [self._ask_note(turn, max_chars=max_chars, change=change)]
         return event, self._end(turn)
 
     def _happen(
@@ -165,7 +166,7 @@ class DonorPlay:
         ]
 
     def _ask(self, round: int, donor: str, recipient: str) -> Request:
-        key = f"g{self._generation}/game{self.number}/r{round:02}/{donor}"
+        key = str(DecisionKey(self._generation, self.number, round, donor))
         self._open[key] = (round, donor, recipient)
         seen = self._observation.observe(
             self._history,
@@ -191,8 +192,9 @@ class DonorPlay:
         )
         return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
 
-    def _ask_note(self, key: str, turn: TraceItem, *, max_chars: int, change: float) -> Request:
+    def _ask_note(self, turn: TraceItem, *, max_chars: int, change: float) -> Request:
         assert turn.act is not None
+        key = str(NoteKey(DecisionKey(self._generation, self.number, turn.round, turn.donor)))
         self._untold[key] = turn
         author = turn.recipient
         view = NoteView(

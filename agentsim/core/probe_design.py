@@ -13,6 +13,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from agentsim.core.facts import Reputation, TraceItem, Value
+from agentsim.core.keys import ProbeKey
 from agentsim.core.requests import ActSpec, DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
@@ -161,7 +162,7 @@ def request(
         reputation=_reputation(situation, rules),
         own_reputation=_own_reputation(name, recipient, rules),
     )
-    key = f"probe/{subject.name}/{situation_name(situation)}/{repetition:02}"
+    key = str(ProbeKey(subject.name, situation_name(situation), repetition))
     return Request(key, name, view, ActSpec(rules.game.acts, high=situation.resources))
 
 

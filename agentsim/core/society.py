@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
+from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.observation import Chance
 from agentsim.core.pairing import swapped
 from agentsim.core.play import DonorPlay
@@ -73,7 +74,7 @@ class Society:
         """Take the answer to an open request; return what follows."""
         if isinstance(request.view, StrategyView):
             return self._form_strategy(request, answer)
-        play = next(play for play in self._plays if request.key.split("/")[1] == f"game{play.number}")
+        play = self._plays[_game_of(request.key) - 1]
         event, opened = play.answer(request.key, answer)
         events: list[Event] = [event]
         if play.is_finished:
@@ -130,8 +131,7 @@ class Society:
             is_survivor=own is not None,
             own=None if own is None else own.strategy,
         )
-        key = f"g{self.generation}/strategy/{name}"
-        return Request(key, name, view, TextSpec(rules.transmission.max_chars))
+        return Request(str(StrategyKey(self.generation, name)), name, view, TextSpec(rules.transmission.max_chars))
 
     def _form_strategy(self, request: Request, answer: Answer) -> Step:
         shown = _shown(request)
@@ -155,7 +155,7 @@ class Society:
             agent = earlier if answer.text is None else earlier.model_copy(update={"strategy": answer.text})
         self._agents[name] = agent
         return StrategyFormed(
-            key=f"g{self.generation}/strategy/{name}",
+            key=str(StrategyKey(self.generation, name)),
             generation=self.generation,
             agent=agent,
             is_cut=answer.is_cut,
@@ -220,3 +220,11 @@ class Society:
 def _shown(request: Request) -> list[str]:
     """Return the survivors whose strategies an agent is shown, as they are listed."""
     return [item.agent for item in request.view.advice] if isinstance(request.view, StrategyView) else []
+
+
+def _game_of(key: str) -> int:
+    """Return the game in which a decision is made, or the encounter of a note happened."""
+    parsed = parse(key)
+    decision = parsed.decision if isinstance(parsed, NoteKey) else parsed
+    assert isinstance(decision, DecisionKey)
+    return decision.game

@@ -28,6 +28,7 @@ from agentsim.experiments.contestants import Contestant
 from agentsim.experiments.plan import ConditionPlan
 from agentsim.orchestrator.study import Observer, StudyResult, run
 from agentsim.providers.base import Provider
+from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.scenario import (
     Condition,
@@ -227,7 +228,7 @@ def play_unlogged(asked: Invasion) -> Courses:
     conditions, frames = [], []
     first: dict[str, list[Lineages]] = {}
     for spec in specs:
-        name = spec.name.rpartition("--seed-")[0]
+        name = condition_of(spec.name)
         rules = json.dumps({path: value for path, value in spec.settings.items() if path != "players"})
         one = described(identity(spec.condition), name=name, rules=rules)
         assert one is not None  # such are the scenarios made here
@@ -294,8 +295,6 @@ def provenance(asked: Invasion) -> dict[str, Any]:
     return {
         "played": "many societies at once, without logs",
         "scenario": scenario,
-        "digests": {
-            spec.name.rpartition("--seed-")[0]: digest(spec.condition, seed=spec.seed) for spec in asked.specs()
-        },
+        "digests": {condition_of(spec.name): digest(spec.condition, seed=spec.seed) for spec in asked.specs()},
         "versions": {"python": platform.python_version(), "platform": platform.platform(), **versions},
     }

@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.requests import Answer, DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
 from agentsim.play.course import first_prompt, prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
 from agentsim.providers.prices import MILLION, Price
+from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.scenario import Condition, Scenario, runs
 from agentsim.scenario.user_settings import with_own
@@ -129,7 +131,7 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
         ScenarioError: an account or a prompt set is wrong.
     """
     accounts = Accounts(with_own(scenario.providers), environ=os.environ)
-    conditions = {spec.name.rpartition("--seed-")[0]: spec.condition for spec in runs(scenario)}
+    conditions = {condition_of(spec.name): spec.condition for spec in runs(scenario)}
     models = {player.model for condition in conditions.values() for player in condition.model_players.values()}
     pilots = {model: NO_PILOT if pilot is None else _pilot(pilot, model) for model in models}
     return [
@@ -254,9 +256,9 @@ def kind_of(request: Request) -> str:
 
 
 def _kind(key: str) -> str:
-    if "/strategy/" in key:
-        return "strategy"
-    return "note" if key.endswith("/note") else "decision"
+    """Return what kind of question a key names."""
+    kinds: dict[type, str] = {StrategyKey: "strategy", NoteKey: "note", DecisionKey: "decision"}
+    return kinds[type(parse(key))]
 
 
 def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:

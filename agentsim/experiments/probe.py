@@ -38,6 +38,7 @@ from agentsim.play.probe import ProbeCourse, policies
 from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, n_bytes
+from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer, only_player
 from agentsim.scenario.scenario import RunSpec, Scenario, runs
 from agentsim.scenario.user_settings import with_own
@@ -200,7 +201,7 @@ def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str,
 def _spec(scenario: Scenario) -> RunSpec:
     """Return the one condition there is, under the first seed."""
     specs = runs(scenario)
-    conditions = {spec.name.rpartition("--seed-")[0]: spec for spec in reversed(specs)}
+    conditions = {condition_of(spec.name): spec for spec in reversed(specs)}
     if len(conditions) > 1:
         raise ScenarioError(
             f"{scenario.name}: has {len(conditions)} conditions, and a probe is of one; choose it with --set, as"

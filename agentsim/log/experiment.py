@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from agentsim.log.records import RunStarted
+from agentsim.scenario.names import condition_of
 
 __all__ = [
     "Clash",
     "Difference",
     "clash",
-    "condition_of",
     "difference",
     "first_difference",
     "mixed",
@@ -56,11 +56,6 @@ class Clash(NamedTuple):
     """A run's name; the earlier one in the order given."""
     second: str
     difference: Difference
-
-
-def condition_of(run: str) -> str:
-    """Return the name of a run without its seed."""
-    return run.rpartition("--seed-")[0] or run
 
 
 def clash(runs: Sequence[tuple[str, RunStarted]]) -> Clash | None:

@@ -15,11 +15,12 @@ from typing import Any
 
 from agentsim.disk.durable import replace
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
-from agentsim.log.experiment import Clash, clash, condition_of, mixed, renamed
+from agentsim.log.experiment import Clash, clash, mixed, renamed
 from agentsim.log.files import LOG_NAME, PROBE_NAME, STUDY_NAME
 from agentsim.log.reading import read_start
 from agentsim.log.records import RunStarted
 from agentsim.prompts.sets import PromptSet, kept_name
+from agentsim.scenario.names import condition_of
 from agentsim.scenario.scenario import RunSpec, Scenario, digest
 
 __all__ = ["choose", "keep_prompts", "make_folder", "new_folder", "sources", "write_study"]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol, get_args
 
 from agentsim.core.facts import Event, Problem, born_and_index
+from agentsim.core.keys import DecisionKey, parse
 from agentsim.core.policies import ConstantShare, ScriptedPlayer
 from agentsim.core.requests import Answer, NoteView, Request, StrategyView
 from agentsim.core.rng import uniform
@@ -346,5 +347,6 @@ def _noted(view: NoteView) -> str:
 
 def _place(request: Request) -> tuple[int, ...]:
     """Return a decision's key as numbers: generation, game, round, and those of the donor's name."""
-    generation, game, round, donor = request.key.split("/")
-    return int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)
+    key = parse(request.key)
+    assert isinstance(key, DecisionKey)
+    return key.generation, key.game, key.round, *born_and_index(key.donor)

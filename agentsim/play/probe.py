@@ -24,6 +24,7 @@ from agentsim.core.facts import (
     StrategyFormed,
     born_and_index,
 )
+from agentsim.core.keys import ChildKey, DecisionKey, NoteKey, ScoreKey, StrategyKey, parse
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.probe_design import Design, Subject, situation_name
 from agentsim.core.probe_design import request as question_of
@@ -75,9 +76,9 @@ class _Game:
     n_missed: int = 0
 
     @property
-    def key(self) -> str:
+    def key(self) -> ScoreKey:
         """Its key."""
-        return f"score/{self.subject.name}/s{self.number}"
+        return ScoreKey(self.subject.name, self.number)
 
 
 class ProbeCourse:
@@ -98,7 +99,7 @@ class ProbeCourse:
         # Strategies are frozen: one generation, and nobody is selected after it.
         self._rules = condition.model_copy(update={"generations": 1})
         self._is_started = False
-        self._games: dict[str, _Game] = {}
+        self._games: dict[ScoreKey, _Game] = {}
         self._asked: dict[str, tuple[Subject, str, int]] = {}
         """What a question of a situation is about: strategy, situation, repetition."""
 
@@ -121,7 +122,7 @@ class ProbeCourse:
         view = question.request.view
         if isinstance(view, StrategyView):
             return rounds
-        return rounds - view.round if question.request.key.startswith("score/") else 0
+        return rounds - view.round if isinstance(parse(question.request.key), ScoreKey) else 0
 
     def start(self) -> Turn:
         """Return what can be asked first, and what scripted policies do unasked."""
@@ -158,14 +159,14 @@ class ProbeCourse:
     def answer(self, request: Request, answer: Answer) -> Turn:
         """Take the answer to a question; return what follows."""
         turn = Turn([], [])
-        if request.key in self._asked:
-            turn.events.append(self._probed(request, answer))
-        elif request.key.startswith("score/"):
-            game = self._games["/".join(request.key.split("/")[:3])]
-            own = replace(request, key=request.key.removeprefix(f"{game.key}/"))
-            self._advance(game, [(own, answer)], turn)
-        else:
-            self._born(request, answer, turn)
+        match parse(request.key):
+            case ScoreKey(subject, number, question):
+                asked = replace(request, key=str(question))
+                self._advance(self._games[ScoreKey(subject, number)], [(asked, answer)], turn)
+            case ChildKey() as child:
+                self._born(request, answer, turn, name=child.subject)
+            case _:
+                turn.events.append(self._probed(request, answer))
         return turn
 
     def _meet(self, subject: Subject, turn: Turn) -> None:
@@ -177,7 +178,8 @@ class ProbeCourse:
                 self._ask(asked, turn)
         for number in range(self._design.societies if self._background else 0):
             society = Society(self._rules, model=self._label, seed=self._seed + number)
-            game = self._games[f"score/{subject.name}/s{number}"] = _Game(subject, number, society)
+            game = _Game(subject, number, society)
+            self._games[game.key] = game
             self._advance(game, [(each, None) for each in society.start().requests], turn)
 
     def _ask(self, request: Request, turn: Turn) -> None:
@@ -233,10 +235,10 @@ class ProbeCourse:
                 rules=self._condition.told,
                 advice=transmission.advice(agents, scores, stream(self._seed, "transmission", name)),
             )
-            requests.append(Request(f"child/{number:02}", name, view, TextSpec(transmission.max_chars)))
+            requests.append(Request(str(ChildKey(number)), name, view, TextSpec(transmission.max_chars)))
         return requests
 
-    def _born(self, request: Request, answer: Answer, turn: Turn) -> None:
+    def _born(self, request: Request, answer: Answer, turn: Turn, *, name: str) -> None:
         """Let a child be asked what its parents are asked; one that stated no strategy is missing."""
         view = request.view
         assert isinstance(view, StrategyView)
@@ -258,7 +260,6 @@ class ProbeCourse:
             )
         )
         if answer.text is not None:
-            name = request.key.replace("/", "-")
             self._meet(
                 Subject(name=name, strategy=answer.text, generation=view.generation, role="child"),
                 turn,
@@ -272,7 +273,7 @@ class ProbeCourse:
             if answer is None:
                 answer = self._unasked(game, request)
             if answer is None:
-                self._ask(replace(request, key=f"{game.key}/{request.key}"), turn)
+                self._ask(replace(request, key=_within(game, request.key)), turn)
                 continue
             step = game.society.answer(request, answer)
             for event in step.events:
@@ -291,15 +292,16 @@ class ProbeCourse:
                 return None
             policy = self._player
         assert isinstance(view, DecisionView)  # a probe is under no rule that asks for notes
-        _, number, round, _ = request.key.split("/")
-        place = (self._seed + game.number, 1, int(number[4:]), int(round[1:]), *born_and_index(request.agent))
+        key = parse(request.key)
+        assert isinstance(key, DecisionKey)
+        place = (self._seed + game.number, 1, key.game, key.round, *born_and_index(request.agent))
         fraction = policy.decide(view, lambda: uniform("policy", *place))
         return Answer(act="give", amount=fraction * view.resources, attempts=0)
 
     def _follow(self, game: _Game, event: Event, turn: Turn) -> None:
         """Note the strategy's own decisions, and its score at the end."""
         if isinstance(event, Encounter) and event.donor == FOCAL:
-            turn.events.append(event.model_copy(update={"key": f"{game.key}/{event.key}"}))
+            turn.events.append(event.model_copy(update={"key": _within(game, event.key)}))
             game.n_decisions += 1
             game.n_missed += event.problem is not None
             fraction = getattr(event, "fraction", None)
@@ -307,7 +309,7 @@ class ProbeCourse:
                 game.fractions.append(fraction if event.type == "donated" else 0.0)
         elif isinstance(event, GenerationEnded):
             scored = Scored(
-                key=game.key,
+                key=str(game.key),
                 generation=game.subject.generation,
                 subject=game.subject.name,
                 society=game.number,
@@ -317,6 +319,13 @@ class ProbeCourse:
                 n_missed=game.n_missed,
             )
             turn.events.append(scored)
+
+
+def _within(game: _Game, key: str) -> str:
+    """Return the key of a question of a scoring society as it is logged."""
+    question = parse(key)
+    assert isinstance(question, StrategyKey | DecisionKey | NoteKey)
+    return str(replace(game.key, question=question))
 
 
 def _agent(subject: Subject, *, model: str) -> Agent:

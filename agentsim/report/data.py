@@ -11,6 +11,7 @@ import pandas as pd
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.sensitivity import sensitivity
+from agentsim.core.keys import StrategyKey
 
 __all__ = ["DIGITS", "MAX_STRATEGY", "browser_data", "embedded", "labels", "said"]
 
@@ -81,7 +82,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
             **_strings(study.agents, texts, "agent", "parents"),
             "strategy": [texts.place(_cut(text, MAX_STRATEGY)) for text in study.agents["strategy"]],
             "words": [
-                words.get((run, f"g{born}/strategy/{agent}"), [])
+                words.get((run, str(StrategyKey(born, agent))), [])
                 for run, born, agent in zip(own, study.agents["born"], study.agents["agent"], strict=True)
             ],
             **_numbers(study.agents, "generation", "born", "score", "survived", "mean_fraction"),

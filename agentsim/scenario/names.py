@@ -6,14 +6,27 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["run_names"]
+__all__ = ["condition_of", "run_name", "run_names"]
 
 MAX_CHARS = 96
 """The longest name without its seed, which adds at most 23 characters."""
 
+SEED: Final = "--seed-"
+"""What stands between the name of a run's condition and its seed."""
+
 Settings = Mapping[str, Any]
+
+
+def run_name(condition: str, *, seed: int) -> str:
+    """Return the name of a condition's run under a seed, as `gpt-4o--depth-3--seed-0`."""
+    return f"{condition}{SEED}{seed}"
+
+
+def condition_of(run: str) -> str:
+    """Return the name of a run's condition: the run's own name without its seed."""
+    return run.rpartition(SEED)[0] or run
 
 
 def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:

@@ -22,7 +22,7 @@ from agentsim.errors import ScenarioError, quote
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
 from agentsim.providers.base import Sampling
 from agentsim.scenario.messages import did_you_mean, translated
-from agentsim.scenario.names import run_names
+from agentsim.scenario.names import run_name, run_names
 from agentsim.scenario.old_conditions import content_digest, recurs_by_choice, rounds_by_choice
 from agentsim.scenario.players import ModelPlayer, Player, Players, labels, parts
 from agentsim.scenario.schema_docs import described_schema
@@ -373,7 +373,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     ]
     names = run_names([(condition.model, settings) for condition, settings in grid])
     specs = [
-        RunSpec(f"{name}--seed-{seed}", condition, seed, settings)
+        RunSpec(run_name(name, seed=seed), condition, seed, settings)
         for name, (condition, settings) in zip(names, grid, strict=True)
         for seed in scenario.seeds
     ]

@@ -19,11 +19,12 @@ from agentsim.analysis.frames.logs import RunColumns, read_run
 from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.sight import with_sight
 from agentsim.analysis.frames.studies import StudyFolder, find_studies
-from agentsim.analysis.frames.summaries import condition_name, frames_of, shaped
+from agentsim.analysis.frames.summaries import frames_of, shaped
 from agentsim.errors import AgentsimError, LogError
 from agentsim.log.experiment import mixed
 from agentsim.log.records import RunStarted
 from agentsim.providers.ledger_state import LedgerState, read_ledger
+from agentsim.scenario.names import condition_of
 
 __all__ = ["COLUMNS", "Column", "Study", "load"]
 
@@ -140,7 +141,7 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
         if cached and run in cached.started:
             continue
         if not (study.folder / run).exists():
-            not_begun.append({"run": run, "condition": condition_name(run), "status": "not begun"})
+            not_begun.append({"run": run, "condition": condition_of(run), "status": "not begun"})
             continue
         try:
             read[run] = read_run(study.folder / run)
@@ -183,7 +184,7 @@ def _tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.
 
 
 def _unreadable(run: str, problem: str) -> dict[str, Any]:
-    return {"run": run, "condition": condition_name(run), "status": "unreadable", "problem": problem}
+    return {"run": run, "condition": condition_of(run), "status": "unreadable", "problem": problem}
 
 
 def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +19,12 @@ from agentsim.analysis.frames.decisions import failed, own_fraction
 from agentsim.analysis.frames.logs import RunColumns
 from agentsim.analysis.frames.maximum import highest_mean_of_first, unit_worth
 from agentsim.core.facts import Agent, GameEnded, GenerationEnded, NoteWritten, StrategyFormed
+from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
+from agentsim.scenario.names import condition_of
 
-__all__ = ["TOKENS", "condition_name", "frames_of", "shaped"]
+__all__ = ["TOKENS", "frames_of", "shaped"]
 
 TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 DTYPES: Final = {pa.string(): pd.StringDtype(), pa.int64(): pd.Int64Dtype(), pa.float64(): pd.Float64Dtype()}
@@ -56,11 +57,6 @@ def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
     if "time" in columns:
         frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
     return frame.astype(columns)
-
-
-def condition_name(run: str) -> str:
-    """Return the name of a run without its seed."""
-    return run.rpartition("--seed-")[0] or run
 
 
 # --- encounters, and what they sum to ------------------------------------------------------------------------------
@@ -249,7 +245,7 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
     answered = sorted({reply.completion.model for reply in replies if reply.completion.model})
     return {
         "run": name,
-        "condition": condition_name(name),
+        "condition": condition_of(name),
         "model": " + ".join(started.players),
         "seed": started.seed,
         "status": "complete" if is_complete else "unfinished" if replies or not is_asked else "not begun",
@@ -308,8 +304,11 @@ def _gossip(name: str, run: RunColumns) -> Iterator[Row]:
 
 def _generation(key: str) -> int | None:
     """Return the 3 of `g3/game1/r04/2_4`; missing where a log holds a key of another form."""
-    found = re.match(r"g([1-9][0-9]{0,8})/", key)
-    return int(found[1]) if found else None
+    try:
+        parsed = parse(key)
+    except ValueError:
+        return None
+    return parsed.generation if isinstance(parsed, StrategyKey | DecisionKey | NoteKey) else None
 
 
 def _replies(name: str, run: RunColumns) -> Iterator[Row]:
