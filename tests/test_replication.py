@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 import agentsim
-from agentsim.analysis.published import published
+from agentsim.analysis.published import curves
 from agentsim.core.facts import GameEnded, GenerationEnded
 from agentsim.core.pairing import Alternating, PairingRule, Released
 from agentsim.core.policies import Discriminator
@@ -98,7 +98,7 @@ def test_the_ten_further_runs_are_of_claude_under_other_seeds() -> None:
 
 def test_the_base_set_is_of_the_published_models_with_1506_calls_a_run() -> None:
     plans = plan(pack("paper"))
-    assert {one.model.partition("/")[2] for one in plans} == set(published()["model"])
+    assert {one.model.partition("/")[2] for one in plans} == set(curves()["model"])
     assert {one.n_questions / one.n_runs for one in plans} == {1506}
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.compare import ALPHA
-from agentsim.analysis.frames.study import Study
+from agentsim.analysis.frames.study import Study, load
 from agentsim.analysis.statistics import clopper_pearson, holm
 from agentsim.analysis.within import Lineages, label_test
 from agentsim.analysis.words import counted, listed
@@ -34,6 +35,7 @@ __all__ = [
     "courses_of",
     "described",
     "invasions",
+    "load_invasions",
     "matrix_rows",
     "until_decided",
 ]
@@ -239,6 +241,15 @@ OF_A_CONDITION: Final = (
     | dict.fromkeys(("advantage", "advantage_low", "advantage_high", "p_advantage", "p_advantage_holm"), "Float64")
     | {"verdict": "string", "verdict_advantage": "string"}
 )
+
+
+def load_invasions(*folders: Path | str) -> Invasions:
+    """Read logged invasions from the folders of their studies, and return what became of the invaders.
+
+    Raises:
+        LogError: a folder holds no study, or no run of an invasion is complete.
+    """
+    return invasions(courses_of(load(*folders)))
 
 
 def _outcomes(found: Courses) -> pd.DataFrame:

@@ -23,7 +23,7 @@ __all__ = [
     "MAXIMUM",
     "RULES",
     "SOURCE",
-    "published",
+    "curves",
     "published_like",
     "published_summary",
     "published_unlike",
@@ -36,7 +36,7 @@ SOURCE: Final = (
 )
 
 
-def published() -> pd.DataFrame:
+def curves() -> pd.DataFrame:
     """Return the published mean final resources of every run and generation: three models, five runs, ten generations.
 
     Columns: model; punishment (boolean; the models' runs with costly punishment too); run, from 0; generation, from 1;
@@ -86,7 +86,7 @@ def published_like(study: Study) -> pd.DataFrame:
     """Return the published runs of the schedule and rules that models of this study played under, to lay under its own.
 
     Of the published models that play in the study, or of all three where none of them does. Columns: those of
-    `published`, and `label`. No rows where no model played under just these rules; then `published_unlike`.
+    `curves`, and `label`. No rows where no model played under just these rules; then `published_unlike`.
     """
     kinds = [(_punishes(started), started) for started in _modelled(study) if not rule_differences(started.condition)]
     return _of(kinds)
@@ -97,7 +97,7 @@ def published_unlike(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
     Units do not compare where schedules or rules differ. Efficiency, log(score/endowment) / log(maximum/endowment), at
     least takes out what a schedule and a multiplier allow; that the rest differs has to be said beside it. Columns:
-    those of `published`, `label` and `efficiency`. No rows and no differences where all models played under the
+    those of `curves`, `label` and `efficiency`. No rows and no differences where all models played under the
     published rules.
     """
     others = [(found, started) for started in _modelled(study) if (found := rule_differences(started.condition))]
@@ -180,7 +180,7 @@ def _punishes(started: RunStarted) -> bool:
 
 def _of(kinds: Sequence[tuple[bool, RunStarted]]) -> pd.DataFrame:
     """Return the published runs with or without punishment, as these were, of the same models or of all three."""
-    frame = published()
+    frame = curves()
     names = {started.players[0].rpartition("/")[2] for _, started in kinds}
     frame = frame[frame["punishment"].isin({is_punishing for is_punishing, _ in kinds})]
     if names & set(frame["model"]):

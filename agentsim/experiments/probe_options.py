@@ -50,17 +50,17 @@ class Options:
     max_cost: float | None = None
 
 
-def designed(source: Path, options: Options) -> tuple[Scenario, Design]:
-    """Return the scenario and the design of a probe: of a study's folder, or of a scenario file.
+def designed(source: Path | Scenario, options: Options) -> tuple[Scenario, Design]:
+    """Return the scenario and the design of a probe: of a study's folder, of a scenario file, or of a scenario.
 
     Raises:
         ScenarioError: an option does not fit the source, or says nothing that can be asked.
         LogError: the study has no such run, generation or agent, or the run is not finished.
     """
-    if source.is_dir():
+    if isinstance(source, Path) and source.is_dir():
         scenario, subjects, where = _of_study(source, options)
     else:
-        scenario, subjects, where = _of_file(source, options)
+        scenario, subjects, where = _of_scenario(source, options)
     if options.max_cost is not None:
         if not 0 < options.max_cost < float("inf"):
             raise ScenarioError(f"--max-cost {options.max_cost:g}: must be above 0, in US dollars")
@@ -105,18 +105,24 @@ def _of_study(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, 
     return scenario, subjects, f"{source.resolve().name}/{found.run}, generation {found.generation}"
 
 
-def _of_file(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
+def _of_scenario(source: Path | Scenario, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
+    file = source.name if isinstance(source, Scenario) else source
     for option, value in (("--run", options.run), ("--generation", options.generation), ("--agent", options.agents)):
         if value:
-            raise ScenarioError(f"{option}: {source} is no folder of a study; name one, as results/quickstart")
-    if not source.exists():
-        raise ScenarioError(f"{source}: does not exist; name a scenario file, or the folder of a study")
-    scenario = load_scenario(source, sets=options.sets, model=options.model)
+            raise ScenarioError(f"{option}: {file} is no folder of a study; name one, as results/quickstart")
+    if isinstance(source, Scenario):
+        if options.sets or options.model:
+            raise ScenarioError(f"{file}: sets and model change a scenario's file; this scenario is already loaded")
+        scenario = source
+    else:
+        if not source.exists():
+            raise ScenarioError(f"{source}: does not exist; name a scenario file, or the folder of a study")
+        scenario = load_scenario(source, sets=options.sets, model=options.model)
     player = only_player(scenario.players)
     if isinstance(player, ModelPlayer):
         if not options.strategies:
             raise ScenarioError(
-                f"{source}: {player.model} plays, who has no strategy yet; state one with --strategy, or"
+                f"{file}: {player.model} plays, who has no strategy yet; state one with --strategy, or"
                 " name the folder of a study"
             )
         subjects = of_texts(

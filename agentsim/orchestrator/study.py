@@ -30,7 +30,7 @@ from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, Sampling
 from agentsim.providers.ledger import Ledger
-from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, runs
+from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, load_scenario, runs
 from agentsim.scenario.user_settings import with_own
 
 __all__ = [
@@ -85,7 +85,7 @@ class StudyResult:
 
 
 def run(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     *,
     results: Path | str = Path("results"),
     new: bool = False,
@@ -103,13 +103,13 @@ def run(
     """
     return to_its_end(
         lambda stop: _play_study(
-            scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
+            _loaded(scenario), results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
         )
     )
 
 
 async def run_async(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     *,
     results: Path | str = Path("results"),
     new: bool = False,
@@ -123,7 +123,7 @@ async def run_async(
     dropped.
 
     Args:
-        scenario: what to play.
+        scenario: what to play: a scenario, or the path of its file.
         results: the folder that holds, or will hold, the study's folder.
         new: start a new study beside an older one of the same name, instead of going on with it.
         fork: start a new study with those replies of this older one (its folder) that answer what is asked now.
@@ -138,9 +138,13 @@ async def run_async(
     """
     return await unless_cancelled(
         lambda stop: _play_study(
-            scenario, results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
+            _loaded(scenario), results=results, new=new, fork=fork, observer=observer, provider=provider, stop=stop
         )
     )
+
+
+def _loaded(scenario: Scenario | Path | str) -> Scenario:
+    return scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
 
 
 async def _play_study(

@@ -13,7 +13,7 @@ import agentsim
 from agentsim.analysis import measures
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import constant_share_means
-from agentsim.analysis.published import MAXIMUM, published
+from agentsim.analysis.published import MAXIMUM, curves
 from agentsim.cli.tables.study import study_tables
 from agentsim.providers.base import Prompt
 from tests.orchestrator.test_study import Fake, play
@@ -250,9 +250,9 @@ def test_the_threshold_of_a_take_off_is_a_setting_and_where_nothing_can_be_gaine
 
 
 def test_the_published_runs_take_off_by_efficiency_as_the_docs_say() -> None:
-    curves = published()
-    kinds = curves["model"].str.split("-").str[0] + curves["punishment"].map({True: "+", False: ""}).astype("string")
-    frame = curves.assign(study="s", run=kinds + " " + curves["run"].astype("string"), maximum=MAXIMUM)
+    own = curves()
+    kinds = own["model"].str.split("-").str[0] + own["punishment"].map({True: "+", False: ""}).astype("string")
+    frame = own.assign(study="s", run=kinds + " " + own["run"].astype("string"), maximum=MAXIMUM)
     frame["mean_fraction"] = pd.array([pd.NA] * len(frame), dtype="Float64")
     runs = frame[["study", "run"]].drop_duplicates().assign(endowment=10.0)
     found = measures.take_off(frame, runs)

@@ -8,11 +8,11 @@ from statsmodels.stats.power import TTestIndPower, TTestPower  # type: ignore[im
 
 from agentsim.analysis.compare import Design
 from agentsim.analysis.power import BOUNDARIES, pilot_of, pilot_of_scores, power
-from agentsim.analysis.published import published
+from agentsim.analysis.published import curves
 from agentsim.errors import AgentsimError
 from tests.analysis.test_compare import A, B, study
 
-CLAUDE = published().query("model.str.startswith('claude') and not punishment and generation == 10")
+CLAUDE = curves().query("model.str.startswith('claude') and not punishment and generation == 10")
 
 
 def test_many_seeds_have_the_power_of_the_t_test() -> None:
@@ -109,7 +109,7 @@ def test_pilots_that_say_nothing_are_refused() -> None:
 
 
 def test_the_published_runs_are_whole() -> None:
-    frame = published()
+    frame = curves()
     assert len(frame) == 300 and not frame.isna().any(axis=None)
     last = frame[(frame["generation"] == 10) & ~frame["punishment"]]
     means = last.groupby("model")["mean_final_resources"].mean()

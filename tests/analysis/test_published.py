@@ -12,7 +12,7 @@ from agentsim.analysis.figures import efficiency, final_resources
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.published import (
     RULES,
-    published,
+    curves,
     published_like,
     published_summary,
     published_unlike,
@@ -36,7 +36,7 @@ TABLE = {
 
 @pytest.mark.parametrize("key", TABLE)
 def test_the_curves_have_the_means_and_errors_of_the_papers_table(key: tuple[str, bool]) -> None:
-    frame = published()
+    frame = curves()
     own = frame[(frame["model"] == key[0]) & (frame["punishment"] == key[1])]
     summary = published_summary(own.assign(label="x")).set_index("generation")
     for generation, (mean, error) in zip((1, 10), TABLE[key], strict=True):
