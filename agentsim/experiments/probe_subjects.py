@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,6 +13,7 @@ from agentsim.errors import LogError, ScenarioError
 from agentsim.log.files import LOG_NAME
 from agentsim.log.reading import read_log
 from agentsim.log.records import RunFinished, RunStarted
+from agentsim.log.study_file import read_study_file
 from agentsim.scenario.players import only_player
 from agentsim.scenario.scenario import Condition, Scenario, scenario_from
 
@@ -134,13 +134,8 @@ def _ended(
 
 def _scenario(study: Path, started: RunStarted, *, name: str, model: str | None) -> Scenario:
     """Return the run's condition as a scenario of its own, with the accounts its study used."""
-    try:
-        known = json.loads((study / "study.json").read_text(encoding="utf-8"))
-        providers = known["scenario"]["providers"]
-    except FileNotFoundError:
-        providers = {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LogError(f"{study / 'study.json'}: cannot be read ({error}); restore it, or move it away") from error
+    file = read_study_file(study)
+    providers = {} if file is None else file.scenario.get("providers", {})
     condition = dict(started.condition)
     if len(started.players) > 1:
         own = condition["players"][started.players.index(_one_of(started, model))]

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from agentsim.disk.durable import replace
 from agentsim.errors import LogError, ReplayMismatch, ScenarioError
@@ -19,6 +18,7 @@ from agentsim.log.experiment import Clash, clash, mixed, renamed
 from agentsim.log.files import LOG_NAME, PROBE_NAME, STUDY_NAME
 from agentsim.log.reading import read_start
 from agentsim.log.records import RunStarted
+from agentsim.log.study_file import StudyFile, read_study_file, write_study_file
 from agentsim.prompts.sets import PromptSet, kept_name
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.scenario import RunSpec, Scenario, digest
@@ -87,12 +87,18 @@ def _begun_in(folder: Path) -> dict[str, RunStarted]:
     return {run: start for run, start in found.items() if start is not None}
 
 
-def _listed(folder: Path) -> set[str]:
-    """Return the digests of the runs that a study was to have when it was last played."""
+def _study_file(folder: Path) -> StudyFile | None:
+    """Return what a folder says of its study; `None` where it says nothing that can be read."""
     try:
-        return {str(run["digest"]) for run in json.loads((folder / STUDY_NAME).read_bytes())["runs"].values()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return set()
+        return read_study_file(folder)
+    except LogError:
+        return None
+
+
+def _listed(folder: Path) -> frozenset[str]:
+    """Return the digests of the runs that a study was to have when it was last played."""
+    study = _study_file(folder)
+    return frozenset() if study is None else study.digests
 
 
 def new_folder(results: Path, name: str) -> Path:
@@ -131,10 +137,9 @@ def _beside(results: Path, name: str) -> list[Path]:
 
 def _scenario_name(folder: Path) -> str | None:
     """Return the name of the scenario that a study is of, which may be `x-2` itself; `None` where nobody knows."""
-    try:
-        return str(json.loads((folder / STUDY_NAME).read_bytes())["scenario"]["name"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+    study = _study_file(folder)
+    name = None if study is None else study.scenario.get("name")
+    return None if name is None else str(name)
 
 
 def _number(path: Path, name: str) -> int:
@@ -145,27 +150,19 @@ def _number(path: Path, name: str) -> int:
 
 
 def write_study(folder: Path, scenario: Scenario, specs: Sequence[RunSpec], *, versions: Mapping[str, str]) -> None:
-    """Write what the study is; runs of an earlier sitting (other seeds, another model) stay listed, if any has begun.
+    """Write what the study is. If any run has begun, runs of earlier sittings (other seeds or models) stay listed.
 
     Raises:
-        LogError: the file cannot be read or written.
+        LogError: the folder cannot be made, or its `study.json` cannot be read or written.
     """
-    path = make_folder(folder) / STUDY_NAME
-    earlier = _runs_of(path) if any(folder.glob(f"*/{LOG_NAME}")) else {}
-    listed = {
+    make_folder(folder)
+    earlier = read_study_file(folder) if any(folder.glob(f"*/{LOG_NAME}")) else None
+    runs = {
         spec.name: {"seed": spec.seed, "settings": spec.settings, "digest": digest(spec.condition, seed=spec.seed)}
         for spec in specs
     }
-    study = {
-        "study": folder.name,
-        "scenario": scenario.model_dump(mode="json"),
-        "runs": {**earlier, **listed},
-        "versions": dict(versions),
-    }
-    try:
-        replace(path, json.dumps(study, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise LogError(f"{path}: cannot be written ({error.strerror})") from error
+    study = StudyFile({**({} if earlier is None else earlier.runs), **runs}, scenario.model_dump(mode="json"))
+    write_study_file(folder, study, versions=versions)
 
 
 def keep_prompts(folder: Path, sets: Iterable[PromptSet]) -> None:
@@ -182,23 +179,6 @@ def keep_prompts(folder: Path, sets: Iterable[PromptSet]) -> None:
             replace(path, json.dumps(prompts.sources, indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
             raise LogError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _runs_of(path: Path) -> dict[str, Any]:
-    """Return the runs that a study.json lists.
-
-    Raises:
-        LogError: it is of another shape.
-    """
-    try:
-        runs = json.loads(path.read_bytes())["runs"] if path.exists() else {}
-        if not all(isinstance(run, dict) for run in runs.values()):
-            raise TypeError("its runs are no mappings")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise LogError(
-            f"{path}: cannot be read as a study's ({error!r}); restore the file, or delete it: it is written anew"
-        ) from error
-    return dict(runs)
 
 
 def sources(study: Path, starts: Iterable[RunStarted]) -> dict[str, Path]:

@@ -223,7 +223,10 @@ def test_a_folder_of_a_probe_is_none_of_a_study(tmp_path: Path) -> None:
 def test_a_study_json_of_another_shape_names_the_remedy(tmp_path: Path, text: str) -> None:
     play(tmp_path, Fake())
     (tmp_path / "small" / "study.json").write_text(text)
-    with pytest.raises(LogError, match=r"study\.json: cannot be read as a study's .*delete it: it is written anew"):
+    with pytest.raises(
+        LogError,
+        match=r"study\.json: cannot be read as a study's .*delete it and run the scenario again, which writes it anew",
+    ):
         play(tmp_path, Fake())
     (tmp_path / "small" / "study.json").unlink()
     assert play(tmp_path, Fake()).is_complete

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from agentsim.errors import LogError
 from agentsim.log.files import LOG_NAME, PROBE_NAME, STUDY_NAME
+from agentsim.log.study_file import read_study_file
 
 __all__ = ["StudyFolder", "find_studies"]
 
@@ -93,21 +93,19 @@ def _complaint(folder: Path) -> str:
 def _study(name: str, folder: Path) -> StudyFolder:
     runs = {log.parent.name for log in folder.glob(f"*/{LOG_NAME}")}
     notes: list[str] = []
-    path = folder / STUDY_NAME
     try:
-        listed = dict(json.loads(path.read_bytes())["runs"])
-        runs |= {run for run in listed if _is_name(run)}
-    except FileNotFoundError:
-        notes.append(f"{path}: is missing; runs that never began are not known")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        notes.append(
-            f"{path}: cannot be read as a study's ({error!r}); runs that never began are not known; restore the file,"
-            " or delete it and run the scenario again, which writes it anew"
-        )
+        file = read_study_file(folder)
+    except LogError as error:
+        notes.append(f"{error}; runs that never began are not known")
+    else:
+        if file is None:
+            notes.append(f"{folder / STUDY_NAME}: is missing; runs that never began are not known")
+        else:
+            runs |= {run for run in file.runs if _is_name(run)}
     if not runs:
         raise LogError(f"{folder}: holds no runs yet; play its scenario with agentsim run")
     return StudyFolder(name, folder, tuple(sorted(runs)), tuple(notes))
 
 
-def _is_name(run: object) -> bool:
-    return isinstance(run, str) and Path(run).name == run and run != ".."
+def _is_name(run: str) -> bool:
+    return Path(run).name == run and run != ".."
