@@ -1,4 +1,4 @@
-"""The command line: arguments in, calls out.
+"""The command line: arguments in, calls out. `commands/` has one file for each command, `tables/` what they print.
 
 Exit codes: 0 done; 1 stopped, not exact, or the output could not be written; 2 a mistake of the user's;
 3 a model was never readable; 130 interrupted.
@@ -10,13 +10,13 @@ import sys
 
 from rich.console import Console
 
-from agentsim.cli import playing, reading, strategies  # their commands are registered as they are imported
+from agentsim.cli import commands  # each is registered as it is imported
 from agentsim.cli.options import app
 from agentsim.cli.output import Output
 from agentsim.cli.telling import complain
 from agentsim.errors import AgentsimError
 
-__all__ = ["app", "main", "playing", "reading", "strategies"]
+__all__ = ["app", "commands", "main"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands' parts that several of them share: where they are registered, and what they take."""
+"""What several commands share: where they are registered, and the arguments and options they take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-__all__ = ["File", "Folder", "Model", "Output", "Seeds", "Sets", "Studies", "app", "models", "prompts"]
+__all__ = ["File", "Folder", "Model", "Output", "Seeds", "Sets", "Studies", "app"]
 
 app = typer.Typer(
     help="Societies of language-model agents play the Donor Game over generations.",
@@ -15,10 +15,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # tracebacks with local variables could show a key
 )
-models = typer.Typer(help="The embedded models, which need no key.", no_args_is_help=True)
-app.add_typer(models, name="models")
-prompts = typer.Typer(help="What models are asked.", no_args_is_help=True)
-app.add_typer(prompts, name="prompts")
 
 File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(help="The folder of a study, as results/quickstart.", show_default=False)]

@@ -22,7 +22,7 @@ from agentsim.analysis.frames.summaries import shaped
 from agentsim.analysis.measures import take_off
 from agentsim.analysis.power import pilot_of
 from agentsim.analysis.result_files import write_comparison
-from agentsim.cli.tables.study import comparison_tables
+from agentsim.cli.tables.comparison import comparison_tables
 from agentsim.errors import AgentsimError, LogError
 from agentsim.report.content import said
 

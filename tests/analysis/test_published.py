@@ -18,7 +18,7 @@ from agentsim.analysis.published import (
     published_unlike,
     rule_differences,
 )
-from agentsim.cli.tables.study import published_table, published_unlike_table
+from agentsim.cli.tables.published import published_table, published_unlike_table
 from agentsim.report.page import render
 from tests.orchestrator.test_study import Fake
 

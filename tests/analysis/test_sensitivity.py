@@ -14,7 +14,7 @@ from agentsim.analysis.frames.decisions import lost, own_fraction
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import score_sensitivity, sensitivity
 from agentsim.analysis.measures.sensitivity import final_resources_band
-from agentsim.cli.tables.study import sensitivity_table
+from agentsim.cli.tables.comparison import sensitivity_table
 from agentsim.providers.base import Prompt
 from tests.orchestrator.test_study import Fake, answer, play
 
@@ -52,7 +52,7 @@ def test_own_means_in_the_place_of_lost_decisions(study: Study) -> None:
     bands = sensitivity(study).set_index(["run", "generation"])
     assert bands["n_lost"].sum() > 0
     for key, own in study.encounters.groupby(["run", "generation"]):
-        row = bands.loc[cast(Any, key)]
+        row = bands.loc[cast("Any", key)]
         assert row["resources_own_mean"] == pytest.approx(by_hand(own))
         assert row["resources_low"] - 1e-9 <= row["resources_own_mean"] <= row["resources_high"] + 1e-9
 

@@ -11,7 +11,8 @@ from rich.console import Console
 
 import agentsim
 from agentsim.analysis.compare import compare
-from agentsim.cli.tables.study import status_table, study_tables
+from agentsim.cli.tables.status import status_table
+from agentsim.cli.tables.study import study_tables
 from agentsim.errors import BadRequest, LogError
 from agentsim.log.stopped import stop_reasons
 from agentsim.orchestrator.readability import patience

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from agentsim.analysis.invasions import MARKS, Invasions, matrix_rows
-from agentsim.cli.tables.study import plain, titled
+from agentsim.cli.tables.cells import plain, titled
 
 __all__ = ["invasion_tables"]
 

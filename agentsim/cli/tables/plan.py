@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from agentsim.cli.tables.study import plain, titled
+from agentsim.cli.tables.cells import plain, titled
 from agentsim.experiments.plan import NOTHING, ConditionPlan, Interval
 
 __all__ = ["plan_table"]

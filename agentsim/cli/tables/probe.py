@@ -10,7 +10,7 @@ from rich.table import Table
 
 from agentsim.analysis.norms import CANNOT_SAY, NO_RULE
 from agentsim.analysis.probes import ALL, Probe
-from agentsim.cli.tables.study import plain, titled
+from agentsim.cli.tables.cells import plain, titled
 
 __all__ = ["probe_tables"]
 

@@ -19,7 +19,8 @@ from agentsim.analysis.figures import final_resources, save
 from agentsim.analysis.frames.columns import COLUMNS
 from agentsim.analysis.frames.maximum import highest_mean_of_first
 from agentsim.analysis.frames.study import Study
-from agentsim.cli.tables.study import plain, study_tables
+from agentsim.cli.tables.cells import plain
+from agentsim.cli.tables.study import study_tables
 from agentsim.core.facts import Encounter, GenerationEnded
 from agentsim.core.requests import Answer, DecisionView
 from agentsim.core.rules import SocietyRules

@@ -1,0 +1,39 @@
+"""`agentsim check`: what a scenario comes to."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import File, Model, Seeds, Sets, app
+from agentsim.scenario.names import condition_of
+
+
+@app.command()
+def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
+    """Check a scenario and print what it comes to; asks nobody."""
+    from agentsim.play.course import rehearsed
+    from agentsim.scenario.remarks import remarks, warnings
+    from agentsim.scenario.scenario import describe, load_scenario
+
+    scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
+    summary = describe(scenario)
+    rehearsed(spec.condition for spec in summary.runs)
+    console = Console()
+    console.print(Text(summary.yaml))
+    shown = summary.runs[:20]
+    for spec in shown:
+        console.print(Text(f"  {spec.name}: {spec.condition.n_requests(spec.seed):,} questions"))
+    if len(summary.runs) > len(shown):
+        console.print(f"  ... and {len(summary.runs) - len(shown)} more")
+    conditions = {condition_of(spec.name): spec for spec in reversed(summary.runs)}
+    for name, spec in list(reversed(conditions.items()))[:20]:
+        of = f"{name}: " if len(conditions) > 1 else ""
+        for remark in remarks(spec.condition, seed=spec.seed):
+            console.print(Text(f"  {of}{remark}"), soft_wrap=True)
+        for warning in warnings(spec.condition):
+            console.print(Text.assemble(("warning: ", "bold yellow"), f"{of}{warning}"), soft_wrap=True)
+    console.print(
+        f"{len(summary.runs)} runs, {summary.n_requests:,} questions if every answer is readable at once",
+        highlight=False,
+    )

@@ -1,0 +1,67 @@
+"""`agentsim compare`: how societies ended, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.telling import folder_for
+
+
+@app.command()
+def compare(
+    folders: Studies,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="model, condition, study, a setting that varies, or player: the models that share societies."
+        ),
+    ] = "model",
+    design: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(
+            help="unpaired: all runs, whatever their seeds (the default); paired: differences of runs of one seed."
+            " Players are always compared within the societies they share.",
+            show_default=False,
+        ),
+    ] = None,
+    take_off: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option(
+            "--take-off",
+            help="The efficiency from which on a run has taken off, above 0 and at most 1; 0.7 if not stated.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Compare how societies ended: by how much, and how sure that is."""
+    from agentsim.analysis.compare import compare as compared
+    from agentsim.analysis.figures import efficiency, final_resources, save
+    from agentsim.analysis.frames.study import load
+    from agentsim.analysis.result_files import write_comparison
+    from agentsim.cli.tables.cells import plain
+    from agentsim.cli.tables.comparison import comparison_tables, sensitivity_table
+    from agentsim.cli.tables.published import published_table, published_unlike_table
+
+    study = load(*folders)
+    stated: dict[str, Any] = {} if take_off is None else {"take_off_at": take_off}
+    found = compared(study, by=by, design=design, **stated)  # type: ignore[arg-type] # checked there
+    place = folder_for(study, output, "comparison")
+    paths = [*write_comparison(found, place), *save(final_resources(study), place / "final-resources")]
+    unlike = published_unlike_table(study)
+    paths += save(efficiency(study), place / "efficiency") if unlike else []
+    console = Console()
+    for table in comparison_tables(found):
+        console.print(table)
+    for more in (sensitivity_table(study), published_table(study), unlike):
+        if more is not None:
+            console.print(more)
+    for note in found.notes:
+        console.print(plain(note, max_chars=1000))
+    for path in paths:
+        console.print(Text(str(path)), soft_wrap=True)

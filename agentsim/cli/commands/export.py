@@ -1,0 +1,28 @@
+"""`agentsim export`: a study's dataframes as files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.telling import folder_for
+
+
+@app.command()
+def export(
+    folders: Studies,
+    format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
+    output: Output = None,
+) -> None:
+    """Write a study's dataframes as files, with a description of their columns."""
+    from agentsim.analysis.export import export as write
+    from agentsim.analysis.frames.study import load
+
+    study = load(*folders)
+    console = Console()
+    for path in write(study, folder_for(study, output, "export"), format=format):  # type: ignore[arg-type] # checked there
+        console.print(Text(str(path)), soft_wrap=True)

@@ -1,0 +1,44 @@
+"""`agentsim figures`: a study's figures as SVG and PNG."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.telling import folder_for
+from agentsim.errors import AgentsimError
+
+
+@app.command()
+def figures(
+    folders: Studies,
+    societies: Annotated[
+        str,
+        typer.Option(
+            help="How many runs have figures of their own, society and lineage: a number, or all."
+            " Each condition's first run comes first."
+        ),
+    ] = "3",
+    output: Output = None,
+) -> None:
+    """Draw a study's figures as SVG and PNG."""
+    if societies != "all" and not (societies.isascii() and societies.isdigit()):
+        raise AgentsimError(f"--societies: {societies!r} is no number of runs; state one from 0 on, or all")
+    from agentsim.analysis.figures import write_figures
+    from agentsim.analysis.frames.study import load
+
+    study = load(*folders)
+    paths, undrawn = write_figures(
+        study,
+        folder_for(study, output, "figures"),
+        n_societies=None if societies == "all" else int(societies),
+    )
+    console = Console()
+    for path in paths:
+        console.print(Text(str(path)), soft_wrap=True)
+    for reason in undrawn:
+        console.print(Text(reason), soft_wrap=True)

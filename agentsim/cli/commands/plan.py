@@ -1,0 +1,31 @@
+"""`agentsim plan`: what a scenario will ask, take and cost."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from agentsim.cli.options import File, Model, Seeds, Sets, app
+
+
+@app.command()
+def plan(
+    file: File,
+    set_: Sets = None,
+    model: Model = None,
+    seeds: Seeds = None,
+    pilot: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--pilot", help="A study with runs of the same model, to learn from.", metavar="STUDY"),
+    ] = None,
+) -> None:
+    """Say what a scenario will ask, take and cost, before the first call."""
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.plan import plan_table
+    from agentsim.experiments.plan import plan as planned
+    from agentsim.scenario.scenario import load_scenario
+
+    scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
+    Console().print(plan_table(planned(scenario, pilot=load(*pilot) if pilot else None)))

@@ -1,0 +1,61 @@
+"""`agentsim power`: how many seeds tell two models apart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import app
+from agentsim.errors import AgentsimError
+
+
+@app.command()
+def power(
+    pilot: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--from", help="The folder of a pilot study; may be repeated.", metavar="STUDY"),
+    ] = None,
+    effect: Annotated[
+        Optional[list[float]],  # noqa: UP045 - typer reads it
+        typer.Option("--effect", help="The ratio of final resources to find, as 2; may be repeated."),
+    ] = None,
+    spread: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option(
+            help="Instead of a pilot: by which factor runs of one model differ (one standard deviation of log scores),"
+            " as 3; paired: by which two runs of one seed do."
+        ),
+    ] = None,
+    target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
+    by: Annotated[str, typer.Option(help="What makes the pilot's groups: model, condition, ...")] = "model",
+    design: Annotated[str, typer.Option(help="How the study will be compared: unpaired or paired.")] = "unpaired",
+) -> None:
+    """Say how many seeds, calls and how much money tell two models apart."""
+    from math import inf, log
+
+    from agentsim.analysis.frames.study import load
+    from agentsim.analysis.power import Pilot, pilot_of
+    from agentsim.analysis.power import power as seeds_for
+    from agentsim.cli.tables.power import power_sentences, power_table
+
+    if spread is not None and not 1 < spread < inf:
+        raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: runs of one model differ threefold")
+    if design not in ("unpaired", "paired"):
+        raise AgentsimError(f"--design {design}: is not known; take unpaired or paired")
+    if pilot and spread is None:
+        source: Pilot | float = pilot_of(load(*pilot), by=by, design=design)  # type: ignore[arg-type] # checked above
+    elif spread is not None and not pilot:
+        source = log(spread)
+    else:
+        raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
+    console = Console()
+    for ratio in effect or [2.0]:
+        found = seeds_for(source, effect=ratio, target=target, design=design)  # type: ignore[arg-type]
+        console.print(power_table(found))
+        for sentence in power_sentences(found, target=target):
+            console.print(Text(sentence))
+    for note in found.notes:
+        console.print(Text(note))

@@ -1,0 +1,96 @@
+"""`agentsim probe`: what strategies would give in designed situations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from agentsim.cli.options import Model, Sets, app
+from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_probe
+
+
+@app.command(epilog=EXIT_CODES)
+def probe(
+    source: Annotated[
+        Path,
+        typer.Argument(help="The folder of a study whose strategies are asked, or a scenario.", show_default=False),
+    ],
+    run: Annotated[Optional[str], typer.Option(help="Of the study.", metavar="RUN")] = None,  # noqa: UP045
+    generation: Annotated[Optional[int], typer.Option(help="Of the run; else its last.", min=1)] = None,  # noqa: UP045
+    agent: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--agent", help="Ask this agent's strategy only, as 3_1; may be repeated."),
+    ] = None,
+    strategy: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it
+        typer.Option("--strategy", help="Ask this strategy under the scenario's rules; may be repeated."),
+    ] = None,
+    n: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option("--n", help="How often each situation is asked; else 5, with --children 0.", min=0),
+    ] = None,
+    children: Annotated[
+        int, typer.Option(help="Ask for so many newborns' strategies, and compare them with their parents'.", min=0)
+    ] = 0,
+    background: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="Score strategies among these policies; with --children as a rule.", metavar="POLICIES"),
+    ] = None,
+    societies: Annotated[int, typer.Option(help="Societies in which each strategy is scored.", min=1)] = 1,
+    records: Annotated[Optional[str], typer.Option(help="Recipients' records, in percent.")] = None,  # noqa: UP045
+    partners: Annotated[Optional[str], typer.Option(help="Their partners' records, in percent.")] = None,  # noqa: UP045
+    resources: Annotated[Optional[str], typer.Option(help="Units held.")] = None,  # noqa: UP045
+    set_: Sets = None,
+    model: Model = None,
+    name: Annotated[Optional[str], typer.Option(help="Names the probe's folder.")] = None,  # noqa: UP045
+    results: Annotated[Path, typer.Option(help="Where the probe's folder is, or will be.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new probe instead of going on with an old one.")] = False,
+    max_cost: Annotated[
+        Optional[float],  # noqa: UP045 - typer reads it
+        typer.Option("--max-cost", help="Never spend more than this on the probe, in all sittings.", metavar="US$"),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and ask nobody.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
+) -> None:
+    """Ask strategies what they would give in designed situations, or how newborns differ from their parents."""
+    from agentsim.cli.progress import Progress
+    from agentsim.cli.tables.plan import plan_table
+    from agentsim.experiments.probe import plan as planned
+    from agentsim.experiments.probe import probe as ask
+    from agentsim.experiments.probe_options import Options, designed
+
+    options = Options(
+        run=run,
+        generation=generation,
+        agents=tuple(agent or ()),
+        strategies=tuple(strategy or ()),
+        n=n,
+        children=children,
+        background=background,
+        societies=societies,
+        records=records,
+        partners=partners,
+        resources=resources,
+        sets=tuple(set_ or ()),
+        model=model,
+        name=name,
+        max_cost=max_cost,
+    )
+    scenario, design = designed(source, options)
+    console = Console(quiet=quiet)
+    foreseen = planned(scenario, design)
+    if plan:
+        Console().print(plan_table([foreseen]))
+        return
+    if pull:
+        for each in embedded(scenario):
+            fetch(each, console)
+    console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
+    with Progress(console, n_runs=1) as progress:
+        result = ask(scenario, design, results=results, new=new, observer=progress)
+    tell_probe(result, console, is_new=new)
+    raise typer.Exit(exit_code(result))

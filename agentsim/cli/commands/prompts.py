@@ -1,0 +1,42 @@
+"""`agentsim prompts`: what models are asked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import File, Model, Sets, app
+from agentsim.cli.telling import printable
+from agentsim.scenario.names import condition_of
+
+prompts = typer.Typer(help="What models are asked.", no_args_is_help=True)
+app.add_typer(prompts, name="prompts")
+
+
+@prompts.command("show")
+def show_prompts(
+    file: File,
+    set_: Sets = None,
+    model: Model = None,
+    generation: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 2.", min=1)] = None,  # noqa: UP045
+    round: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 3.", min=1)] = None,  # noqa: UP045
+) -> None:
+    """Print every prompt that an agent would see, filled in for a moment of a society in which everyone gives half."""
+    from agentsim.play.preview import shown
+    from agentsim.scenario.scenario import load_scenario, runs
+
+    console = Console()
+    specs = runs(load_scenario(file, sets=set_ or (), model=model))
+    spec = next((spec for spec in specs if spec.condition.model_players), specs[0])
+    conditions = {condition_of(spec.name) for spec in specs}
+    if len(conditions) > 1:
+        console.print(Text(f"of {len(conditions)} conditions, {condition_of(spec.name)}:"))
+    for each in shown(spec.condition, generation=generation, round=round, seed=spec.seed):
+        console.print(Text(f"--- {each.title}", style="bold cyan"), soft_wrap=True)
+        for message in each.messages:
+            console.print(Text(f"{message.role}:", style="bold"))
+            console.print(Text(printable(message.content)), soft_wrap=True)
+            console.print()

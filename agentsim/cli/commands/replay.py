@@ -1,0 +1,29 @@
+"""`agentsim replay`: runs computed again from their logs."""
+
+from __future__ import annotations
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Folder, app
+
+
+@app.command()
+def replay(folder: Folder) -> None:
+    """Compute every run again from its log, asking nobody, and say whether it is exact."""
+    from agentsim.play.replay import replay as recompute
+
+    console = Console()
+    states = recompute(folder)
+    for state in states:
+        verdict = "exact" if state.is_exact else "NOT EXACT"
+        note = "" if state.is_complete or not state.is_exact else ", not complete yet"
+        console.print(
+            Text(f"{state.run}: {verdict}{note}, {state.n_events} facts from {state.n_replies} replies"), soft_wrap=True
+        )
+        for sentence in (state.difference, state.note):
+            if sentence:
+                console.print(Text(f"  {sentence}"), soft_wrap=True)
+    if not all(state.is_exact for state in states):
+        raise typer.Exit(1)

@@ -1,0 +1,32 @@
+"""`agentsim report`: a study or a probe as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agentsim.cli.options import Studies, app
+
+
+@app.command()
+def report(
+    folders: Studies,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option("-o", "--output", help="Write this file; else report.html in the study's folder."),
+    ] = None,
+) -> None:
+    """Write one HTML file that shows a study, or a probe, to read in a browser; it loads nothing from anywhere."""
+    from agentsim.analysis.frames.study import load
+    from agentsim.analysis.probes import is_probe, load_probe
+    from agentsim.report import write_probe_report, write_report
+
+    if len(folders) == 1 and is_probe(folders[0]):
+        path = write_probe_report(load_probe(folders[0]), output)
+    else:
+        path = write_report(load(*folders), output)
+    Console().print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser"), soft_wrap=True)

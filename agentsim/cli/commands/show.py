@@ -1,0 +1,18 @@
+"""`agentsim show`: the tables of a study."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from agentsim.cli.options import Studies, app
+
+
+@app.command()
+def show(folders: Studies) -> None:
+    """Print the runs, generations and strategies of a study or several."""
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.study import study_tables
+
+    console = Console()
+    for table in study_tables(load(*folders)):
+        console.print(table)

@@ -1,0 +1,130 @@
+"""Tables of a comparison: groups, pairs, and how much rests on a threshold or on lost decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.table import Table
+
+from agentsim.analysis.frames.decisions import lost
+from agentsim.analysis.frames.study import Study
+from agentsim.analysis.measures import score_sensitivity
+
+if TYPE_CHECKING:
+    from agentsim.analysis.compare import Comparison
+
+from agentsim.cli.tables.cells import is_missing, plain, short, span, titled
+
+__all__ = ["comparison_tables", "sensitivity_table"]
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[Table]:
+    """Yield the groups of a comparison, and its pairs with effect, interval and test."""
+    groups = titled(
+        plain(f"Final resources by {comparison.by}").plain,
+        caption="; ".join(
+            [
+                "mean: geometric mean over runs of the last generation's mean final resources (units), with Student's"
+                f" 95 % interval on logs; took off: ended at an efficiency of {comparison.take_off:.3g} or more, with"
+                " the exact 95 % interval",
+                *_problems(comparison.groups, ["group"]),
+            ]
+        ),
+    )
+    for name in ("group", "runs", "mean", "95 %", "took off", "rate, 95 %"):
+        groups.add_column(name, justify="left" if name == "group" else "right", overflow="fold", no_wrap=name == "mean")
+    for row in comparison.groups.to_dict("records"):
+        rate = "-" if is_missing(row["take_off_rate"]) else span(row["take_off_low"], row["take_off_high"])
+        groups.add_row(
+            plain(row["group"]),
+            str(row["n_runs"]),
+            short(row["geometric_mean"]),
+            span(row["low"], row["high"]),
+            f"{row['n_took_off']} of {row['n_followed']}",
+            rate,
+        )
+    yield groups
+    table = comparison.table
+    tests = "; ".join(sorted({str(test) for test in table["test"]}))
+    pairs = titled(
+        "Pairs",
+        caption="; ".join(
+            [
+                "ratio of geometric means, with the 95 % interval that the test by itself gives; p by itself, and after"
+                " Holm over all pairs; take-off: p of the rates, after Holm, never below that of final resources;"
+                f" test: {tests}",
+                *_problems(table, ["first", "second"]),
+            ]
+        ),
+    )
+    for name in ("pair", "runs", "ratio", "95 %", "p", "Holm", "take-off", "verdict"):
+        is_text = name in ("pair", "verdict")
+        pairs.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=name in ("ratio", "p"))
+    for row in table.to_dict("records"):
+        pairs.add_row(
+            plain(f"{row['first']} / {row['second']}"),
+            {"paired": f"{row['n_first']} pairs", "within": f"{row['n_first']} shared"}.get(
+                row["design"], f"{row['n_first']} + {row['n_second']}"
+            ),
+            short(row["ratio"]),
+            span(row["low"], row["high"]),
+            short(row["p"]),
+            short(row["p_holm"]),
+            short(row["p_take_off"]),
+            plain(row["verdict"]),
+        )
+    yield pairs
+    yield _take_off_table(comparison)
+
+
+def _take_off_table(comparison: Comparison) -> Table:
+    """Return how many runs of each group took off, by threshold: how much rests on the one that is set."""
+    found = comparison.sensitivity
+    thresholds = sorted(set(found["threshold"].astype(float)))
+    table = titled(
+        "Took off, by threshold",
+        caption=f"runs that ended at this efficiency or more; the comparison's threshold is {comparison.take_off:.3g}",
+    )
+    for name in ("group", *(f"{threshold:.3g}" for threshold in thresholds)):
+        table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
+    for group, own in found.groupby("group", sort=True):
+        counts = own.sort_values("threshold")[["n_took_off", "n_followed"]].itertuples(index=False, name=None)
+        table.add_row(plain(str(group)), *(f"{n} of {n_all}" for n, n_all in counts))
+    return table
+
+
+def sensitivity_table(study: Study) -> Table | None:
+    """Return each condition's score under every way to treat lost decisions; `None` where none was lost."""
+    if not lost(study.encounters).any():
+        return None
+    found = score_sensitivity(study)
+    if (found["n_whole"] == found["n_runs"]).all():
+        return None
+    table = titled(
+        "Final resources, whatever the lost decisions were",
+        caption="geometric means over complete runs (units), if lost decisions moved nothing (as logged), were the"
+        " agent's own mean, or whatever bounds it; whole: of the runs that lost none. - : not defined (under punishment"
+        " no bound is known)",
+    )
+    for name in ("condition", "runs", "nothing", "own mean", "bounds", "whole"):
+        table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
+    for row in found.to_dict("records"):
+        table.add_row(
+            plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
+            str(row["n_runs"]),
+            short(row["as_zero"]),
+            short(row["as_own_mean"]),
+            span(row["low"], row["high"]),
+            f"{short(row['whole_only'])} ({row['n_whole']})",
+        )
+    return table
+
+
+def _problems(frame: pd.DataFrame, names: list[str]) -> Iterator[str]:
+    """Yield what is missing from a table of a comparison and why, each reason once."""
+    for problem, own in frame.dropna(subset=["problem"]).groupby("problem", sort=True):
+        who = [plain(" / ".join(row), max_chars=60).plain for row in own[names].itertuples(index=False, name=None)]
+        more = f" and {len(who) - 4} more" if len(who) > 4 else ""
+        yield f"{', '.join(who[:4])}{more}: {problem}"
