@@ -24,7 +24,8 @@ from rich.table import Table
 from agentsim.core.policies import AllKeep, ConstantShare, Discriminator, ScriptedPlayer
 from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised import play_many
-from agentsim.play.course import Course, prompt_set
+from agentsim.play.course import Course
+from agentsim.play.rehearsal import prompt_set
 from agentsim.scenario.scenario import Condition
 
 RULES = SocietyRules()

@@ -7,7 +7,7 @@ new requests. It waits for nothing, knows no model, and only the answers decide 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
@@ -21,14 +21,17 @@ from agentsim.core.selection import ranked
 
 __all__ = ["Society", "Step"]
 
+Asked = TypeVar("Asked")
+"""What is asked: requests of a society, or questions made of them."""
 
-class Step(NamedTuple):
-    """What follows from one answer."""
+
+class Step(NamedTuple, Generic[Asked]):
+    """What follows from one answer: facts, and what is asked because of it."""
 
     events: list[Event]
     """Facts, in the order in which they became true."""
-    requests: list[Request]
-    """Questions that are open from now on."""
+    asked: list[Asked]
+    """What is open from now on."""
 
 
 class Society:
@@ -66,11 +69,11 @@ class Society:
         """Return the player behind an agent of the generation now living."""
         return self._models[agent]
 
-    def start(self) -> Step:
+    def start(self) -> Step[Request]:
         """Return the first generation's requests for a strategy, and the facts of those who have one already."""
         return self._begin_generation(self._first_models)
 
-    def answer(self, request: Request, answer: Answer) -> Step:
+    def answer(self, request: Request, answer: Answer) -> Step[Request]:
         """Take the answer to an open request; return what follows."""
         if isinstance(request.view, StrategyView):
             return self._form_strategy(request, answer)
@@ -84,7 +87,7 @@ class Society:
                 events.extend(ended)
         return Step(events, opened)
 
-    def _begin_generation(self, vacancies: Sequence[str]) -> Step:
+    def _begin_generation(self, vacancies: Sequence[str]) -> Step[Request]:
         """Fill the vacancies, each named by the model that left it; ask for the strategies that are wanted."""
         learning = self._rules.transmission
         kept = {agent.id: agent for agent in self._survivors}
@@ -133,7 +136,7 @@ class Society:
         )
         return Request(str(StrategyKey(self.generation, name)), name, view, TextSpec(rules.transmission.max_chars))
 
-    def _form_strategy(self, request: Request, answer: Answer) -> Step:
+    def _form_strategy(self, request: Request, answer: Answer) -> Step[Request]:
         shown = _shown(request)
         parents = tuple(agent.id for agent in self._parents if agent.id in shown)
         event = self._form(request.agent, answer, parents=parents)
@@ -191,7 +194,7 @@ class Society:
         place = (self._seed, self.generation, game)
         return lambda what, *within: uniform(what, *place, *within)
 
-    def _end_generation(self) -> Step:
+    def _end_generation(self) -> Step[Request]:
         rules = self._rules
         finals = [play.resources for play in self._plays]
         scores = rules.selection.scores(finals)

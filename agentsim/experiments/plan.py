@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.requests import Answer, DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
-from agentsim.play.course import first_prompt, prompt_set
+from agentsim.play.questions import first_prompt
+from agentsim.play.rehearsal import prompt_set
 from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
 from agentsim.providers.prices import MILLION, Price
@@ -266,14 +267,14 @@ def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
     prompts, players = prompt_set(condition), condition.model_players
     society = Society(condition, model=condition.models, seed=0, strategies=condition.strategies)
     sizes: dict[str, dict[str, list[int]]] = {}
-    waiting = deque(society.start().requests)
+    waiting = deque(society.start().asked)
     while waiting:
         request = waiting.popleft()
         label = society.model_of(request.agent)
         if label in players:
             prompt = first_prompt(request, players[label], prompts, seed=0)
             sizes.setdefault(label, {}).setdefault(kind_of(request), []).append(n_bytes(prompt.messages))
-        waiting.extend(society.answer(request, stand_in(request)).requests)
+        waiting.extend(society.answer(request, stand_in(request)).asked)
     return {
         label: {kind: Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}
         for label, kinds in sizes.items()

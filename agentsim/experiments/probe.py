@@ -33,8 +33,8 @@ from agentsim.orchestrator.study import (
     reasons,
     versions_now,
 )
-from agentsim.play.course import prompt_set, rehearse
 from agentsim.play.probe import ProbeCourse, policies
+from agentsim.play.rehearsal import prompt_set, rehearse
 from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, n_bytes
@@ -189,12 +189,12 @@ def plan(scenario: Scenario, design: Design) -> ConditionPlan:
 def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str, Questions]:
     """Count a probe's questions and the bytes of their prompts, by kind; children state strategies of usual length."""
     course = ProbeCourse(design, spec.condition, seed=spec.seed, prompts=prompts)
-    waiting = deque(course.start().questions)
+    waiting = deque(course.start().asked)
     sizes: dict[str, list[int]] = {}
     while waiting:
         question = waiting.popleft()
         sizes.setdefault(kind_of(question.request), []).append(n_bytes(question.prompt.messages))
-        waiting.extend(course.answer(question.request, stand_in(question.request)).questions)
+        waiting.extend(course.answer(question.request, stand_in(question.request)).asked)
     return {kind: Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
 
 

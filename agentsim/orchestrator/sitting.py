@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentsim.core.facts import Event
+from agentsim.core.society import Step
 from agentsim.errors import (
     AgentsimError,
     AnswerError,
@@ -28,7 +29,8 @@ from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.readability import Readability, patience
 from agentsim.orchestrator.run_state import RunState, Status
 from agentsim.orchestrator.stop import Stop
-from agentsim.play.course import Course, Question, Questioning, Turn
+from agentsim.play.course import Course, Questioning
+from agentsim.play.questions import Question
 from agentsim.play.replay import catch_up, code_digest, compare_start
 from agentsim.prompts.sets import READER, PromptSet
 from agentsim.providers.base import Completion, Held, Provider, complete_held
@@ -221,12 +223,12 @@ class Sitting:
                 self._was_asked = self._was_asked or not isinstance(outcome, NotSent)
                 if isinstance(outcome, Reply):
                     try:
-                        turn = self._receive(log, outcome)
+                        step = self._receive(log, outcome)
                     except AgentsimError as error:
                         failure = failure or error
                     else:
                         if failure is None and not self._stop.event.is_set():
-                            n_waiting += ask_each(turn.questions)
+                            n_waiting += ask_each(step.asked)
                 elif not isinstance(outcome, NotSent):
                     failure = failure or outcome
                     if isinstance(outcome, FatalProviderError):
@@ -281,18 +283,18 @@ class Sitting:
             raise
         return reply
 
-    def _receive(self, log: RunLog, reply: Reply) -> Turn:
+    def _receive(self, log: RunLog, reply: Reply) -> Step[Question]:
         """Let a reply that is on the disk count."""
         self._n_logged += 1
         self._n_new += 1
         self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + reply.completion.latency_s
         self._pay(reply, is_replayed=False)
-        turn = self._course.receive(reply.key, reply.completion)
-        log.append(*turn.events, sync=False)
-        for event in turn.events:
+        step = self._course.receive(reply.key, reply.completion)
+        log.append(*step.events, sync=False)
+        for event in step.events:
             self._observe(event)
             self._check_readable(event, last=reply.completion.text)
-        return turn
+        return step
 
     def _check_readable(self, event: Event, *, last: str) -> None:
         """Stop paying for a model whose replies cannot be read.

@@ -23,12 +23,13 @@ from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.sitting import Sitting, run_started
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
-from agentsim.play.course import Course, rehearsed
+from agentsim.play.course import Course
 from agentsim.play.fork import take_over
+from agentsim.play.rehearsal import rehearsed
 from agentsim.play.replay import ReplayState, replay
 from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
-from agentsim.providers.base import Provider, Sampling
+from agentsim.providers.base import Provider
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, load_scenario, runs
 from agentsim.scenario.user_settings import with_own
@@ -209,7 +210,7 @@ def check_accounts(condition: Condition, accounts: Accounts, *, budget: float | 
     for player in condition.model_players.values():
         accounts.check(player.model)
         if budget is not None:
-            accounts.check_price(player.model, sampling=Sampling(max_tokens=player.max_tokens, extra=player.extra))
+            accounts.check_price(player.model, sampling=player.sampling(derived=0))
 
 
 def accounts_of(condition: Condition, accounts: Accounts) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,8 @@ from agentsim.core.facts import Problem
 from agentsim.core.requests import Answer, NoteView, Request, StrategyView
 from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
-from agentsim.play.course import first_prompt, prompt_set
+from agentsim.play.questions import first_prompt
+from agentsim.play.rehearsal import prompt_set
 from agentsim.providers.base import Message
 from agentsim.scenario.scenario import Condition
 
@@ -90,7 +91,7 @@ class _Moments(NamedTuple):
 def _moments(condition: Condition, *, generation: int, round: int, seed: int) -> _Moments:
     society = Society(condition, model=condition.model, seed=seed)
     newborn = survivor = None
-    waiting = deque(society.start().requests)
+    waiting = deque(society.start().asked)
     first = waiting[0]
     while True:
         request = waiting.popleft()
@@ -105,7 +106,7 @@ def _moments(condition: Condition, *, generation: int, round: int, seed: int) ->
         else:
             answer = Answer(act="give", amount=SHARE * view.resources)
             if (view.generation, view.round) == (generation, round):
-                opened = society.answer(request, answer).requests
+                opened = society.answer(request, answer).asked
                 note = next((other for other in opened if isinstance(other.view, NoteView)), None)
                 return _Moments(first, newborn, survivor, request, note)
-        waiting.extend(society.answer(request, answer).requests)
+        waiting.extend(society.answer(request, answer).asked)

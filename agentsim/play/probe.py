@@ -30,9 +30,9 @@ from agentsim.core.probe_design import Design, Subject, situation_name
 from agentsim.core.probe_design import request as question_of
 from agentsim.core.requests import Answer, DecisionView, Request, StrategyView, TextSpec
 from agentsim.core.rng import stream, uniform
-from agentsim.core.society import Society
+from agentsim.core.society import Society, Step
 from agentsim.errors import ScenarioError
-from agentsim.play.course import Question, Turn, first_prompt, read_answer
+from agentsim.play.questions import Question, first_prompt, read_answer
 from agentsim.prompts.sets import READER, PromptSet
 from agentsim.providers.base import Completion
 from agentsim.scenario.players import ModelPlayer, only_player
@@ -124,17 +124,17 @@ class ProbeCourse:
             return rounds
         return rounds - view.round if isinstance(parse(question.request.key), ScoreKey) else 0
 
-    def start(self) -> Turn:
+    def start(self) -> Step[Question]:
         """Return what can be asked first, and what scripted policies do unasked."""
         self._is_started = True
-        turn = Turn([], [])
+        step: Step[Question] = Step([], [])
         for subject in self._design.subjects:
-            self._meet(subject, turn)
+            self._meet(subject, step)
         for birth in self._births():
-            self._ask(birth, turn)
-        return turn
+            self._ask(birth, step)
+        return step
 
-    def receive(self, key: str, completion: Completion) -> Turn:
+    def receive(self, key: str, completion: Completion) -> Step[Question]:
         """Read the completion of the open question `key`; return what follows.
 
         Raises:
@@ -153,42 +153,42 @@ class ProbeCourse:
         )
         if isinstance(answer, Question):
             self.open[key] = answer
-            return Turn([], [answer])
+            return Step([], [answer])
         return self.answer(question.request, answer)
 
-    def answer(self, request: Request, answer: Answer) -> Turn:
+    def answer(self, request: Request, answer: Answer) -> Step[Question]:
         """Take the answer to a question; return what follows."""
-        turn = Turn([], [])
+        step: Step[Question] = Step([], [])
         match parse(request.key):
             case ScoreKey(subject, number, question):
                 asked = replace(request, key=str(question))
-                self._advance(self._games[ScoreKey(subject, number)], [(asked, answer)], turn)
+                self._advance(self._games[ScoreKey(subject, number)], [(asked, answer)], step)
             case ChildKey() as child:
-                self._born(request, answer, turn, name=child.subject)
+                self._born(request, answer, step, name=child.subject)
             case _:
-                turn.events.append(self._probed(request, answer))
-        return turn
+                step.events.append(self._probed(request, answer))
+        return step
 
-    def _meet(self, subject: Subject, turn: Turn) -> None:
+    def _meet(self, subject: Subject, step: Step[Question]) -> None:
         """Ask all that is to be asked of a strategy."""
         for situation in self._design.situations:
             for repetition in range(1, self._design.n + 1):
                 asked = question_of(subject, situation, repetition, rules=self._condition)
                 self._asked[asked.key] = subject, situation_name(situation), repetition
-                self._ask(asked, turn)
+                self._ask(asked, step)
         for number in range(self._design.societies if self._background else 0):
             society = Society(self._rules, model=self._label, seed=self._seed + number)
             game = _Game(subject, number, society)
             self._games[game.key] = game
-            self._advance(game, [(each, None) for each in society.start().requests], turn)
+            self._advance(game, [(each, None) for each in society.start().asked], step)
 
-    def _ask(self, request: Request, turn: Turn) -> None:
+    def _ask(self, request: Request, step: Step[Question]) -> None:
         """Ask the model; a scripted policy answers at once."""
         if isinstance(self._player, ModelPlayer):
             prompt = first_prompt(request, self._player, self._prompts, seed=self._seed)
             question = Question(request, 1, prompt, self._label)
             self.open[request.key] = question
-            turn.questions.append(question)
+            step.asked.append(question)
             return
         _, situation, repetition = self._asked[request.key]
         index = [situation_name(each) for each in self._design.situations].index(situation)
@@ -196,7 +196,7 @@ class ProbeCourse:
         assert isinstance(view, DecisionView)
         fraction = self._player.decide(view, lambda: uniform("probe", self._seed, index, repetition))
         given = Answer(act="give", amount=fraction * view.resources, attempts=0)
-        turn.events.append(self._probed(request, given))
+        step.events.append(self._probed(request, given))
 
     def _probed(self, request: Request, answer: Answer) -> Probed:
         subject, situation, repetition = self._asked.pop(request.key)
@@ -238,7 +238,7 @@ class ProbeCourse:
             requests.append(Request(str(ChildKey(number)), name, view, TextSpec(transmission.max_chars)))
         return requests
 
-    def _born(self, request: Request, answer: Answer, turn: Turn, *, name: str) -> None:
+    def _born(self, request: Request, answer: Answer, step: Step[Question], *, name: str) -> None:
         """Let a child be asked what its parents are asked; one that stated no strategy is missing."""
         view = request.view
         assert isinstance(view, StrategyView)
@@ -249,7 +249,7 @@ class ProbeCourse:
             strategy=answer.text,
             parents=tuple(item.agent for item in view.advice),
         )
-        turn.events.append(
+        step.events.append(
             StrategyFormed(
                 key=request.key,
                 generation=view.generation,
@@ -262,10 +262,10 @@ class ProbeCourse:
         if answer.text is not None:
             self._meet(
                 Subject(name=name, strategy=answer.text, generation=view.generation, role="child"),
-                turn,
+                step,
             )
 
-    def _advance(self, game: _Game, waiting: Sequence[tuple[Request, Answer | None]], turn: Turn) -> None:
+    def _advance(self, game: _Game, waiting: Sequence[tuple[Request, Answer | None]], step: Step[Question]) -> None:
         """Let a scoring society go on until only the strategy itself is asked."""
         queue = deque(waiting)
         while queue:
@@ -273,12 +273,12 @@ class ProbeCourse:
             if answer is None:
                 answer = self._unasked(game, request)
             if answer is None:
-                self._ask(replace(request, key=_within(game, request.key)), turn)
+                self._ask(replace(request, key=_within(game, request.key)), step)
                 continue
-            step = game.society.answer(request, answer)
-            for event in step.events:
-                self._follow(game, event, turn)
-            queue.extend((each, None) for each in step.requests)
+            played = game.society.answer(request, answer)
+            for event in played.events:
+                self._follow(game, event, step)
+            queue.extend((each, None) for each in played.asked)
 
     def _unasked(self, game: _Game, request: Request) -> Answer | None:
         """Return what is known without asking: strategies, which are frozen, and what policies decide."""
@@ -298,10 +298,10 @@ class ProbeCourse:
         fraction = policy.decide(view, lambda: uniform("policy", *place))
         return Answer(act="give", amount=fraction * view.resources, attempts=0)
 
-    def _follow(self, game: _Game, event: Event, turn: Turn) -> None:
+    def _follow(self, game: _Game, event: Event, step: Step[Question]) -> None:
         """Note the strategy's own decisions, and its score at the end."""
         if isinstance(event, Encounter) and event.donor == FOCAL:
-            turn.events.append(event.model_copy(update={"key": _within(game, event.key)}))
+            step.events.append(event.model_copy(update={"key": _within(game, event.key)}))
             game.n_decisions += 1
             game.n_missed += event.problem is not None
             fraction = getattr(event, "fraction", None)
@@ -318,7 +318,7 @@ class ProbeCourse:
                 n_decisions=game.n_decisions,
                 n_missed=game.n_missed,
             )
-            turn.events.append(scored)
+            step.events.append(scored)
 
 
 def _within(game: _Game, key: str) -> str:

@@ -21,8 +21,9 @@ from agentsim.errors import AgentsimError, LogError, ReplayMismatch, ScenarioErr
 from agentsim.log.experiment import Difference, difference, first_difference, price_difference
 from agentsim.log.reading import read_log
 from agentsim.log.records import Record, Reply, RunFinished, RunStarted
-from agentsim.play.course import Course, Questioning, prompt_set
+from agentsim.play.course import Course, Questioning
 from agentsim.play.probe import ProbeCourse
+from agentsim.play.rehearsal import prompt_set
 from agentsim.prompts.sets import READERS, PromptSet, kept_prompt_set
 from agentsim.providers.base import Message
 from agentsim.scenario.scenario import Condition, digest

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, fi
 
 from agentsim.core.policies import Playing, ScriptedPlayer
 from agentsim.errors import ScenarioError, quote
+from agentsim.providers.base import Sampling
 
 __all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "only_player", "parts", "settings_in"]
 
@@ -65,6 +66,17 @@ class ModelPlayer(Playing):
     def model_name(self) -> str:
         """The name the provider knows the model by; it may hold slashes itself."""
         return self.model.partition("/")[2]
+
+    def sampling(self, *, derived: int) -> Sampling:
+        """Return what a provider is told of the sampling; `derived` is the seed where the settings say `derived`."""
+        return Sampling(
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            top_p=self.top_p,
+            seed=derived if self.seed == "derived" else self.seed,
+            reasoning_effort=self.reasoning_effort,
+            extra=self.extra,
+        )
 
 
 def _player_kind(player: object) -> str:

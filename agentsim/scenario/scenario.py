@@ -20,7 +20,6 @@ from agentsim.core.facts import Value
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError, quote
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
-from agentsim.providers.base import Sampling
 from agentsim.scenario.messages import did_you_mean, translated
 from agentsim.scenario.names import run_name, run_names
 from agentsim.scenario.old_conditions import content_digest, recurs_by_choice, rounds_by_choice
@@ -334,15 +333,7 @@ def _check_player(
         near = did_you_mean(player.account, [*accounts, "scripted"]) or ";"
         what = f"no provider is called {quote(player.account)}{near} known: {', '.join(accounts)}, scripted"
         raise tree.error((*place, "model"), f"{what}; add your own under `providers:`, with its base_url{note}")
-    sampling = Sampling(
-        temperature=player.temperature,
-        max_tokens=player.max_tokens,
-        top_p=player.top_p,
-        seed=0 if player.seed == "derived" else player.seed,
-        reasoning_effort=player.reasoning_effort,
-        extra=player.extra,
-    )
-    for name in unsupported(accounts[player.account], sampling):
+    for name in unsupported(accounts[player.account], player.sampling(derived=0)):
         what = f"{quote(player.account)} has no such parameter; remove it"
         raise tree.error((*place, *name.split(".", 1)), f"{what}{note}", at_key=True)
 

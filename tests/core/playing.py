@@ -35,6 +35,6 @@ def play(
         asked.append(request)
         step = society.answer(request, policy(request))
         events.extend(step.events)
-        waiting.extend(step.requests)
+        waiting.extend(step.asked)
     assert society.is_finished
     return asked, events

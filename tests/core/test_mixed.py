@@ -36,7 +36,7 @@ def play(
             answer = Answer(text=f"{request.agent} in {request.view.generation}")
         step = society.answer(request, answer)
         events.extend(step.events)
-        waiting.extend(step.requests)
+        waiting.extend(step.asked)
     return asked, events
 
 
@@ -110,7 +110,7 @@ def test_a_survivor_that_says_nothing_readable_keeps_what_it_had() -> None:
             answer = Answer(act="give", amount=0)
         step = society.answer(request, answer)
         events += step.events
-        waiting += step.requests
+        waiting += step.asked
     again = [event for event in events if isinstance(event, StrategyFormed) and event.generation > event.agent.born]
     assert len(again) == 2 and all(event.agent.strategy == "first words" and event.problem for event in again)
 

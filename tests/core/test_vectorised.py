@@ -68,7 +68,7 @@ def ordinary(
             answer = Answer(act="give", amount=share * view.resources)
         step = society.answer(request, answer)
         facts.extend(step.events)
-        waiting.extend(step.requests)
+        waiting.extend(step.asked)
     formed = [fact.agent for fact in facts if isinstance(fact, StrategyFormed)]
     return facts, {agent.id: different[int(agent.model.removeprefix("scripted/"))] for agent in formed}
 

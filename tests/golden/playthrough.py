@@ -33,7 +33,7 @@ def playthrough(scenario: Path) -> str:
     society = Society(condition, model=condition.models, seed=spec.seed)
     lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests(spec.seed)} questions", ""]
     shown: set[tuple[str, int]] = set()
-    waiting = society.start().requests
+    waiting = society.start().asked
     while waiting:
         request = waiting.pop(0)
         view = request.view
@@ -45,7 +45,7 @@ def playthrough(scenario: Path) -> str:
                 lines += [f"--- {request.key}, {message.role}", message.content, "---", ""]
         step = society.answer(request, _answer(request, condition))
         lines += [line for event in step.events for line in _told(event, request)]
-        waiting.extend(step.requests)
+        waiting.extend(step.asked)
     return "\n".join(lines) + "\n"
 
 

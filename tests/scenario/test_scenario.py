@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agentsim.core.policies import AllKeep, ConstantShare
 from agentsim.errors import ScenarioError
-from agentsim.play.course import prompt_set
+from agentsim.play.rehearsal import prompt_set
 from agentsim.scenario.names import MAX_CHARS, run_names
 from agentsim.scenario.scenario import (
     Condition,

@@ -43,11 +43,11 @@ def unit_worth(
 def highest_mean_of_first(rules: SocietyRules, *, seed: int) -> float:
     """Return the highest mean final resources (units) of the first generation that rules and seed bring about."""
     society = Society(rules.model_copy(update={"generations": 1}), model="scripted/all-keep", seed=seed)
-    waiting = society.start().requests
+    waiting = society.start().asked
     met: list[Encounter] = []
     while waiting:
         step = society.answer(waiting.pop(), Answer(act="give", amount=0.0))
-        waiting.extend(step.requests)
+        waiting.extend(step.asked)
         met += [event for event in step.events if isinstance(event, Encounter)]
     holders, _ = pd.factorize(
         pd.Series([(event.game, event.donor) for event in met] + [(event.game, event.recipient) for event in met])

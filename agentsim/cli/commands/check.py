@@ -12,7 +12,7 @@ from agentsim.scenario.names import condition_of
 @app.command()
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
     """Check a scenario and print what it comes to; asks nobody."""
-    from agentsim.play.course import rehearsed
+    from agentsim.play.rehearsal import rehearsed
     from agentsim.scenario.remarks import remarks, warnings
     from agentsim.scenario.scenario import describe, load_scenario
 

@@ -1,0 +1,123 @@
+"""A question to a model: the prompt it is asked with, how its reply is read, and how it is asked again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Final, Literal, NamedTuple
+
+from agentsim.core.facts import Problem
+from agentsim.core.requests import Answer, Request
+from agentsim.errors import AnswerError
+from agentsim.prompts.sets import READER, READERS, PromptSet
+from agentsim.prompts.structured import schema_of
+from agentsim.prompts.thoughts import without_thoughts
+from agentsim.providers.base import Completion, Message, Prompt
+from agentsim.scenario.players import ModelPlayer
+from agentsim.scenario.scenario import OnInvalid
+
+__all__ = ["Question", "first_prompt", "read_answer"]
+
+MAX_ECHO_CHARS: Final = 4000
+"""How much of an unreadable reply is shown back to its author."""
+
+
+class Question(NamedTuple):
+    """A prompt to be completed, and the request it serves."""
+
+    request: Request
+    attempt: int
+    """1 for the first asking."""
+    prompt: Prompt
+    player: str
+    """The label of the player that is asked."""
+
+
+def first_prompt(request: Request, player: ModelPlayer, prompts: PromptSet, *, seed: int) -> Prompt:
+    """Return the prompt with which a model is asked a question for the first time; `seed` is the run's."""
+    return Prompt(
+        model=player.model_name,
+        messages=_placed(prompts.messages(request), player.system_prompt),
+        sampling=player.sampling(derived=_derived_seed(request.key, seed=seed, attempt=1)),
+        answer_schema=schema_of(request.spec) if player.answer_format == "json" else None,
+    )
+
+
+def _placed(messages: tuple[Message, ...], place: Literal["system", "user", "none"]) -> tuple[Message, ...]:
+    """Return the messages with the rules where the scenario wants them."""
+    if place == "system":
+        return messages
+    system, question = messages
+    if place == "none":
+        return (question,)
+    return (Message(role="user", content=f"{system.content}\n\n{question.content}"),)
+
+
+def read_answer(
+    question: Question,
+    completion: Completion,
+    *,
+    player: ModelPlayer,
+    on_invalid: OnInvalid,
+    prompts: PromptSet,
+    seed: int,
+    reader: int = READER,
+) -> Answer | Question:
+    """Return the answer in a completion, the scenario's fallback in its place, or the question to be asked again.
+
+    Raises:
+        AnswerError: it was the last attempt and the scenario says `then: stop`.
+    """
+    answer = READERS[reader](
+        completion,
+        question.request.spec,
+        is_structured=question.prompt.answer_schema is not None,
+        clamps=on_invalid.out_of_range == "clamp",
+    )
+    is_passed_over = answer.problem == "out_of_range" and on_invalid.out_of_range == "pass"
+    if answer.problem is not None and question.attempt < on_invalid.attempts and not is_passed_over:
+        # What was only thought is not said: an author does not get it back as words of its own.
+        said = completion.text if reader == 1 else without_thoughts(completion.text)
+        return _again(question, said, answer.problem, player=player, prompts=prompts, seed=seed)
+    answer = replace(answer, attempts=question.attempt)
+    if is_passed_over:
+        return replace(answer, replaced_by="pass")
+    if answer.problem is not None:
+        if on_invalid.then == "stop":
+            raise AnswerError(
+                f"{question.request.key}: {question.attempt} replies of {question.player!r} could not be read,"
+                f" the last as {answer.problem}: {completion.text[:200]!r};"
+                " set on_invalid.then to pass or zero and run with --fork, to go on from here"
+            )
+        return replace(answer, replaced_by=on_invalid.then)
+    return answer
+
+
+def _again(
+    question: Question, said: str, problem: Problem, *, player: ModelPlayer, prompts: PromptSet, seed: int
+) -> Question:
+    attempt = question.attempt + 1
+    # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
+    said = said[:MAX_ECHO_CHARS].strip() or "(nothing)"
+    prompt = question.prompt
+    return Question(
+        question.request,
+        attempt,
+        Prompt(
+            model=prompt.model,
+            messages=(
+                *prompt.messages,
+                Message(role="assistant", content=said),
+                prompts.ask_again(question.request, problem),
+            ),
+            answer_schema=prompt.answer_schema,
+            sampling=player.sampling(derived=_derived_seed(question.request.key, seed=seed, attempt=attempt)),
+        ),
+        question.player,
+    )
+
+
+def _derived_seed(key: str, *, seed: int, attempt: int) -> int:
+    """Return the sampling seed of one asking; it fits a signed 32-bit integer, which every API takes."""
+    digest = hashlib.sha256(f"{seed}/{key}/{attempt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
