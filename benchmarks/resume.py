@@ -23,7 +23,7 @@ from rich.table import Table
 import agentsim
 from agentsim.core.facts import Encounter
 from agentsim.log.reading import read_log
-from agentsim.providers.base import Completion, Prompt, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer
 from agentsim.testing.weather import lognormal, plausible
@@ -112,7 +112,7 @@ class Instant:
     def __init__(self) -> None:
         self.first: float | None = None
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self.first = self.first or time.perf_counter()
         usage = Usage(input_tokens=600, output_tokens=40)
         text = plausible(prompt.messages[-1].content)

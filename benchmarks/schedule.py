@@ -22,7 +22,7 @@ from rich.table import Table
 import agentsim
 from agentsim.errors import RateLimited, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal, plausible
 
@@ -45,7 +45,7 @@ class Simulated:
         self.answered_s = 0.0
         self.begun: deque[float] = deque()
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         now = asyncio.get_running_loop().time()
         self.n_requests += 1
         while self.begun and self.begun[0] <= now - 60:

@@ -28,7 +28,7 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
 from agentsim.testing.faultserver import Answer, FaultServer
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible
@@ -57,7 +57,7 @@ class Simulated:
         self.full: list[float] = []
         """When calls came while places were full, on the loop's clock."""
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         latency_s = self.draw.uniform(0.5, 1.5) * self.latency_s
         await asyncio.sleep(latency_s)
         self.n_answered += 1

@@ -33,9 +33,7 @@ from agentsim.play.course import Course, Questioning
 from agentsim.play.questions import Question
 from agentsim.play.replay import catch_up, code_digest, compare_start
 from agentsim.prompts.sets import READER, PromptSet
-from agentsim.providers.base import Completion, Held, Provider, complete_held
-from agentsim.providers.limits.places import N_AFTER
-from agentsim.providers.limits.wrappers import WANTED
+from agentsim.providers.base import Call, Completion, Held, Provider
 from agentsim.scenario.scenario import RunSpec, digest, identity
 
 __all__ = ["Sitting", "run_started"]
@@ -185,13 +183,16 @@ class Sitting:
         failure: AgentsimError | None = None
 
         async def ask(question: Question) -> None:
-            WANTED.set(lambda: failure is None)  # what waits for the limits when the run fails is not paid for
-            N_AFTER.set(self._course.n_after(question))
             with Held() as held:
+                call = Call(
+                    n_after=self._course.n_after(question),
+                    is_wanted=lambda: failure is None,  # what waits for the limits when the run fails is not paid for
+                    held=held,
+                )
                 try:
                     if failure is not None or self._stop.event.is_set():
                         raise NotSent("the study is stopping; the question was not asked")
-                    completion = await complete_held(self._providers[question.player], question.prompt, held)
+                    completion = await self._providers[question.player].complete(question.prompt, call)
                     storing.add(question.request.key)
                     arrived.put_nowait((question, await self._store(log, question, completion)))
                 except AgentsimError as error:

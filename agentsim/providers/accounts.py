@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError
-from agentsim.providers.base import Completion, Held, Holding, Prompt, Provider, Sampling
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Provider, Sampling
 from agentsim.providers.bounds import output_bound
 from agentsim.providers.cut_prompts import CutPrompts
 from agentsim.providers.dialects import anthropic, local, openai
@@ -25,9 +25,10 @@ from agentsim.providers.ledger import Booked, Ledger
 from agentsim.providers.limits.early_timeout import Patient
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.hedged import Hedged, percentile_of
+from agentsim.providers.limits.limited import Limited
 from agentsim.providers.limits.outage import Outage
 from agentsim.providers.limits.places import OnWidth
-from agentsim.providers.limits.wrappers import Limited, OnRetry, Retried
+from agentsim.providers.limits.retried import OnRetry, Retried
 from agentsim.providers.prices import Price, StatedPrice, known_price
 
 __all__ = [
@@ -218,7 +219,7 @@ def open_account(
     return Account(name, settings, within(adapter), halt=halt, ready=ready, on_retry=on_retry, on_width=on_width)
 
 
-class Account(Holding):
+class Account:
     """A provider with its account's patience and limits around it, then its hedging, then its retries."""
 
     def __init__(
@@ -266,15 +267,15 @@ class Account(Holding):
             on_retry=on_retry,
         )
 
-    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`, asked again as often as the settings say.
 
-        With `held` the call's place is taken until that is released.
+        With a `call.held` the call's place is taken until that is released.
 
         Raises:
             ProviderError: there is none; the run can go on later unless it is fatal.
         """
-        return await self._retried.complete(prompt, held=held)
+        return await self._retried.complete(prompt, call)
 
     def drain(self) -> None:
         """Send nothing more; calls already made still come in."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Annotated, Any, Final, Literal, Protocol, Self
 
@@ -13,17 +14,18 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 __all__ = [
     "MOST_TOKENS",
+    "PLAIN",
+    "Call",
     "Completion",
     "FinishReason",
     "Hedge",
     "Held",
-    "Holding",
+    "Layer",
     "Message",
     "Prompt",
     "Provider",
     "Sampling",
     "Usage",
-    "complete_held",
     "n_bytes",
 ]
 
@@ -135,23 +137,6 @@ class Completion(Value):
     """That a second copy was sent, if so."""
 
 
-class Provider(Protocol):
-    """Anything that completes prompts: an adapter for one API dialect, or a layer around one."""
-
-    async def complete(self, prompt: Prompt) -> Completion:
-        """Return the model's completion of `prompt`.
-
-        Raises:
-            TransientError: asking again may help.
-            FatalProviderError: asking again cannot help.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Release connections and processes."""
-        ...
-
-
 class Held:
     """The place of an answered call, kept while its answer is being stored: what is not stored yet counts as in flight.
 
@@ -184,16 +169,64 @@ class Held:
         self.release()
 
 
-class Holding:
-    """A provider with places: it can keep that of an answered call until the caller releases it."""
-
-    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
-        """Return the completion of `prompt`; with `held`, the call's place is in there then, and else given back."""
-        raise NotImplementedError
+def _always() -> bool:
+    return True
 
 
-async def complete_held(provider: Provider, prompt: Prompt, held: Held | None) -> Completion:
-    """Return a provider's completion, and keep its place where it has any."""
-    if held is not None and isinstance(provider, Holding):
-        return await provider.complete(prompt, held=held)
-    return await provider.complete(prompt)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a call needs beside its prompt; every layer passes it on to the provider that it stands around."""
+
+    n_after: int = 0
+    """How many calls, one after the other, must still follow this one: who has more before it goes first.
+
+    So no society is left alone at a study's end with a chain of calls that nothing can shorten.
+    """
+    is_wanted: Callable[[], bool] = _always
+    """Says whether the caller still wants an answer that has not been asked for yet."""
+    on_sent: Callable[[], None] | None = None
+    """Called when the limits allow the request."""
+    held: Held | None = None
+    """Keeps the call's place until the caller releases it; `None`: the place is free when the answer is there."""
+    times: float = 0.0
+    """How many times the usual the call is waited for, as its question was given up before; 0 for its first call."""
+
+
+PLAIN: Final = Call()
+"""A call about which nothing is special."""
+
+
+class Provider(Protocol):
+    """Anything that completes prompts: an adapter for one API dialect, or a layer around one."""
+
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        """Return the model's completion of `prompt`.
+
+        Raises:
+            TransientError: asking again may help.
+            FatalProviderError: asking again cannot help.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and processes."""
+        ...
+
+
+class Layer:
+    """A provider around another one, which forwards what it leaves alone."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        """Return the inner provider's completion.
+
+        Raises:
+            ProviderError: as the inner provider.
+        """
+        return await self._provider.complete(prompt, call)
+
+    async def aclose(self) -> None:
+        """Close the inner provider."""
+        await self._provider.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from agentsim.providers.base import Completion, Prompt, Provider, n_bytes
+from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Provider, n_bytes
 
 __all__ = ["MOST_BYTES_A_TOKEN", "CutPrompts"]
 
@@ -15,29 +15,25 @@ MIN_BYTES: Final = 400
 """Shorter prompts say nothing: a few long words or repeated characters may make them up."""
 
 
-class CutPrompts:
+class CutPrompts(Layer):
     """Tells, once for each model, that fewer tokens of input were counted than the prompt can have."""
 
     def __init__(self, provider: Provider, *, account: str, tell: Callable[[str], None]) -> None:
         """`account` is the account's name; `tell` is told in one sentence."""
-        self._provider = provider
+        super().__init__(provider)
         self._account = account
         self._tell = tell
         self._told: set[str] = set()
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the provider's completion.
 
         Raises:
             ProviderError: as the provider.
         """
-        completion = await self._provider.complete(prompt)
+        completion = await self._provider.complete(prompt, call)
         self._compare(prompt, completion)
         return completion
-
-    async def aclose(self) -> None:
-        """Close the provider."""
-        await self._provider.aclose()
 
     def _compare(self, prompt: Prompt, completion: Completion) -> None:
         counted, sent = completion.usage.input_tokens, n_bytes(prompt.messages)

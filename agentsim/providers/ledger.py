@@ -34,12 +34,12 @@ from agentsim.errors import (
     ScenarioError,
     Unavailable,
 )
-from agentsim.providers.base import Completion, Prompt, Provider, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Provider, Usage
 from agentsim.providers.bounds import Bound, bound_of
 from agentsim.providers.ledger_state import LEDGER, Billing, LedgerState, parse_ledger, read_ledger
 from agentsim.providers.prices import MILLION, Price, cost_usd
 
-__all__ = ["LEDGER", "Booked", "Call", "Ledger", "LedgerState", "most_usd", "read_ledger"]
+__all__ = ["LEDGER", "Booked", "Booking", "Ledger", "LedgerState", "most_usd", "read_ledger"]
 
 OnBeyond = Callable[[str], None]
 """Called with a sentence when a model is first found to bill more than its calls are bounded to."""
@@ -53,7 +53,7 @@ def most_usd(price: Price | None, prompt: Prompt) -> float | None:
     return _most_usd(price, bound_of(prompt), Billing())
 
 
-class Call(NamedTuple):
+class Booking(NamedTuple):
     """One call that was written down."""
 
     number: str
@@ -136,7 +136,7 @@ class Ledger:
         self._lines.sync()
         self._check_known()
 
-    async def reserve(self, model: str, price: Price | None, bound: Bound) -> Call:
+    async def reserve(self, model: str, price: Price | None, bound: Bound) -> Booking:
         """Write down one call that is sent now; it is on the disk then.
 
         Under a limit it waits while calls on their way may turn out cheaper than reserved, and while the model has more
@@ -166,7 +166,7 @@ class Ledger:
             raise
         return call
 
-    def answered(self, call: Call, usage: Usage) -> None:
+    def answered(self, call: Booking, usage: Usage) -> None:
         """Write down that a call was answered, and what it cost; where that is not known, the most it can cost counts.
 
         The line needs no sync of its own: no later call is sent before it is on the disk. Where it cannot be written,
@@ -182,11 +182,11 @@ class Ledger:
         if beyond and is_first:
             self.on_beyond(_told(call, usage))
 
-    def unbilled(self, call: Call) -> None:
+    def unbilled(self, call: Booking) -> None:
         """Write down that a call was refused, or never sent, and is not billed."""
         self._settle(call, {"id": call.number, "unbilled": True})
 
-    def lost(self, call: Call) -> None:
+    def lost(self, call: Booking) -> None:
         """Give up hope of hearing of a call, which may be billed: it counts whole, as its open line says."""
         self._own[call.model].discard(call.number)
         self._changed.set()
@@ -220,19 +220,19 @@ class Ledger:
             )
         return False
 
-    def _send(self, model: str, price: Price | None, bound: Bound) -> Call:
+    def _send(self, model: str, price: Price | None, bound: Bound) -> Booking:
         if model not in self._prefixes:
             prefix = secrets.token_hex(3)
             self._note({"sitting": prefix, "model": model})
             self._prefixes[model] = prefix
         self._n += 1
-        call = Call(f"{self._prefixes[model]}-{self._n}", model, price, bound)
+        call = Booking(f"{self._prefixes[model]}-{self._n}", model, price, bound)
         known = self._state.billing.get(model, Billing())
         self._note({"id": call.number, "at_most": _most_usd(price, bound, known)})
         self._own.setdefault(model, set()).add(call.number)
         return call
 
-    def _settle(self, call: Call, record: dict[str, Any]) -> None:
+    def _settle(self, call: Booking, record: dict[str, Any]) -> None:
         self._own[call.model].discard(call.number)
         is_told = self._is_told
         try:
@@ -290,7 +290,7 @@ def _most_usd(price: Price | None, bound: Bound, known: Billing) -> float | None
     return usd if math.isfinite(usd) else None
 
 
-def _beyond(call: Call, usage: Usage, known: Billing) -> dict[str, Any]:
+def _beyond(call: Booking, usage: Usage, known: Billing) -> dict[str, Any]:
     """Return what a line says of an answer that was billed with more tokens than its model was known to take."""
     if call.price is None or call.bound.n_out is None:
         return {}
@@ -307,7 +307,7 @@ def _beyond(call: Call, usage: Usage, known: Billing) -> dict[str, Any]:
     }
 
 
-def _told(call: Call, usage: Usage) -> str:
+def _told(call: Booking, usage: Usage) -> str:
     return (
         f"{call.model} bills more than its calls are bounded to: {usage.input_tokens or 0:,} tokens of input and"
         f" {usage.output_tokens or 0:,} of output, where {call.bound.n_in:,} and {call.bound.n_out or 0:,} are the"
@@ -332,7 +332,7 @@ def _has_lock(file: int, kind: int) -> bool:
     return True
 
 
-class Booked:
+class Booked(Layer):
     """Writes every call down before it is sent, and sends it only if its most expensive outcome is within the limit.
 
     Stands inside of the limits, so that money is reserved for calls that are sent now, not for those that wait.
@@ -342,12 +342,12 @@ class Booked:
         self, provider: Provider, ledger: Ledger, *, price: Callable[[str], Price | None], account: str = ""
     ) -> None:
         """`price` gives the price of a model by its name as the provider knows it, `None` if nobody knows."""
-        self._provider = provider
+        super().__init__(provider)
         self._ledger = ledger
         self._price = price
         self._account = account
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the provider's completion.
 
         Raises:
@@ -355,21 +355,17 @@ class Booked:
             NotWritten: it could not be written down; it was not sent.
         """
         model = f"{self._account}/{prompt.model}" if self._account else prompt.model
-        call = await self._ledger.reserve(model, self._price(prompt.model), bound_of(prompt))
+        booking = await self._ledger.reserve(model, self._price(prompt.model), bound_of(prompt))
         try:
-            completion = await self._provider.complete(prompt)
+            completion = await self._provider.complete(prompt, call)
         except ProviderError as error:
             if isinstance(error, Unavailable) and error.may_be_billed:
-                self._ledger.lost(call)
+                self._ledger.lost(booking)
             else:
-                self._ledger.unbilled(call)
+                self._ledger.unbilled(booking)
             raise
         except BaseException:  # cancelled on its way: it may be billed
-            self._ledger.lost(call)
+            self._ledger.lost(booking)
             raise
-        self._ledger.answered(call, completion.usage)
+        self._ledger.answered(booking, completion.usage)
         return completion
-
-    async def aclose(self) -> None:
-        """Close the provider."""
-        await self._provider.aclose()

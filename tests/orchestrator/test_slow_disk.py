@@ -17,7 +17,7 @@ from agentsim.log.records import Reply
 from agentsim.log.writing import RunLog
 from agentsim.orchestrator.observer import Observer
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible
 from tests.log.test_runlog import STARTED, reply
@@ -46,7 +46,7 @@ class Slow:
         self.times: list[float] = []
         self.most_unstored = 0
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         latency_s = self.draw.uniform(0.5, 1.5) * LATENCY_S
         await asyncio.sleep(latency_s)
         self.times.append(asyncio.get_running_loop().time())

@@ -27,7 +27,7 @@ from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.replay import code_digest
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.scenario import Scenario
 
@@ -65,7 +65,7 @@ class Fake:
         self.fail_at = fail_at
         self.error: Exception = Unavailable("the fake is out of order")
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self.n_calls += 1
         if self.n_calls == self.fail_at:
             raise self.error
@@ -153,7 +153,7 @@ def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(
             closed.append(run)
 
     class First(Fake):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             assert self.n_calls or not closed
             return await super().complete(prompt)
 
@@ -315,7 +315,7 @@ def test_why_a_run_stopped_is_of_its_own_last_sitting(tmp_path: Path) -> None:
         assert stop_reasons(folder) == {"model--seed-0": "the fake is out of order"}
 
     class Killed(Fake):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             assert stop_reasons(folder) == {}  # were it killed now, nobody had stopped it
             return await super().complete(prompt)
 

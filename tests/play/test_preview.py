@@ -10,7 +10,7 @@ import pytest
 import agentsim
 from agentsim.errors import ScenarioError
 from agentsim.play.preview import Shown, shown
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.scenario.scenario import Condition, runs
 from tests.cli.test_cli import cli
 from tests.orchestrator.test_study import Fake, play, scenario
@@ -43,7 +43,7 @@ def test_what_is_shown_of_the_first_question_is_what_is_sent(tmp_path: Path) -> 
     sent: list[Prompt] = []
 
     class Watched(Fake):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             sent.append(prompt)
             return await super().complete(prompt)
 

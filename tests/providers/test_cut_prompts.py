@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentsim.providers.base import Completion, Message, Prompt, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt, Usage
 from agentsim.providers.cut_prompts import CutPrompts
 
 
@@ -12,7 +12,7 @@ class Counting:
     def __init__(self) -> None:
         self.counted: int | None = None
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         usage = Usage(input_tokens=self.counted)
         return Completion(text="4", model=None, finish_reason="stop", latency_s=0.1, usage=usage)
 

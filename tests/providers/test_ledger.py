@@ -27,7 +27,7 @@ from agentsim.errors import (
     ScenarioError,
     Unavailable,
 )
-from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt, Sampling, Usage
 from agentsim.providers.bounds import output_bound
 from agentsim.providers.ledger import LEDGER, Booked, Ledger, most_usd, read_ledger
 from agentsim.providers.prices import MILLION, Price, cost_usd
@@ -52,7 +52,7 @@ class Biller:
         self.bill = 0.0
         self.n_calls = 0
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self.n_calls += 1
         await asyncio.sleep(self.latency())
         if self.errors:
@@ -145,7 +145,7 @@ async def test_a_call_that_may_be_billed_counts_whole_and_a_refused_one_nothing(
 
 async def test_an_answer_without_a_count_of_tokens_counts_whole(tmp_path: Path) -> None:
     class Silent(Biller):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             return Completion(text="x", model="m", finish_reason="stop", latency_s=0)
 
     with Ledger(tmp_path, limit_usd=1) as budget:
@@ -225,7 +225,7 @@ class Overbiller(Biller):
         self.in_flight_at_first: int | None = None
         self.dearest = 0.0
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self.n_in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.n_in_flight)
         before = self.bill
@@ -279,7 +279,7 @@ async def test_calls_under_a_limit_begin_one_at_a_time_and_are_soon_as_many_as_w
     widths: list[int] = []
 
     class Counting(Overbiller):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             widths.append(self.n_in_flight + 1)
             return await super().complete(prompt)
 
@@ -333,7 +333,7 @@ async def test_what_was_under_way_at_a_surprise_is_reckoned_with_what_it_will_co
 
 async def test_more_input_than_a_prompt_can_have_is_noticed_too(tmp_path: Path) -> None:
     class Padded(Biller):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             self.n_calls += 1
             usage = Usage(input_tokens=100_000, output_tokens=10)
             self.bill += cost_usd(PRICE, usage) or 0.0
@@ -381,7 +381,7 @@ async def test_a_count_that_can_be_none_counts_whole_and_overflows_nothing(tmp_p
     for usage in (Usage(input_tokens=count, output_tokens=1), Usage(input_tokens=1, output_tokens=count)):
 
         class Odd(Biller):
-            async def complete(self, prompt: Prompt, usage: Usage = usage) -> Completion:
+            async def complete(self, prompt: Prompt, call: Call = PLAIN, *, usage: Usage = usage) -> Completion:
                 return Completion(text="x", model="m", finish_reason="stop", usage=usage, latency_s=0)
 
         folder = tmp_path / str(usage.input_tokens)

@@ -18,7 +18,7 @@ from agentsim.providers.dialects.openai import OpenAIProvider
 from agentsim.scenario.scenario import Scenario
 from agentsim.testing.faultserver import Answer, Endless, FaultServer, Request, Status
 from agentsim.testing.weather import Weather, lognormal
-from tests.providers.limits.test_wrappers import PROMPT
+from tests.providers.limits.scripted import PROMPT
 
 REQUEST = Request(path="/v1/chat/completions", headers={}, raw=b"{}")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agentsim.errors import BadRequest
-from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
 from agentsim.providers.dialects.endings import read_finish
 from agentsim.providers.dialects.filters import PromptFiltered
@@ -85,7 +85,7 @@ class AnthropicProvider:
             http_client=anthropic.DefaultAioHttpClient(**options),
         )
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`; one request, never repeated.
 
         Raises:
@@ -105,11 +105,11 @@ class AnthropicProvider:
             **_answer_format(prompt),
             **prompt.sampling.extra,
         }
-        call = post(self._client, "/v1/messages", body)
+        sending = post(self._client, "/v1/messages", body)
         began = time.monotonic()
         try:
             answer = await exchange(
-                call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
+                sending, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
             )
             return read_completion(answer, peer=self._peer, is_structured=prompt.answer_schema is not None)
         except PromptFiltered as refusal:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from agentsim.errors import ModelFileError, TransientError, Unavailable
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.dialects import weights
 from agentsim.providers.dialects.openai import OpenAIProvider
 
@@ -94,7 +94,7 @@ class LocalProvider:
         """
         return (await self._running()).url
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`.
 
         Raises:

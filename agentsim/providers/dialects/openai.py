@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agentsim.errors import BadRequest
-from agentsim.providers.base import Completion, Prompt, Sampling, Usage
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
 from agentsim.providers.dialects.endings import read_ending, read_finish
 from agentsim.providers.dialects.filters import PromptFiltered, is_filter
@@ -81,7 +81,7 @@ class OpenAIProvider:
             http_client=openai.DefaultAioHttpClient(**options),
         )
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`; one request, never repeated.
 
         Raises:
@@ -98,11 +98,11 @@ class OpenAIProvider:
             **_answer_format(prompt),
             **prompt.sampling.extra,
         }
-        call = post(self._client, "/chat/completions", body)
+        sending = post(self._client, "/chat/completions", body)
         began = time.monotonic()
         try:
             answer = await exchange(
-                call, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
+                sending, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
             )
             return read_completion(answer, peer=self._peer)
         except PromptFiltered as refusal:

@@ -15,14 +15,13 @@ import asyncio
 import itertools
 import math
 from collections import deque
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
 from agentsim.errors import Unavailable
-from agentsim.providers.base import Completion, Prompt, Provider
+from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Provider
 
-__all__ = ["PATIENT", "GivenUp", "Patient"]
+__all__ = ["GivenUp", "Patient"]
 
 WINDOW: Final = 300
 """Latest answers of a model that are remembered."""
@@ -48,9 +47,6 @@ NEXT_WITNESS: Final = 4
 """So many times as many must have been given up before the next one is."""
 LOOKS: Final = (5, 10, 20, 50, 100)
 """Numbers of answers at which calls under way are looked at anew, as they may have taken too long already."""
-
-PATIENT: ContextVar[float] = ContextVar("PATIENT", default=0.0)
-"""How many times the usual the call is waited for, as its question was given up before; 0 for its first call."""
 
 
 class GivenUp(Unavailable):
@@ -80,7 +76,7 @@ class _Waiting:
     """Of calls, in the order in which they are sent."""
     scope: asyncio.Timeout
     times: float
-    """As `PATIENT`."""
+    """As `Call.times`."""
     look: asyncio.TimerHandle | None = None
 
 
@@ -119,18 +115,18 @@ class _Model:
         return self.n_given_up >= self.next_witness
 
 
-class Patient:
+class Patient(Layer):
     """Gives a call up that takes much longer than its model's last answers, and waits for some to the end."""
 
     def __init__(self, provider: Provider, *, most_s: float) -> None:
         """`most_s` is the deadline that the provider keeps by itself."""
-        self._provider = provider
+        super().__init__(provider)
         self._most_s = most_s
         self._numbers = itertools.count()
         self._models: dict[str, _Model] = {}
         self._left: set[asyncio.Future[Completion]] = set()
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the provider's completion.
 
         Raises:
@@ -139,34 +135,34 @@ class Patient:
         model = self._models.setdefault(prompt.model, _Model())
         clock = asyncio.get_running_loop().time
         scope = asyncio.timeout(None)
-        waiting = _Waiting(clock(), next(self._numbers), scope, PATIENT.get())
-        call = asyncio.ensure_future(self._provider.complete(prompt))
+        waiting = _Waiting(clock(), next(self._numbers), scope, call.times)
+        answer = asyncio.ensure_future(self._provider.complete(prompt, call))
         is_left = False
         try:
             async with scope:
                 model.waiting[waiting] = None
                 self._look(model, waiting)
-                completion = await asyncio.shield(call)
+                completion = await asyncio.shield(answer)
         except TimeoutError:
             if not scope.expired():
                 raise
             is_left = model.wants_witness and not waiting.times
             if is_left:
                 model.next_witness = NEXT_WITNESS * model.n_given_up
-                self._leave(model, waiting, call)
+                self._leave(model, waiting, answer)
             model.n_given_up += 1
             model.given_up.append(True)
             after_s = clock() - waiting.began
             raise self._given_up(
-                prompt.model, model, waiting, after_s=after_s, witness=call if is_left else None
+                prompt.model, model, waiting, after_s=after_s, witness=answer if is_left else None
             ) from None
         finally:
             del model.waiting[waiting]
             if waiting.look is not None:
                 waiting.look.cancel()
-            if not is_left and not call.done():
-                call.cancel()
-                await asyncio.gather(call, return_exceptions=True)
+            if not is_left and not answer.done():
+                answer.cancel()
+                await asyncio.gather(answer, return_exceptions=True)
         self._learn(model, waiting, completion)
         return completion
 

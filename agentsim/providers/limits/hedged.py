@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final
 
 from agentsim.errors import ProviderError
-from agentsim.providers.base import Completion, Hedge, Held, Holding, Prompt
-from agentsim.providers.limits.wrappers import Limited
+from agentsim.providers.base import PLAIN, Call, Completion, Hedge, Held, Layer, Prompt, Provider
 
 __all__ = ["Hedged", "percentile_of"]
 
@@ -35,19 +35,19 @@ def percentile_of(text: str) -> float:
     return int(text[1:]) / 100
 
 
-class Hedged(Holding):
+class Hedged(Layer):
     """Asks a second time what has not been answered after the given percentile of its model's latencies.
 
     Both copies keep to the account's limits and budget. The one that is not used is cancelled; it may be billed.
     """
 
-    def __init__(self, provider: Limited, *, after: float) -> None:
+    def __init__(self, provider: Provider, *, after: float) -> None:
         """`after` is the percentile as a share."""
-        self._provider = provider
+        super().__init__(provider)
         self._after = after
         self._latencies: dict[str, deque[float]] = {}
 
-    async def complete(self, prompt: Prompt, *, held: Held | None = None) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the first completion that comes.
 
         Raises:
@@ -55,12 +55,12 @@ class Hedged(Holding):
         """
         wait_s = self._wait_s(prompt.model)
         if wait_s is None:
-            completion = await self._provider.complete(prompt, held=held)
+            completion = await self._provider.complete(prompt, call)
             self._learn(prompt.model, completion.latency_s)
             return completion
         sent = asyncio.Event()
         places = (Held(), Held())
-        first = asyncio.ensure_future(self._provider.complete(prompt, held=places[0], on_sent=sent.set))
+        first = asyncio.ensure_future(self._provider.complete(prompt, replace(call, held=places[0], on_sent=sent.set)))
         sending = asyncio.ensure_future(sent.wait())
         copies: list[asyncio.Future[Completion]] = [first]
         try:
@@ -69,14 +69,14 @@ class Hedged(Holding):
             if first.done():
                 completion = first.result()
                 self._learn(prompt.model, completion.latency_s)
-                if held is not None:
-                    places[0].hand_over(held)
+                if call.held is not None:
+                    places[0].hand_over(call.held)
                 return completion
-            copies.append(asyncio.ensure_future(self._provider.complete(prompt, held=places[1])))
+            copies.append(asyncio.ensure_future(self._provider.complete(prompt, replace(call, held=places[1]))))
             winner = await _first_answer(copies)
             completion = copies[winner].result()
-            if held is not None:
-                places[winner].hand_over(held)
+            if call.held is not None:
+                places[winner].hand_over(call.held)
             # Of a first copy that lost it is only known that it took longer than this; were the second one's latency
             # learned instead, the percentile would sink, and more and more calls would be asked twice.
             self._learn(prompt.model, completion.latency_s + (wait_s if winner else 0.0))
@@ -86,10 +86,6 @@ class Hedged(Holding):
             await _drop(sending, *copies)
             for place in places:
                 place.release()
-
-    async def aclose(self) -> None:
-        """Close the provider."""
-        await self._provider.aclose()
 
     def _wait_s(self, model: str) -> float | None:
         known = self._latencies.get(model)

@@ -10,19 +10,12 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
 from agentsim.providers.limits.in_time import InTime
 
-__all__ = ["N_AFTER", "OnWidth", "Places", "Width"]
-
-N_AFTER: ContextVar[int] = ContextVar("N_AFTER", default=0)
-"""How many calls, one after the other, must still follow the caller's own: who has more before it goes first.
-
-So no society is left alone at a study's end with a chain of calls that nothing can shorten.
-"""
+__all__ = ["OnWidth", "Places", "Width"]
 
 OnWidth = Callable[[int], None]
 """Called with the number of places whenever it has changed."""
@@ -174,7 +167,7 @@ class Width:
 
 
 class Places:
-    """Hands out places: the longest chain of calls first (`N_AFTER`), then who came first.
+    """Hands out places: the longest chain of calls first (`Call.n_after`), then who came first.
 
     A cancelled call gives its place back.
 
@@ -190,13 +183,13 @@ class Places:
         """A heap of who waits: calls that must follow theirs (negative), when they came, and how they are told."""
         self._arrivals = itertools.count()
 
-    async def take(self) -> None:
-        """Wait for a place."""
+    async def take(self, n_after: int = 0) -> None:
+        """Wait for a place; `n_after` calls must still follow, one after the other."""
         if self._is_free and not self._waiting:
             self.n_in_use += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-N_AFTER.get(), next(self._arrivals), turn))
+        heapq.heappush(self._waiting, (-n_after, next(self._arrivals), turn))
         try:
             await turn
         except asyncio.CancelledError:

@@ -96,7 +96,7 @@ def test_the_published_curves_lie_under_the_published_rules_alone(tmp_path: Path
 
 
 class Unasked:
-    async def complete(self, prompt: object) -> Any:
+    async def complete(self, prompt: object, call: object = None) -> Any:
         raise agentsim.errors.Unavailable("nobody is here")
 
     async def aclose(self) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from agentsim.errors import Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.ledger import Booked, Ledger, read_ledger
 from agentsim.providers.limits.early_timeout import Patient
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal
-from tests.providers.limits.test_wrappers import COMPLETION, PROMPT
+from tests.providers.limits.scripted import COMPLETION, PROMPT
 
 HANG_S = 120.0
 
@@ -28,7 +28,7 @@ class Slow:
         self.latencies, self.then = list(latencies), then
         self.n_calls = self.n_cut = 0
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self.n_calls += 1
         seconds = self.latencies.pop(0) if self.latencies else self.then()
         try:
@@ -217,7 +217,7 @@ def test_a_call_that_was_given_up_may_be_billed_and_the_ledger_says_so(tmp_path:
 
 def test_a_failure_of_the_providers_own_is_passed_on_as_it_is() -> None:
     class Failing(Slow):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             completion = await super().complete(prompt)
             if self.n_calls > 200:
                 raise TimeoutError("its own")

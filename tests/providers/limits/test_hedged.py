@@ -9,11 +9,11 @@ import pytest
 
 from agentsim.errors import BadRequest, ProviderError, Unavailable
 from agentsim.providers.accounts import Account, HedgeSettings, ProviderSettings
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.hedged import percentile_of
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal
-from tests.providers.limits.test_wrappers import PROMPT
+from tests.providers.limits.scripted import PROMPT
 
 
 class Slow:
@@ -23,7 +23,7 @@ class Slow:
         self.outcome = outcome
         self.n_calls = self.n_cancelled = self.n_in_flight = self.most = 0
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self.n_calls += 1
         outcome = self.outcome(self.n_calls)
         self.n_in_flight += 1

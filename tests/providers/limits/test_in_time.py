@@ -12,12 +12,12 @@ import agentsim
 from agentsim.errors import Unavailable
 from agentsim.orchestrator.study import StudyResult
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.dialects.peer import Peer
 from agentsim.providers.limits.in_time import InTime
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import InTurn, plausible
-from tests.providers.limits.test_wrappers import COMPLETION, PROMPT
+from tests.providers.limits.scripted import COMPLETION, PROMPT
 
 SERIAL = {
     "name": "serial-server",
@@ -44,7 +44,7 @@ class Desk:
         self._draw = Random(2)
         self.n_calls = self.n_late = self.n_answered = 0
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         self._in_turn = self._in_turn or InTurn(
             self._seconds, at_a_time=self.at_a_time, clock=asyncio.get_running_loop().time
         )

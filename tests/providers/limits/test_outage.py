@@ -11,10 +11,10 @@ import pytest
 
 from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.outage import PROBE_S, Outage
 from agentsim.testing.virtual import virtually
-from tests.providers.limits.test_wrappers import COMPLETION, PROMPT
+from tests.providers.limits.scripted import COMPLETION, PROMPT
 
 CALL_S = 1.0
 
@@ -26,7 +26,7 @@ class Server:
         self.failure = failure
         self.begun: list[float] = []
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         now = asyncio.get_running_loop().time()
         self.begun.append(now)
         error = self.failure(now)
@@ -97,7 +97,7 @@ def test_refusals_at_random_are_never_a_reason_to_give_up(concurrency: int) -> N
 
 def test_a_question_that_is_always_refused_while_others_are_answered_is_given_up_after_a_stated_time() -> None:
     class Partial(Server):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             if prompt.model == "full":
                 raise RateLimited("429: this model has no capacity", retry_after_s=1.0)
             return await super().complete(prompt)
@@ -121,7 +121,7 @@ def test_a_server_that_answers_nobody_stops_the_study_after_a_stated_time(
     concurrency: int, error: TransientError
 ) -> None:
     class Mute(Server):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             await asyncio.sleep(120 if isinstance(error, Unavailable) else 0.1)
             raise error
 
@@ -182,7 +182,7 @@ def test_only_an_answer_to_a_call_that_was_sent_since_ends_a_row_of_failures() -
 
 def test_answers_to_calls_sent_before_an_outage_do_not_hide_it() -> None:
     class Slow(Server):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             if asyncio.get_running_loop().time() < 10:
                 self.begun.append(0)
                 await asyncio.sleep(10 + 0.2 * len(self.begun))

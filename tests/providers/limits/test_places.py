@@ -10,11 +10,11 @@ import pytest
 
 from agentsim.errors import NotSent, RateLimited
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.halt import Halt
-from agentsim.providers.limits.places import N_AFTER, Places, Width
+from agentsim.providers.limits.places import Places, Width
 from agentsim.testing.virtual import virtually
-from tests.providers.limits.test_wrappers import COMPLETION, PROMPT
+from tests.providers.limits.scripted import COMPLETION, PROMPT
 
 CALL_S = 2.0
 REFUSAL_S = 0.05
@@ -31,7 +31,7 @@ class Strict:
         self.n_in_flight = self.n_answered = self.n_calls = 0
         self.begun: deque[float] = deque()
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         now = asyncio.get_running_loop().time()
         self.n_calls += 1
         while self.begun and self.begun[0] <= now - 60:
@@ -168,8 +168,7 @@ def test_the_longest_chain_of_calls_goes_first_then_who_came_first() -> None:
     served: list[str] = []
 
     async def call(places: Places, name: str, n_after: int) -> None:
-        N_AFTER.set(n_after)
-        await places.take()
+        await places.take(n_after)
         served.append(name)
         places.leave()
 

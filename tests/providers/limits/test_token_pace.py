@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from agentsim.errors import RateLimited
-from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
-from agentsim.providers.limits.wrappers import Limited
+from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt, Sampling, Usage
+from agentsim.providers.limits.limited import Limited
 from agentsim.testing.virtual import virtually
 
 
@@ -21,7 +21,7 @@ class Counter:
         self.seen: list[tuple[float, int]] = []
         self.fail = fail
 
-    async def complete(self, prompt: Prompt) -> Completion:
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(1.5)
         if self.fail:

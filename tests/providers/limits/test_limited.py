@@ -1,64 +1,20 @@
-"""Limits and retries, in virtual time."""
+"""An account's limits, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import asyncio_throttle.throttler
 import pytest
-import stamina
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agentsim.errors import BadRequest, NotSent, ProviderError, RateLimited, Unavailable
+from agentsim.errors import NotSent, RateLimited, Unavailable
 from agentsim.providers.accounts import Account, ProviderSettings
-from agentsim.providers.base import Completion, Message, Prompt
-from agentsim.providers.limits.wrappers import Limited, Retried
+from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.limits.limited import Limited
+from agentsim.providers.limits.retried import Retried
 from agentsim.testing.virtual import virtually
-
-PROMPT = Prompt(model="m", messages=(Message(role="user", content="How much?"),))
-COMPLETION = Completion(text="4", model="m", finish_reason="stop", latency_s=0.1)
-
-
-class Scripted:
-    """Raises the errors given, one a call, then answers."""
-
-    def __init__(self, *errors: Exception, during: Callable[[], object] = lambda: None) -> None:
-        self.errors = list(errors)
-        self.n_calls = 0
-        self.is_closed = False
-        self.during = during
-
-    async def complete(self, prompt: Prompt) -> Completion:
-        self.n_calls += 1
-        self.during()
-        if self.errors:
-            raise self.errors.pop(0)
-        return COMPLETION
-
-    async def aclose(self) -> None:
-        self.is_closed = True
-
-
-class Gated:
-    """Counts the calls in flight and holds them until the gate opens."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.n_in_flight = self.most_in_flight = 0
-
-    async def complete(self, prompt: Prompt) -> Completion:
-        self.n_in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.n_in_flight)
-        try:
-            await self.gate.wait()
-        finally:
-            self.n_in_flight -= 1
-        return COMPLETION
-
-    async def aclose(self) -> None: ...
+from tests.providers.limits.scripted import COMPLETION, PROMPT, Gated, Scripted
 
 
 class Clock:
@@ -81,16 +37,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(asyncio_throttle.throttler, "time", SimpleNamespace(monotonic=clock.monotonic))
     monkeypatch.setattr(asyncio_throttle.throttler, "asyncio", SimpleNamespace(sleep=clock.sleep))
     return clock
-
-
-@pytest.fixture
-def no_waiting() -> Iterator[None]:
-    """Keep every decision about retries, but wait for none."""
-    with stamina.set_testing(True, attempts=1000, cap=True):
-        yield
-
-
-# --- Limited ---
 
 
 async def test_no_more_calls_than_the_concurrency_are_in_flight() -> None:
@@ -131,7 +77,7 @@ async def test_a_draining_account_sends_nothing_more_and_lets_what_is_sent_come_
 )
 def test_a_study_that_stops_cuts_every_wait_at_once(settings: dict[str, int], error: Exception | None) -> None:
     class Failing(Scripted):
-        async def complete(self, prompt: Prompt) -> Completion:
+        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
             self.errors = [] if error is None else [error]
             return await super().complete(prompt)
 
@@ -207,78 +153,3 @@ async def test_a_call_cancelled_before_its_turn_spends_none_of_the_minute(clock:
 def test_limits_that_let_nothing_through_are_refused(concurrency: int, per_minute: int | None) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Limited(Scripted(), concurrency=concurrency, requests_per_minute=per_minute)
-
-
-# --- Retried ---
-
-
-async def test_transient_errors_are_asked_again(no_waiting: None) -> None:
-    told: list[tuple[str, float]] = []
-    provider = Scripted(Unavailable("lost"), RateLimited("slow down", retry_after_s=2.0))
-    retried = Retried(provider, attempts=5, max_wait_s=60, on_retry=lambda *args: told.append(args), draw=lambda: 0.5)
-    assert await retried.complete(PROMPT) == COMPLETION
-    assert provider.n_calls == 3
-    assert told == [("lost", 0.375), ("slow down", 2.375)]
-
-
-@pytest.mark.parametrize("error", [BadRequest("no such model"), KeyError("a bug")])
-async def test_other_errors_are_raised_at_once(error: Exception) -> None:
-    provider = Scripted(error)
-    with pytest.raises(type(error)) as caught:
-        await Retried(provider, attempts=5, max_wait_s=60).complete(PROMPT)
-    assert caught.value is error
-    assert provider.n_calls == 1
-
-
-async def test_the_last_attempts_error_says_that_it_was_the_last(no_waiting: None) -> None:
-    provider = Scripted(*[RateLimited("slow down", retry_after_s=1.0) for _ in range(9)])
-    with pytest.raises(RateLimited, match=r"slow down \(given up after 4 attempts") as caught:
-        await Retried(provider, attempts=4, max_wait_s=60).complete(PROMPT)
-    assert provider.n_calls == 4
-    assert caught.value.retry_after_s == 1.0
-
-
-async def test_too_long_a_wait_is_not_waited_for() -> None:
-    provider = Scripted(RateLimited("slow down", retry_after_s=3600.0))
-    with pytest.raises(RateLimited, match="asks to wait 3600 s, longer than max_wait_s = 60"):
-        await Retried(provider, attempts=5, max_wait_s=60).complete(PROMPT)
-    assert provider.n_calls == 1
-
-
-@given(
-    n_failed=st.integers(1, 2000),
-    asked_s=st.none() | st.floats(0, 60),
-    draw=st.floats(0, 1, exclude_max=True),
-)
-def test_waits_are_bounded_and_never_shorter_than_asked_for(n_failed: int, asked_s: float | None, draw: float) -> None:
-    wait_s = Retried(Scripted(), attempts=9, max_wait_s=60, draw=lambda: draw)._wait_s(n_failed, asked_s=asked_s)
-    assert (asked_s or 0) <= wait_s <= 60 * 1.25 + 0.25
-
-
-async def test_a_call_that_waits_to_be_repeated_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    limited = Limited(Scripted(Unavailable("lost")), concurrency=1, requests_per_minute=None)
-    other: list[Completion] = []
-
-    async def meanwhile(seconds: float) -> None:
-        other.append(await limited.complete(PROMPT))
-
-    monkeypatch.setattr("stamina._core._smart_sleep", meanwhile)
-    assert await Retried(limited, attempts=2, max_wait_s=60).complete(PROMPT) == COMPLETION
-    assert other == [COMPLETION]
-
-
-async def test_retries_write_nothing_by_themselves(no_waiting: None, caplog: pytest.LogCaptureFixture) -> None:
-    await Retried(Scripted(Unavailable("lost")), attempts=2, max_wait_s=60).complete(PROMPT)
-    assert not caplog.records
-
-
-async def test_layers_close_what_they_wrap() -> None:
-    provider = Scripted()
-    await Retried(Limited(provider, concurrency=1, requests_per_minute=60), attempts=1, max_wait_s=1).aclose()
-    assert provider.is_closed
-
-
-async def test_the_type_of_the_error_is_kept(no_waiting: None) -> None:
-    with pytest.raises(ProviderError) as caught:
-        await Retried(Scripted(Unavailable("lost")), attempts=1, max_wait_s=1).complete(PROMPT)
-    assert type(caught.value) is Unavailable

@@ -1,0 +1,150 @@
+"""Retries: a call that failed in passing is made again, as long as its server wished or ever longer.
+
+They belong outside of the limits, so that a call that waits to be repeated holds no place in the account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from agentsim.errors import RateLimited, TransientError
+from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Provider
+from agentsim.providers.limits.early_timeout import GivenUp
+from agentsim.providers.limits.halt import Halt
+from agentsim.providers.limits.outage import PROBE_S, HeldBack, Outage
+
+__all__ = ["OnRetry", "Retried"]
+
+OnRetry = Callable[[str, float], None]
+"""Called before each repeated call with what happened and the seconds until it is asked again."""
+
+FIRST_WAIT_S: Final = 0.5
+JITTER: Final = 0.25
+"""Waits asked for by a server are lengthened by up to this fraction, and by up to as many seconds."""
+
+
+class Retried(Layer):
+    """Asks again after a `TransientError`, as long as the server wished or ever longer, and never after another error.
+
+    A server that asks for more than `max_wait_s` seconds is not waited for.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        attempts: int,
+        max_wait_s: float,
+        outage: Outage | None = None,
+        halt: Halt | None = None,
+        on_retry: OnRetry | None = None,
+        draw: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`attempts` counts the first call, and none that failed in an outage or was refused while others were
+        answered; `draw` gives the jitter, in [0, 1).
+
+        `halt` ends all waiting.
+        """
+        super().__init__(provider)
+        self._attempts = attempts
+        self._max_wait_s = max_wait_s
+        self._outage = outage
+        self._halt = halt or Halt()
+        self._on_retry = on_retry
+        self._draw = draw
+        self._sleep = sleep
+
+    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        """Return the provider's completion.
+
+        Raises:
+            TransientError: the last attempt's, or one whose wait would be too long.
+            FatalProviderError: at once.
+            NotSent: the study stopped while the call waited to be made, or made again.
+        """
+        from tenacity import AsyncRetrying, retry_if_exception  # here, as commands that ask nobody need none of it
+
+        n_failed = n_refused = 0
+        refused_since: float | None = None
+        clock = asyncio.get_running_loop().time
+
+        next_s = 0.0
+
+        def goes_on(error: BaseException) -> bool:
+            nonlocal next_s
+            wait_s = wait(error)
+            next_s = wait_s or 0.0
+            return wait_s is not None
+
+        def wait(error: BaseException) -> float | None:
+            nonlocal call, n_failed, n_refused, refused_since
+            if not isinstance(error, TransientError):
+                return None
+            if isinstance(error, GivenUp):  # none of the attempts: it was not waited for to the end
+                call = replace(call, times=error.times)
+                if self._on_retry is not None:
+                    self._on_retry(str(error), 0.0)
+                return 0.0
+            if isinstance(error, HeldBack):
+                return 0.0
+            if self._outage is not None and self._is_held_back(self._outage, error):
+                return 0.0  # the outage says when
+            if self._is_too_long(error):
+                return None
+            if isinstance(error, RateLimited) and self._outage is not None:  # it knows that others are answered
+                n_refused += 1
+                refused_since = clock() if refused_since is None else refused_since
+                if n_refused >= self._attempts and clock() - refused_since > self._outage.max_s:
+                    return None
+            else:
+                n_failed += 1
+                if n_failed >= self._attempts:
+                    return None
+            wait_s = self._wait_s(n_failed + n_refused, asked_s=error.retry_after_s)
+            if self._on_retry is not None:
+                self._on_retry(str(error), wait_s)
+            return wait_s
+
+        try:
+            attempts = aiter(
+                AsyncRetrying(retry=retry_if_exception(goes_on), wait=lambda _: next_s, sleep=self._sleep, reraise=True)
+            )
+            while True:
+                async with self._halt.cuts():
+                    attempt = await anext(attempts)
+                    if self._outage is not None:
+                        await self._outage.turn()
+                with attempt:
+                    return await self._provider.complete(prompt, call)
+        except TransientError as error:
+            raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
+
+    def _is_held_back(self, outage: Outage, error: TransientError) -> bool:
+        """Count the failure, and return whether the account is in an outage now."""
+        if outage.failed(error) and self._on_retry is not None:
+            self._on_retry(f"nobody gets an answer; one call in {PROBE_S:.0f} s asks on: {error}", PROBE_S)
+        return outage.is_on
+
+    def _is_too_long(self, error: TransientError) -> bool:
+        return error.retry_after_s is not None and error.retry_after_s > self._max_wait_s
+
+    def _wait_s(self, n_failed: int, *, asked_s: float | None) -> float:
+        backoff_s = min(self._max_wait_s, FIRST_WAIT_S * 2.0 ** min(n_failed - 1, 60))
+        if asked_s is None:
+            return backoff_s * (0.5 + 0.5 * self._draw())
+        return asked_s + JITTER * self._draw() * (1 + asked_s)
+
+    def _why_given_up(self, error: TransientError) -> str:
+        if self._is_too_long(error):
+            return (
+                f" (the server asks to wait {error.retry_after_s:.0f} s, longer than max_wait_s = {self._max_wait_s:g}:"
+                " run again later, or raise it in the scenario's providers)"
+            )
+        if isinstance(error, RateLimited) and self._outage is not None:
+            return f" (refused for {self._outage.max_s / 60:.0f} min while others were answered; run again to go on)"
+        return f" (given up after {self._attempts} attempts; run again to go on)"
