@@ -177,12 +177,12 @@ def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tup
     """Return these settings of the accounts of both runs, as far as both logs say them."""
     found = []
     for run, other in ((first, second), (second, first)):
-        accounts, others = run.accounts or {"": run.account}, other.accounts or {"": other.account}
+        is_one = len(run.accounts) == 1
         named = {
-            f"the account's {key}" if label == "" else f"{key} of the account of {label}": _said(account[key])
-            for label, account in accounts.items()
+            f"the account's {key}" if is_one else f"{key} of the account of {label}": _said(account[key])
+            for label, account in run.accounts.items()
             for key in keys
-            if account.get(key) is not None and others.get(label, {}).get(key) is not None
+            if account.get(key) is not None and other.accounts.get(label, {}).get(key) is not None
         }
         found.append(named)
     return found[0], found[1]

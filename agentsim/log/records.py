@@ -10,9 +10,9 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.core.facts import Encounter, Event, GameEnded, GenerationEnded, Value
 from agentsim.errors import LogError, SchemaError
+from agentsim.log.old_logs import finish_up_to_date, start_up_to_date
 from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.prices import Price, cost_usd
-from agentsim.scenario.old_conditions import up_to_date
 from agentsim.scenario.players import labels_in
 
 __all__ = ["LINK", "SCHEMA", "Record", "Reply", "RunFinished", "RunStarted", "identity_of", "line_of", "record_of"]
@@ -42,13 +42,11 @@ class RunStarted(Value):
     """The design, where strategies are asked in stated situations and no society is played (`probing.design`)."""
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
-    reader: int = Field(default=1, exclude_if=lambda reader: reader == 1)
-    """The version of the reader of replies (`prompts.READERS`); 1 is that of logs that name none."""
-    account: dict[str, Any]
-    """The provider account as used (address, dialect, limits), without its key; empty for scripted players, and where
-    several models play."""
-    accounts: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Where several models play, the account of each, by the player's label."""
+    reader: int
+    """The version of the reader of replies (`prompts.READERS`)."""
+    accounts: dict[str, dict[str, Any]]
+    """The provider account of each model that plays, as used (address, dialect, limits), without its key; by the
+    player's label. Empty where scripted policies alone play."""
     versions: dict[str, str]
     forked_from: str | None = None
     """The folder of the run whose replies this one began with, where it is a fork."""
@@ -58,7 +56,7 @@ class RunStarted(Value):
     @model_validator(mode="before")
     @classmethod
     def _is_up_to_date(cls, record: Any) -> Any:
-        return up_to_date(record)
+        return start_up_to_date(record)
 
     @property
     def players(self) -> list[str]:
@@ -76,13 +74,14 @@ class RunStarted(Value):
 
     def account_of(self, player: str | None) -> dict[str, Any]:
         """Return the account of the player that gave a reply; empty where nothing is known of it."""
-        return self.account if player is None else self.accounts.get(player, {})
+        if player is None:
+            return next(iter(self.accounts.values())) if len(self.accounts) == 1 else {}
+        return self.accounts.get(player, {})
 
     @property
     def is_paid(self) -> bool:
         """Whether any of its replies may be billed: those of all models but the ones on this machine."""
-        accounts = [self.account, *self.accounts.values()]
-        return any(account.get("dialect", "local") != "local" for account in accounts)
+        return any(account.get("dialect", "local") != "local" for account in self.accounts.values())
 
     def cost_usd(self, reply: Reply) -> float | None:
         """Return what a reply cost in US dollars; `None` where no price was logged, or the server named no tokens."""
@@ -122,19 +121,24 @@ class RunFinished(Value):
     """Seconds this process worked on the run (less than the whole where the run was resumed)."""
     critical_path_s: float
     """Longest chain of calls that had to wait for each other, of this process's calls."""
-    tokens: int | None = None
+    tokens: int | None
     """Of all prompts and answers, as far as the servers said."""
-    cost_usd: float | None = None
+    cost_usd: float | None
     """Of all replies; `None` where a price or a number of tokens is not known."""
-    code_digest: str | None = None
+    code_digest: str | None
     """SHA-256 of the code that computed the facts (`play.replay.code_digest`)."""
     unread: tuple[str, ...] = Field(default=(), exclude_if=lambda unread: not unread)
     """Sentences, one a player none of whose decisions could be read (`readability`)."""
-    log_digest: str | None = None
+    log_digest: str | None
     """SHA-256 of the log up to this record: while it is right, the log has not been edited."""
     time: str
     own_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
     """SHA-256 of this record without this field (version 0.1 wrote none)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_up_to_date(cls, record: Any) -> Any:
+        return finish_up_to_date(record)
 
     def sealed(self) -> Self:
         """Return the record with its own digest."""

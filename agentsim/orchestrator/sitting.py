@@ -376,7 +376,6 @@ def run_started(
     probe: dict[str, Any] | None = None,
 ) -> RunStarted:
     """Return the first record of a run's log; `accounts` are those of its language models, by the player's label."""
-    is_one = len(spec.condition.cast) == 1
     return RunStarted(
         study=study,
         run=spec.name,
@@ -387,8 +386,7 @@ def run_started(
         settings=spec.settings,
         prompts_digest=prompts.digest,
         reader=READER,
-        account=next(iter(accounts.values()), {}) if is_one else {},
-        accounts={} if is_one else dict(accounts),
+        accounts=dict(accounts),
         versions=versions,
         time=_now(),
     )

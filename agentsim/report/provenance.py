@@ -38,9 +38,7 @@ def conditions(study: Study) -> Iterator[Condition]:
         for key in keys:
             started = study.started[key]
             text = yaml.safe_dump(started.condition, sort_keys=False, allow_unicode=True, width=100)
-            same = json.dumps(
-                [text, started.versions, started.account, started.accounts, started.prompts_digest], sort_keys=True
-            )
+            same = json.dumps([text, started.versions, started.accounts, started.prompts_digest], sort_keys=True)
             variants.setdefault(same, []).append(key)
         for group in variants.values():
             yield _described(study, str(name), group)
@@ -79,11 +77,11 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
 
 def accounts_of(started: RunStarted) -> list[tuple[str, str]]:
     """Name the account of each model, without its key."""
-    if started.accounts:
+    if len(started.players) > 1 and started.accounts:
         return [
             (f"account of {one_line(player)}, without its key", pairs(own)) for player, own in started.accounts.items()
         ]
-    return [("account, without its key", pairs(started.account) or "none")]
+    return [("account, without its key", pairs(started.account_of(None)) or "none")]
 
 
 TOKENS: Final = {

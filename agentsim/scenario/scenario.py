@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -20,9 +20,10 @@ from agentsim.core.facts import Value
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError, quote
 from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
+from agentsim.scenario.digests import content_digest
 from agentsim.scenario.messages import did_you_mean, translated
 from agentsim.scenario.names import run_name, run_names
-from agentsim.scenario.old_conditions import content_digest, recurs_by_choice, rounds_by_choice
+from agentsim.scenario.old_conditions import without_old_values
 from agentsim.scenario.players import ModelPlayer, Player, Players, labels, parts
 from agentsim.scenario.schema_docs import described_schema
 from agentsim.scenario.tree import Cell, cells, load_tree, placed_prompts, variations, with_model, with_setting
@@ -387,33 +388,10 @@ def _refuse_overflow(spec: RunSpec) -> None:
         )
 
 
-ADDED: Final[Mapping[str, Mapping[str, object]]] = {
-    "game": {"error": 0.0, "continuation": 0.0, "max_rounds": 10_000},
-    "observation": {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public", "shows_own": False},
-    "transmission": {"rewrite": False, "model_from": "vacancy"},
-    "players": {"system_prompt": "system", "answer_format": "text", "agents": None, "name": None, "strategy": None},
-    "on_invalid": {"out_of_range": "ask_again"},
-}
-"""Settings that came later, at what was done before there were any: left out, so that older logs keep their digests."""
-
-
 def identity(condition: Condition) -> dict[str, Any]:
     """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
     content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
-    # What older logs do not say, as there was no choice, is said where it makes a difference, and nowhere else.
-    for part, name, matters in (
-        ("pairing", "in_both_roles", recurs_by_choice(condition.agents)),
-        ("selection", "halves", rounds_by_choice(condition.agents, content["selection"].get("fraction"))),
-    ):
-        content[part].pop(name, None)
-        if matters and hasattr(rule := getattr(condition, part), name):
-            content[part][name] = getattr(rule, name)
-    for part, settings in ADDED.items():
-        for each in content[part] if isinstance(content[part], list) else [content[part]]:
-            for name, before in settings.items():
-                if name in each and each[name] == before:
-                    del each[name]
-    return content
+    return without_old_values(content, condition)
 
 
 def digest(condition: Condition, *, seed: int, probe: Mapping[str, Any] | None = None) -> str:

@@ -16,10 +16,12 @@ import agentsim
 from agentsim.analysis.frames.study import load
 from agentsim.cli import app
 from agentsim.log.files import LOG_NAME
+from agentsim.log.old_logs import start_up_to_date
 from agentsim.log.reading import read_log
 from agentsim.log.records import RunStarted
 from agentsim.play.replay import replay
-from agentsim.scenario.old_conditions import content_digest, up_to_date
+from agentsim.prompts.sets import READER
+from agentsim.scenario.digests import content_digest
 from agentsim.scenario.scenario import Condition, digest, scenario_from
 from tests.log.sealing import sealed
 from tests.orchestrator.test_study import Fake, play
@@ -115,12 +117,13 @@ def test_an_older_log_is_loaded_replayed_and_gone_on_with(
 def test_what_is_no_record_of_an_older_log_is_left_as_it_is() -> None:
     nothing: list[Any] = [{}, [], None, {"condition": {"selection": {"kind": ["moran"]}, "pairing": {}, "agents": 4}}]
     for record in nothing:
-        assert up_to_date(record) is record
+        now = start_up_to_date(record)
+        assert now == (record if record is None or isinstance(record, list) else {"reader": 1, **record})
 
 
 def test_a_digest_that_is_not_the_conditions_stays_wrong() -> None:
     condition = {"selection": {"kind": "moran"}, "pairing": {"kind": "random"}, "agents": 4, "prompts": "default"}
-    read = up_to_date({"condition": condition, "digest": "edited", "seed": 0})
+    read = start_up_to_date({"condition": condition, "digest": "edited", "seed": 0})
     assert read["condition"]["selection"]["kind"] == "death_birth" and read["digest"] == "edited"
 
 
@@ -160,3 +163,19 @@ def test_a_run_under_other_prompts_is_replayed_from_its_replies(tmp_path: Path, 
     log.write_text(log.read_text().replace('"multiplier":2.0', '"multiplier":3.0', 1))
     [edited] = replay(folder)
     assert not edited.is_exact
+
+
+def test_the_account_of_an_old_logs_only_player_is_found_under_its_label() -> None:
+    [log, *_] = sorted(OLD.glob(f"models/*/{LOG_NAME}"))
+    raw = json.loads(log.read_text(encoding="utf-8").splitlines()[0])
+    read = read_log(log.parent).records[0]
+    assert isinstance(read, RunStarted)
+    assert raw["account"]["base_url"] and read.accounts == {raw["condition"]["players"]["model"]: raw["account"]}
+    assert read.account_of(None) == raw["account"] and read.reader == 1 and read.is_paid
+
+
+def test_a_log_of_today_has_todays_form_alone(tmp_path: Path) -> None:
+    [log] = play(tmp_path, Fake(), seeds=[0]).folder.glob(f"*/{LOG_NAME}")
+    first, *_, last = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
+    assert first["accounts"] == {} and "account" not in first and first["reader"] == READER
+    assert {"log_digest", "own_digest", "code_digest"} <= last.keys()

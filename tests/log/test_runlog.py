@@ -16,6 +16,7 @@ from agentsim.errors import LogError, SchemaError
 from agentsim.log.reading import read_log
 from agentsim.log.records import Record, Reply, RunStarted
 from agentsim.log.writing import RunLog
+from agentsim.prompts.sets import READER
 from agentsim.providers.base import Completion, Message, Prompt, Usage
 from tests.orchestrator.test_study import Fake, play, scenario
 
@@ -27,7 +28,8 @@ STARTED = RunStarted(
     digest="d",
     settings={},
     prompts_digest="p",
-    account={},
+    reader=READER,
+    accounts={},
     versions={},
     time="2026-01-01T00:00:00.000+00:00",
 )

@@ -17,6 +17,7 @@ from agentsim.log.experiment import difference
 from agentsim.log.records import RunStarted
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.replay import compare_start
+from agentsim.prompts.sets import READER
 from agentsim.providers.base import Prompt
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.scenario import Scenario
@@ -136,12 +137,12 @@ def test_new_seeds_go_on_with_the_study_that_was_begun_under_the_same_rules(tmp_
 def test_another_server_is_another_experiment_and_other_limits_are_not(tmp_path: Path) -> None:
     first = RunStarted(
         study="s", run="a--seed-0", seed=0, condition={"players": {"model": "v/m"}}, digest="d", settings={},
-        prompts_digest="p", account={"base_url": "http://a/v1/", "dialect": "openai", "concurrency": 2}, versions={},
-        time="t",
+        prompts_digest="p", reader=READER, versions={}, time="t",
+        accounts={"v/m": {"base_url": "http://a/v1/", "dialect": "openai", "concurrency": 2}},
     )  # fmt: skip
 
     def at(**account: object) -> RunStarted:
-        return first.model_copy(update={"account": account})
+        return first.model_copy(update={"accounts": {"v/m": account}})
 
     assert difference(first, at(base_url="http://a/v1", dialect="openai", concurrency=9)) is None
     assert difference(first, at()) is None  # nothing was logged of it
@@ -149,7 +150,7 @@ def test_another_server_is_another_experiment_and_other_limits_are_not(tmp_path:
     assert found is not None and "the account's base_url was 'http://a/v1' and is 'http://b/v1'" in found.was_and_is
     assert difference(first, at(base_url="http://a/v1", dialect="anthropic")) is not None
     pair = {"x": {"base_url": "http://a"}, "y": {"base_url": "http://a"}}
-    of_two = first.model_copy(update={"account": {}, "accounts": pair})
+    of_two = first.model_copy(update={"accounts": pair})
     changed = of_two.model_copy(update={"accounts": {**pair, "y": {"base_url": "http://b"}}})
     assert difference(of_two, of_two) is None and difference(of_two, changed) is not None
 
@@ -371,7 +372,7 @@ def test_a_copied_study_is_replayed_with_the_prompts_it_was_played_with(tmp_path
 
 def test_a_price_that_changes_within_a_run_is_refused() -> None:
     def start(price: dict[str, object] | None) -> RunStarted:
-        return STARTED.model_copy(update={"account": {"dialect": "openai", "price": price}})
+        return STARTED.model_copy(update={"accounts": {"fake/model": {"dialect": "openai", "price": price}}})
 
     cheap, dear = {"input": 1.0, "output": 2.0, "source": "a"}, {"input": 1.0, "output": 3.0, "source": "a"}
     with pytest.raises(ReplayMismatch, match=r"price was 'input 1, output 2' and is 'input 1, output 3'"):

@@ -17,6 +17,7 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import Reply, RunStarted
 from agentsim.play.preview import shown
 from agentsim.play.replay import replay
+from agentsim.prompts.sets import READER
 from agentsim.providers.base import Prompt
 from agentsim.scenario.scenario import runs
 from tests.orchestrator.test_study import Fake, answer, facts, log_of, said, scenario
@@ -154,7 +155,7 @@ def test_the_log_says_which_account_answered_for_whom(tmp_path: Path) -> None:
         prompts_digest="",
         versions={},
         condition={"players": players},
-        account={},
+        reader=READER,
         accounts={"mine/model": {"dialect": "openai", "price": {"input": 1, "output": 2, "source": "stated"}}},
         time="",
     )

@@ -23,7 +23,7 @@ from agentsim.log.files import LOG_NAME
 from agentsim.log.integrity import RESTORE, fault_of
 from agentsim.log.reading import read_log
 from agentsim.log.records import SCHEMA, Record, RunStarted
-from agentsim.scenario.old_conditions import content_digest
+from agentsim.scenario.digests import content_digest
 
 __all__ = ["RunColumns", "read_run"]
 

@@ -28,7 +28,7 @@ from agentsim.core.society import Society
 from agentsim.errors import BadRequest, LogError
 from agentsim.log.reading import read_log
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
-from agentsim.scenario.old_conditions import content_digest
+from agentsim.scenario.digests import content_digest
 from tests.log.sealing import sealed
 from tests.orchestrator.test_study import Fake, answer, play
 
@@ -73,7 +73,8 @@ def test_tokens_and_cost_are_known_by_run_model_and_generation(tmp_path: Path) -
 
     folder = play(tmp_path, Priced(), seeds=[0, 1]).folder
     for log in folder.glob("*/log.jsonl"):  # the account of a provider given in Python has no price
-        sealed(log, log.read_text().replace('"account":{}', '"account":{"price":{"input":1,"output":5,"source":"t"}}'))
+        account = '{"price":{"input":1,"output":5,"source":"t"}}'
+        sealed(log, log.read_text().replace('"accounts":{}', f'"accounts":{{"fake/model":{account}}}'))
     loaded = agentsim.load(folder)
     by_generation = loaded.replies.groupby(["run", "model", "generation"])[["input_tokens", "cost_usd"]].sum()
     assert len(by_generation) == 2 * 3 and (by_generation["input_tokens"] > 0).all()

@@ -41,7 +41,7 @@ def test_a_society_through_the_in_package_provider(tmp_path: Path, small_model: 
     result = agentsim.run(agentsim.scenario_from(TINY), results=tmp_path)
     study = checked(agentsim.load(result.folder))
     [started] = study.started.values()
-    assert started.account["dialect"] == "local"
+    assert started.account_of(None)["dialect"] == "local"
 
 
 @pytest.mark.model
