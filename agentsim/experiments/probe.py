@@ -22,7 +22,8 @@ from agentsim.log.files import PROBE_NAME
 from agentsim.log.stopped import note_sitting
 from agentsim.log.study_folder import choose, keep_prompts, make_folder
 from agentsim.orchestrator.observer import Observer
-from agentsim.orchestrator.sitting import Sitting, run_started
+from agentsim.orchestrator.runs import Run, run_started
+from agentsim.orchestrator.sitting import Sitting
 from agentsim.orchestrator.stop import Stop, to_its_end
 from agentsim.orchestrator.study import (
     StudyResult,
@@ -129,19 +130,17 @@ async def _probe(
         stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
         course = ProbeCourse(design, condition, seed=spec.seed, prompts=prompts)
         try:
-            sitting = Sitting(
-                spec,
-                folder,
-                prompts=prompts,
-                accounts=known,
-                versions=versions_now(),
-                providers=providers_of(condition, accounts, provider),
-                observer=watch,
-                stop=stop,
+            run = Run(
+                started=run_started(
+                    spec, folder.name, prompts=prompts, accounts=known, versions=versions_now(), probe=asked
+                ),
+                condition=condition,
                 course=course,
-                n_requests=course.n_requests if isinstance(player, ModelPlayer) else 0,
-                probe=asked,
+                n_questions=course.n_requests if isinstance(player, ModelPlayer) else 0,
+                n_generations=1,
             )
+            providers = providers_of(condition, accounts, provider)
+            sitting = Sitting(run, folder, providers=providers, observer=watch, stop=stop)
             state = await sitting.play()
             watch.run_closed(spec.name, state)
         finally:

@@ -21,7 +21,8 @@ from agentsim.log.study_folder import choose, keep_prompts, sources, write_study
 from agentsim.log.writing import RunLog, locked_by
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
-from agentsim.orchestrator.sitting import Sitting, run_started
+from agentsim.orchestrator.runs import run_started, society_run
+from agentsim.orchestrator.sitting import Sitting
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
 from agentsim.play.course import Course
 from agentsim.play.fork import take_over
@@ -262,16 +263,11 @@ async def _play_runs(
             if stop.event.is_set() and not (folder / spec.name / LOG_NAME).exists():
                 return RunState(spec.name, "not begun", stop.reason)
             known = {} if provider else accounts_of(spec.condition, accounts)
-            sitting = Sitting(
-                spec,
-                folder,
-                prompts=prompts[digest(spec.condition, seed=0)],
-                accounts=known,
-                versions=versions,
-                providers=providers_of(spec.condition, accounts, provider),
-                observer=watch,
-                stop=stop,
+            run = society_run(
+                spec, folder.name, prompts=prompts[digest(spec.condition, seed=0)], accounts=known, versions=versions
             )
+            providers = providers_of(spec.condition, accounts, provider)
+            sitting = Sitting(run, folder, providers=providers, observer=watch, stop=stop)
             state = await sitting.play()
             watch.run_closed(spec.name, state)
             return state

@@ -15,7 +15,7 @@ import pytest
 from agentsim.core.society import Society
 from agentsim.log.reading import read_log
 from agentsim.log.writing import RunLog
-from agentsim.orchestrator.sitting import Sitting
+from agentsim.orchestrator.asking import Asking
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.course import Course
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
@@ -68,7 +68,7 @@ def half_a_line(file: int, data: bytes) -> None:
 
 POINTS: dict[str, Callable[[int], Any]] = {
     "before a call is sent": lambda at: patched(Billed, "complete", at, before=lambda *_: die()),
-    "after an answer": lambda at: patched(Sitting, "_store", at, before=lambda *_: die()),
+    "after an answer": lambda at: patched(Asking, "_store", at, before=lambda *_: die()),
     "before the write": lambda at: patched(RunLog, "append", at, before=lambda *_, **__: die()),
     "inside of the write": lambda at: patched(os, "write", 3 * at, before=half_a_line),
     "before the sync": lambda at: patched(os, "fdatasync", at, before=lambda *_: die()),
