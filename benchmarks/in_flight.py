@@ -19,8 +19,9 @@ from orchestrator import server
 from rich.console import Console
 from rich.table import Table
 
-from agentsim.providers.accounts import ProviderSettings, open_account
+from agentsim.providers.account import open_account
 from agentsim.providers.base import Message, Prompt, Sampling
+from agentsim.providers.settings import ProviderSettings
 
 ANSWER_S = 1.5
 TIMES = 3

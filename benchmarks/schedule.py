@@ -21,8 +21,9 @@ from rich.table import Table
 
 import agentsim
 from agentsim.errors import RateLimited, Unavailable
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal, plausible
 

@@ -27,8 +27,9 @@ import agentsim
 from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.faultserver import Answer, FaultServer
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible

@@ -18,9 +18,10 @@ from agentsim.core.requests import Answer, DecisionView, NoteView, Request, Stra
 from agentsim.core.society import Society
 from agentsim.play.questions import first_prompt
 from agentsim.play.rehearsal import prompt_set
-from agentsim.providers.accounts import Accounts, ProviderSettings
 from agentsim.providers.base import n_bytes
+from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.prices import MILLION, Price
+from agentsim.providers.settings import ProviderSettings
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.scenario import Condition, Scenario, runs
@@ -131,18 +132,18 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
     Raises:
         ScenarioError: an account or a prompt set is wrong.
     """
-    accounts = Accounts(with_own(scenario.providers), environ=os.environ)
+    catalogue = Catalogue(with_own(scenario.providers), environ=os.environ)
     conditions = {condition_of(spec.name): spec.condition for spec in runs(scenario)}
     models = {player.model for condition in conditions.values() for player in condition.model_players.values()}
     pilots = {model: NO_PILOT if pilot is None else _pilot(pilot, model) for model in models}
     return [
-        _condition(name, condition, scenario.seeds, accounts=accounts, pilots=pilots)
+        _condition(name, condition, scenario.seeds, catalogue=catalogue, pilots=pilots)
         for name, condition in conditions.items()
     ]
 
 
 def _condition(
-    name: str, condition: Condition, seeds: Sequence[int], *, accounts: Accounts, pilots: Mapping[str, _Pilot]
+    name: str, condition: Condition, seeds: Sequence[int], *, catalogue: Catalogue, pilots: Mapping[str, _Pilot]
 ) -> ConditionPlan:
     n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
     found = ConditionPlan(name, condition.model, n_runs, n_questions)
@@ -153,8 +154,8 @@ def _condition(
     for label, player in condition.model_players.items():
         pilot = pilots[player.model]
         load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
-        found = _loaded(found, player, load, depth=depth, accounts=accounts, pilot=pilot)
-        limits = _through(accounts.settings(player.model), load, pilot.latency_s)
+        found = _loaded(found, player, load, depth=depth, catalogue=catalogue, pilot=pilot)
+        limits = _through(catalogue.settings(player.model), load, pilot.latency_s)
         through[player.account] = through.get(player.account, NOTHING).plus(limits)
     for seconds in through.values():
         found = replace(found, wall_s=found.wall_s.beside(seconds))
@@ -162,13 +163,13 @@ def _condition(
 
 
 def plan_of(
-    name: str, player: ModelPlayer, *, questions: Mapping[str, Questions], depth: int, accounts: Accounts
+    name: str, player: ModelPlayer, *, questions: Mapping[str, Questions], depth: int, catalogue: Catalogue
 ) -> ConditionPlan:
     """Return what these questions to one player, by kind, will take; `depth` of them have to wait for each other."""
     plain = ConditionPlan(name, player.model, 1, sum(each.n for each in questions.values()))
     load = _load(player, questions, n_runs=1, length=1, pilot=NO_PILOT)
-    found = _loaded(plain, player, load, depth=depth, accounts=accounts, pilot=NO_PILOT)
-    limits = _through(accounts.settings(player.model), load, NO_PILOT.latency_s)
+    found = _loaded(plain, player, load, depth=depth, catalogue=catalogue, pilot=NO_PILOT)
+    limits = _through(catalogue.settings(player.model), load, NO_PILOT.latency_s)
     return replace(found, wall_s=found.wall_s.beside(limits))
 
 
@@ -181,10 +182,10 @@ class _Load(NamedTuple):
 
 
 def _loaded(
-    found: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, accounts: Accounts, pilot: _Pilot
+    found: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, catalogue: Catalogue, pilot: _Pilot
 ) -> ConditionPlan:
     """Add what a player takes to a plan, but for the time that its account's limits need."""
-    price = accounts.price(player.model)
+    price = catalogue.price(player.model)
     usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
     return replace(
         found,

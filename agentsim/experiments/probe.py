@@ -39,6 +39,7 @@ from agentsim.play.rehearsal import prompt_set, rehearse
 from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, n_bytes
+from agentsim.providers.catalogue import Catalogue
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer, only_player
 from agentsim.scenario.scenario import RunSpec, Scenario, runs
@@ -106,27 +107,21 @@ async def _probe(
     condition, player = spec.condition, only_player(spec.condition.players)
     prompts = prompt_set(condition)
     rehearse(condition, prompts)
-    accounts = Accounts(
-        with_own(scenario.providers),
-        environ=os.environ,
-        on_retry=watch.retry,
-        on_width=watch.width,
-        on_note=watch.note,
-    )
+    catalogue = Catalogue(with_own(scenario.providers), environ=os.environ)
     if provider is None:
-        check_accounts(condition, accounts, budget=scenario.budget)
-    known = {} if provider else accounts_of(condition, accounts)
+        check_accounts(condition, catalogue, budget=scenario.budget)
+    known = {} if provider else accounts_of(condition, catalogue)
     asked = design.model_dump(mode="json")
     start = run_started(spec, scenario.name, prompts=prompts, accounts=known, versions={}, probe=asked)
     folder = make_folder(choose(Path(results), scenario.name, [start], new=new))
     _write_design(folder, design)
     keep_prompts(folder, [prompts])
-    is_paid = provider is None and isinstance(player, ModelPlayer) and accounts.is_paid(player.model)
+    is_paid = provider is None and isinstance(player, ModelPlayer) and catalogue.is_paid(player.model)
     clock = asyncio.get_running_loop().time
     began = clock()
-    with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
-        if ledger is not None:
-            accounts.book_in(ledger)
+    limit_usd = scenario.budget
+    with open_ledger(folder, limit_usd=limit_usd, on_note=watch.note) if is_paid else nullcontext() as ledger:
+        accounts = Accounts(catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note)
         stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
         course = ProbeCourse(design, condition, seed=spec.seed, prompts=prompts)
         try:
@@ -181,7 +176,7 @@ def plan(scenario: Scenario, design: Design) -> ConditionPlan:
         player,
         questions=questions(spec, design, prompts=prompt_set(spec.condition)),
         depth=rounds + (1 if design.children else 0),
-        accounts=Accounts(with_own(scenario.providers), environ=os.environ),
+        catalogue=Catalogue(with_own(scenario.providers), environ=os.environ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -31,6 +31,7 @@ from agentsim.play.replay import ReplayState, replay
 from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
+from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, load_scenario, runs
 from agentsim.scenario.user_settings import with_own
@@ -162,22 +163,16 @@ async def _play_study(
     specs = runs(scenario)
     watch = observer or Observer()
     prompts = rehearsed(spec.condition for spec in specs)
-    accounts = Accounts(
-        with_own(scenario.providers),
-        environ=os.environ,
-        on_retry=watch.retry,
-        on_width=watch.width,
-        on_note=watch.note,
-    )
+    catalogue = Catalogue(with_own(scenario.providers), environ=os.environ)
     if provider is None:
         for spec in specs:
-            check_accounts(spec.condition, accounts, budget=scenario.budget)
+            check_accounts(spec.condition, catalogue, budget=scenario.budget)
     starts = [
         run_started(
             spec,
             scenario.name,
             prompts=prompts[digest(spec.condition, seed=0)],
-            accounts={} if provider else accounts_of(spec.condition, accounts),
+            accounts={} if provider else accounts_of(spec.condition, catalogue),
             versions={},
         )
         for spec in specs
@@ -189,34 +184,41 @@ async def _play_study(
     n_taken_over = 0
     for spec in specs:
         if spec.name in origins:
-            known = {} if provider else accounts_of(spec.condition, accounts)
+            known = {} if provider else accounts_of(spec.condition, catalogue)
             n_taken_over += _fork(spec, folder, origins[spec.name], prompts=prompts, accounts=known)
     models = {player.model for spec in specs for player in spec.condition.model_players.values()}
-    is_paid = provider is None and any(accounts.is_paid(model) for model in models)
-    with open_ledger(folder, limit_usd=scenario.budget) if is_paid else nullcontext() as ledger:
-        if ledger is not None:
-            accounts.book_in(ledger)
+    is_paid = provider is None and any(catalogue.is_paid(model) for model in models)
+    limit_usd = scenario.budget
+    with open_ledger(folder, limit_usd=limit_usd, on_note=watch.note) if is_paid else nullcontext() as ledger:
+        accounts = Accounts(catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note)
         result = await _play_runs(
-            specs, folder, prompts=prompts, accounts=accounts, provider=provider, watch=watch, stop=stop
+            specs,
+            folder,
+            prompts=prompts,
+            catalogue=catalogue,
+            accounts=accounts,
+            provider=provider,
+            watch=watch,
+            stop=stop,
         )
         return replace(result, n_taken_over=n_taken_over)
 
 
-def check_accounts(condition: Condition, accounts: Accounts, *, budget: float | None) -> None:
+def check_accounts(condition: Condition, catalogue: Catalogue, *, budget: float | None) -> None:
     """Find out, without asking anyone, whether all models of a condition can be asked, and kept to the budget.
 
     Raises:
-        AuthError, ModelFileError, ScenarioError: as `Accounts.check` and `Accounts.check_price`.
+        AuthError, ModelFileError, ScenarioError: as `Catalogue.check` and `Catalogue.check_price`.
     """
     for player in condition.model_players.values():
-        accounts.check(player.model)
+        catalogue.check(player.model)
         if budget is not None:
-            accounts.check_price(player.model, sampling=player.sampling(derived=0))
+            catalogue.check_price(player.model, sampling=player.sampling(derived=0))
 
 
-def accounts_of(condition: Condition, accounts: Accounts) -> dict[str, dict[str, Any]]:
+def accounts_of(condition: Condition, catalogue: Catalogue) -> dict[str, dict[str, Any]]:
     """Return the account of each language model that plays, by the player's label."""
-    return {label: accounts.describe(player.model) for label, player in condition.model_players.items()}
+    return {label: catalogue.describe(player.model) for label, player in condition.model_players.items()}
 
 
 def providers_of(condition: Condition, accounts: Accounts, provider: Provider | None) -> dict[str, Provider]:
@@ -246,6 +248,7 @@ async def _play_runs(
     folder: Path,
     *,
     prompts: dict[str, PromptSet],
+    catalogue: Catalogue,
     accounts: Accounts,
     provider: Provider | None,
     watch: Observer,
@@ -262,7 +265,7 @@ async def _play_runs(
         async with gate:
             if stop.event.is_set() and not (folder / spec.name / LOG_NAME).exists():
                 return RunState(spec.name, "not begun", stop.reason)
-            known = {} if provider else accounts_of(spec.condition, accounts)
+            known = {} if provider else accounts_of(spec.condition, catalogue)
             run = society_run(
                 spec, folder.name, prompts=prompts[digest(spec.condition, seed=0)], accounts=known, versions=versions
             )
@@ -295,11 +298,14 @@ def reasons(states: Iterable[RunState]) -> dict[str, str | None]:
 
 
 @contextmanager
-def open_ledger(folder: Path, *, limit_usd: float | None) -> Iterator[Ledger]:
-    """Open the study's ledger; it begins with the calls of which the logs know."""
+def open_ledger(folder: Path, *, limit_usd: float | None, on_note: Callable[[str], None]) -> Iterator[Ledger]:
+    """Open the study's ledger; it begins with the calls of which the logs know.
+
+    `on_note` is told, once for each model, that it bills more than its calls are bounded to.
+    """
     with ExitStack() as stack:
         try:
-            ledger = stack.enter_context(Ledger(folder, limit_usd=limit_usd))
+            ledger = stack.enter_context(Ledger(folder, limit_usd=limit_usd, on_beyond=on_note))
         except LogLocked as error:
             owners = sorted(set(filter(None, (locked_by(path.parent) for path in folder.glob(f"*/{LOG_NAME}")))))
             raise LogLocked(f"{error} ({', '.join(owners)})" if owners else str(error)) from error

@@ -69,9 +69,10 @@ class Ledger:
     With a limit it is one process's alone; without one, processes that play other runs of the study may share it.
     """
 
-    def __init__(self, folder: Path, *, limit_usd: float | None = None) -> None:
+    def __init__(self, folder: Path, *, limit_usd: float | None = None, on_beyond: OnBeyond | None = None) -> None:
+        """`on_beyond` is told, once for each model, that it bills more than its calls are bounded to."""
         self.limit_usd = limit_usd
-        self.on_beyond: OnBeyond = lambda message: None
+        self._on_beyond = on_beyond
         self._path = folder / LEDGER
         self._state = LedgerState()
         self._prefixes: dict[str, str] = {}
@@ -179,8 +180,8 @@ class Ledger:
         if beyond := _beyond(call, usage, known):
             record |= beyond
         self._settle(call, record)
-        if beyond and is_first:
-            self.on_beyond(_told(call, usage))
+        if beyond and is_first and self._on_beyond is not None:
+            self._on_beyond(_told(call, usage))
 
     def unbilled(self, call: Booking) -> None:
         """Write down that a call was refused, or never sent, and is not billed."""

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from agentsim.core.facts import Value
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError, quote
-from agentsim.providers.accounts import BUILT_IN, ProviderSettings, resolve, unsupported
+from agentsim.providers.settings import BUILT_IN, ProviderSettings, resolve, unsupported
 from agentsim.scenario.digests import content_digest
 from agentsim.scenario.messages import did_you_mean, translated
 from agentsim.scenario.names import run_name, run_names

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agentsim.errors import ScenarioError, quote
-from agentsim.providers.accounts import ProviderSettings, resolve
+from agentsim.providers.settings import ProviderSettings, resolve
 from agentsim.scenario.messages import translated
 from agentsim.scenario.yaml_source import Node, read_file
 

@@ -20,8 +20,9 @@ import agentsim
 from agentsim.errors import ReplayMismatch
 from agentsim.log.records import RunStarted
 from agentsim.play.replay import compare_start
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import Prompt
+from agentsim.providers.settings import ProviderSettings
 from agentsim.scenario.scenario import Condition, digest, identity, runs
 from agentsim.testing.faultserver import Answer, Behaviour, EchoKey, FaultServer, Raw, Request, Status
 from agentsim.testing.weather import Weather, plausible

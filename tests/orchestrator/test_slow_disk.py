@@ -16,8 +16,9 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.log.writing import RunLog
 from agentsim.orchestrator.observer import Observer
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible
 from tests.log.test_runlog import STARTED, reply

@@ -11,8 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from agentsim.errors import AuthError, ModelFileError, NotSent, ScenarioError
-from agentsim.providers.accounts import BUILT_IN, Accounts, ProviderSettings, missing_key, open_account, resolve
+from agentsim.providers.account import open_account
+from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Message, Prompt, Sampling
+from agentsim.providers.catalogue import Catalogue
+from agentsim.providers.settings import BUILT_IN, ProviderSettings, missing_key, resolve
 from agentsim.testing.faultserver import Answer, FaultServer, Status
 
 KEY = "sk-sentinel-4f9a1c7e2b8d6053"
@@ -86,7 +89,7 @@ def test_wrong_settings_are_refused_at_their_place(
 
 @pytest.mark.parametrize("url", [f"https://user:{KEY}@example.org/v1", f"https://{KEY}@example.org"])
 def test_a_key_in_an_address_is_refused_and_not_repeated(url: str) -> None:
-    accounts = Accounts({"mine": {"base_url": url}}, environ={})
+    accounts = Catalogue({"mine": {"base_url": url}}, environ={})
     with pytest.raises(ScenarioError, match=r"providers\.mine\.base_url: base_url may hold no user") as caught:
         accounts.check("mine/m")
     assert KEY not in str(caught.value)
@@ -96,13 +99,13 @@ def test_a_key_in_an_address_is_refused_and_not_repeated(url: str) -> None:
 def test_a_missing_key_is_named_before_any_call(environ: dict[str, str]) -> None:
     assert missing_key(resolve("openai"), environ) == "OPENAI_API_KEY"
     with pytest.raises(AuthError, match="OPENAI_API_KEY"):
-        Accounts({}, environ=environ).check("openai/gpt-4o")
+        Catalogue({}, environ=environ).check("openai/gpt-4o")
     with pytest.raises(AuthError, match="OPENAI_API_KEY"):
         open_account("openai", resolve("openai"), environ=environ)
 
 
 def test_a_parameter_the_dialect_does_not_know_is_named_before_any_call() -> None:
-    accounts = Accounts({}, environ={"ANTHROPIC_API_KEY": KEY})
+    accounts = Catalogue({}, environ={"ANTHROPIC_API_KEY": KEY})
     accounts.check("anthropic/claude", Sampling(temperature=1.0))
     with pytest.raises(ScenarioError, match=r"players\.seed, players\.extra\.stream"):
         accounts.check("anthropic/claude", Sampling(seed=1, extra={"stream": True}))
@@ -111,15 +114,16 @@ def test_a_parameter_the_dialect_does_not_know_is_named_before_any_call() -> Non
 def test_a_missing_local_model_is_named_before_any_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENTSIM_CACHE", str(tmp_path))
     with pytest.raises(ModelFileError, match="agentsim models pull local/smollm2-135m"):
-        Accounts({}, environ={}).check("local/smollm2-135m")
+        Catalogue({}, environ={}).check("local/smollm2-135m")
 
 
 async def test_an_account_asks_with_its_key_limits_and_retries() -> None:
     told: list[tuple[str, float]] = []
     async with FaultServer([Status(429, headers={"retry-after-ms": "1"}), Answer("4")]) as server:
         overrides = {"mine": {"base_url": server.openai_url, "api_key_env": "MY_KEY", "requests_per_minute": 6000}}
-        accounts = Accounts(overrides, environ={"MY_KEY": KEY}, on_retry=lambda *args: told.append(args))
-        accounts.check("mine/m")
+        catalogue = Catalogue(overrides, environ={"MY_KEY": KEY})
+        catalogue.check("mine/m")
+        accounts = Accounts(catalogue, on_retry=lambda *args: told.append(args))
         assert (await accounts.open("mine/m").complete(PROMPT)).text == "4"
         await accounts.aclose()
     assert [request.key for request in server.requests] == [KEY, KEY]
@@ -127,14 +131,14 @@ async def test_an_account_asks_with_its_key_limits_and_retries() -> None:
 
 
 async def test_models_of_an_account_share_one_provider() -> None:
-    accounts = Accounts({"mine": {"base_url": "http://127.0.0.1:1"}}, environ={})
+    accounts = Accounts(Catalogue({"mine": {"base_url": "http://127.0.0.1:1"}}, environ={}))
     assert accounts.open("mine/a") is accounts.open("mine/b/c")
     await accounts.aclose()
 
 
 @pytest.mark.model
 async def test_local_models_have_a_provider_each(small_model: Path) -> None:
-    accounts = Accounts({}, environ={})
+    accounts = Accounts(Catalogue({}, environ={}))
     first = accounts.open(f"local/{small_model}")
     assert first is accounts.open(f"local/{small_model}")
     assert first is not accounts.open("local/smollm2-135m")
@@ -142,7 +146,7 @@ async def test_local_models_have_a_provider_each(small_model: Path) -> None:
 
 
 def test_a_described_account_holds_no_key() -> None:
-    description = Accounts({}, environ={"OPENAI_API_KEY": KEY}).describe("openai/gpt-4o")
+    description = Catalogue({}, environ={"OPENAI_API_KEY": KEY}).describe("openai/gpt-4o")
     price = description.pop("price")
     assert price["source"] and ProviderSettings.model_validate(description) == resolve("openai")
     assert KEY not in str(description)
@@ -156,7 +160,7 @@ def test_importing_providers_loads_no_sdk() -> None:
 
 
 async def test_an_account_that_is_opened_once_the_study_stops_sends_nothing() -> None:
-    accounts = Accounts({"fake": {"base_url": "http://127.0.0.1:9", "api_key_env": None}}, environ={})
+    accounts = Accounts(Catalogue({"fake": {"base_url": "http://127.0.0.1:9", "api_key_env": None}}, environ={}))
     accounts.drain()
     with pytest.raises(NotSent):
         await accounts.open("fake/model").complete(PROMPT)

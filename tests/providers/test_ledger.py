@@ -247,8 +247,7 @@ async def test_a_server_that_bills_more_than_max_tokens_overspends_by_one_call_a
     tmp_path: Path, factor: int, cap: float, n_calls: int
 ) -> None:
     biller, said = Overbiller(lambda: 500 * factor), list[str]()
-    with Ledger(tmp_path, limit_usd=cap) as ledger:
-        ledger.on_beyond = said.append
+    with Ledger(tmp_path, limit_usd=cap, on_beyond=said.append) as ledger:
         layer = budgeted(biller, ledger)
         outcomes = await asyncio.gather(*(layer.complete(PROMPT) for _ in range(n_calls)), return_exceptions=True)
         assert ledger.spent_usd == pytest.approx(biller.bill)

@@ -6,8 +6,8 @@ import pytest
 
 import agentsim
 from agentsim.errors import ScenarioError
-from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Usage
+from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.prices import Price, cost_usd
 
 PRICE = Price(input=2.0, cached=0.5, output=8.0, source="a test")
@@ -24,8 +24,8 @@ def test_tokens_not_told_are_no_cost_of_0(usage: Usage) -> None:
     assert cost_usd(PRICE, usage) is None
 
 
-def accounts(**overrides: dict[str, object]) -> Accounts:
-    return Accounts(overrides, environ={})
+def accounts(**overrides: dict[str, object]) -> Catalogue:
+    return Catalogue(overrides, environ={})
 
 
 def test_known_models_have_the_prices_of_their_publishers() -> None:

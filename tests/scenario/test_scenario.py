@@ -328,7 +328,7 @@ IN_PLAYERS = [
     (
         "players: {model: vllm/a}",
         "2:18: players.model: no provider is called 'vllm'",
-        "openai, anthropic, gemini, local",
+        "openai, gemini, anthropic, local",
     ),
     ("players: {model: scritped/all-give}", "2:18: players.model: no provider is called", "did you mean 'scripted'?"),
     (

@@ -11,6 +11,7 @@ from typing import Any, Final
 from agentsim.errors import BadRequest
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
+from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.endings import read_finish
 from agentsim.providers.dialects.filters import PromptFiltered
 from agentsim.providers.dialects.parts import read_content, read_thoughts
@@ -26,7 +27,7 @@ from agentsim.providers.dialects.wire import (
     read_count,
 )
 
-__all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "AnthropicProvider", "unsupported"]
+__all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "DIALECT", "AnthropicProvider", "unsupported"]
 
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"
 
@@ -202,3 +203,19 @@ def _read_usage(usage: object) -> Usage:
         cached_tokens=None if fresh is None else cached,
         output_tokens=read_count(usage.get("output_tokens")),
     )
+
+
+def _open(opening: Opening) -> Opened:
+    return Opened(
+        AnthropicProvider(
+            api_key=opening.api_key, base_url=opening.base_url, timeout_s=opening.timeout_s, name=opening.name
+        )
+    )
+
+
+DIALECT: Final = Dialect(
+    name="anthropic",
+    open=_open,
+    unsupported=unsupported,
+    accounts={"anthropic": {"base_url": ANTHROPIC_BASE_URL, "api_key_env": "ANTHROPIC_API_KEY"}},
+)

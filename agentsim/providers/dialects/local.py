@@ -18,9 +18,10 @@ from typing import IO, Any, Final
 from agentsim.errors import ModelFileError, TransientError, Unavailable
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.dialects import weights
-from agentsim.providers.dialects.openai import OpenAIProvider
+from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
+from agentsim.providers.dialects.openai import OpenAIProvider, unsupported
 
-__all__ = ["DEFAULT_CONTEXT", "DEFAULT_SLOTS", "LocalProvider", "check_model", "open_model"]
+__all__ = ["DEFAULT_CONTEXT", "DEFAULT_SLOTS", "DIALECT", "LocalProvider", "check_model"]
 
 DEFAULT_SLOTS: Final = 2
 DEFAULT_CONTEXT: Final = 4096
@@ -45,16 +46,6 @@ def check_model(model: str) -> Path:
     if importlib.util.find_spec("xllamacpp") is None:
         raise ModelFileError("local models need llama.cpp: run `pip install 'agentsim[local]'`")
     return weights.find(model)
-
-
-def open_model(model: str, *, slots: int, context: int, threads: int | None, timeout_s: float) -> LocalProvider:
-    """Return the provider of a local model; its server starts with the first call.
-
-    Raises:
-        ModelFileError: as `check_model`.
-    """
-    path = check_model(model)
-    return LocalProvider(path, model_name=model, slots=slots, context=context, threads=threads, timeout_s=timeout_s)
 
 
 class LocalProvider:
@@ -202,3 +193,26 @@ def _tail(log: IO[bytes]) -> str:
     """Return the end of the server's log as a `repr`."""
     size = os.fstat(log.fileno()).st_size
     return repr(os.pread(log.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)).decode("utf-8", "replace").strip())
+
+
+def _open(opening: Opening) -> Opened:
+    assert opening.model is not None
+    provider = LocalProvider(
+        check_model(opening.model),
+        model_name=opening.model,
+        slots=opening.slots,
+        context=opening.context or DEFAULT_CONTEXT,
+        threads=opening.threads,
+        timeout_s=opening.timeout_s,
+    )
+    return Opened(provider, ready=provider.start)
+
+
+DIALECT: Final = Dialect(
+    name="local",
+    open=_open,
+    unsupported=unsupported,
+    accounts={"local": {"concurrency": DEFAULT_SLOTS, "timeout_s": 600.0, "attempts": 3}},
+    serves_here=True,
+    find_model=check_model,
+)

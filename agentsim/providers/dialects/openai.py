@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from agentsim.errors import BadRequest
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
+from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.endings import read_ending, read_finish
 from agentsim.providers.dialects.filters import PromptFiltered, is_filter
 from agentsim.providers.dialects.parts import Said, read_content, read_thoughts
@@ -26,7 +27,7 @@ from agentsim.providers.dialects.wire import (
     read_count,
 )
 
-__all__ = ["OPENAI_BASE_URL", "OpenAIProvider", "unsupported"]
+__all__ = ["DIALECT", "OPENAI_BASE_URL", "OpenAIProvider", "unsupported"]
 
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 
@@ -215,3 +216,25 @@ def _read_usage(usage: object) -> Usage:
 
 def _read_detail(details: object, key: str) -> int | None:
     return read_count(details.get(key)) if isinstance(details, dict) else None
+
+
+def _open(opening: Opening) -> Opened:
+    return Opened(
+        OpenAIProvider(
+            api_key=opening.api_key, base_url=opening.base_url, timeout_s=opening.timeout_s, name=opening.name
+        )
+    )
+
+
+DIALECT: Final = Dialect(
+    name="openai",
+    open=_open,
+    unsupported=unsupported,
+    accounts={
+        "openai": {"base_url": OPENAI_BASE_URL, "api_key_env": "OPENAI_API_KEY"},
+        "gemini": {
+            "base_url": "https://generativelanguage.googleapis.com/v1beta/openai/",
+            "api_key_env": "GEMINI_API_KEY",
+        },
+    },
+)

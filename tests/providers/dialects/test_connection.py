@@ -8,8 +8,8 @@ import ssl
 import pytest
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError, Unavailable
-from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Prompt
+from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.dialects.anthropic import AnthropicProvider
 from agentsim.providers.dialects.connection import find_proxy, is_loopback, plain_address, tls_context
 from agentsim.providers.dialects.openai import OpenAIProvider
@@ -149,15 +149,15 @@ def test_what_a_client_cannot_be_built_with_is_said_before_anything_is_asked(mon
     mine = {"mine": {"base_url": "https://example.org/v1", "api_key_env": "MY_KEY"}}
     for name, value in (("MY_KEY", f"{KEY}\nx"), ("MY_KEY", f"{KEY}\r")):
         with pytest.raises(AuthError, match="'mine'") as caught:
-            Accounts(mine, environ={name: value}).check("mine/model")
+            Catalogue(mine, environ={name: value}).check("mine/model")
         assert KEY not in str(caught.value)
     monkeypatch.setenv("ALL_PROXY", "socks://h:1")
     with pytest.raises(ScenarioError, match="ALL_PROXY"):
-        Accounts(mine, environ={"MY_KEY": KEY}).check("mine/model")
+        Catalogue(mine, environ={"MY_KEY": KEY}).check("mine/model")
     monkeypatch.delenv("ALL_PROXY")
     monkeypatch.setenv("SSL_CERT_FILE", "/none/such.pem")
     with pytest.raises(ScenarioError, match="SSL_CERT_FILE"):
-        Accounts(mine, environ={"MY_KEY": KEY, "SSL_CERT_FILE": "/none/such.pem"}).check("mine/model")
+        Catalogue(mine, environ={"MY_KEY": KEY, "SSL_CERT_FILE": "/none/such.pem"}).check("mine/model")
 
 
 ENVIRONMENT = {

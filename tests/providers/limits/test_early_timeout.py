@@ -10,10 +10,11 @@ from random import Random
 import pytest
 
 from agentsim.errors import Unavailable
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.ledger import Booked, Ledger, read_ledger
 from agentsim.providers.limits.early_timeout import Patient
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal
 from tests.providers.limits.scripted import COMPLETION, PROMPT

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from agentsim.errors import BadRequest, ProviderError, Unavailable
-from agentsim.providers.accounts import Account, HedgeSettings, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.hedged import percentile_of
+from agentsim.providers.settings import HedgeSettings, ProviderSettings
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal
 from tests.providers.limits.scripted import PROMPT

@@ -11,10 +11,11 @@ import pytest
 import agentsim
 from agentsim.errors import Unavailable
 from agentsim.orchestrator.study import StudyResult
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.dialects.peer import Peer
 from agentsim.providers.limits.in_time import InTime
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import InTurn, plausible
 from tests.providers.limits.scripted import COMPLETION, PROMPT

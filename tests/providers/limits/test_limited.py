@@ -9,10 +9,11 @@ import asyncio_throttle.throttler
 import pytest
 
 from agentsim.errors import NotSent, RateLimited, Unavailable
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.limited import Limited
 from agentsim.providers.limits.retried import Retried
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from tests.providers.limits.scripted import COMPLETION, PROMPT, Gated, Scripted
 

@@ -10,9 +10,10 @@ from random import Random
 import pytest
 
 from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.outage import PROBE_S, Outage
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from tests.providers.limits.scripted import COMPLETION, PROMPT
 

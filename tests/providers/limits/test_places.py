@@ -9,10 +9,11 @@ from random import Random
 import pytest
 
 from agentsim.errors import NotSent, RateLimited
-from agentsim.providers.accounts import Account, ProviderSettings
+from agentsim.providers.account import Account
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.places import Places, Width
+from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from tests.providers.limits.scripted import COMPLETION, PROMPT
 

@@ -1,0 +1,109 @@
+"""What can be asked, and at what price: the settings of a study's accounts, validated once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentsim.errors import AuthError, ScenarioError
+from agentsim.providers.base import Sampling
+from agentsim.providers.bounds import output_bound
+from agentsim.providers.dialects.connection import check_way
+from agentsim.providers.dialects.wire import check_key
+from agentsim.providers.prices import Price, known_price
+from agentsim.providers.settings import ProviderSettings, missing_key, resolve, unsupported
+
+__all__ = ["Catalogue"]
+
+
+class Catalogue:
+    """The accounts that a study may use. Models are named in full, as `openai/gpt-4o-2024-08-06`. Nobody is asked."""
+
+    def __init__(self, overrides: Mapping[str, Mapping[str, Any]], *, environ: Mapping[str, str]) -> None:
+        """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
+        self.environ = environ
+        self._overrides = overrides
+        self._settings: dict[str, ProviderSettings] = {}
+        self._prices: dict[str, Price | None] = {}
+
+    def settings(self, model: str) -> ProviderSettings:
+        """Return the settings of the model's account.
+
+        Raises:
+            ScenarioError: there is no such account, or a setting is wrong.
+        """
+        name = model.partition("/")[0]
+        try:
+            if name not in self._settings:
+                self._settings[name] = resolve(name, self._overrides.get(name))
+            return self._settings[name]
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(["providers", name, *map(str, first["loc"])])
+            raise ScenarioError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+    def check(self, model: str, sampling: Sampling | None = None) -> None:
+        """Find out, without asking anyone, whether the model can be asked with these sampling parameters.
+
+        Raises:
+            AuthError: the key is missing.
+            ModelFileError: the weights are missing, or llama.cpp is.
+            ScenarioError: there is no such account, or its dialect does not know a sampling parameter.
+        """
+        name, _, model_name = model.partition("/")
+        settings = self.settings(model)
+        if variable := missing_key(settings, self.environ):
+            raise AuthError(f"{model} needs an API key: set the environment variable {variable}")
+        if settings.base_url is not None:
+            key = None if settings.api_key_env is None else self.environ[settings.api_key_env]
+            check_key(key, name=f"the account {name!r}")
+            check_way(settings.base_url, name=name, environ=self.environ)
+        if settings.speaks.find_model is not None:
+            settings.speaks.find_model(model_name)
+        if sampling is not None and (names := unsupported(settings, sampling)):
+            raise ScenarioError(f"the account {name!r} cannot be sent players.{', players.'.join(names)}: remove it")
+
+    def price(self, model: str) -> Price | None:
+        """Return what the model's tokens cost: as the scenario states it, else as known; `None` if nobody knows."""
+        if model not in self._prices:
+            self._prices[model] = self._find_price(model)
+        return self._prices[model]
+
+    def _find_price(self, model: str) -> Price | None:
+        name, _, model_name = model.partition("/")
+        settings = self.settings(model)
+        if stated := settings.prices.get(model_name):
+            return Price(**stated.model_dump(), source="stated in the scenario")
+        if settings.speaks.serves_here:
+            return Price(input=0, output=0, source="runs on this machine")
+        return known_price(name, model_name, settings.base_url)
+
+    def describe(self, model: str) -> dict[str, Any]:
+        """Return the settings of the model's account, and its price if known, as JSON-able data; never a key."""
+        settings = self.settings(model).model_dump(mode="json", exclude={"prices"})
+        price = self.price(model)
+        return {**settings, "price": None if price is None else price.model_dump(mode="json")}
+
+    def is_paid(self, model: str) -> bool:
+        """Whether calls of the model may be billed: all but those that run on this machine."""
+        return not self.settings(model).speaks.serves_here
+
+    def check_price(self, model: str, *, sampling: Sampling) -> None:
+        """Find out whether a budget can be kept with this model.
+
+        Raises:
+            ScenarioError: its price is not known, or nothing bounds the length of its answers.
+        """
+        name, _, model_name = model.partition("/")
+        if self.price(model) is None:
+            raise ScenarioError(
+                f"a budget needs the price of {model}, which is not known: state it in US dollars a million tokens, as"
+                f" providers: {{{name}: {{prices: {{{model_name}: {{input: 2.5, output: 10}}}}}}}}"
+            )
+        if output_bound(sampling) is None:
+            raise ScenarioError(
+                f"a budget needs players.max_tokens, or players.extra.max_completion_tokens, as a number above 0:"
+                f" nothing else bounds what an answer of {model} costs"
+            )

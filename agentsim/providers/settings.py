@@ -1,0 +1,147 @@
+"""Settings of accounts, as a scenario's `providers:` gives them, over those that are built in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agentsim.errors import ScenarioError
+from agentsim.providers.base import Sampling
+from agentsim.providers.dialects.dialect import Dialect
+from agentsim.providers.dialects.registry import DIALECTS
+from agentsim.providers.limits.hedged import percentile_of
+from agentsim.providers.prices import StatedPrice
+
+__all__ = ["BUILT_IN", "HedgeSettings", "ProviderSettings", "missing_key", "resolve", "unsupported"]
+
+if TYPE_CHECKING:
+    DialectName = str
+else:
+    DialectName = Literal[tuple(DIALECTS)]
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class HedgeSettings(BaseModel):
+    """When a second copy of a slow call is sent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after: str = "p95"
+    """The percentile of the model's latest latencies, p50 to p99."""
+
+    @field_validator("after")
+    @classmethod
+    def _is_percentile(cls, text: str) -> str:
+        percentile_of(text)
+        return text
+
+
+class ProviderSettings(BaseModel):
+    """One account as a scenario's `providers:` gives it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dialect: DialectName = "openai"
+    """The API's language; `local`: llama.cpp on this machine."""
+    base_url: str | None = None
+    """Where the server is, as http://localhost:11434/v1; none for a local account."""
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the key; `null` for servers that want none."""
+    concurrency: int = Field(default=32, ge=1, le=10_000)
+    """The most calls in flight; of a local account, the server's slots."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Of prompts and answers together."""
+    timeout_s: Seconds = 120.0
+    """Seconds until the whole answer must be there."""
+    gives_up_early: bool = True
+    """Ask again before that what takes twice as long as any of the model's last 300 answers, and 5 s at least."""
+    attempts: int = Field(default=10, ge=1, le=1000)
+    """How often one call is made as long as its failures may pass; refusals while others are answered do not count."""
+    max_wait_s: Seconds = 60.0
+    """The longest wait before a call is repeated, in seconds; a server that asks for more is not waited for."""
+    max_outage_s: Seconds = 900.0
+    """How long the account may answer nothing at all, or refuse one call again and again, before the study stops."""
+    context: int | None = Field(default=None, ge=256)
+    """Tokens of prompt and answer together, of a local account; default: 4096."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of a local account's server; default: one a usable core."""
+    hedge: HedgeSettings | None = None
+    """`{after: p95}`: ask a second time what is slower than that percentile; favours short answers, and costs."""
+    prices: dict[str, StatedPrice] = Field(default_factory=dict)
+    """Model -> US dollars a million tokens, for models whose price is not known or is another for you."""
+
+    @property
+    def speaks(self) -> Dialect:
+        """The dialect itself."""
+        return DIALECTS[self.dialect]
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_plain_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            raise ValueError("base_url is no address; write it as https://example.org/v1") from None
+        if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+            raise ValueError("base_url may hold no user or password; name an environment variable in api_key_env")
+        if is_address and "api-version" in parts.query:
+            raise ValueError(
+                "base_url can hold no ?api-version=; write Azure's address that needs none, as"
+                " https://NAME.openai.azure.com/openai/v1"
+            )
+        if not is_address or parts.query or parts.fragment or any(c.isspace() for c in url):
+            raise ValueError(f"base_url {url[:200]!r} is no address; write it as https://example.org/v1")
+        return url
+
+    @model_validator(mode="after")
+    def _fits_dialect(self) -> Self:
+        if self.speaks.serves_here:
+            if extra := [name for name in ("base_url", "api_key_env") if getattr(self, name) is not None]:
+                raise ValueError(f"a local account has no {' and no '.join(extra)}; remove it")
+        elif self.base_url is None:
+            raise ValueError("base_url is missing; write where the server is, as http://localhost:11434/v1")
+        elif extra := [name for name in ("context", "threads") if getattr(self, name) is not None]:
+            raise ValueError(f"only local accounts have {' and '.join(extra)}; remove it")
+        return self
+
+
+BUILT_IN: Final[Mapping[str, Mapping[str, Any]]] = {
+    name: {"dialect": dialect.name, **settings}
+    for dialect in DIALECTS.values()
+    for name, settings in dialect.accounts.items()
+}
+"""The accounts that need no settings of the user's."""
+
+
+def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSettings:
+    """Return the settings of the account `name`: the built-in ones, the user's over them.
+
+    Raises:
+        ScenarioError: no such account is built in and the user's settings describe none.
+        pydantic.ValidationError: a setting is wrong; its `loc` begins at the account's own keys.
+    """
+    if overrides is None and name not in BUILT_IN:
+        raise ScenarioError(
+            f"no account is called {name!r}: built in are {', '.join(BUILT_IN)};"
+            f" describe it in the scenario, as providers: {{{name}: {{base_url: http://localhost:11434/v1}}}}"
+        )
+    return ProviderSettings.model_validate({**BUILT_IN.get(name, {}), **(overrides or {})}, strict=True)
+
+
+def missing_key(settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:
+    """Return the name of the environment variable that should hold the key and does not, if so."""
+    name = settings.api_key_env
+    return name if name is not None and not environ.get(name, "").strip() else None
+
+
+def unsupported(settings: ProviderSettings, sampling: Sampling) -> list[str]:
+    """Return the names of the sampling parameters that the account's dialect cannot send."""
+    return settings.speaks.unsupported(sampling)
