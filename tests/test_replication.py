@@ -92,7 +92,7 @@ def test_every_condition_of_the_paper_has_its_file(name: str, changed: dict[str,
 
 def test_the_ten_further_runs_are_of_claude_under_other_seeds() -> None:
     specs = runs(pack("claude-ten-more"))
-    assert {spec.condition.model for spec in specs} == {"anthropic/claude-3-5-sonnet-20240620"}
+    assert {spec.condition.joint_label for spec in specs} == {"anthropic/claude-3-5-sonnet-20240620"}
     assert [spec.seed for spec in specs] == list(range(5, 15))
 
 
@@ -104,7 +104,7 @@ def test_the_base_set_is_of_the_published_models_with_1506_calls_a_run() -> None
 
 def test_todays_model_takes_the_place_of_the_published_ones() -> None:
     scenario = load_scenario(PACK / "paper.yaml", model="openai/gpt-5.1")
-    assert {spec.condition.model for spec in runs(scenario)} == {"openai/gpt-5.1"}
+    assert {spec.condition.joint_label for spec in runs(scenario)} == {"openai/gpt-5.1"}
 
 
 # --- what each difference does, as docs/replication.md says -------------------------------------------------------

@@ -164,7 +164,7 @@ def embedded(scenario: Scenario) -> list[str]:
     from agentsim.scenario.scenario import runs
 
     specs = runs(scenario)
-    named = dict.fromkeys(player.model for spec in specs for player in spec.condition.cast.values())
+    named = dict.fromkeys(player.model for spec in specs for player in spec.condition.by_label.values())
     return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
 
 

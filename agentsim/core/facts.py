@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
 __all__ = [
     "Act",
-    "Advice",
     "Agent",
     "Donated",
     "Event",
+    "Frozen",
     "GameEnded",
     "GenerationEnded",
     "Missed",
@@ -33,9 +33,9 @@ __all__ = [
     "Reading",
     "Reputation",
     "Scored",
+    "ShownStrategy",
     "StrategyFormed",
     "TraceItem",
-    "Value",
     "born_and_index",
     "by_kind",
     "rounded",
@@ -43,8 +43,8 @@ __all__ = [
 ]
 
 
-class Value(BaseModel):
-    """A frozen value that refuses unknown fields and numbers that are not finite."""
+class Frozen(BaseModel):
+    """The base of immutable values; it refuses unknown fields and numbers that are not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -66,15 +66,19 @@ Reading = Literal["plain", "percent", "clamped"]
 donor had and was lowered to that, because the scenario says so."""
 
 
-class Agent(Value):
+class Agent(Frozen):
     """One member of a society."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     id: str
     """`<generation born>_<index>`; kept as long as the agent lives."""
     born: int
     """The generation it joined in."""
-    model: str
-    """The player behind it, as `provider/model` or `scripted/policy`; in a mixed society as the scenario's labels."""
+    label: str = Field(alias="model")
+    """The label of its player: `provider/model` or `scripted/policy`, with what tells it from others of the same name.
+
+    Logs call it `model`."""
     strategy: str | None
     """What it follows, in its own words; `None` where it never stated one that could be read."""
     parents: tuple[str, ...] = ()
@@ -154,7 +158,7 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class ShownStrategy:
     """One survivor's strategy as a newborn sees it."""
 
     agent: str
@@ -166,7 +170,7 @@ class Advice:
 # --- what follows: the facts in the log ----------------------------------------------------------------------------
 
 
-class StrategyFormed(Value):
+class StrategyFormed(Frozen):
     """An agent joined, with the strategy it will follow; or a survivor stated another one, where it may."""
 
     type: Literal["strategy_formed"] = "strategy_formed"
@@ -181,7 +185,7 @@ class StrategyFormed(Value):
     """How often the agent was asked; 0 where its strategy was given, or is its parent's."""
 
 
-class Encounter(Value):
+class Encounter(Frozen):
     """What all three outcomes of one donor-recipient encounter share."""
 
     key: str
@@ -233,7 +237,7 @@ class Missed(Encounter):
     type: Literal["missed"] = "missed"
 
 
-class NoteWritten(Value):
+class NoteWritten(Frozen):
     """The recipient of an encounter wrote about its donor, for those who meet that one later."""
 
     type: Literal["note_written"] = "note_written"
@@ -252,7 +256,7 @@ class NoteWritten(Value):
     attempts: int = 1
 
 
-class GameEnded(Value):
+class GameEnded(Frozen):
     """Final resources of one game."""
 
     type: Literal["game_ended"] = "game_ended"
@@ -261,7 +265,7 @@ class GameEnded(Value):
     resources: dict[str, float]
 
 
-class GenerationEnded(Value):
+class GenerationEnded(Frozen):
     """Scores of a generation and who of it survives."""
 
     type: Literal["generation_ended"] = "generation_ended"
@@ -274,7 +278,7 @@ class GenerationEnded(Value):
     """Best first; empty after the last generation, where nobody is selected."""
 
 
-class Probed(Value):
+class Probed(Frozen):
     """A strategy was asked what it would do in one situation, outside of any game."""
 
     type: Literal["probed"] = "probed"
@@ -298,7 +302,7 @@ class Probed(Value):
     """How often it was asked; 0 for a scripted policy."""
 
 
-class Scored(Value):
+class Scored(Frozen):
     """A strategy has played one generation's games among stated policies."""
 
     type: Literal["scored"] = "scored"

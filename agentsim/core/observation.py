@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from agentsim.core.facts import Note, Observed, Reputation, TraceItem, Value, born_and_index, by_kind
+from agentsim.core.facts import Frozen, Note, Observed, Reputation, TraceItem, born_and_index, by_kind
 
 __all__ = [
     "Assessment",
@@ -57,7 +57,7 @@ class _Look:
     judged: Judgements
 
 
-class Observation(Value):
+class Observation(Frozen):
     """The interface of every observation rule: what donors are shown, and what others need to know about that."""
 
     @property
@@ -327,7 +327,7 @@ def as_standing(label: Label) -> Reputation:
     return Reputation("standing", label, score=1 if label == "good" else -1)
 
 
-class Assessment(Value):
+class Assessment(Frozen):
     """The standing of a donor after its act, by the standing of its recipient."""
 
     give_to_good: Label = "good"

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from agentsim.core.facts import Value
+from agentsim.core.facts import Frozen
 from agentsim.core.rng import shuffled
 
 __all__ = ["Alternating", "Pairing", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
@@ -19,7 +19,7 @@ Schedule = tuple[tuple[tuple[str, str], ...], ...]
 that sits out where their number is odd."""
 
 
-class Pairing(Value):
+class Pairing(Frozen):
     """The interface of every pairing rule: who meets whom, and what others need to know about that."""
 
     takes_odd: ClassVar[bool] = False

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from agentsim.core.facts import Reputation, TraceItem, Value
+from agentsim.core.facts import Frozen, Reputation, TraceItem
 from agentsim.core.keys import ProbeKey
 from agentsim.core.requests import ActSpec, DecisionView, Request
 from agentsim.core.rules import SocietyRules
@@ -28,7 +28,7 @@ ROUND: Final = 3
 """The first in which a donor can be shown a recipient's act and the act of its partner before that."""
 
 
-class Situation(Value):
+class Situation(Frozen):
     """One moment in which a donor decides."""
 
     round: int = Field(ge=1)
@@ -42,7 +42,7 @@ class Situation(Value):
     """The recipient's score or standing, where that is shown instead."""
 
 
-class Subject(Value):
+class Subject(Frozen):
     """One strategy that is asked."""
 
     name: str
@@ -55,7 +55,7 @@ class Subject(Value):
     """The score that the run's log has for it, in units."""
 
 
-class Design(Value):
+class Design(Frozen):
     """Everything about a probe that, with the condition and the seed, decides what is asked."""
 
     source: str

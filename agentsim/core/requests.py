@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from agentsim.core.facts import Act, Advice, Note, Problem, Reading, Reputation, TraceItem
+from agentsim.core.facts import Act, Note, Problem, Reading, Reputation, ShownStrategy, TraceItem
 from agentsim.core.rules import SocietyRules
 
 __all__ = [
@@ -29,7 +29,7 @@ class StrategyView:
     generation: int
     rules: SocietyRules
     """What is played. Prompts tell it, rule by rule; who plays is not part of it."""
-    advice: tuple[Advice, ...]
+    advice: tuple[ShownStrategy, ...]
     is_survivor: bool = False
     """Whether it has lived before and may state another strategy than its own."""
     own: str | None = None

@@ -7,19 +7,18 @@ from typing import Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from agentsim.core.facts import Value
+from agentsim.core.facts import Frozen
 from agentsim.core.games import DonorGame, Game
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule
 from agentsim.core.selection import SelectionRule, Top
-from agentsim.core.transmission import Advice as AdviceRule
-from agentsim.core.transmission import TransmissionRule
+from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.errors import LogError
 
 __all__ = ["SocietyRules", "logged_observation", "logged_selection"]
 
 
-class SocietyRules(Value):
+class SocietyRules(Frozen):
     """Everything that decides the course of a society, except who plays."""
 
     agents: int = Field(default=12, ge=2, le=10_000)
@@ -29,7 +28,7 @@ class SocietyRules(Value):
     pairing: PairingRule = Alternating()
     observation: ObservationRule = Trace()
     selection: SelectionRule = Top()
-    transmission: TransmissionRule = AdviceRule()
+    transmission: TransmissionRule = Advice()
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, Tag
 
-from agentsim.core.facts import Value, born_and_index, by_kind, rounded, total
+from agentsim.core.facts import Frozen, born_and_index, by_kind, rounded, total
 from agentsim.core.rng import shuffled
 
 __all__ = [
@@ -35,7 +35,7 @@ RENAMED: Final = {
 """Kinds that have been renamed, and what to write instead."""
 
 
-class Selection(Value):
+class Selection(Frozen):
     """The interface of every selection rule: scores, survivors, and what others need to know about them."""
 
     looks_at_scores: ClassVar[bool] = True

@@ -38,40 +38,49 @@ class Society:
     """One society's history, from its first question to its last fact."""
 
     def __init__(
-        self, rules: SocietyRules, *, model: str | Sequence[str], seed: int, strategies: Mapping[str, str] | None = None
+        self,
+        rules: SocietyRules,
+        *,
+        labels: str | Sequence[str],
+        seed: int,
+        strategies: Mapping[str, str] | None = None,
     ) -> None:
-        """`model` plays all agents, or names the player of each agent of the first generation.
+        """Prepare a society.
 
-        `strategies`: by model, what its agents of the first generation follow, who are then not asked for one.
+        Args:
+            rules: what is played.
+            labels: the label of the player of each agent of the first generation, or of all.
+            seed: decides everything that is left to chance.
+            strategies: by label, the strategy of that player's agents in the first generation; they are not asked.
         """
         self.is_finished = False
         self.generation = 1
         """The generation now living."""
         self._rules = rules
         self._told = rules.told
-        self._first_models = (model,) * rules.agents if isinstance(model, str) else tuple(model)
-        if len(self._first_models) != rules.agents:
-            raise ValueError(f"{len(self._first_models)} models for {rules.agents} agents; one each is needed")
+        self._first_labels = (labels,) * rules.agents if isinstance(labels, str) else tuple(labels)
+        if len(self._first_labels) != rules.agents:
+            raise ValueError(f"{len(self._first_labels)} labels for {rules.agents} agents; give one for each")
         self._given = strategies or {}
         self._seed = seed
         self._agents: dict[str, Agent] = {}
-        """Those who live, by name; newborns as soon as they have a strategy."""
-        self._models: dict[str, str] = {}
-        """The player of each agent of this generation, newborns without a strategy too."""
+        """The living agents by name; newborns as soon as they have a strategy."""
+        self._labels: dict[str, str] = {}
+        """The label of each agent's player in this generation, including newborns without a strategy."""
         self._n_unformed = 0
         self._survivors: tuple[Agent, ...] = ()
         self._parents: tuple[Agent, ...] = ()
-        """Whose strategies newborns may learn, best first."""
+        """The agents whose strategies newborns may learn, best first."""
         self._scores: dict[str, float] = {}
         self._plays: list[DonorPlay] = []
 
-    def model_of(self, agent: str) -> str:
-        """Return the player behind an agent of the generation now living."""
-        return self._models[agent]
+    def label_of(self, agent: str) -> str:
+        """Return the label of the player of an agent in the generation now living."""
+        return self._labels[agent]
 
     def start(self) -> Step[Request]:
         """Return the first generation's requests for a strategy, and the facts of those who have one already."""
-        return self._begin_generation(self._first_models)
+        return self._begin_generation(self._first_labels)
 
     def answer(self, request: Request, answer: Answer) -> Step[Request]:
         """Take the answer to an open request; return what follows."""
@@ -88,11 +97,11 @@ class Society:
         return Step(events, opened)
 
     def _begin_generation(self, vacancies: Sequence[str]) -> Step[Request]:
-        """Fill the vacancies, each named by the model that left it; ask for the strategies that are wanted."""
+        """Fill the vacancies, each given as the label of the agent that left; ask for the strategies needed."""
         learning = self._rules.transmission
         kept = {agent.id: agent for agent in self._survivors}
         parents = {agent.id: agent for agent in self._parents}
-        self._models = {name: agent.model for name, agent in kept.items()}
+        self._labels = {name: agent.label for name, agent in kept.items()}
         self._agents = {} if learning.rewrite else dict(kept)
         formed: list[Event] = []
         requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
@@ -101,25 +110,25 @@ class Society:
             if kept and learning.copies:
                 number = uniform("parent", self._seed, self.generation, index)
                 parent = learning.parent(self._parents, self._scores, number)
-                self._models[name] = self._newborns_model(index, vacancy, [parent])
+                self._labels[name] = self._newborns_label(index, vacancy, [parent])
                 formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
             elif not kept and vacancy in self._given:
-                self._models[name] = vacancy
+                self._labels[name] = vacancy
                 formed.append(self._form(name, Answer(text=self._given[vacancy], attempts=0), parents=()))
             else:
                 request = self._ask_strategy(name, own=None)
-                self._models[name] = self._newborns_model(index, vacancy, [parents[one] for one in _shown(request)])
+                self._labels[name] = self._newborns_label(index, vacancy, [parents[one] for one in _shown(request)])
                 requests.append(request)
         self._n_unformed = len(requests)
         return Step(formed, requests or self._start_games())
 
-    def _newborns_model(self, index: int, vacancy: str, parents: Sequence[Agent]) -> str:
-        """Return the player of the generation's newborn of that number, by the transmission's `model_from`."""
+    def _newborns_label(self, index: int, vacancy: str, parents: Sequence[Agent]) -> str:
+        """Return the label of the newborn with that number, as the transmission rule's `model_from` says."""
         source, number = self._rules.transmission.model_from, uniform("model", self._seed, self.generation, index)
         if source == "parent" and parents:
-            return parents[int(number * len(parents))].model
+            return parents[int(number * len(parents))].label
         if source == "share" and self._survivors:  # the first generation is as the scenario says
-            return self._first_models[int(number * len(self._first_models))]
+            return self._first_labels[int(number * len(self._first_labels))]
         return vacancy
 
     def _ask_strategy(self, name: str, *, own: Agent | None) -> Request:
@@ -150,7 +159,7 @@ class Society:
             agent = Agent(
                 id=name,
                 born=self.generation,
-                model=self._models[name],
+                label=self._labels[name],
                 strategy=answer.text,
                 parents=parents,
             )
@@ -179,7 +188,7 @@ class Society:
                 DonorPlay(
                     rules.game,
                     swapped(schedule) if number % 2 == 0 else schedule,
-                    agents=[self._agents[name] for name in self._models],
+                    agents=[self._agents[name] for name in self._labels],
                     observation=rules.observation,
                     rules=self._told,
                     generation=self.generation,
@@ -210,7 +219,7 @@ class Society:
         if is_last:
             self.is_finished = True
             return Step([ended], [])
-        left = [self._agents[name].model for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
+        left = [self._agents[name].label for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
         self._survivors = tuple(self._agents[name] for name in survivors)
         everyone = tuple(self._agents[name] for name in ranked(scores))
         self._parents = everyone if rules.learns_from_everyone else self._survivors

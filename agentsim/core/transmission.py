@@ -13,14 +13,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, Tag
 
-from agentsim.core.facts import Advice as AdviceItem
-from agentsim.core.facts import Agent, Value, by_kind
+from agentsim.core.facts import Agent, Frozen, ShownStrategy, by_kind
 from agentsim.core.rng import shuffled
 
 __all__ = ["Advice", "Copy", "OneParent", "SomeParents", "TransmissionRule"]
 
 
-class Transmission(Value):
+class Transmission(Frozen):
     """The interface of every transmission rule: what newborns learn, and what others need to know about that."""
 
     copies: ClassVar[bool] = False
@@ -39,17 +38,19 @@ class Transmission(Value):
     are; that of a parent drawn from those it was shown; or one drawn by the shares in which the society began."""
 
     @abstractmethod
-    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what one newborn sees, or a survivor that may rewrite its strategy."""
 
     def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
         """Return the survivor copied by the newborn that has this number in [0, 1), under a rule that copies."""
         raise NotImplementedError(f"{type(self).__name__} copies nobody")
 
-    def _shown(self, parents: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+    def _shown(self, parents: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return parents as a newborn sees them: best first with scores; without, in random order, as rank is one."""
         order = list(parents) if self.scores else shuffled(parents, rng)
-        return tuple(AdviceItem(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order)
+        return tuple(
+            ShownStrategy(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order
+        )
 
 
 class _Drawn(Transmission):
@@ -81,7 +82,7 @@ class Advice(Transmission):
     kind: Literal["advice"] = "advice"
     shows_all: ClassVar[bool] = True
 
-    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what one newborn sees."""
         return self._shown(survivors, scores, rng)
 
@@ -94,7 +95,7 @@ class OneParent(_Drawn):
 
     kind: Literal["one_parent"] = "one_parent"
 
-    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what one newborn sees."""
         return self._shown(self._draw(survivors, scores, rng, 1), scores, rng)
 
@@ -109,7 +110,7 @@ class SomeParents(_Drawn):
     n: int = Field(default=3, ge=1, le=10_000)
     """Survivors shown, or all where there are fewer."""
 
-    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what one newborn sees."""
         return self._shown(self._draw(survivors, scores, rng, self.n), scores, rng)
 
@@ -126,7 +127,7 @@ class Copy(_Drawn):
     model_from: Literal["vacancy", "parent", "share"] = "parent"
     """As of the other rules; by default the parent's model comes with its strategy."""
 
-    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[AdviceItem, ...]:
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what a survivor that may rewrite its strategy sees: all of them."""
         return self._shown(survivors, scores, rng)
 

@@ -161,7 +161,7 @@ def _of_run(word: str, match: Mapping[str, str] | re.Match[str], model: str | No
         raise LogError(f"{word}: the run has {n} generations; name one of them, or `last`")
     generation = n if wanted == "last" else int(wanted)
     living = study.agents[(study.agents["run"] == folder.name) & (study.agents["generation"] == generation)]
-    cast = Condition.model_validate(study.started[study.name, folder.name].condition).cast
+    cast = Condition.model_validate(study.started[study.name, folder.name].condition).by_label
     for agent in _chosen(word, living, match["agent"]).to_dict("records"):
         yield _frozen(word, folder.name, generation, agent, cast[agent["model"]], model)
 

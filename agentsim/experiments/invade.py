@@ -262,11 +262,13 @@ def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
 
 
 def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
-    cast = condition.cast
-    players = [cast[label] for label in condition.models]
+    cast = condition.by_label
+    players = [cast[label] for label in condition.labels]
     scripted = [player for player in players if not isinstance(player, ModelPlayer)]
     if len(scripted) < len(players):
-        raise ScenarioError(f"{condition.model}: models are asked one by one; play the runs of the scenario instead")
+        raise ScenarioError(
+            f"{condition.joint_label}: models are asked one by one; play the runs of the scenario instead"
+        )
     many = play_many(condition, scripted, seeds=seeds)
     invader = next(place for place, player in enumerate(many.players) if str(player.name).startswith("invader"))
     is_invader = many.player == invader

@@ -30,7 +30,7 @@ from agentsim.scenario.user_settings import with_own
 if TYPE_CHECKING:
     from agentsim.analysis.frames.study import Study
 
-__all__ = ["ConditionPlan", "Interval", "Questions", "kind_of", "plan", "plan_of", "stand_in"]
+__all__ = ["ConditionPlan", "Questions", "Range", "kind_of", "plan", "plan_of", "stand_in"]
 
 BYTES_A_TOKEN: Final = (3.0, 5.0)
 """Of English, with the tokenizers in use; the first makes more tokens."""
@@ -50,28 +50,28 @@ SLOWER_CHAIN: Final = 1.35
 """The longest chain waits for the slowest of each round: by so much its calls are slower than others, at most."""
 
 
-class Interval(NamedTuple):
+class Range(NamedTuple):
     """What a number most likely lies between."""
 
     low: float
     high: float
 
-    def times(self, other: Interval | float) -> Interval:
+    def times(self, other: Range | float) -> Range:
         """Return the product with another interval, or with a number; both positive."""
-        low, high = other if isinstance(other, Interval) else (other, other)
-        return Interval(self.low * low, self.high * high)
+        low, high = other if isinstance(other, Range) else (other, other)
+        return Range(self.low * low, self.high * high)
 
-    def plus(self, other: Interval) -> Interval:
+    def plus(self, other: Range) -> Range:
         """Return the sum."""
-        return Interval(self.low + other.low, self.high + other.high)
+        return Range(self.low + other.low, self.high + other.high)
 
-    def beside(self, other: Interval) -> Interval:
+    def beside(self, other: Range) -> Range:
         """Return the larger of both: what two things take that happen at the same time."""
-        return Interval(max(self.low, other.low), max(self.high, other.high))
+        return Range(max(self.low, other.low), max(self.high, other.high))
 
 
-NOTHING: Final = Interval(0, 0)
-AROUND: Final = Interval(0.85, 1.15)
+NOTHING: Final = Range(0, 0)
+AROUND: Final = Range(0.85, 1.15)
 """A pilot's means hold for another study to about this part at best."""
 
 
@@ -84,13 +84,13 @@ class ConditionPlan:
     n_runs: int
     n_questions: int
     """If every answer is readable at once."""
-    calls: Interval = NOTHING
-    input_tokens: Interval = NOTHING
-    output_tokens: Interval = NOTHING
+    calls: Range = NOTHING
+    input_tokens: Range = NOTHING
+    output_tokens: Range = NOTHING
     """Hidden reasoning included, as far as a pilot has seen it."""
-    usd: Interval | None = NOTHING
+    usd: Range | None = NOTHING
     """None where the price is not known; of a scripted player 0."""
-    wall_s: Interval = NOTHING
+    wall_s: Range = NOTHING
     """Under the account's limits, if it played alone: all its runs side by side."""
     is_piloted: bool = False
 
@@ -116,10 +116,10 @@ class _Pilot(NamedTuple):
     """What a pilot's replies of one model took, by kind of question; nothing where it has none."""
 
     took: dict[str, _Took]
-    latency_s: Interval
+    latency_s: Range
 
 
-NO_PILOT: Final = _Pilot({}, Interval(*LATENCY_S))
+NO_PILOT: Final = _Pilot({}, Range(*LATENCY_S))
 
 
 def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPlan]:
@@ -146,11 +146,11 @@ def _condition(
     name: str, condition: Condition, seeds: Sequence[int], *, catalogue: Catalogue, pilots: Mapping[str, _Pilot]
 ) -> ConditionPlan:
     n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
-    found = ConditionPlan(name, condition.model, n_runs, n_questions)
+    found = ConditionPlan(name, condition.joint_label, n_runs, n_questions)
     questions = _questions(condition) if condition.model_players else {}
     # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
     length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
-    depth, through = _depth(condition, seeds), dict[str, Interval]()
+    depth, through = _depth(condition, seeds), dict[str, Range]()
     for label, player in condition.model_players.items():
         pilot = pilots[player.model]
         load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
@@ -176,9 +176,9 @@ def plan_of(
 class _Load(NamedTuple):
     """What one player's questions of all runs of a condition take."""
 
-    calls: Interval
-    tokens_in: Interval
-    tokens_out: Interval
+    calls: Range
+    tokens_in: Range
+    tokens_out: Range
 
 
 def _loaded(
@@ -206,13 +206,13 @@ def _load(
     longest = LONG_ANSWER if player.max_tokens is None else player.max_tokens
     for kind, own in questions.items():
         if took := pilot.took.get(kind):
-            askings = AROUND.times(took.askings).beside(Interval(1, 1))
+            askings = AROUND.times(took.askings).beside(Range(1, 1))
             mean_in = AROUND.times(took.tokens_a_byte * own.mean_bytes)
             mean_out = AROUND.times(took.output)
         else:
-            askings = Interval(1, 1 + ASKED_AGAIN)
-            mean_in = Interval(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
-            mean_out = Interval(min(SHORT_ANSWER[kind], longest), longest)
+            askings = Range(1, 1 + ASKED_AGAIN)
+            mean_in = Range(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
+            mean_out = Range(min(SHORT_ANSWER[kind], longest), longest)
         asked = askings.times(own.n * (n_runs if kind == "strategy" else length))
         calls = calls.plus(asked)
         tokens_in = tokens_in.plus(mean_in.times(asked))
@@ -220,11 +220,11 @@ def _load(
     return _Load(calls, tokens_in, tokens_out)
 
 
-def _usd(price: Price, tokens_in: Interval, tokens_out: Interval) -> Interval:
+def _usd(price: Price, tokens_in: Range, tokens_out: Range) -> Range:
     cheapest = price.input if price.cached is None else min(price.cached, price.input)
     low = cheapest * tokens_in.low + price.output * tokens_out.low
     high = price.input * tokens_in.high + price.output * tokens_out.high
-    return Interval(low / MILLION, high / MILLION)
+    return Range(low / MILLION, high / MILLION)
 
 
 def _depth(condition: Condition, seeds: Sequence[int]) -> int:
@@ -236,12 +236,12 @@ def _depth(condition: Condition, seeds: Sequence[int]) -> int:
     )
 
 
-def _chain(depth: int, latency_s: Interval) -> Interval:
+def _chain(depth: int, latency_s: Range) -> Range:
     """Return the seconds of so many calls that have to wait for each other; they are slow ones."""
-    return latency_s.times(Interval(depth, depth * SLOWER_CHAIN))
+    return latency_s.times(Range(depth, depth * SLOWER_CHAIN))
 
 
-def _through(settings: ProviderSettings, load: _Load, latency_s: Interval) -> Interval:
+def _through(settings: ProviderSettings, load: _Load, latency_s: Range) -> Range:
     """Return the seconds that the account's limits need to let all calls through; retries come on top."""
     calls, tokens = load.calls, load.tokens_in.plus(load.tokens_out)
     seconds = calls.times(latency_s).times(1 / settings.concurrency)
@@ -266,12 +266,12 @@ def _kind(key: str) -> str:
 def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
     """Count the prompts of each player's agents, by kind, in one society of models that give half."""
     prompts, players = prompt_set(condition), condition.model_players
-    society = Society(condition, model=condition.models, seed=0, strategies=condition.strategies)
+    society = Society(condition, labels=condition.labels, seed=0, strategies=condition.given_strategies)
     sizes: dict[str, dict[str, list[int]]] = {}
     waiting = deque(society.start().asked)
     while waiting:
         request = waiting.popleft()
-        label = society.model_of(request.agent)
+        label = society.label_of(request.agent)
         if label in players:
             prompt = first_prompt(request, players[label], prompts, seed=0)
             sizes.setdefault(label, {}).setdefault(kind_of(request), []).append(n_bytes(prompt.messages))

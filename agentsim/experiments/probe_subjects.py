@@ -60,7 +60,7 @@ def of_run(study: Path, *, run: str | None, generation: int | None, name: str, m
     formed = [record for record in records if isinstance(record, StrategyFormed)]
     agents = {record.agent.id: record.agent for record in formed if record.generation <= ended.generation}
     if len(started.players) > 1:
-        agents = {name: agent for name, agent in agents.items() if agent.model == _one_of(started, model)}
+        agents = {name: agent for name, agent in agents.items() if agent.label == _one_of(started, model)}
     scenario = _scenario(study, started, name=name, model=model)
     return Found(
         scenario=scenario,

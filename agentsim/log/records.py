@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from agentsim.core.facts import Encounter, Event, GameEnded, GenerationEnded, Value
+from agentsim.core.facts import Encounter, Event, Frozen, GameEnded, GenerationEnded
 from agentsim.errors import LogError, SchemaError
 from agentsim.log.old_logs import finish_up_to_date, start_up_to_date
 from agentsim.providers.base import Completion, Prompt
@@ -24,7 +24,7 @@ LINK = "chain"
 """The last field of a reply's line, about the log and not the reply: see `integrity`."""
 
 
-class RunStarted(Value):
+class RunStarted(Frozen):
     """The first record: what is run, and by what."""
 
     type: Literal["run_started"] = "run_started"
@@ -89,7 +89,7 @@ class RunStarted(Value):
         return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
 
 
-class Reply(Value):
+class Reply(Frozen):
     """One question asked of a model, and what came back, whole."""
 
     type: Literal["reply"] = "reply"
@@ -112,7 +112,7 @@ class Reply(Value):
         return record
 
 
-class RunFinished(Value):
+class RunFinished(Frozen):
     """The last record: the society's history is complete."""
 
     type: Literal["run_finished"] = "run_finished"

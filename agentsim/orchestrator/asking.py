@@ -48,7 +48,7 @@ class Asking:
             watch: is told how many questions wait for an answer, whenever that changes.
         """
         self._course = run.course
-        self._is_mixed = len(run.condition.cast) > 1
+        self._is_mixed = len(run.condition.by_label) > 1
         self._log = log
         self._providers = providers
         self._stop = stop

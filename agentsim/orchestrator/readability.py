@@ -54,7 +54,7 @@ class Readability:
     def follow(self, event: Event, *, is_replayed: bool) -> None:
         """Add one fact."""
         if isinstance(event, StrategyFormed):
-            self._player_of[event.agent.id] = event.agent.model
+            self._player_of[event.agent.id] = event.agent.label
             agent, what = event.agent.id, "strategies"
         elif isinstance(event, Encounter):
             agent, what = event.donor, "decisions"

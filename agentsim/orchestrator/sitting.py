@@ -49,7 +49,7 @@ class Sitting:
         self._path = CriticalPath()
         self._n_logged = self._n_new = self._n_torn = self._tokens = 0
         self._cost_usd: float | None = 0.0
-        self._readability = Readability(next(iter(run.condition.cast)))
+        self._readability = Readability(next(iter(run.condition.by_label)))
         self._unread: tuple[str, ...] = ()
         self._was_asked = False
         self._clock = asyncio.get_running_loop().time
@@ -181,7 +181,7 @@ class Sitting:
         never = self._readability.never(least=least)
         if never is None and self._readability.n_in_a_row < most:
             return
-        player, n = (self._run.condition.model, most) if never is None else (never.player, least)
+        player, n = (self._run.condition.joint_label, most) if never is None else (never.player, least)
         why = (
             f"no reply of {player!r} to {n} questions in a row could be read, the last to"
             f" {getattr(event, 'key', '')!r}: {last[:200]!r}; look at its replies, mend the prompts or players'"

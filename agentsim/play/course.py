@@ -60,8 +60,8 @@ class Course:
         self._condition = condition
         self._seed = seed
         self._prompts = prompts
-        self._cast = condition.cast
-        self._society = Society(condition, model=condition.models, seed=seed, strategies=condition.strategies)
+        self._cast = condition.by_label
+        self._society = Society(condition, labels=condition.labels, seed=seed, strategies=condition.given_strategies)
         rounds = (condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
         lengths = (1 + n_rounds * condition.n_in_a_row for n_rounds in rounds)
         self._n_from = list(itertools.accumulate(lengths))[::-1]
@@ -116,7 +116,7 @@ class Course:
         waiting = deque(requests)
         while waiting:
             request = waiting.popleft()
-            label = self._society.model_of(request.agent)
+            label = self._society.label_of(request.agent)
             player = self._cast[label]
             if isinstance(player, ModelPlayer):
                 prompt = first_prompt(request, player, self._prompts, seed=self._seed)

@@ -46,7 +46,7 @@ def shown(
     player = next(iter(condition.model_players.values()), None)
     if player is None:
         raise ScenarioError(
-            f"{condition.model} is a scripted policy, which reads no prompts; name a model with --model"
+            f"{condition.joint_label} is a scripted policy, which reads no prompts; name a model with --model"
         )
     generation = min(2, condition.generations) if generation is None else generation
     if not 1 <= generation <= condition.generations:
@@ -89,7 +89,7 @@ class _Moments(NamedTuple):
 
 
 def _moments(condition: Condition, *, generation: int, round: int, seed: int) -> _Moments:
-    society = Society(condition, model=condition.model, seed=seed)
+    society = Society(condition, labels=condition.joint_label, seed=seed)
     newborn = survivor = None
     waiting = deque(society.start().asked)
     first = waiting[0]

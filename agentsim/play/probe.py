@@ -92,7 +92,7 @@ class ProbeCourse:
         self._design = design
         self._condition = condition
         self._player = only_player(condition.players)
-        self._label = condition.model
+        self._label = condition.joint_label
         self._seed = seed
         self._prompts = prompts
         self._background = policies(design.background)
@@ -177,7 +177,7 @@ class ProbeCourse:
                 self._asked[asked.key] = subject, situation_name(situation), repetition
                 self._ask(asked, step)
         for number in range(self._design.societies if self._background else 0):
-            society = Society(self._rules, model=self._label, seed=self._seed + number)
+            society = Society(self._rules, labels=self._label, seed=self._seed + number)
             game = _Game(subject, number, society)
             self._games[game.key] = game
             self._advance(game, [(each, None) for each in society.start().asked], step)
@@ -245,7 +245,7 @@ class ProbeCourse:
         child = Agent(
             id=request.agent,
             born=view.generation,
-            model=self._label,
+            label=self._label,
             strategy=answer.text,
             parents=tuple(item.agent for item in view.advice),
         )
@@ -329,4 +329,4 @@ def _within(game: _Game, key: str) -> str:
 
 
 def _agent(subject: Subject, *, model: str) -> Agent:
-    return Agent(id=subject.name, born=subject.generation, model=model, strategy=subject.strategy)
+    return Agent(id=subject.name, born=subject.generation, label=model, strategy=subject.strategy)

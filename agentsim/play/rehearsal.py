@@ -61,7 +61,7 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     prompts.rules_message(condition.told)
     game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "continuation": 0.0, "games": 1})
     short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
-    society = Society(short, model="rehearsal", seed=0)
+    society = Society(short, labels="rehearsal", seed=0)
     waiting = deque(society.start().asked)
     while waiting:
         request = waiting.popleft()

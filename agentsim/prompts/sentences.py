@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
-from agentsim.core.facts import Value
+from agentsim.core.facts import Frozen
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 
@@ -24,7 +24,7 @@ PARTS: Final = ("game", "pairing", "observation", "selection", "transmission")
 """The parts of a scenario that are told, in the order in which they are."""
 
 
-def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> list[tuple[str, Value]]:
+def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> list[tuple[str, Frozen]]:
     """Return the names of the files that tell the rules, as they stand in `sources`, in order, each with its rule.
 
     What is never played is not told: selection where there is one generation, newborns' learning where nobody leaves.
@@ -32,7 +32,7 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
     Raises:
         ScenarioError: a file is missing, or leaves a setting unsaid; `folder` is where it should be.
     """
-    found: list[tuple[str, Value]] = []
+    found: list[tuple[str, Frozen]] = []
     values = dict(rules)
     for part in PARTS:
         if part in ("selection", "transmission") and rules.generations == 1:
@@ -46,7 +46,7 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
     return found
 
 
-def files_of(part: str, rule: Value, sources: Mapping[str, str], *, folder: Path) -> list[str]:
+def files_of(part: str, rule: Frozen, sources: Mapping[str, str], *, folder: Path) -> list[str]:
     """Return the names of a rule's files: its own first, then those of its settings, as far as they are there.
 
     Raises:
@@ -71,7 +71,7 @@ def files_of(part: str, rule: Value, sources: Mapping[str, str], *, folder: Path
     return names
 
 
-def settings_of(rule: Value) -> Iterator[str]:
+def settings_of(rule: Frozen) -> Iterator[str]:
     """Yield the names of a rule's settings, but not of those that have one value only, such as its kind."""
     for name, field in type(rule).model_fields.items():
         if get_origin(field.annotation) is not Literal or len(get_args(field.annotation)) > 1:

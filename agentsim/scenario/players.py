@@ -14,7 +14,7 @@ from agentsim.core.policies import Playing, ScriptedPlayer
 from agentsim.errors import ScenarioError, quote
 from agentsim.providers.base import Sampling
 
-__all__ = ["ModelPlayer", "Player", "Players", "labels", "labels_in", "only_player", "parts", "settings_in"]
+__all__ = ["ModelPlayer", "Player", "Players", "labels_in", "labels_of", "only_player", "parts", "settings_in"]
 
 MAX_LABEL_CHARS: Final = 40
 """Of a setting's value in a player's label."""
@@ -101,7 +101,7 @@ Players: TypeAlias = Annotated[
 """The player of all agents, or those of a mixed society, each with its part of the first generation."""
 
 
-def labels(players: Sequence[Player]) -> list[str]:
+def labels_of(players: Sequence[Player]) -> list[str]:
     """Return a label for each player: its model, and in brackets its name or what tells it from its like."""
     found = []
     for player in players:
@@ -119,7 +119,7 @@ def only_player(players: Players) -> Player:
         ScenarioError: there are several.
     """
     if isinstance(players, tuple):
-        raise ScenarioError(f"players: {', '.join(labels(players))} play; name the one that is meant with --model")
+        raise ScenarioError(f"players: {', '.join(labels_of(players))} play; name the one that is meant with --model")
     return players
 
 
@@ -129,7 +129,7 @@ def labels_in(condition: Mapping[str, Any]) -> list[str]:
     if isinstance(logged, Mapping):
         return [str(logged["model"])]
     try:
-        return labels(_PLAYERS.validate_python(tuple(logged)))  # type: ignore[arg-type]  # a tuple gives a tuple
+        return labels_of(_PLAYERS.validate_python(tuple(logged)))  # type: ignore[arg-type]  # a tuple gives a tuple
     except ValidationError:
         return [str(player.get("model")) for player in logged]
 
@@ -179,7 +179,7 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
         return [n_agents]
     if not players:
         raise ValueError("players: an empty list; name at least one player")
-    found = labels(players)
+    found = labels_of(players)
     if twice := next((label for index, label in enumerate(found) if label in found[:index]), None):
         raise ValueError(f"players: {quote(twice)} stands there twice; give each a `name` of its own")
     formats = {player.answer_format for player in players if isinstance(player, ModelPlayer)}

@@ -38,7 +38,7 @@ def warnings(condition: Condition) -> Iterator[str]:
             "pairing: two agents meet in both roles all the time, as they have only each other; with four or more,"
             f" {condition.pairing.kind} avoids it"
         )
-    for label, player in condition.cast.items():
+    for label, player in condition.by_label.items():
         share = getattr(player, "share", None)
         if not share:
             continue
@@ -55,7 +55,7 @@ def _thresholds(condition: Condition) -> Iterator[tuple[str, float]]:
     if condition.observation.judges_from is not None:
         yield "observation.threshold", condition.observation.judges_from
     elif condition.observation.n_acts:
-        for label, player in condition.cast.items():
+        for label, player in condition.by_label.items():
             own = _threshold_of(player)
             if own is not None:
                 yield f"the threshold of {label}", own

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from agentsim.core.facts import Value
+from agentsim.core.facts import Frozen
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError, quote
 from agentsim.providers.settings import BUILT_IN, ProviderSettings, resolve, unsupported
@@ -24,7 +24,7 @@ from agentsim.scenario.digests import content_digest
 from agentsim.scenario.messages import did_you_mean, translated
 from agentsim.scenario.names import run_name, run_names
 from agentsim.scenario.old_conditions import without_old_values
-from agentsim.scenario.players import ModelPlayer, Player, Players, labels, parts
+from agentsim.scenario.players import ModelPlayer, Player, Players, labels_of, parts
 from agentsim.scenario.schema_docs import described_schema
 from agentsim.scenario.tree import Cell, cells, load_tree, placed_prompts, variations, with_model, with_setting
 from agentsim.scenario.user_settings import with_own
@@ -53,7 +53,7 @@ MAX_SEED = 2**53 - 1
 """The greatest seed: the greatest whole number that every JSON reader keeps."""
 
 
-class OnInvalid(Value):
+class OnInvalid(Frozen):
     """What happens when a reply cannot be read as an answer."""
 
     attempts: int = Field(default=3, ge=1, le=100)
@@ -90,37 +90,37 @@ class Condition(SocietyRules):
         return self
 
     @property
-    def cast(self) -> dict[str, Player]:
-        """The players by their labels, as agents carry them: the model's name, with settings where those differ."""
+    def by_label(self) -> dict[str, Player]:
+        """The players by label: the model's or policy's name, with a name or settings where several have the same."""
         players = self.players if isinstance(self.players, tuple) else (self.players,)
-        return dict(zip(labels(players), players, strict=True))
+        return dict(zip(labels_of(players), players, strict=True))
 
     @property
-    def models(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """The label of each agent's player in the first generation."""
         counts = parts(self.players, n_agents=self.agents)
-        return tuple(label for label, n in zip(self.cast, counts, strict=True) for _ in range(n))
+        return tuple(label for label, n in zip(self.by_label, counts, strict=True) for _ in range(n))
 
     @property
-    def model(self) -> str:
-        """All labels, as one name."""
-        return " + ".join(self.cast)
+    def joint_label(self) -> str:
+        """All labels as one text, joined by ` + `."""
+        return " + ".join(self.by_label)
 
     @property
-    def strategies(self) -> dict[str, str]:
-        """The strategies that are given, by label."""
-        given = {label: getattr(player, "strategy", None) for label, player in self.cast.items()}
+    def given_strategies(self) -> dict[str, str]:
+        """The strategies that the scenario gives to agents of the first generation, by label."""
+        given = {label: player.strategy for label, player in self.model_players.items()}
         return {label: text for label, text in given.items() if text is not None}
 
     @property
     def model_players(self) -> dict[str, ModelPlayer]:
         """The language models among the players, by label."""
-        return {label: player for label, player in self.cast.items() if isinstance(player, ModelPlayer)}
+        return {label: player for label, player in self.by_label.items() if isinstance(player, ModelPlayer)}
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""
-        given = self.strategies
-        return super().n_requests(seed) - sum(model in given for model in self.models)
+        given = self.given_strategies
+        return super().n_requests(seed) - sum(label in given for label in self.labels)
 
 
 class Scenario(Condition):
@@ -266,7 +266,7 @@ def _checked(tree: Node) -> Scenario:
     seen: set[str] = set()
     for cell in cells(base, vary):
         condition = _condition(cell)
-        for index, player in enumerate(condition.cast.values()):
+        for index, player in enumerate(condition.by_label.values()):
             _check_player(
                 cell.tree,
                 player,
@@ -363,7 +363,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     grid = [
         (_condition(cell), {path: node.plain() for path, node in cell.settings.items()}) for cell in cells(base, vary)
     ]
-    names = run_names([(condition.model, settings) for condition, settings in grid])
+    names = run_names([(condition.joint_label, settings) for condition, settings in grid])
     specs = [
         RunSpec(run_name(name, seed=seed), condition, seed, settings)
         for name, (condition, settings) in zip(names, grid, strict=True)

@@ -28,7 +28,7 @@ def play(
     rules: SocietyRules, policy: Policy, *, seed: int = 0, order: Random | None = None
 ) -> tuple[list[Request], list[Event]]:
     """Return all requests and all facts; `order` picks which open request is answered next."""
-    society = Society(rules, model="scripted/test", seed=seed)
+    society = Society(rules, labels="scripted/test", seed=seed)
     (events, waiting), asked = society.start(), []
     while waiting:
         request = waiting.pop(order.randrange(len(waiting)) if order else 0)

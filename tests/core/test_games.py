@@ -80,7 +80,7 @@ def test_an_answer_that_nobody_gave_does_not_fail() -> None:
 
 def test_agents_are_told_that_acts_may_fail() -> None:
     def told(rules: SocietyRules) -> str:
-        return load_prompt_set("default").messages(Society(rules, model="test", seed=0).start().asked[0])[0].content
+        return load_prompt_set("default").messages(Society(rules, labels="test", seed=0).start().asked[0])[0].content
 
     assert "With a chance of 30%, what a donor decides fails" in told(failing(0.3))
     assert "fails" not in told(failing(0))
@@ -132,7 +132,7 @@ def test_the_length_of_a_game_is_told_to_nobody() -> None:
         rules = SocietyRules(generations=1, game=DonorGame(rounds=4, continuation=continuation))
         return [
             load_prompt_set("default").messages(request)
-            for request in Society(rules, model="test", seed=0).start().asked
+            for request in Society(rules, labels="test", seed=0).start().asked
         ]
 
     assert rules_and_question(0.0) == rules_and_question(0.9)

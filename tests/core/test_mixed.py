@@ -23,11 +23,11 @@ def play(
     rules: SocietyRules, *, seed: int = 0, order: Random | None = None, strategies: dict[str, str] | None = None
 ) -> tuple[list[tuple[Request, str]], list[Event]]:
     """Givers give half, keepers nothing; return the questions with who was asked, and the facts."""
-    society = Society(rules, model=MODELS[: rules.agents], seed=seed, strategies=strategies)
+    society = Society(rules, labels=MODELS[: rules.agents], seed=seed, strategies=strategies)
     (events, waiting), asked = society.start(), []
     while waiting:
         request = waiting.pop(order.randrange(len(waiting)) if order else 0)
-        player = society.model_of(request.agent)
+        player = society.label_of(request.agent)
         asked.append((request, player))
         share = 0.5 if player == "giver" else 0.0
         if isinstance(request.view, DecisionView):
@@ -42,7 +42,7 @@ def play(
 
 def living(events: list[Event]) -> list[Counter[str]]:
     """Return the models that play in each generation."""
-    models = {event.agent.id: event.agent.model for event in events if isinstance(event, StrategyFormed)}
+    models = {event.agent.id: event.agent.label for event in events if isinstance(event, StrategyFormed)}
     return [Counter(models[agent] for agent in event.scores) for event in events if isinstance(event, GenerationEnded)]
 
 
@@ -58,7 +58,7 @@ def test_a_newborn_has_the_model_of_a_parent_where_the_rule_says_so(learning: An
         _, events = play(SocietyRules(agents=8, generations=4, transmission=learning), seed=seed)
         by_id = {event.agent.id: event.agent for event in events if isinstance(event, StrategyFormed)}
         born = [agent for agent in by_id.values() if agent.born > 1]
-        assert born and all(agent.model in {by_id[parent].model for parent in agent.parents} for agent in born)
+        assert born and all(agent.label in {by_id[parent].label for parent in agent.parents} for agent in born)
     assert len({str(counts) for counts in living(events)}) > 1
 
 
@@ -68,7 +68,7 @@ def test_shares_of_the_beginning_decide_where_the_rule_says_so() -> None:
     for seed in range(10):
         _, events = play(rules, seed=seed)
         agents = [event.agent for event in events if isinstance(event, StrategyFormed) and event.generation > 1]
-        born.update(agent.model for agent in agents)
+        born.update(agent.label for agent in agents)
     assert born["giver"] / born.total() == pytest.approx(0.5, abs=0.06)
 
 
@@ -76,8 +76,8 @@ def test_given_strategies_are_followed_and_not_asked_for() -> None:
     asked, events = play(SocietyRules(agents=8, generations=2), strategies={"giver": "to give half"})
     first = {event.agent.id: event for event in events if isinstance(event, StrategyFormed) and event.generation == 1}
     assert len(first) == 8
-    assert {event.agent.strategy for event in first.values() if event.agent.model == "giver"} == {"to give half"}
-    assert {event.attempts for event in first.values() if event.agent.model == "giver"} == {0}
+    assert {event.agent.strategy for event in first.values() if event.agent.label == "giver"} == {"to give half"}
+    assert {event.attempts for event in first.values() if event.agent.label == "giver"} == {0}
     told = [request for request, player in asked if isinstance(request.view, StrategyView) and player == "giver"]
     assert {request.view.generation for request in told} <= {2}
 
@@ -99,7 +99,7 @@ def test_survivors_that_may_rewrite_are_asked_and_follow_their_last_words() -> N
 
 
 def test_a_survivor_that_says_nothing_readable_keeps_what_it_had() -> None:
-    society = Society(SocietyRules(agents=4, generations=2, transmission=Advice(rewrite=True)), model="m", seed=0)
+    society = Society(SocietyRules(agents=4, generations=2, transmission=Advice(rewrite=True)), labels="m", seed=0)
     (events, waiting) = society.start()
     while waiting:
         request = waiting.pop()
@@ -146,7 +146,7 @@ def test_who_leaves_by_death_and_birth_depends_on_chance_alone() -> None:
 
 
 def test_chances_by_score_draw_parents_in_proportion() -> None:
-    survivors = [Agent(id=f"1_{index}", born=1, model="m", strategy="s") for index in (3, 2, 1)]
+    survivors = [Agent(id=f"1_{index}", born=1, label="m", strategy="s") for index in (3, 2, 1)]
     scores = {"1_1": 1.0, "1_2": 2.0, "1_3": 5.0}
     numbers = [(index + 0.5) / 800 for index in range(800)]
     drawn = Counter(Copy(chances="by_score").parent(survivors, scores, number).id for number in numbers)

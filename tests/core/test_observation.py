@@ -373,7 +373,7 @@ def test_agents_are_told_of_noise_delay_and_gaps_where_there_are_any(kind: Any, 
 
 
 def rules_text(rule: Any) -> str:
-    [first, *_] = Society(SocietyRules(observation=rule), model="test", seed=0).start().asked
+    [first, *_] = Society(SocietyRules(observation=rule), labels="test", seed=0).start().asked
     return load_prompt_set("default").messages(first)[0].content
 
 

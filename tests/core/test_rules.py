@@ -128,7 +128,7 @@ def test_every_selection_keeps_agents_that_exist_once_each_and_never_all(kind: A
 
 @pytest.mark.parametrize("kind", members(TransmissionRule))
 def test_every_transmission_shows_survivors_only(kind: Any) -> None:
-    survivors = [Agent(id=f"1_{index}", born=1, model="m", strategy=f"strategy {index}") for index in range(3)]
+    survivors = [Agent(id=f"1_{index}", born=1, label="m", strategy=f"strategy {index}") for index in range(3)]
     shown = kind().advice(survivors, {agent.id: 1.0 for agent in survivors}, stream(0, "transmission", 2))
     assert {item.agent for item in shown} <= {agent.id for agent in survivors}
 

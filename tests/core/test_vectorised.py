@@ -55,7 +55,7 @@ def ordinary(
 ) -> tuple[list[Event], dict[str, ScriptedPlayer]]:
     """Return the facts of one society played by `Society`, and who played each agent."""
     different = list(dict.fromkeys(players))
-    society = Society(rules, model=[f"scripted/{different.index(each)}" for each in players], seed=seed)
+    society = Society(rules, labels=[f"scripted/{different.index(each)}" for each in players], seed=seed)
     facts, waiting = society.start()
     while waiting:
         request = waiting.pop()
@@ -63,14 +63,14 @@ def ordinary(
         if isinstance(view, DecisionView):
             generation, game, round, donor = request.key.split("/")
             place = int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)
-            own = different[int(society.model_of(donor).removeprefix("scripted/"))]
+            own = different[int(society.label_of(donor).removeprefix("scripted/"))]
             share = own.decide(view, partial(uniform, "policy", seed, *place))
             answer = Answer(act="give", amount=share * view.resources)
         step = society.answer(request, answer)
         facts.extend(step.events)
         waiting.extend(step.asked)
     formed = [fact.agent for fact in facts if isinstance(fact, StrategyFormed)]
-    return facts, {agent.id: different[int(agent.model.removeprefix("scripted/"))] for agent in formed}
+    return facts, {agent.id: different[int(agent.label.removeprefix("scripted/"))] for agent in formed}
 
 
 FROM: tuple[Literal["vacancy", "parent", "share"], ...] = ("vacancy", "parent", "share")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import agentsim
-from agentsim.experiments.plan import Interval, plan
+from agentsim.experiments.plan import Range, plan
 from agentsim.providers.ledger import most_usd
 from agentsim.providers.prices import Price
 
@@ -36,7 +36,7 @@ def test_a_pilot_narrows_it_and_still_holds() -> None:
     [wide], [narrow] = plan(scenario), plan(scenario, pilot=study)
     assert narrow.is_piloted and not wide.is_piloted
     for name, actual in (("calls", "n_replies"), ("output_tokens", "output_tokens"), ("input_tokens", "input_tokens")):
-        interval: Interval = getattr(narrow, name)
+        interval: Range = getattr(narrow, name)
         assert interval.low <= study.runs[actual].sum() <= interval.high, name
     assert narrow.output_tokens.high - narrow.output_tokens.low < wide.output_tokens.high - wide.output_tokens.low
 
@@ -71,7 +71,7 @@ def test_no_call_of_the_example_could_have_cost_more_than_would_have_been_reserv
 
 
 def test_intervals_add_multiply_and_take_the_larger() -> None:
-    one = Interval(1, 2)
-    assert one.plus(Interval(1, 1)) == (2, 3)
-    assert one.times(Interval(2, 3)) == (2, 6) and one.times(2) == (2, 4)
-    assert one.beside(Interval(0, 3)) == (1, 3)
+    one = Range(1, 2)
+    assert one.plus(Range(1, 1)) == (2, 3)
+    assert one.times(Range(2, 3)) == (2, 6) and one.times(2) == (2, 4)
+    assert one.beside(Range(0, 3)) == (1, 3)

@@ -465,7 +465,7 @@ def test_a_player_with_a_name_of_its_own_is_asked_as_any_other(tmp_path: Path) -
 
 def test_another_model_may_be_asked_a_runs_strategies(finished: Path) -> None:
     rules, _ = designed(finished, Options(run="model--seed-0", model="openai/gpt-4o-2024-08-06", max_cost=2.5))
-    assert rules.model == "openai/gpt-4o-2024-08-06" and rules.budget == 2.5
+    assert rules.joint_label == "openai/gpt-4o-2024-08-06" and rules.budget == 2.5
 
 
 FILE = "name: f\nplayers: {model: openai/gpt-4o-2024-08-06}\nseeds: [0]\n"

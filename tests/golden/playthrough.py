@@ -30,7 +30,7 @@ def playthrough(scenario: Path) -> str:
     spec = runs(load_scenario(scenario))[0]
     condition = spec.condition
     prompts = load_prompt_set("default")
-    society = Society(condition, model=condition.models, seed=spec.seed)
+    society = Society(condition, labels=condition.labels, seed=spec.seed)
     lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests(spec.seed)} questions", ""]
     shown: set[tuple[str, int]] = set()
     waiting = society.start().asked

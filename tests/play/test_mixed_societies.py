@@ -171,7 +171,7 @@ def test_parts_may_be_numbers_shares_or_nothing() -> None:
             for name, part in zip(names, agents, strict=False)
         ]
         (spec,) = runs(scenario(agents=8, players=own))
-        return [spec.condition.models.count(label) for label in spec.condition.cast]
+        return [spec.condition.labels.count(label) for label in spec.condition.by_label]
 
     assert counts(6, 2) == [6, 2] and counts(0.75, 0.25) == [6, 2] and counts(None, None) == [4, 4]
     assert sorted(counts(None, None, None)) == [2, 3, 3] and counts(0.7, 0.3) == [6, 2]
@@ -179,13 +179,13 @@ def test_parts_may_be_numbers_shares_or_nothing() -> None:
 
 def test_two_players_of_one_model_are_told_apart_by_what_differs_or_by_their_names() -> None:
     players = [{"model": "scripted/constant-share", "share": 0.2}, {"model": "scripted/constant-share", "share": 0.7}]
-    assert list(runs(scenario(players=players))[0].condition.cast) == [
+    assert list(runs(scenario(players=players))[0].condition.by_label) == [
         "scripted/constant-share (share 0.2)",
         "scripted/constant-share (share 0.7)",
     ]
     named = [{**player, "name": name} for player, name in zip(players, ("resident", "invader"), strict=True)]
     (spec,) = runs(scenario(players=named))
-    assert list(spec.condition.cast)[1] == "scripted/constant-share (invader)"
+    assert list(spec.condition.by_label)[1] == "scripted/constant-share (invader)"
     assert spec.name == "constant-share-resident-constant-share-invader--seed-0"
 
 
@@ -227,9 +227,9 @@ def test_what_no_society_can_be_is_refused_with_a_reason(players: object, what: 
 def test_one_model_on_the_command_line_takes_the_place_of_all(tmp_path: Path) -> None:
     path = tmp_path / "mixed.yaml"
     path.write_text("name: m\nagents: 4\nplayers: [{model: scripted/all-keep}, {model: scripted/all-give}]\n")
-    assert runs(agentsim.load_scenario(path, model="openai/gpt-5.1"))[0].condition.model == "openai/gpt-5.1"
+    assert runs(agentsim.load_scenario(path, model="openai/gpt-5.1"))[0].condition.joint_label == "openai/gpt-5.1"
     assert (
-        runs(agentsim.load_scenario(path))[0].condition.models
+        runs(agentsim.load_scenario(path))[0].condition.labels
         == ("scripted/all-keep",) * 2 + ("scripted/all-give",) * 2
     )
 

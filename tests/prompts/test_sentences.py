@@ -210,6 +210,6 @@ def test_a_standings_table_is_told(settings: dict[str, Any], sentence: str) -> N
 
 
 def test_the_next_rounds_prompts_hold_what_the_rules_say() -> None:
-    [first, *_] = Society(SocietyRules(), model="m", seed=0).start().asked
+    [first, *_] = Society(SocietyRules(), labels="m", seed=0).start().asked
     system = DEFAULT.messages(first)[0].content
     assert all(f"- {sentence}" in system for sentence in DEFAULT.sentences(SocietyRules().told))

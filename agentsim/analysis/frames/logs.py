@@ -91,7 +91,7 @@ def _models(started: RunStarted, records: Sequence[Record], agents: pa.ChunkedAr
     players = started.players
     if len(players) == 1:
         return pa.repeat(players[0], len(agents))
-    models = {record.agent.id: record.agent.model for record in records if isinstance(record, StrategyFormed)}
+    models = {record.agent.id: record.agent.label for record in records if isinstance(record, StrategyFormed)}
     places = pc.index_in(agents.combine_chunks(), value_set=pa.array(models.keys(), pa.string()))
     return pa.array(models.values(), pa.string()).take(places)
 

@@ -42,7 +42,7 @@ def unit_worth(
 
 def highest_mean_of_first(rules: SocietyRules, *, seed: int) -> float:
     """Return the highest mean final resources (units) of the first generation that rules and seed bring about."""
-    society = Society(rules.model_copy(update={"generations": 1}), model="scripted/all-keep", seed=seed)
+    society = Society(rules.model_copy(update={"generations": 1}), labels="scripted/all-keep", seed=seed)
     waiting = society.start().asked
     met: list[Encounter] = []
     while waiting:

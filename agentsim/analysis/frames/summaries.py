@@ -198,7 +198,7 @@ def _living(name: str, run: RunColumns) -> Iterator[Row]:
                 "generation": generation,
                 "agent": agent.id,
                 "born": agent.born,
-                "model": agent.model,
+                "model": agent.label,
                 "strategy": agent.strategy,
                 "parents": " ".join(agent.parents) or None,
                 "score": end.scores.get(agent.id) if end else None,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from agentsim.cli.tables.cells import plain, titled
-from agentsim.experiments.plan import NOTHING, ConditionPlan, Interval
+from agentsim.experiments.plan import NOTHING, ConditionPlan, Range
 
 __all__ = ["plan_table"]
 
@@ -45,14 +45,14 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
     return table
 
 
-def _sum(intervals: Iterable[Interval]) -> Interval:
+def _sum(intervals: Iterable[Range]) -> Range:
     total = NOTHING
     for interval in intervals:
         total = total.plus(interval)
     return total
 
 
-def _span(interval: Interval) -> str:
+def _span(interval: Range) -> str:
     low, high = (_short(value) for value in interval)
     return low if low == high else f"{low}\n{high}"
 
@@ -63,7 +63,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _dollars(interval: Interval) -> str:
+def _dollars(interval: Range) -> str:
     low, high = (f"{value:,.2f}" for value in interval)
     return low if low == high else f"{low}\n{high}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agentsim.core.facts import Act, Value
+from agentsim.core.facts import Act, Frozen
 from agentsim.core.rng import uniform
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DonorGame", "Punishment"]
 
 
-class Punishment(Value):
+class Punishment(Frozen):
     """Instead of giving, the donor may spend units to take some away from the recipient."""
 
     cost: float = Field(default=1, gt=0)
@@ -28,7 +28,7 @@ class Punishment(Value):
     """... to remove so many from the recipient, which never falls below 0."""
 
 
-class DonorGame(Value):
+class DonorGame(Frozen):
     """The rules of the game, and nothing of its course."""
 
     kind: Literal["donor"] = "donor"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from agentsim.core.facts import Value
+from agentsim.core.facts import Frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ Draws: TypeAlias = "Callable[[], NDArray[np.float64]]"
 Fractions: TypeAlias = "NDArray[np.float64]"
 
 
-class Playing(Value):
+class Playing(Frozen):
     """What every player may say beside its own settings."""
 
     agents: Annotated[int, Field(ge=1, le=10_000)] | Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -252,7 +252,7 @@ def _candidates(
     slots = dict(zip(names, range(len(names)), strict=True))
     own = dict(zip(names, scores[:, society].tolist(), strict=True))
     agents = [
-        Agent(id=names[slot], born=int(living.born[slot, society]), model="scripted", strategy=None)
+        Agent(id=names[slot], born=int(living.born[slot, society]), label="scripted", strategy=None)
         for slot in pool[:, society]
     ]
     return slots, own, agents

@@ -377,7 +377,7 @@ def test_no_policy_that_gives_all_or_nothing_by_turn_beats_the_maximum(seed: int
 
 def mean_when(rules: SocietyRules, *, seed: int, gives: Sequence[float]) -> float:
     """Play one generation in which the donor of the k-th encounter, by its key, gives the k-th share of what it has."""
-    society = Society(rules, model="scripted/all-give", seed=seed)
+    society = Society(rules, labels="scripted/all-give", seed=seed)
     waiting, n_done = society.start().asked, 0
     while True:
         waiting.sort(key=lambda request: request.key)
