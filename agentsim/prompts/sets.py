@@ -21,7 +21,7 @@ from typing import Any, Final
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from agentsim.core.facts import Problem
-from agentsim.core.requests import ActSpec, AnswerSpec, NoteView, Request, StrategyView
+from agentsim.core.requests import ActSpec, AnswerSpec, DecisionView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 from agentsim.prompts import first_reader
@@ -89,12 +89,37 @@ class PromptSet:
             name = "note.md"
         else:
             name = "decision.md"
+            facts |= self._reputations(request.view)
         facts["marker"] = _marker(request.spec)
         if isinstance(request.spec, ActSpec):
             facts["can_punish"] = "punish" in request.spec.acts
         else:
             facts["max_chars"] = request.spec.max_chars
         return self.rules_message(request.view.rules), Message(role="user", content=self._render(name, facts))
+
+    def _reputations(self, view: DecisionView) -> dict[str, str]:
+        """Return the sentences on the recipient's and the donor's reputation, where decision.md has a place for them.
+
+        Raises:
+            ScenarioError: there is no sentence file for such a reputation.
+        """
+        told = {}
+        for name, reputation, is_own in (
+            ("reputation_told", view.reputation, False),
+            ("own_reputation_told", view.own_reputation, True),
+        ):
+            if reputation is None or name not in self.sources["decision.md"]:
+                continue
+            file = f"{FOLDER}/shown/{reputation.kind}.md"
+            if file not in self._templates:
+                raise ScenarioError(
+                    f"{self._folder / file}: is missing, so donors would not be told the reputation that"
+                    f" observation: {{kind: {reputation.kind}}} shows; write there in a sentence what"
+                    " `reputation.value` means for `agent`, or for the donor itself where `is_own`"
+                    f" (agentsim/prompts/default/{FOLDER}/shown has examples)"
+                )
+            told[name] = self._render(file, {"reputation": reputation, "agent": view.recipient, "is_own": is_own})
+        return told
 
     def rules_message(self, rules: SocietyRules) -> Message:
         """Return the message that tells the rules, each in its own sentences.

@@ -366,7 +366,7 @@ def test_measures_of_nothing_are_empty() -> None:
 def test_punishment_by_condition_adds_up(tmp_path: Path) -> None:
     def text(prompt: Prompt) -> str:
         said = prompt.messages[-1].content
-        if "decide on the strategy" in said:
+        if "decide which strategy" in said:
             return "My strategy will be to punish."
         return "Answer: punish 1" if "gave 10%" in said else "Answer: give 10%"
 

@@ -82,7 +82,7 @@ def test_agents_are_told_that_acts_may_fail() -> None:
     def told(rules: SocietyRules) -> str:
         return load_prompt_set("default").messages(Society(rules, labels="test", seed=0).start().asked[0])[0].content
 
-    assert "With a chance of 30%, what a donor decides fails" in told(failing(0.3))
+    assert "There is a 30% chance that a donor's decision fails" in told(failing(0.3))
     assert "fails" not in told(failing(0))
 
 

@@ -131,7 +131,7 @@ def test_a_note_is_asked_for_with_what_happened_and_shown_in_quotation_marks(ans
     asked, _ = play(RULES, gossips)
     note = next(request for request in asked if isinstance(request.view, NoteView) and request.view.round == 1)
     text = prompts.messages(note)[1].content
-    assert "gave 30% of its units to you: you received 6 units. You now hold 16 units." in text
+    assert "gave you 30% of its units: you received 6 units. You now hold 16 units." in text
     assert "at most 50 characters" in text and ("My note:" in text) == (answer_format == "text")
     again = prompts.ask_again(note, "unreadable").content
     assert "note" in again and "strategy" not in again
@@ -142,4 +142,4 @@ def test_a_note_is_asked_for_with_what_happened_and_shown_in_quotation_marks(ans
     lines = [f'- Round {n.round}, by {n.author}: "{n.text}"' for n in reader.view.notes]
     assert "\n".join(lines) in prompts.messages(reader)[1].content
     rules = prompts.messages(reader)[0].content
-    assert "writes a short public note" in rules and "the last 2 notes that others wrote" in rules
+    assert "writes a short public note" in rules and "the last 2 notes, if there are any, that others wrote" in rules

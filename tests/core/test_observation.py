@@ -366,8 +366,8 @@ def test_agents_are_told_of_noise_delay_and_gaps_where_there_are_any(kind: Any, 
     has = {name: settings_of_rule.get(name, NO_EFFECT[name]) for name in NO_EFFECT}
     assert ("may be wrong" in told) == (has["noise"] > 0)
     assert ("rounds late" in told or "round late" in told) == (has["delay"] > 0)
-    assert ("nothing is known to the donor" in told) == (has["known"] < 1)
-    assert ("otherwise of the same act" in told) == (has["noise"] > 0 and has["audience"] == "private")
+    assert ("told nothing about the recipient's past" in told) == (has["known"] < 1)
+    assert ("something different about the same act" in told) == (has["noise"] > 0 and has["audience"] == "private")
     if has == NO_EFFECT:
         assert told == rules_text(kind())
 
@@ -382,7 +382,7 @@ def test_a_donor_that_knows_nothing_is_told_so(kind: Any) -> None:
     asked, _ = play(SocietyRules(generations=1, observation=kind(known=0)), constant(0.5))
     decisions = [request for request in asked if isinstance(request.view, DecisionView)]
     prompts = load_prompt_set("default")
-    assert all("Nothing is known of what" in prompts.messages(request)[1].content for request in decisions)
+    assert all("Nothing is known about what" in prompts.messages(request)[1].content for request in decisions)
 
 
 @pytest.mark.parametrize("settings", PERCEPTIONS)

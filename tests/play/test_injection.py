@@ -153,9 +153,9 @@ def test_only_its_authors_words_hold_a_payload(tmp_path: Path) -> None:
 
     def text(prompt: Prompt) -> str:
         said = prompt.messages[-1].content
-        if "You are agent 1_1," in said and "decide on the strategy" in said:
+        if "You are agent 1_1," in said and "decide which strategy" in said:
             return f"My strategy will be to give. {words}"
-        return "My strategy will be to give." if "decide on the strategy" in said else "Answer: 10%"
+        return "My strategy will be to give." if "decide which strategy" in said else "Answer: 10%"
 
     records = log_of(play(tmp_path, Fake(text=text)))
     holders = {r.agent.id for r in records if isinstance(r, StrategyFormed) and words in (r.agent.strategy or "")}

@@ -238,7 +238,7 @@ def test_what_a_survivor_reads_is_shown_before_it_is_paid_for_and_needs_its_temp
     (spec,) = runs(scenario(transmission={"kind": "advice", "rewrite": True}))
     texts = {each.title: each.messages[-1].content for each in shown(spec.condition, generation=2, round=1)}
     (kept,) = [text for title, text in texts.items() if "survivor" in title]
-    assert "Your strategy until now" in kept and " on too. " in kept
+    assert "Your strategy so far" in kept and "the other agent that lives on" in kept
     default = Path(agentsim.__file__).parent / "prompts" / "default"
     own = Path(shutil.copytree(default, tmp_path / "own", ignore=shutil.ignore_patterns("kept-strategy.md")))
     assert play_run(tmp_path, Fake(), prompts=str(own)).is_complete

@@ -172,7 +172,7 @@ def test_the_rules_stand_where_the_scenario_says(tmp_path: Path, place: str) -> 
     roles = {tuple(message.role for message in prompt.messages) for prompt in prompts}
     assert roles == {("system", "user") if place == "system" else ("user",)}
     everything = " ".join(message.content for prompt in prompts for message in prompt.messages)
-    assert ("How it goes" in everything) == (place != "none")
+    assert ("These are the rules" in everything) == (place != "none")
 
 
 def too_much(prompt: Prompt) -> str:

@@ -152,7 +152,7 @@ def test_nothing_is_said_of_a_next_generation_where_there_is_none() -> None:
 
 def test_nothing_is_said_of_newborns_where_nobody_leaves() -> None:
     text = told(selection={"kind": "none"})
-    assert "all agents live on" in text and "a new one" not in text and "leaves" not in text
+    assert "all agents live on" in text and "a new agent" not in text and "leaves" not in text
     assert "may keep their strategies" in told(selection={"kind": "none"}, transmission=Advice(rewrite=True))
 
 
@@ -173,19 +173,19 @@ def test_constants_of_rules_are_told_as_they_are() -> None:
     game = DonorGame(endowment=1, multiplier=1.005, punishment=Punishment(cost=3, effect=1), error=0.0004)
     text = told(game=game)
     assert "with 1 unit." in text and "becomes 1.005 units" in text and "loses 0.333333 units" in text
-    assert "a chance of 0.04%" in text
+    assert "a 0.04% chance" in text
 
 
 def test_several_games_are_told() -> None:
-    assert "You play 2 games" in told() and "mean over its games" in told()
+    assert "You play 2 games" in told() and "the mean of what it had" in told()
     one = told(game=DonorGame(games=1))
     assert "games" not in one and "starts the game with" in one
-    assert "what it ended the last game with" in told(selection=Top(score="last_game"))
+    assert "what it had at the end of the last game" in told(selection=Top(score="last_game"))
 
 
 def test_no_act_is_seen_where_nothing_is_shown() -> None:
     hidden = told(observation={"kind": "none"}, game=DonorGame(error=0.1))
-    assert "others take it" not in hidden and "others take it" in told(game=DonorGame(error=0.1))
+    assert "to others, it appears" not in hidden and "to others, it appears" in told(game=DonorGame(error=0.1))
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,14 @@ def test_no_act_is_seen_where_nothing_is_shown() -> None:
         ),
         (
             {"assessment": {"give_to_bad": "bad"}},
-            "it gave 25% of its units or more to an agent in bad standing, or gave less than 25% of its units to an"
+            "it gave at least 25% of its units to an agent in bad standing, or gave less than 25% of its units to an"
             " agent in good standing",
         ),
-        ({"of_bad_donors": {"keep_from_good": "good"}}, "one in bad standing returns to good standing with its next"),
-        ({"assessment": {"keep_from_good": "good"}}, "Nothing that an agent does as the donor brings it into bad"),
+        (
+            {"of_bad_donors": {"keep_from_good": "good"}},
+            "an agent in bad standing returns to good standing with",
+        ),
+        ({"assessment": {"keep_from_good": "good"}}, "Nothing that an agent does as the donor puts it in bad"),
     ],
 )
 def test_a_standings_table_is_told(settings: dict[str, Any], sentence: str) -> None:
