@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, field_validator
 
-from agentsim.core.policies import Playing, ScriptedPlayer
+from agentsim.core.policies import PlayerSettings, ScriptedPlayer
 from agentsim.errors import ScenarioError, quote
 from agentsim.providers.base import Sampling
 
@@ -20,7 +20,7 @@ MAX_LABEL_CHARS: Final = 40
 """Of a setting's value in a player's label."""
 
 
-class ModelPlayer(Playing):
+class ModelPlayer(PlayerSettings):
     """A language model plays; a setting of `null` is not sent, so that the provider's own default holds."""
 
     model: str = Field(examples=["openai/gpt-4o-2024-08-06"], max_length=300)

@@ -7,7 +7,7 @@ from typing import Final
 
 from agentsim.core.pairing import n_reversed
 from agentsim.core.rng import stream
-from agentsim.scenario.players import Player
+from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.scenario import Condition
 
 __all__ = ["remarks", "warnings"]
@@ -39,7 +39,7 @@ def warnings(condition: Condition) -> Iterator[str]:
             f" {condition.pairing.kind} avoids it"
         )
     for label, player in condition.by_label.items():
-        share = getattr(player, "share", None)
+        share = None if isinstance(player, ModelPlayer) else player.help_share
         if not share:
             continue
         for whose, threshold in _thresholds(condition):
@@ -56,10 +56,5 @@ def _thresholds(condition: Condition) -> Iterator[tuple[str, float]]:
         yield "observation.threshold", condition.observation.judges_from
     elif condition.observation.n_acts:
         for label, player in condition.by_label.items():
-            own = _threshold_of(player)
-            if own is not None:
-                yield f"the threshold of {label}", own
-
-
-def _threshold_of(player: Player) -> float | None:
-    return getattr(player, "threshold", None)
+            if not isinstance(player, ModelPlayer) and player.judges_from is not None:
+                yield f"the threshold of {label}", player.judges_from

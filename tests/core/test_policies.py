@@ -18,8 +18,8 @@ from agentsim.core.policies import (
     GenerousDiscriminator,
     ImageScorer,
     LeadingEight,
-    Playing,
-    Proportional,
+    Policy,
+    ProportionalShare,
     RaiseTheStakes,
     ScriptedPlayer,
     StandingPolicy,
@@ -30,7 +30,7 @@ from agentsim.core.requests import DecisionView
 from tests.core.test_rules import members
 from tests.core.viewing import FRACTIONS, KINDS, as_arrays, random_view, reputation, turns, view_of
 
-OTHERS = ("model", *Playing.model_fields)
+OTHERS = ("model", *Policy.model_fields)
 """Fields that are no settings of how a policy decides."""
 CANDIDATES = (*range(-5, 9), 0.1, 0.35, 0.9)
 
@@ -250,14 +250,14 @@ def share_given(policy: Any, *acts: tuple[str | None, float | None], is_chain: b
 
 
 def test_a_proportional_policy_gives_what_was_given_times_its_factor() -> None:
-    assert share_given(Proportional(share=0.3)) == share_given(Proportional(share=0.3), MUTE) == 0.3
-    assert share_given(Proportional(factor=0.5), ("give", 0.8)) == 0.4
-    assert share_given(Proportional(factor=3), ("give", 0.8)) == 1.0
-    assert share_given(Proportional(), ("punish", 0.8)) == 0.0
+    assert share_given(ProportionalShare(share=0.3)) == share_given(ProportionalShare(share=0.3), MUTE) == 0.3
+    assert share_given(ProportionalShare(factor=0.5), ("give", 0.8)) == 0.4
+    assert share_given(ProportionalShare(factor=3), ("give", 0.8)) == 1.0
+    assert share_given(ProportionalShare(), ("punish", 0.8)) == 0.0
     acts = [("give", 0.5), ("give", 0.1), MUTE, ("give", 0.9)]
-    assert share_given(Proportional(last=1), *acts) == 0.5
-    assert share_given(Proportional(last=4), *acts) == pytest.approx(0.5)
-    assert share_given(Proportional(last=2), *acts, is_chain=False) == pytest.approx(0.3)
+    assert share_given(ProportionalShare(last=1), *acts) == 0.5
+    assert share_given(ProportionalShare(last=4), *acts) == pytest.approx(0.5)
+    assert share_given(ProportionalShare(last=2), *acts, is_chain=False) == pytest.approx(0.3)
 
 
 def test_stakes_are_raised_over_those_who_match_the_opening_and_only_matched_for_others() -> None:

@@ -16,7 +16,7 @@ from agentsim.core.facts import Agent, Encounter, GenerationEnded, StrategyForme
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule, RandomMatching
-from agentsim.core.policies import ConstantShare, Playing, ScriptedPlayer
+from agentsim.core.policies import ConstantShare, Policy, ScriptedPlayer
 from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
@@ -63,7 +63,7 @@ def test_every_policy_is_in_the_docs_with_the_traits_it_has_by_default() -> None
         traits = kind().traits  # type: ignore[attr-defined]
         words = [word for word in ("nice", "forgiving", "stochastic", "graded") if getattr(traits, f"is_{word}")]
         assert f"| {traits.order} | {', '.join(words)} |".replace("|  |", "| |") in row, row
-        own = {field for field in kind.model_fields if field not in ("model", *Playing.model_fields)}
+        own = {field for field in kind.model_fields if field not in ("model", *Policy.model_fields)}
         assert all(f"`{field}" in row for field in own), row
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentsim.core.observation import Trace
 from agentsim.core.policies import AllKeep, ConstantShare
 from agentsim.errors import ScenarioError
 from agentsim.play.rehearsal import prompt_set
@@ -69,7 +70,7 @@ def test_a_name_and_players_are_enough_for_the_paper_s_experiment(write: Write) 
     assert (scenario.agents, scenario.generations) == (12, 10)
     assert (scenario.game.rounds, scenario.game.games, scenario.game.multiplier) == (12, 2, 2)
     assert scenario.pairing.kind == "alternating"
-    assert scenario.observation.depth == 3
+    assert scenario.observation == Trace(depth=3)
     assert scenario.players == ModelPlayer(model="openai/a", temperature=0.8)
     assert scenario.seeds == (0, 1, 2, 3, 4)
     assert scenario.n_requests(0) == 1506
@@ -410,7 +411,7 @@ def names(scenario: Scenario) -> list[str]:
 def test_every_cell_runs_under_every_seed() -> None:
     specs = runs(grid({"observation.depth": [1, 3], "game.multiplier": [2, 3]}, seeds=[4, 5]))
     assert len(specs) == 8
-    assert [(spec.condition.observation.depth, spec.condition.game.multiplier, spec.seed) for spec in specs[:4]] == [
+    assert [(spec.settings["observation.depth"], spec.condition.game.multiplier, spec.seed) for spec in specs[:4]] == [
         (1, 2, 4),
         (1, 2, 5),
         (1, 3, 4),

@@ -12,10 +12,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agentsim.core.policies.graded import Proportional, RaiseTheStakes
+from agentsim.core.policies.graded import ProportionalShare, RaiseTheStakes
 from agentsim.core.policies.leading_eight import LeadingEight, StandingPolicy, leading_eight
 from agentsim.core.policies.scoring import Discriminator, GenerousDiscriminator, ImageScorer
-from agentsim.core.policies.traits import Draw, Draws, Playing, Traits
+from agentsim.core.policies.traits import Draw, Draws, PlayerSettings, Policy, Traits
 from agentsim.core.policies.unconditional import AllGive, AllKeep, ConstantShare, RandomShare
 
 __all__ = [
@@ -28,8 +28,9 @@ __all__ = [
     "GenerousDiscriminator",
     "ImageScorer",
     "LeadingEight",
-    "Playing",
-    "Proportional",
+    "PlayerSettings",
+    "Policy",
+    "ProportionalShare",
     "RaiseTheStakes",
     "RandomShare",
     "ScriptedPlayer",
@@ -48,7 +49,7 @@ ScriptedPlayer = Annotated[
     | ImageScorer
     | StandingPolicy
     | LeadingEight
-    | Proportional
+    | ProportionalShare
     | RaiseTheStakes,
     Field(discriminator="model"),
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from agentsim.core.policies.records import decided_many, is_said_good, is_said_good_many
-from agentsim.core.policies.traits import Draw, Draws, Fractions, Playing, Traits
+from agentsim.core.policies.traits import Draw, Draws, Fractions, Policy, Traits
 from agentsim.core.policies.views import Views
 from agentsim.core.requests import DecisionView
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Proportional", "RaiseTheStakes"]
+__all__ = ["ProportionalShare", "RaiseTheStakes"]
 
 
-class Proportional(Playing):
+class ProportionalShare(Policy):
     """Gives in proportion to the share the recipient gave, at its last or over several turns.
 
     The linear reactive strategy of Killingback & Doebeli 2002, "The continuous prisoner's dilemma and the evolution of
@@ -35,6 +35,11 @@ class Proportional(Playing):
     """What it gives for each share it saw given; never more than all it has."""
     last: int = Field(default=1, ge=1, le=100)
     """Over how many of the newest turns shown it takes the mean; in a chain, those before the first are of others."""
+
+    @property
+    def help_share(self) -> float:
+        """Return the share."""
+        return self.share
 
     @property
     def traits(self) -> Traits:
@@ -55,7 +60,7 @@ class Proportional(Playing):
         return np.where(is_share, np.minimum(1.0, self.factor * value), value)
 
 
-class RaiseTheStakes(Playing):
+class RaiseTheStakes(Policy):
     """Begins with little, gives a little more than a recipient that gave as much, and no more than one that gave less.
 
     Roberts & Sherratt 1998, "Development of cooperative relationships through increasing investment", Nature 394,
@@ -70,6 +75,11 @@ class RaiseTheStakes(Playing):
     """Fraction of own resources given to a recipient of which nothing is known."""
     step: float = Field(default=0.1, ge=0, le=1)
     """How much more it gives than a recipient that gave enough; never more than all it has."""
+
+    @property
+    def help_share(self) -> float:
+        """Return the share."""
+        return self.share
 
     @property
     def traits(self) -> Traits:

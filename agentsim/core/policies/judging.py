@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from agentsim.core.policies.traits import Draw, Draws, Fractions, Playing, Traits
+from agentsim.core.policies.traits import Draw, Draws, Fractions, Policy, Traits
 from agentsim.core.policies.views import Views
 from agentsim.core.requests import DecisionView
 
@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["GenerousJudge", "Judge"]
 
 
-class Judge(Playing, ABC):
+class Judge(Policy, ABC):
     """Gives its share to those it trusts, and keeps from the others."""
 
     share: float = Field(default=0.5, ge=0, le=1)
     """Fraction of own resources given to a recipient in good standing."""
     threshold: float = Field(default=0.25, ge=0, le=1)
     """The least share the recipient must have given to be in good standing; a punishment never is."""
+
+    @property
+    def help_share(self) -> float:
+        """Return the share."""
+        return self.share
+
+    @property
+    def judges_from(self) -> float:
+        """Return the threshold."""
+        return self.threshold
 
     @abstractmethod
     def _trusts(self, view: DecisionView) -> bool: ...

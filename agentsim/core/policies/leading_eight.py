@@ -67,7 +67,7 @@ class StandingPolicy(GenerousJudge):
 
 
 class LeadingEight(GenerousJudge):
-    """One of the eight norms that sustain cooperation best under errors: how to judge, and when to give.
+    """One of the eight rules that sustain cooperation best under errors: how to judge, and when to give.
 
     Ohtsuki & Iwasa 2004, J. Theor. Biol. 231, and 2006, J. Theor. Biol. 239; rule 3 is also called simple standing and
     rule 6 stern judging. It gives to the good and keeps from the bad; by rules 1 and 2 a donor that is bad itself gives

@@ -1,10 +1,11 @@
-"""What is said of a policy, and how policies are called.
+"""What all policies have in common: their interface, their traits, and the settings they share with models.
 
 NumPy is imported where many decisions are made at once: reading a scenario needs none of it.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from agentsim.core.facts import Frozen
+from agentsim.core.policies.views import Views
+from agentsim.core.requests import DecisionView
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Draw", "Draws", "Fractions", "Playing", "Traits"]
+__all__ = ["Draw", "Draws", "Fractions", "PlayerSettings", "Policy", "Traits"]
 
 Draw = Callable[[], float]
 """Gives the decision's own random number in [0, 1)."""
@@ -26,28 +29,55 @@ Draws: TypeAlias = "Callable[[], NDArray[np.float64]]"
 Fractions: TypeAlias = "NDArray[np.float64]"
 
 
-class Playing(Frozen):
-    """What every player may say beside its own settings."""
+class PlayerSettings(Frozen):
+    """The settings that models and policies share."""
 
     agents: Annotated[int, Field(ge=1, le=10_000)] | Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Where `players` is a list: how many agents of the first generation it plays, as a number or as a share of all;
-    by default all players have equal shares."""
+    """In a list of players: how many agents of the first generation it plays, as a number or as a share of all; by
+    default all players have equal shares."""
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9 ._-]{0,39}$")
-    """Tells it from other players of the same model, as `resident` and `invader`."""
+    """Tells it apart from other players of the same model, for example `resident` and `invader`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a policy, with its settings, can be relied on for; the tests measure each of these on its decisions."""
+    """Properties of a policy under its settings; the tests measure each of them on its decisions."""
 
     order: Literal[0, 1, 2, 3]
-    """What its decisions can hang on: 0 nothing of the recipient; 1 what the recipient did, or its score or standing;
+    """What its decisions can depend on: 0 nothing of the recipient; 1 what the recipient did, or its score or standing;
     2 also what was known of those it did that to; 3 also the donor's own standing."""
     is_nice: bool
-    """Whether it gives, at least at times, to a recipient of which nothing is known."""
+    """Whether it gives, at least sometimes, to a recipient about which nothing is known."""
     is_forgiving: bool
-    """Whether it gives, at least at times, to a recipient with the worst of records, being in good standing itself."""
+    """Whether it gives, at least sometimes, to a recipient with the worst record, while in good standing itself."""
     is_stochastic: bool
-    """Whether chance has a part in what it gives."""
+    """Whether what it gives depends on chance."""
     is_graded: bool
-    """Whether what it gives follows the shares it sees, and not only whether they reach a threshold."""
+    """Whether what it gives varies with the shares it sees, and not only with whether they reach a threshold."""
+
+
+class Policy(PlayerSettings):
+    """The interface of every scripted policy: which fraction of its resources a donor gives."""
+
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """What it can be relied on for."""
+
+    @abstractmethod
+    def decide(self, view: DecisionView, draw: Draw) -> float:
+        """Return the fraction, in [0, 1], that a donor gives in one situation."""
+
+    @abstractmethod
+    def decide_many(self, views: Views, draw: Draws) -> Fractions:
+        """Return the same for many situations at once."""
+
+    @property
+    def help_share(self) -> float | None:
+        """The fraction that it gives to help, at first or always; `None`: it has no such setting."""
+        return None
+
+    @property
+    def judges_from(self) -> float | None:
+        """The least fraction that counts as help where it judges acts itself; `None`: it does not judge acts so."""
+        return None

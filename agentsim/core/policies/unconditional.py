@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentsim.core.policies.traits import Draw, Draws, Fractions, Playing, Traits
+from agentsim.core.policies.traits import Draw, Draws, Fractions, Policy, Traits
 from agentsim.core.policies.views import Views
 from agentsim.core.requests import DecisionView
 
 __all__ = ["AllGive", "AllKeep", "ConstantShare", "RandomShare"]
 
 
-class AllGive(Playing):
+class AllGive(Policy):
     """Gives all it has; the unconditional cooperator (AllC) of Nowak & Sigmund 1998."""
 
     model: Literal["scripted/all-give"] = "scripted/all-give"
@@ -34,7 +34,7 @@ class AllGive(Playing):
         return np.ones_like(views.resources)
 
 
-class AllKeep(Playing):
+class AllKeep(Policy):
     """Gives nothing; the unconditional defector (AllD) of Nowak & Sigmund 1998."""
 
     model: Literal["scripted/all-keep"] = "scripted/all-keep"
@@ -55,12 +55,17 @@ class AllKeep(Playing):
         return np.zeros_like(views.resources)
 
 
-class ConstantShare(Playing):
+class ConstantShare(Policy):
     """Gives the same share of its resources to everyone."""
 
     model: Literal["scripted/constant-share"] = "scripted/constant-share"
     share: float = Field(default=0.5, ge=0, le=1)
     """Fraction of own resources given in each encounter."""
+
+    @property
+    def help_share(self) -> float:
+        """Return the share."""
+        return self.share
 
     @property
     def traits(self) -> Traits:
@@ -80,7 +85,7 @@ class ConstantShare(Playing):
         return np.full_like(views.resources, self.share)
 
 
-class RandomShare(Playing):
+class RandomShare(Policy):
     """Gives a uniformly random share, drawn anew in each encounter."""
 
     model: Literal["scripted/random"] = "scripted/random"
