@@ -12,6 +12,7 @@ from agentsim.core.facts import Encounter, Event, Frozen, GameEnded, GenerationE
 from agentsim.errors import LogError, SchemaError
 from agentsim.log.old_logs import finish_up_to_date, start_up_to_date
 from agentsim.providers.base import Completion, Prompt
+from agentsim.providers.dialects.registry import SERVED_HERE
 from agentsim.providers.prices import Price, cost_usd
 from agentsim.scenario.players import labels_in
 
@@ -81,7 +82,8 @@ class RunStarted(Frozen):
     @property
     def is_paid(self) -> bool:
         """Whether any of its replies may be billed: those of all models but the ones on this machine."""
-        return any(account.get("dialect", "local") != "local" for account in self.accounts.values())
+        accounts = self.accounts.values()
+        return any("dialect" in account and account["dialect"] not in SERVED_HERE for account in accounts)
 
     def cost_usd(self, reply: Reply) -> float | None:
         """Return what a reply cost in US dollars; `None` where no price was logged, or the server named no tokens."""

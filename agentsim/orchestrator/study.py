@@ -32,6 +32,7 @@ from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.catalogue import Catalogue
+from agentsim.providers.dialects.registry import SERVED_HERE
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, load_scenario, runs
 from agentsim.scenario.user_settings import with_own
@@ -329,7 +330,9 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
             continue
         replies = [record for record in records if isinstance(record, Reply)]
         costs += [
-            started.cost_usd(reply) for reply in replies if started.account_of(reply.player).get("dialect") != "local"
+            started.cost_usd(reply)
+            for reply in replies
+            if started.account_of(reply.player).get("dialect") not in SERVED_HERE
         ]
     return len(costs), None if None in costs else sum(filter(None, costs))
 

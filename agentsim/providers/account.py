@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Provider
+from agentsim.providers.base import Layer, Provider
 from agentsim.providers.dialects.dialect import Opening
-from agentsim.providers.keys import Secret
 from agentsim.providers.limits.early_timeout import Patient
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.hedged import Hedged, percentile_of
@@ -15,6 +14,7 @@ from agentsim.providers.limits.limited import Limited
 from agentsim.providers.limits.outage import Outage
 from agentsim.providers.limits.places import OnWidth
 from agentsim.providers.limits.retried import OnRetry, Retried
+from agentsim.providers.secret import Secret
 from agentsim.providers.settings import ProviderSettings, missing_key
 
 __all__ = ["Account", "open_account"]
@@ -68,8 +68,8 @@ def open_account(
     return Account(name, settings, within(adapter), halt=halt, ready=ready, on_retry=on_retry, on_width=on_width)
 
 
-class Account:
-    """A provider with its account's patience and limits around it, then its hedging, then its retries."""
+class Account(Layer):
+    """A provider with its account's early timeout and limits around it, then its hedging, then its retries."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Account:
         halt = halt or Halt()
         # As many failures in a row as calls are under way: nobody got an answer.
         threshold = max(MIN_FAILURES, settings.concurrency)
-        self._outage = Outage(name=name, threshold=threshold, max_s=settings.max_outage_s)
+        outage = Outage(name=name, threshold=threshold, max_s=settings.max_outage_s)
         if settings.gives_up_early and not settings.speaks.serves_here:
             provider = Patient(provider, most_s=settings.timeout_s)
         self._limited = Limited(
@@ -97,7 +97,7 @@ class Account:
             concurrency=settings.concurrency,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
-            outage=self._outage,
+            outage=outage,
             halt=halt,
             ready=ready,
             deadline_s=settings.timeout_s,
@@ -107,24 +107,15 @@ class Account:
         self._settings = settings
         hedge = settings.hedge
         asked: Provider = self._limited if hedge is None else Hedged(self._limited, after=percentile_of(hedge.after))
-        self._retried = Retried(
+        retried = Retried(
             asked,
             attempts=settings.attempts,
             max_wait_s=settings.max_wait_s,
-            outage=self._outage,
+            outage=outage,
             halt=halt,
             on_retry=on_retry,
         )
-
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-        """Return the model's completion of `prompt`, asked again as often as the settings say.
-
-        With a `call.held` the call's place is taken until that is released.
-
-        Raises:
-            ProviderError: there is none; the run can go on later unless it is fatal.
-        """
-        return await self._retried.complete(prompt, call)
+        super().__init__(retried)
 
     def drain(self) -> None:
         """Send nothing more; calls already made still come in."""
@@ -133,13 +124,9 @@ class Account:
     def least_s(self) -> dict[str, float]:
         """Return what each limit has cost: the least seconds in which this sitting's calls could be made under it."""
         load, settings = self._limited.load, self._settings
-        found = {"calls in flight": load.busy_s / settings.concurrency}
+        least_s = {"calls in flight": load.busy_s / settings.concurrency}
         if settings.requests_per_minute is not None:
-            found["requests a minute"] = 60 * max(0, load.n_sent - 1) / settings.requests_per_minute
+            least_s["requests a minute"] = 60 * max(0, load.n_sent - 1) / settings.requests_per_minute
         if settings.tokens_per_minute is not None:  # the first minute's tokens need not be waited for
-            found["tokens a minute"] = 60 * max(0.0, load.tokens / settings.tokens_per_minute - 1)
-        return found
-
-    async def aclose(self) -> None:
-        """Close the provider."""
-        await self._retried.aclose()
+            least_s["tokens a minute"] = 60 * max(0.0, load.tokens / settings.tokens_per_minute - 1)
+        return least_s

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, Unavailable
 from agentsim.providers.dialects.filters import PromptFiltered, is_filter
-from agentsim.providers.keys import Secret
+from agentsim.providers.secret import Secret
 
 __all__ = ["Peer", "read_refusal", "retry_after_s"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentsim.providers.dialects.peer import Peer, retry_after_s
 from agentsim.providers.dialects.wire import read_count
-from agentsim.providers.keys import scrub
+from agentsim.providers.secret import scrub
 
 NOW = 1_700_000_000.0
 

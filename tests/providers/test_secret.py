@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agentsim
-from agentsim.providers.keys import Secret
+from agentsim.providers.secret import Secret
 from agentsim.testing.faultserver import Answer, Behaviour, FaultServer, Raw, Request, Status
 
 KEY = 'sk-sentinel/"4f9a1c7e\\2b8d6053-never&written'
