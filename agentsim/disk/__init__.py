@@ -1,4 +1,4 @@
-"""Files that survive a crash: lines that only get added, and files that are replaced whole.
+"""Files that survive a crash: files that only grow by lines, and files that are replaced whole.
 
 Knows nothing of what is written. Every room that writes uses it.
 """

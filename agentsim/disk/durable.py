@@ -1,8 +1,8 @@
 """Files that only grow, by whole lines, and files that are replaced whole. What was synced survives a power failure.
 
-A line is in its file whole or not at all: what a failed write has left of it is cut off, so that no line is ever glued
-to a torn one. After a failed write or sync nothing more is written. Lines that come together share a sync, which runs
-on a thread: the event loop is never held by it. No symbolic link is followed: a folder may come from somebody else.
+A line is in its file whole or not at all: what a failed write leaves of it is cut off, so no line is ever joined to a
+torn one. After a failed write or sync nothing more is written. Lines that come together share a sync, which runs on a
+thread and never blocks the event loop. No symbolic link is followed: a folder may come from somebody else.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from agentsim.errors import NotWritten
 __all__ = ["Lines", "open_plainly", "replace", "sync_folder"]
 
 MOST_SYNCS: Final = 16
-"""Syncs of one file under way at a time.
+"""The most syncs of one file that run at the same time.
 
-A line that comes while a sync runs is not in it for sure. Were the next sync to begin only when that one ends, a line
-would wait for half a sync on average before its own. File systems write what several syncs ask for at once.
+A sync may miss a line that comes while it runs. If the next sync began only when that one ends, a line would wait for
+half a sync on average before its own begins. File systems serve several syncs at once.
 """
 
 
 def open_plainly(path: Path, flags: int) -> int:
-    """Open a file that is no symbolic link, made if `flags` say so; return its descriptor.
+    """Open a file that is not a symbolic link and return its descriptor; `flags` are those of `os.open`.
 
     Raises:
-        OSError: it cannot be opened; of a link, the message says so.
+        OSError: it cannot be opened; if it is a link, the message says so.
     """
     try:
         return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -46,10 +46,10 @@ def open_plainly(path: Path, flags: int) -> int:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a whole file; after a crash it holds what it held before, or `text`. A link is replaced, not followed.
+    """Write a whole file; after a crash it holds either its old content or `text`. A link is replaced, not followed.
 
     Raises:
-        OSError: it cannot be written; it holds what it held before.
+        OSError: it cannot be written; its old content is still there.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -67,7 +67,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the names in a folder survive a power failure.
+    """Make the names in a folder durable: they survive a power failure.
 
     Raises:
         OSError: the disk is failing.
@@ -83,18 +83,18 @@ class Lines:
     """A file open for appending whole lines. `synced` belongs to one event loop at a time."""
 
     def __init__(self, file: int, path: Path, *, is_shared: bool = False) -> None:
-        """`file` is a descriptor at its file's end, closed by `close`; `is_shared`: other processes append, too."""
+        """`file` is a descriptor at the end of its file, which `close` closes; `is_shared`: other processes append too."""
         self._file = file
         self._path = path
         self._is_shared = is_shared
         self._threads = ThreadPoolExecutor(MOST_SYNCS, thread_name_prefix="agentsim-sync")
         self._failure: str | None = None
         self._n_appended = self._n_begun = self._n_durable = 0
-        """Calls of `append` so far; of these, how many the syncs begun, and those ended, have taken in."""
+        """Calls of `append` so far; how many of these the latest sync covers; how many are known to be durable."""
         self._n_syncs = 0
         self._is_beginning = False
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        """Who waits until so many appends are durable; in the order of the lines."""
+        """Who waits, each until so many appends are durable; in the order of the lines."""
 
     @property
     def is_broken(self) -> bool:
@@ -105,7 +105,7 @@ class Lines:
         """Write whole lines, not synced yet.
 
         Raises:
-            NotWritten: the disk is full or failing, now or earlier. Of these lines, only whole ones are in the file.
+            NotWritten: the disk is full or failing, now or earlier. Only whole lines of these are in the file.
         """
         self.check()
         with self._alone():
@@ -120,7 +120,7 @@ class Lines:
         self._n_appended += 1
 
     def sync(self) -> None:
-        """Bring all that was appended onto the disk; holds the caller.
+        """Bring all that was appended onto the disk, and block until it is there.
 
         Raises:
             NotWritten: the disk is failing.
@@ -134,7 +134,7 @@ class Lines:
         self._n_durable = max(self._n_durable, n_appended)
 
     async def synced(self) -> None:
-        """Wait until all that was appended so far is on the disk; who comes first is told first.
+        """Wait until all that was appended so far is on the disk; those who came first are told first.
 
         Raises:
             NotWritten: the disk is failing.
@@ -154,7 +154,7 @@ class Lines:
         """Sync and close.
 
         Raises:
-            NotWritten: the disk is failing; it is closed all the same.
+            NotWritten: the disk is failing; the file is closed all the same.
         """
         self._threads.shutdown()
         try:
@@ -193,7 +193,7 @@ class Lines:
             self._begin(loop)
 
     def check(self) -> None:
-        """Find out whether lines can still be written.
+        """Check that lines can still be written.
 
         Raises:
             NotWritten: a write or a sync has failed.
@@ -210,7 +210,7 @@ class Lines:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes from appending meanwhile."""
+        """Keep other processes from appending while this one does."""
         if not self._is_shared:
             yield
             return

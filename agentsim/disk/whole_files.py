@@ -1,4 +1,4 @@
-"""Writing beside results: folders made, files replaced whole."""
+"""Files that people read beside results: folders are made, files are replaced whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["make_folder", "replace_whole"]
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder to write into, where it is not there yet.
+    """Make a folder to write into, unless it exists.
 
     Raises:
         AgentsimError: it cannot be made.
@@ -24,9 +24,9 @@ def make_folder(folder: Path) -> None:
 
 
 def replace_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, and put it in its place: a reader never sees half of it."""
+    """Let `write` fill a temporary file beside `path`, then move it to `path`: a reader never sees half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # a link that somebody left there would be written through
+    temporary.unlink(missing_ok=True)  # otherwise a link that somebody left there would be followed
     try:
         write(temporary)
         temporary.replace(path)

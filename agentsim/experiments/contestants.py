@@ -23,26 +23,26 @@ from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
 __all__ = ["Contestant", "contestants"]
 
 MAX_OWN_CHARS: Final = 28
-"""Of what is added to a player's name; with its role and a number it fits what a scenario allows."""
+"""The longest addition to a player's name; with the role and a number it still fits what a scenario allows."""
 OF_A_RUN: Final = re.compile(r"(?P<run>.+)@(?P<generation>[1-9][0-9]{0,4}|last)(?:/(?P<agent>[0-9]+_[0-9]+|all))?")
 POLICIES: Final = [str(policy.model_fields["model"].default) for policy in get_args(get_args(ScriptedPlayer)[0])]
 SETTINGS: Final = re.compile(r"(?P<model>.+?):(?P<settings>[a-z_]+=.*)", re.DOTALL)
 
 
 class Contestant(NamedTuple):
-    """One that invades, and is invaded."""
+    """A player that invades the others and is invaded by them."""
 
     player: Player
     own: str = ""
-    """What tells it from others of its model."""
+    """What distinguishes it from other contestants with the same model."""
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """Its name in tables."""
         return contestant_name(self.playing("resident", agents=1))
 
     def playing(self, role: Role, *, agents: int) -> dict[str, Any]:
-        """Return the player as a scenario has it, in its role."""
+        """Return the player as a scenario states it, in its role."""
         settings = self.player.model_dump(mode="json", exclude_defaults=True)
         return {
             **settings,
@@ -56,13 +56,14 @@ def contestants(words: Sequence[str], *, model: str | None = None) -> list[Conte
     """Return the contestants that the words name.
 
     Args:
-        words: each `provider/model` or `scripted/policy`, with settings as in `scripted/constant-share:share=0.3`; or
-            `STUDY/RUN@GENERATION`, the strategy of the best agent of a complete run's generation (`last` is one), or
-            `.../2_1` of that agent, or `.../all` of each; or a YAML file of players by name.
-        model: plays the strategies of runs, in place of the model that stated them.
+        words: each is one of: `provider/model` or `scripted/policy`, with settings as in
+            `scripted/constant-share:share=0.3`; `STUDY/RUN@GENERATION`, the strategy of the best agent in a generation
+            (a number, or `last`) of a complete run; `STUDY/RUN@GENERATION/2_1`, that of agent 2_1; the same with
+            `/all`, those of all its agents; or a YAML file of players by name.
+        model: plays the strategies of runs, instead of the model that stated them.
 
     Raises:
-        ScenarioError: a word names nothing that can play, one stands there twice, or there are fewer than two.
+        ScenarioError: a word names nothing that can play, a contestant is named twice, or there are fewer than two.
         LogError: a run cannot be read, is not complete, or has no such generation or agent.
     """
     found = [each for word in words for each in _named(word, model)]
@@ -72,7 +73,7 @@ def contestants(words: Sequence[str], *, model: str | None = None) -> list[Conte
     own: list[Contestant] = []
     for each in found:
         numbers[each.name] += 1
-        # Others of the same name: it was cut, or their providers differ.
+        # Several contestants have one name where names were cut, or where their providers differ.
         number = f"-{numbers[each.name]}" if names[each.name] > 1 else ""
         own.append(each._replace(own=f"{each.own}{number}".strip("-")))
     if len(own) < 2:
@@ -90,7 +91,7 @@ def _named(word: str, model: str | None) -> Iterator[Contestant]:
 
 
 class _Named(BaseModel):
-    """A contestant as it is checked."""
+    """Wraps a player so that its settings can be validated."""
 
     player: Player
 
@@ -146,7 +147,7 @@ def _own(text: str) -> str:
 
 
 def _of_run(word: str, match: Mapping[str, str] | re.Match[str], model: str | None) -> Iterator[Contestant]:
-    """Yield the contestants that agents of a finished run are."""
+    """Yield agents of a finished run as contestants."""
     folder, wanted = Path(match["run"]), match["generation"]
     study = load(folder.parent, cache=False)
     run = study.runs[study.runs["run"] == folder.name]
@@ -167,14 +168,14 @@ def _of_run(word: str, match: Mapping[str, str] | re.Match[str], model: str | No
 
 
 def _chosen(word: str, living: pd.DataFrame, agent: str | None) -> pd.DataFrame:
-    """Return the best agent, the named one, or one of each strategy, best first."""
+    """Return the best agent, the named one, or one agent for each strategy, best first."""
     ranked = living.sort_values("score", ascending=False, kind="stable")
     if agent is None:
         return ranked.head(1)
     if agent == "all":
         return ranked.drop_duplicates(["model", "strategy"])
     if agent not in set(ranked["agent"]):
-        raise LogError(f"{word}: no agent {agent} lives then; there are {', '.join(living['agent'])}")
+        raise LogError(f"{word}: no agent {agent} lives in that generation; there are {', '.join(living['agent'])}")
     return ranked[ranked["agent"] == agent]
 
 

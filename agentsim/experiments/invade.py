@@ -1,7 +1,7 @@
 """Invasions: a few invaders among many residents, every contestant against every other, with and without selection.
 
 An invasion is a scenario like any other: two players, one named resident and one named invader, and newborns that copy
-a survivor's strategy and player. Where all contestants are scripted, they can be played by the thousand, without logs.
+a survivor's strategy and player. If all contestants are scripted, thousands of societies can be played without logs.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from agentsim.scenario.scenario import (
 __all__ = ["Invasion", "invasion", "logged_courses", "play_logged", "play_unlogged", "provenance", "refuse_unlimited"]
 
 DECIDED: Final = ("players", "transmission", "seeds", "name", "description", "extends")
-"""Settings that are decided here, not by the rules."""
+"""Settings that the invasion decides, so the user cannot set them."""
 GENERATIONS: Final = {"scripted": 50, "model": 5}
 SEEDS: Final = {"scripted": "0-99", "model": "0-4"}
 FIRST_GENERATIONS: Final = 4
-"""Generations after which it is looked for the first time who is left."""
+"""Generations that all societies are played for before those that are undecided are played for longer."""
 SEEDS_AT_ONCE: Final = 1000
-"""Societies of one condition whose generations are in memory at a time."""
+"""How many societies of one condition are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Invasion:
 
     contestants: tuple[Contestant, ...]
     data: dict[str, Any]
-    """The scenario of all its runs, but for the seeds."""
+    """The scenario of all its runs, without the seeds."""
     seeds: tuple[int, ...]
 
     @property
@@ -76,7 +76,7 @@ class Invasion:
         return scenario_from({**self.data, "seeds": list(self.seeds)})
 
     def specs(self) -> list[RunSpec]:
-        """Return the first seed's run of each condition."""
+        """Return the run of each condition under the first seed."""
         return runs(scenario_from({**self.data, "seeds": list(self.seeds[:1])}))
 
 
@@ -97,20 +97,20 @@ def invasion(
 
     Args:
         contestants: two or more.
-        rules: a scenario file whose rules, prompts and accounts hold; who plays in it, and how newborns learn, does not
-            matter. Without one, agentsim's defaults hold.
-        sets: settings of the rules, as `game.multiplier=3`.
-        name: of the study, and of its folder.
-        agents: N, residents and invaders together; else as in the rules.
-        invaders: k.
-        generations: else those of the rules' file; without one 50, where models play 5.
-        selection: kind of the selection rule; else as in the rules.
-        seeds: as `0-99`; else 0-99, where models play 0-4.
-        control: whether all is played without selection, too. By default where nobody but scripted policies plays: what
-            comes of it is known to be k/N, so models need not be asked for it.
+        rules: a scenario file that gives the rules, prompts and accounts; its players and its transmission are ignored.
+            Without one, agentsim's defaults hold.
+        sets: settings of the rules, such as `game.multiplier=3`.
+        name: the name of the study and of its folder.
+        agents: N, residents and invaders together. Default: as in the rules.
+        invaders: k, the number of invaders.
+        generations: Default: as in `rules`; without `rules`, 50, or 5 if models play.
+        selection: the kind of the selection rule. Default: as in the rules.
+        seeds: a range such as `0-99`. Default: 0-99, or 0-4 if models play.
+        control: whether everything is played without selection as well. Default: only if all contestants are scripted,
+            because without selection an invader is known to take over with probability k/N, and models cost money.
 
     Raises:
-        ScenarioError: something of it is wrong.
+        ScenarioError: a setting is wrong, or is decided by the invasion.
     """
     is_scripted = not any(isinstance(each.player, ModelPlayer) for each in contestants)
     kind = "scripted" if is_scripted else "model"
@@ -152,9 +152,9 @@ def _base(rules: Path | None, sets: Sequence[str]) -> Scenario:
 
 
 def _select(data: dict[str, Any], rule: SelectionRule, control: bool) -> None:
-    """Write selection and copying into the scenario, and beside it the same without selection where that is wanted.
+    """Write selection and copying into the scenario; with `control`, vary them to a form without selection as well.
 
-    Where earning more does not help to stay, it helps to be copied.
+    Under a rule that does not select by score, those with higher scores are copied more often instead.
     """
     if rule.may_keep_all:
         raise ScenarioError("selection: none: nobody leaves and nobody is copied, so nothing can invade; use another")
@@ -184,15 +184,15 @@ def play_logged(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
-    """Play every run as `run` does, or go on with those that are not complete."""
+    """Play every run as `agentsim.run` does, or go on with those that are not complete."""
     return run(asked.scenario(), results=results, new=new, fork=fork, observer=observer, provider=provider)
 
 
 def logged_courses(result: StudyResult) -> Courses:
-    """Return the courses of the runs of a sitting; others in its folder are passed over.
+    """Return the courses of the runs that this sitting played; other runs in the folder are ignored.
 
     Raises:
-        LogError: none of them is complete.
+        LogError: no run is complete.
     """
     study = load(result.folder)
     own = [state.run for state in result.runs if not state.is_refused]
@@ -200,7 +200,7 @@ def logged_courses(result: StudyResult) -> Courses:
 
 
 def refuse_unlimited(plans: Sequence[ConditionPlan], *, budget: float | None) -> None:
-    """Refuse to ask models that cost money without a limit.
+    """Refuse to ask models that cost money unless a budget is stated.
 
     Raises:
         ScenarioError: no budget is stated.
@@ -219,10 +219,10 @@ def refuse_unlimited(plans: Sequence[ConditionPlan], *, budget: float | None) ->
 def play_unlogged(asked: Invasion) -> Courses:
     """Play invasions of scripted contestants, all seeds of a condition at once, and keep no logs.
 
-    They are the societies that `run` would play, seed for seed.
+    These are the societies that `agentsim.run` would play, seed for seed.
 
     Raises:
-        ScenarioError: the rules cannot be played many societies at once, or a model would have to be asked.
+        ScenarioError: many societies at once cannot be played under these rules, or a model would have to be asked.
     """
     specs = asked.specs()
     conditions, frames = [], []
@@ -231,7 +231,7 @@ def play_unlogged(asked: Invasion) -> Courses:
         name = condition_of(spec.name)
         rules = json.dumps({path: value for path, value in spec.settings.items() if path != "players"})
         one = described(identity(spec.condition), name=name, rules=rules)
-        assert one is not None  # such are the scenarios made here
+        assert one is not None  # the scenarios made here are all invasions
         conditions.append({**one, "share_lost": 0.0})
         for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
             found, scores = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
@@ -244,8 +244,8 @@ def play_unlogged(asked: Invasion) -> Courses:
 def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
     """Return the courses of a condition's runs, each until it is decided, and the scores of their first generations.
 
-    Most are decided early: so all are played for a few generations, and those that are not decided then for twice as
-    many, from their beginning. A shorter society is a longer one's beginning: nothing depends on its last generation.
+    Most runs are decided early. So all are played for a few generations, and the undecided ones again from the
+    beginning for twice as many, and so on. This is exact, as no generation depends on how many follow.
     """
     frames, left, n = [], list(seeds), min(FIRST_GENERATIONS, condition.generations)
     first: list[Lineages] = []
@@ -274,7 +274,7 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
     is_invader = many.player == invader
     n_invaders = is_invader.sum(axis=2)
     shape = n_invaders.shape
-    with np.errstate(invalid="ignore"):  # where there are none, their mean score is missing
+    with np.errstate(invalid="ignore"):  # the mean score of no invaders is missing
         invader_score = np.where(is_invader, many.scores, 0).sum(axis=2) / n_invaders
         resident_score = np.where(is_invader, 0, many.scores).sum(axis=2) / (condition.agents - n_invaders)
     columns = {
@@ -291,7 +291,7 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
 
 
 def provenance(asked: Invasion) -> dict[str, Any]:
-    """Return what was played without logs, as JSON-able data from which it can be played again."""
+    """Return, as JSON-able data, all that is needed to play again what was played without logs."""
     scenario = {**asked.data, "seeds": list(asked.seeds)}
     versions = {package: metadata.version(package) for package in ("agentsim", "numpy", "pydantic")}
     return {

@@ -1,4 +1,4 @@
-"""From what a user asks for to a scenario and a probe's design."""
+"""Turns what a user asks for into a scenario and a probe's design."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from agentsim.scenario.scenario import Scenario, load_scenario
 __all__ = ["BACKGROUND", "Options", "designed"]
 
 BACKGROUND: Final = "discriminator,constant-share,all-keep"
-"""Among whom children and their parents are scored, where nothing else is said."""
+"""The policies among which children and their parents are scored by default."""
 MAX_NAME: Final = 64
-"""Of a folder, in characters, as of a scenario's name."""
+"""The most characters of a folder's name, as of a scenario's."""
 N: Final = 5
-"""How often a situation is asked, where nothing else is said."""
+"""How often a situation is asked by default."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user asks for; `None`: as a rule."""
+    """What a user asks for; `None` stands for the default."""
 
     run: str | None = None
     generation: int | None = None
@@ -51,10 +51,10 @@ class Options:
 
 
 def designed(source: Path | Scenario, options: Options) -> tuple[Scenario, Design]:
-    """Return the scenario and the design of a probe: of a study's folder, of a scenario file, or of a scenario.
+    """Return the scenario and the design of a probe, from a study's folder, a scenario file or a scenario.
 
     Raises:
-        ScenarioError: an option does not fit the source, or says nothing that can be asked.
+        ScenarioError: an option does not fit the source, or nothing would be asked.
         LogError: the study has no such run, generation or agent, or the run is not finished.
     """
     if isinstance(source, Path) and source.is_dir():
@@ -176,7 +176,7 @@ def _shares(name: str, text: str | None, default: tuple[float, ...]) -> tuple[fl
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
-    """Return distinct numbers written comma-separated."""
+    """Return the distinct numbers of a comma-separated text."""
     parts = text.split(",")
     if not all(re.fullmatch(r"\s*[0-9]{1,9}(\.[0-9]{1,6})?\s*", part) for part in parts):
         raise ScenarioError(f"--{name} {text}: cannot be read; write comma-separated numbers, as 0,50,100")

@@ -1,4 +1,4 @@
-"""Whose strategies a probe asks: those of a finished run's generation, its survivors, or texts that are stated."""
+"""Whose strategies a probe asks: those of a generation of a run, of its survivors, or texts that the user states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from agentsim.scenario.scenario import Condition, Scenario, scenario_from
 __all__ = ["Found", "chosen", "of_run", "of_texts", "parents_of", "policy_of"]
 
 MAX_NAMED: Final = 20
-"""Names that an error lists."""
+"""The most names that an error lists."""
 
 
 class Found(NamedTuple):
@@ -30,19 +30,24 @@ class Found(NamedTuple):
     run: str
     generation: int
     subjects: tuple[Subject, ...]
-    """The generation's strategies, best first; of a scripted run its policy alone."""
+    """The generation's strategies, best first; for a scripted run only its policy."""
     survivors: tuple[str, ...]
-    """Who of them was selected, or would have been after the last generation; best first."""
+    """Those that were selected, or would have been after the last generation; best first."""
 
 
 def of_run(study: Path, *, run: str | None, generation: int | None, name: str, model: str | None = None) -> Found:
-    """Read a generation of a run from its log; the last one, where none is named and the run is complete.
+    """Read a generation of a run from its log; by default the last one of a complete run.
 
-    `name` will be the probe's. `model` is asked in place of the run's own.
+    Args:
+        study: the study's folder.
+        run: the run's name; it may be left out if there is only one.
+        generation: from 1.
+        name: the probe's name.
+        model: is asked instead of the run's own model.
 
     Raises:
         LogError: there is no such study, run or generation, or its log cannot be used.
-        ScenarioError: the run's condition is none of today's, or a policy has no texts for another model.
+        ScenarioError: this agentsim cannot play the run's condition, or `model` is named and a policy played the run.
     """
     folder = _run_folder(study, run)
     records = read_log(folder).records
@@ -72,10 +77,10 @@ def of_run(study: Path, *, run: str | None, generation: int | None, name: str, m
 
 
 def chosen(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
-    """Return the strategies of these agents, or all where none is named.
+    """Return the strategies of these agents; of all if none is named.
 
     Raises:
-        LogError: an agent did not live in the generation.
+        LogError: an agent does not live in the generation.
     """
     by_name = {subject.name: subject for subject in found.subjects}
     for agent in agents:
@@ -88,12 +93,12 @@ def chosen(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
 
 
 def parents_of(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
-    """Return as parents the generation's survivors, or these of its agents."""
+    """Return these agents as parents; by default the generation's survivors."""
     return tuple(subject.model_copy(update={"role": "parent"}) for subject in chosen(found, agents or found.survivors))
 
 
 def of_texts(texts: Sequence[str], *, max_chars: int, is_parent: bool) -> tuple[Subject, ...]:
-    """Return stated strategies, cut as those of agents are.
+    """Return stated texts as strategies, cut at the length at which agents' strategies are cut.
 
     Raises:
         ScenarioError: a text is empty.
@@ -151,10 +156,10 @@ def _scenario(study: Path, started: RunStarted, *, name: str, model: str | None)
 
 
 def _one_of(started: RunStarted, model: str | None) -> str:
-    """Return the label of the player that is meant in a mixed society.
+    """Return the label of the player that `model` names in a mixed society.
 
     Raises:
-        ScenarioError: none is named, or none of that name played.
+        ScenarioError: no player is named, or no player of that name played.
     """
     if model not in started.players:
         what = "several models play" if model is None else f"{model!r} does not play"
@@ -179,13 +184,13 @@ def _subjects(condition: Condition, ended: GenerationEnded, agents: dict[str, Ag
 
 
 def policy_of(condition: Condition) -> Subject:
-    """Return a scripted player as the one strategy there is."""
+    """Return a scripted player's policy as the only subject."""
     name = only_player(condition.players).model.removeprefix("scripted/")
     return Subject(name=name, strategy=None)
 
 
 def _would_survive(condition: Condition, ended: GenerationEnded, *, seed: int) -> tuple[str, ...]:
-    """Return who would be selected after the last generation, as by the society's own rule."""
+    """Return who would be selected after the last generation, by the society's own rule."""
     return condition.selection.survivors(ended.scores, stream(seed, "selection", ended.generation))
 
 
