@@ -83,7 +83,7 @@ class Lines:
     """A file open for appending whole lines. `synced` belongs to one event loop at a time."""
 
     def __init__(self, file: int, path: Path, *, is_shared: bool = False) -> None:
-        """`file` is a descriptor at the end of its file, which `close` closes; `is_shared`: other processes append too."""
+        """`file` is a descriptor at the end of its file; `close` closes it. `is_shared`: other processes append."""
         self._file = file
         self._path = path
         self._is_shared = is_shared

@@ -1,8 +1,9 @@
-"""What a study will ask, take and cost, before the first call: each number as the interval it most likely lies in.
+"""What a study will ask, take and cost, before the first call: each number as the range in which it most likely lies.
 
-Without a pilot: the prompts of one scripted society of each condition are rendered and counted; a token is taken to be
-3 to 5 bytes, an answer between a short sentence and `max_tokens`, and up to a quarter of the questions are asked again.
-With a pilot of the same model: what its replies really took, by kind of question, scaled by the length of the prompts.
+Without a pilot, the prompts of one scripted society of each condition are rendered and counted; a token is taken to be
+3 to 5 bytes and an answer to lie between a short sentence and `max_tokens`, and up to a quarter of the questions are
+asked again. With a pilot of the same model, what its replies really took is scaled by the length of the prompts, for
+each kind of question.
 """
 
 from __future__ import annotations
@@ -33,25 +34,25 @@ if TYPE_CHECKING:
 __all__ = ["ConditionPlan", "Questions", "Range", "kind_of", "plan", "plan_of", "stand_in"]
 
 BYTES_A_TOKEN: Final = (3.0, 5.0)
-"""Of English, with the tokenizers in use; the first makes more tokens."""
+"""The range of bytes in a token of English, with the tokenizers in use; fewer bytes mean more tokens."""
 ASKED_AGAIN: Final = 0.25
-"""Share of questions asked once more, at most, where no pilot says how many."""
+"""The largest share of questions that are asked once more, if no pilot says how many are."""
 SHORT_ANSWER: Final = {"decision": 15, "strategy": 60, "note": 15}
-"""Tokens of a short answer."""
+"""Tokens of a short answer, by kind of question."""
 LONG_ANSWER: Final = 512
-"""Tokens of a long answer where nothing bounds it."""
+"""Tokens of a long answer if no `max_tokens` bounds it."""
 LATENCY_S: Final = (0.8, 4.0)
-"""Seconds of a call, on average, where no pilot says."""
+"""The mean seconds of a call, if no pilot says."""
 STRATEGY_WORDS: Final = 60
-"""Of the strategies that stand in while prompts are counted."""
+"""Words of the placeholder strategies with which prompts are counted."""
 NOTE: Final = "Gave me half of what it had, as one may expect of somebody who reciprocates; a fair partner."
-"""The note that stands in for all."""
+"""The placeholder note with which prompts are counted."""
 SLOWER_CHAIN: Final = 1.35
-"""The longest chain waits for the slowest of each round: by so much its calls are slower than others, at most."""
+"""How much slower than others the longest chain's calls are, at most: it waits for the slowest call of each round."""
 
 
 class Range(NamedTuple):
-    """What a number most likely lies between."""
+    """The range in which a number most likely lies."""
 
     low: float
     high: float
@@ -66,32 +67,32 @@ class Range(NamedTuple):
         return Range(self.low + other.low, self.high + other.high)
 
     def beside(self, other: Range) -> Range:
-        """Return the larger of both: what two things take that happen at the same time."""
+        """Return the larger of both ends: what two things take that happen at the same time."""
         return Range(max(self.low, other.low), max(self.high, other.high))
 
 
 NOTHING: Final = Range(0, 0)
 AROUND: Final = Range(0.85, 1.15)
-"""A pilot's means hold for another study to about this part at best."""
+"""How closely a pilot's means hold for another study, at best."""
 
 
 @dataclass(frozen=True)
 class ConditionPlan:
-    """What all runs of one condition will take together."""
+    """What all runs of one condition together will take."""
 
     name: str
     model: str
     n_runs: int
     n_questions: int
-    """If every answer is readable at once."""
+    """The number of questions if every answer is readable at once."""
     calls: Range = NOTHING
     input_tokens: Range = NOTHING
     output_tokens: Range = NOTHING
-    """Hidden reasoning included, as far as a pilot has seen it."""
+    """Includes hidden reasoning, as far as a pilot has seen it."""
     usd: Range | None = NOTHING
-    """None where the price is not known; of a scripted player 0."""
+    """`None` if the price is not known; 0 for a scripted player."""
     wall_s: Range = NOTHING
-    """Under the account's limits, if it played alone: all its runs side by side."""
+    """Seconds under the account's limits, if no other condition were played: all runs at the same time."""
     is_piloted: bool = False
 
 
@@ -100,11 +101,11 @@ class Questions(NamedTuple):
 
     n: int
     mean_bytes: float
-    """Of their prompts."""
+    """The mean length of their prompts."""
 
 
 class _Took(NamedTuple):
-    """What a pilot's questions of one kind took, on average."""
+    """What a pilot's questions of one kind took on average."""
 
     askings: float
     tokens_a_byte: float
@@ -113,7 +114,7 @@ class _Took(NamedTuple):
 
 
 class _Pilot(NamedTuple):
-    """What a pilot's replies of one model took, by kind of question; nothing where it has none."""
+    """What a pilot's replies of one model took, by kind of question; empty if it has none."""
 
     took: dict[str, _Took]
     latency_s: Range
@@ -127,7 +128,7 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
 
     Args:
         scenario: what is to be played.
-        pilot: a study, finished or not, with runs of the same models.
+        pilot: a study with runs of the same models; it need not be finished.
 
     Raises:
         ScenarioError: an account or a prompt set is wrong.
@@ -148,7 +149,7 @@ def _condition(
     n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
     found = ConditionPlan(name, condition.joint_label, n_runs, n_questions)
     questions = _questions(condition) if condition.model_players else {}
-    # Prompts are counted in the run of seed 0; those of other seeds may have more rounds, or fewer.
+    # Prompts are counted in the run of seed 0; runs of other seeds may have more rounds or fewer.
     length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
     depth, through = _depth(condition, seeds), dict[str, Range]()
     for label, player in condition.model_players.items():
@@ -165,7 +166,7 @@ def _condition(
 def plan_of(
     name: str, player: ModelPlayer, *, questions: Mapping[str, Questions], depth: int, catalogue: Catalogue
 ) -> ConditionPlan:
-    """Return what these questions to one player, by kind, will take; `depth` of them have to wait for each other."""
+    """Return what these questions to one player will take; the longest chain of them has `depth` questions."""
     plain = ConditionPlan(name, player.model, 1, sum(each.n for each in questions.values()))
     load = _load(player, questions, n_runs=1, length=1, pilot=NO_PILOT)
     found = _loaded(plain, player, load, depth=depth, catalogue=catalogue, pilot=NO_PILOT)
@@ -174,7 +175,7 @@ def plan_of(
 
 
 class _Load(NamedTuple):
-    """What one player's questions of all runs of a condition take."""
+    """What one player's questions take in all runs of a condition."""
 
     calls: Range
     tokens_in: Range
@@ -184,7 +185,7 @@ class _Load(NamedTuple):
 def _loaded(
     found: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, catalogue: Catalogue, pilot: _Pilot
 ) -> ConditionPlan:
-    """Add what a player takes to a plan, but for the time that its account's limits need."""
+    """Add to a plan what a player takes, without the time that its account's limits need."""
     price = catalogue.price(player.model)
     usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
     return replace(
@@ -201,7 +202,7 @@ def _loaded(
 def _load(
     player: ModelPlayer, questions: Mapping[str, Questions], *, n_runs: int, length: float, pilot: _Pilot
 ) -> _Load:
-    """`length`: how many times the encounters of the run of seed 0 all runs have together."""
+    """Return a player's load; `length` is the encounters of all runs over those of the run of seed 0."""
     calls = tokens_in = tokens_out = NOTHING
     longest = LONG_ANSWER if player.max_tokens is None else player.max_tokens
     for kind, own in questions.items():
@@ -228,7 +229,7 @@ def _usd(price: Price, tokens_in: Range, tokens_out: Range) -> Range:
 
 
 def _depth(condition: Condition, seeds: Sequence[int]) -> int:
-    """Return how many calls of a run have to wait for each other, at most."""
+    """Return the longest chain of calls of a run that have to wait for each other."""
     numbers = range(1, condition.generations + 1)
     return max(
         sum(1 + condition.n_in_a_row * condition.game.n_rounds(seed, generation=number) for number in numbers)
@@ -237,12 +238,12 @@ def _depth(condition: Condition, seeds: Sequence[int]) -> int:
 
 
 def _chain(depth: int, latency_s: Range) -> Range:
-    """Return the seconds of so many calls that have to wait for each other; they are slow ones."""
+    """Return the seconds of a chain of `depth` calls, which are slower than others."""
     return latency_s.times(Range(depth, depth * SLOWER_CHAIN))
 
 
 def _through(settings: ProviderSettings, load: _Load, latency_s: Range) -> Range:
-    """Return the seconds that the account's limits need to let all calls through; retries come on top."""
+    """Return the seconds that the account's limits need to let all calls through, without retries."""
     calls, tokens = load.calls, load.tokens_in.plus(load.tokens_out)
     seconds = calls.times(latency_s).times(1 / settings.concurrency)
     for limit, amount in ((settings.requests_per_minute, calls), (settings.tokens_per_minute, tokens)):
@@ -252,7 +253,7 @@ def _through(settings: ProviderSettings, load: _Load, latency_s: Range) -> Range
 
 
 def kind_of(request: Request) -> str:
-    """Return what kind of question it is."""
+    """Return what kind of question a request is: `strategy`, `decision` or `note`."""
     kinds: dict[type, str] = {StrategyView: "strategy", NoteView: "note", DecisionView: "decision"}
     return kinds[type(request.view)]
 
@@ -264,7 +265,7 @@ def _kind(key: str) -> str:
 
 
 def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
-    """Count the prompts of each player's agents, by kind, in one society of models that give half."""
+    """Count the prompts of each player's agents, by kind, in one society in which everyone gives half."""
     prompts, players = prompt_set(condition), condition.model_players
     society = Society(condition, labels=condition.labels, seed=0, strategies=condition.given_strategies)
     sizes: dict[str, dict[str, list[int]]] = {}
@@ -283,7 +284,7 @@ def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
 
 
 def stand_in(request: Request) -> Answer:
-    """Return the answer that stands in while prompts are counted: words of ordinary length, half of all units."""
+    """Return the placeholder answer with which prompts are counted: text of usual length, or half of all units."""
     if isinstance(request.view, DecisionView):
         return Answer(act="give", amount=request.view.resources / 2)
     is_strategy = isinstance(request.view, StrategyView)
@@ -291,7 +292,7 @@ def stand_in(request: Request) -> Answer:
 
 
 def _pilot(pilot: Study, model: str) -> _Pilot:
-    """Read what the pilot's replies of a model took; their prompts are counted as those of the plan are."""
+    """Return what the pilot's replies of a model took; its prompts are counted in the same way as the plan's."""
     keys = ["study", "run"]
     of_model = pilot.runs.loc[pilot.runs["model"] == model, keys]
     replies = pilot.replies.merge(of_model, on=keys)

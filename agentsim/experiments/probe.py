@@ -1,7 +1,7 @@
-"""Asks what a probe's design says, or goes on where its log ends; and says beforehand what that will take.
+"""Plays probes: asks what a design says, or goes on where its log ends; and plans what that will take.
 
-A probe is driven like a run: every reply is on the disk before it counts, the ledger knows every paid call, and the
-same command goes on after a kill. Its folder holds `probe/log.jsonl` and, of paid models, `ledger.jsonl`.
+A probe is played like a run: every reply is on the disk before it counts, every paid call is in the ledger, and the
+same command goes on after a kill. Its folder holds `probe/log.jsonl` and, for paid models, `ledger.jsonl`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from agentsim.scenario.user_settings import with_own
 __all__ = ["PROBE", "plan", "probe", "questions"]
 
 PROBE: Final = "probe"
-"""The name of the one run in a probe's folder."""
+"""The name of the only run in a probe's folder."""
 
 
 def probe(
@@ -63,17 +63,17 @@ def probe(
     """Ask everything that the design says, or go on with what is left of it.
 
     Args:
-        scenario: the rules that donors are told, the model that is asked, its account and the budget. Its name is that
-            of the probe's folder, its first seed the probe's.
-        design: whose strategies are asked, where, and how often.
+        scenario: gives the rules that donors are told, the model that is asked, its account and the budget. Its name is
+            that of the probe's folder, and its first seed is the probe's.
+        design: whose strategies are asked, in which situations, and how often.
         results: the folder that holds, or will hold, the probe's folder.
         new: begin a new probe beside an older one of the same name, instead of going on with it.
-        observer: watches.
-        provider: answers in place of the scenario's own accounts.
+        observer: is told what happens.
+        provider: answers instead of the scenario's accounts.
 
     Raises:
         ScenarioError: the scenario has several conditions, or nobody can be asked what the design says.
-        AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
+        AuthError, ModelFileError: a key or a model's weights are missing; nothing has been asked.
         ReplayMismatch: the folder holds a probe that was begun under other settings; nothing has been asked.
         LogError: the folder cannot be written.
     """
@@ -145,7 +145,7 @@ async def _probe(
 
 
 def _write_design(folder: Path, design: Design) -> None:
-    """Write what the probe is, for people; what counts is in its log.
+    """Write the design for people to read; what counts is in the log.
 
     Raises:
         LogError: it cannot be written.
@@ -160,7 +160,7 @@ def _write_design(folder: Path, design: Design) -> None:
 
 
 def plan(scenario: Scenario, design: Design) -> ConditionPlan:
-    """Return what a probe will take, before the first call.
+    """Return what a probe will take, without asking.
 
     Raises:
         ScenarioError: as `probe`.
@@ -181,7 +181,7 @@ def plan(scenario: Scenario, design: Design) -> ConditionPlan:
 
 
 def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str, Questions]:
-    """Count a probe's questions and the bytes of their prompts, by kind; children state strategies of usual length."""
+    """Count a probe's questions and the bytes of their prompts, by kind; children state placeholder strategies."""
     course = ProbeCourse(design, spec.condition, seed=spec.seed, prompts=prompts)
     waiting = deque(course.start().asked)
     sizes: dict[str, list[int]] = {}
@@ -193,7 +193,7 @@ def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str,
 
 
 def _spec(scenario: Scenario) -> RunSpec:
-    """Return the one condition there is, under the first seed."""
+    """Return the scenario's only condition under the first seed."""
     specs = runs(scenario)
     conditions = {condition_of(spec.name): spec for spec in reversed(specs)}
     if len(conditions) > 1:
@@ -206,10 +206,10 @@ def _spec(scenario: Scenario) -> RunSpec:
 
 
 def _check(spec: RunSpec, design: Design) -> None:
-    """Refuse what cannot be asked.
+    """Check that the design can be asked under this condition.
 
     Raises:
-        ScenarioError: naming why.
+        ScenarioError: it cannot, for the reason named.
     """
     policies(design.background)
     player = only_player(spec.condition.players)

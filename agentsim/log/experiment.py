@@ -1,6 +1,6 @@
-"""What makes runs one experiment: one condition under one name, and the same rules but for what is varied.
+"""What makes runs one experiment: one condition for each name, and the same rules except for what is varied.
 
-Works on the first records of logs: of those on the disk, and of runs that are yet to begin.
+Works on the first records of logs, both those on the disk and those of runs that have yet to begin.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = [
 
 TEMPLATES: Final = "the templates of the prompt set"
 ADDRESS: Final = ("base_url", "dialect")
-"""Of an account: who answers. Its limits may change from one sitting to the next."""
+"""The settings of an account that say who answers. Its limits may change from one sitting to the next."""
 PRICE: Final = ("price",)
-"""Of an account: what its answers cost. It may change between two runs, and not within one."""
+"""The settings of an account that say what answers cost. They may differ between runs, but not within one."""
 ABSENT: Final = "not set"
 MAX_NAMED: Final = 6
-"""Runs that a sentence names; it counts the rest."""
+"""The most runs that a sentence names; it counts the rest."""
 
 
 class Difference(NamedTuple):
@@ -43,7 +43,7 @@ class Difference(NamedTuple):
 
     @property
     def was_and_is(self) -> str:
-        """How it reads where the second is what is wanted now."""
+        """The difference as a sentence about a log, where `second` is what is wanted now."""
         if self.path == TEMPLATES:
             return "the templates of its prompt set have changed since its log was begun"
         return f"its log was begun under another scenario: {self.path} was {self.first!r} and is {self.second!r}"
@@ -53,16 +53,16 @@ class Clash(NamedTuple):
     """Two runs that cannot be of one experiment."""
 
     first: str
-    """A run's name; the earlier one in the order given."""
+    """The name of the run that comes first in the order given."""
     second: str
     difference: Difference
 
 
 def clash(runs: Sequence[tuple[str, RunStarted]]) -> Clash | None:
-    """Return the first two runs, each given with its name, that cannot be of one experiment; `None` where all can.
+    """Return the first two of these named runs that cannot be of one experiment; `None` if all can.
 
-    Runs of one condition, by their names, differ in the seed alone. Conditions differ in who plays and in what all of
-    them vary, and no two are the same.
+    Runs of one condition, known by their names, may differ only in the seed. Conditions may differ only in who plays
+    and in what all of them vary, and no two may be the same.
     """
     conditions: dict[str, tuple[str, RunStarted]] = {}
     for name, run in runs:
@@ -81,9 +81,9 @@ def clash(runs: Sequence[tuple[str, RunStarted]]) -> Clash | None:
 
 
 def renamed(begun: Mapping[str, RunStarted], starts: Sequence[RunStarted]) -> Clash | None:
-    """Return a run that has begun and one that is to begin, of one condition but for the names of its players.
+    """Return a run that has begun and one that has not whose conditions differ only in their players' names.
 
-    Only conditions that a scenario no longer has can have been renamed, and only into such as have not begun.
+    Only conditions that a scenario no longer has can have been renamed, and only into conditions that have not begun.
     """
     now, then = {condition_of(start.run) for start in starts}, {condition_of(run) for run in begun}
     old = {_canonical(_nameless(run)): name for name, run in begun.items() if condition_of(name) not in now}
@@ -104,7 +104,7 @@ def _nameless(run: RunStarted) -> list[Any]:
 
 
 def mixed(folder: Path, runs: Mapping[str, RunStarted]) -> str | None:
-    """Return why a study's runs, by name, are not of one experiment, and what to do; `None` where they are."""
+    """Return why a study's runs are not of one experiment, and what to do; `None` if they are."""
     found = clash(list(runs.items()))
     if found is None:
         return None
@@ -131,9 +131,9 @@ def _is_like(runs: Mapping[str, RunStarted], name: str, side: str, *, is_of_rule
 
 
 def difference(first: RunStarted, second: RunStarted) -> Difference | None:
-    """Return the first thing in which two runs of one condition differ, but for their seeds; `None` if there is none.
+    """Return the first difference, other than the seed, between two runs of one condition; `None` if there is none.
 
-    Of the prompt set its name and its templates count, not where it lies; of accounts who answers, as far as logged.
+    The prompt set's name and templates count, but not its place; of accounts, only who answers, as far as it is logged.
     """
     if found := first_difference(_decided(first), _decided(second)):
         return found
@@ -143,12 +143,12 @@ def difference(first: RunStarted, second: RunStarted) -> Difference | None:
 
 
 def price_difference(logged: RunStarted, now: RunStarted) -> Difference | None:
-    """Return the first price that has changed since a run was begun, as its replies would be counted at two prices."""
+    """Return the first price that changed since a run was begun; its replies would be counted at two prices."""
     return first_difference(*_accounts(logged, now, PRICE))
 
 
 def first_difference(first: Any, second: Any, *, path: str = "") -> Difference | None:
-    """Return the first place in which two plain values differ; `None` where they are the same."""
+    """Return the first place in which two plain values differ; `None` if they are equal."""
     if isinstance(first, dict) and isinstance(second, dict):
         for key in (*first, *(key for key in second if key not in first)):
             if first.get(key) != second.get(key) or (key in first) != (key in second):
@@ -164,7 +164,7 @@ def first_difference(first: Any, second: Any, *, path: str = "") -> Difference |
 
 
 def _decided(run: RunStarted) -> dict[str, Any]:
-    """Return what decides what is asked, but for the seed of a society; a probe is asked under one seed alone."""
+    """Return what decides what is asked, without the seed of a society; a probe's seed counts, as it has only one."""
     content = {**run.condition, "prompts": _prompts_name(run)}
     return content if run.probe is None else {"seed": run.seed, **content, "probe": run.probe}
 
@@ -174,7 +174,7 @@ def _prompts_name(run: RunStarted) -> str:
 
 
 def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return these settings of the accounts of both runs, as far as both logs say them."""
+    """Return these settings of the accounts of both runs, as far as both logs state them."""
     found = []
     for run, other in ((first, second), (second, first)):
         is_one = len(run.accounts) == 1
@@ -189,7 +189,7 @@ def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tup
 
 
 def _said(value: Any) -> str:
-    """Return a setting of an account as it is compared; of a price, the numbers and not where they are from."""
+    """Return a setting of an account as it is compared; a price as its numbers, without their source."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {part:g}" for key, part in value.items() if isinstance(part, int | float))
     return str(value).rstrip("/")
@@ -199,7 +199,7 @@ def _said(value: Any) -> str:
 
 
 def _of_rules(first: RunStarted, second: RunStarted) -> Difference | None:
-    """Return the first rule in which two conditions differ although neither varies it, or both do not vary alike."""
+    """Return the first rule in which two conditions differ although it is not varied; or what only one varies."""
     paths = [sorted(path for path in run.settings if not _covers("players", path)) for run in (first, second)]
     if paths[0] != paths[1]:
         return Difference("what varies", *(", ".join(own) or "nothing but who plays" for own in paths))
@@ -211,7 +211,7 @@ def _of_rules(first: RunStarted, second: RunStarted) -> Difference | None:
 
 
 def _of_templates(first: RunStarted, second: RunStarted) -> Difference | None:
-    """Return that the templates differ, where both runs have players that read them."""
+    """Return the difference in templates, if both runs have players that read them."""
     read, other = first.templates_read, second.templates_read
     return None if read is None or other is None or read == other else Difference(TEMPLATES, read, other)
 
@@ -235,7 +235,7 @@ def _covers(varied: str, path: str) -> bool:
 
 
 def _format(run: RunStarted) -> str:
-    """Return the format of answers, in whose words the shipped prompts are."""
+    """Return the format of answers, which decides the words of the shipped prompts."""
     players = run.condition.get("players")
     listed = players if isinstance(players, list) else [players]
     return next((str(one["answer_format"]) for one in listed if one and "answer_format" in one), "text")

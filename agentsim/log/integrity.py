@@ -20,10 +20,13 @@ RESTORE = "restore the file, or take the run's folder out of the study"
 
 
 def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: int = 0) -> str | None:
-    """Return in one sentence what shows that a log is not what its run wrote; `None` where nothing does.
+    """Return in one sentence what shows that a log is not what its run wrote; `None` if nothing does.
 
-    `data` is the log without an unfinished last line, which a crash may leave.
-    `records` may leave out `n_others` records that are known to be no ends of runs and to be there once.
+    Args:
+        path: the log, for the sentence.
+        data: its bytes, without an unfinished last line.
+        records: its records.
+        n_others: the number of records left out of `records`, known to be distinct and not to end a run.
     """
     met: set[tuple[object, ...]] = set()
     for record in records:
@@ -50,9 +53,9 @@ def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: in
 
 
 def _broken_link(data: bytes) -> int | None:
-    """Return the number of the first reply's line whose link is not that of all before it; `None` if there is none.
+    """Return the number of the first reply's line whose link does not match the lines before it; `None` if all match.
 
-    Logs of version 0.1 have no links; once a log has one, each further reply has to have one.
+    Older logs have no links. Once a log has one, every later reply must have one.
     """
     before = hashlib.sha256()
     is_linked = False

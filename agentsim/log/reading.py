@@ -34,17 +34,17 @@ class LogContent(NamedTuple):
     n_torn_bytes: int
     """Bytes of an unfinished last line, left by a crash."""
     fault: str | None
-    """What shows that the log is not what its run wrote, in one sentence; `None` where nothing does."""
+    """What shows, in one sentence, that the log is not what its run wrote; `None` if nothing does."""
 
 
 def read_log(folder: Path, *, is_judged: bool = True) -> LogContent:
-    """Read a run's log without touching it; a missing file reads as empty.
+    """Read a run's log; a missing file reads as empty.
 
-    Not `is_judged`: a log that was edited is returned, with its `fault`, as the caller has something better to say.
+    If not `is_judged`, an edited log is returned with its `fault` instead of raised, for callers with a better message.
 
     Raises:
-        LogError: a line that is not the last cannot be read, or the log is not what its run wrote.
-        SchemaError: the log was written in another version of the format.
+        LogError: a line other than the last cannot be read, or the log is not what its run wrote.
+        SchemaError: the log is in another version of the format.
     """
     path = folder / LOG_NAME
     content = content_of(path, bytes_of(path))
@@ -54,7 +54,7 @@ def read_log(folder: Path, *, is_judged: bool = True) -> LogContent:
 
 
 def read_start(folder: Path) -> RunStarted | None:
-    """Return the first record of a run's log; `None` where there is none, or none that can be read."""
+    """Return the first record of a run's log; `None` if there is none that can be read."""
     try:
         with (folder / LOG_NAME).open("rb") as file:
             line = file.readline()
@@ -91,14 +91,14 @@ def content_of(path: Path, data: bytes) -> LogContent:
 
 
 class ClosedLog(NamedTuple):
-    """The first and the last record of a log that is as it was when its run was finished."""
+    """The first and the last record of a log that is unchanged since its run was finished."""
 
     started: RunStarted
     finished: RunFinished
 
 
 def seems_closed(folder: Path) -> bool:
-    """Return whether a run's log ends as that of a finished run, from a look at its end."""
+    """Return whether a run's log ends like that of a finished run; only its end is read."""
     try:
         with (folder / LOG_NAME).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
@@ -108,9 +108,9 @@ def seems_closed(folder: Path) -> bool:
 
 
 def closed_log(folder: Path) -> ClosedLog | None:
-    """Return the ends of a finished run's log whose digest says that it is whole and unedited, without reading it all.
+    """Return the first and last record of a finished run's log, if its digest shows that it is whole and unedited.
 
-    `None` where the run is not finished, or its log has to be looked at line by line.
+    `None` if the run is not finished, or its log must be checked line by line.
     """
     try:
         data = (folder / LOG_NAME).read_bytes()

@@ -15,10 +15,10 @@ __all__ = ["note_sitting", "stop_reasons"]
 
 
 def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
-    """Leave word in a study's folder of why runs stopped; a help for people, on which no result depends.
+    """Write into a study's folder why runs stopped.
 
-    `reasons` has the runs of this sitting, `None` for a complete one. Words of other sittings about other runs stay,
-    and a run that another process is playing now is left to that process.
+    `reasons` holds the runs of this sitting, with `None` for a complete one. What other sittings wrote about other runs
+    stays, and a run that another process is playing now is left to that process.
     """
     own = {run: reason for run, reason in reasons.items() if not is_locked(study / run)}
     known = {**stop_reasons(study), **own}
@@ -28,7 +28,7 @@ def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
 
 
 def stop_reasons(study: Path) -> dict[str, str]:
-    """Return why runs stopped when they were last played, as far as anyone left word."""
+    """Return why runs stopped when they were last played, as far as it was written down."""
     try:
         found = json.loads((study / STOPPED_NAME).read_text(encoding="utf-8"))
         return {str(run): str(reason) for run, reason in found.items()}

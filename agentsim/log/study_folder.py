@@ -1,8 +1,8 @@
-"""Where a study lies: which folder a scenario is played in, what stands in its study.json, and studies begun as forks.
+"""Where a study lies: which folder a scenario is played in, and from which studies it can be forked.
 
 A study is one experiment: what cannot be part of it is refused here, before anything is asked or written. A second
-study of one name lies beside the first: results/x, results/x-2, ... Whoever runs the scenario again goes on with the
-newest of them that was begun under it.
+study with the same name lies beside the first: results/x, results/x-2, ... Running the scenario again goes on with
+the newest study that was begun under it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Starts = Sequence[RunStarted]
 
 
 def choose(results: Path, name: str, starts: Starts, *, new: bool) -> Path:
-    """Return the folder to play in, which need not be there yet.
+    """Return the folder to play in, which need not exist yet.
 
-    That is the newest that holds one of these runs; else the newest that holds one of these conditions; else the first,
-    or the newest, to which these runs may be added.
+    It is the newest folder that holds one of these runs; if none does, the newest that holds one of these conditions;
+    if none does, the first folder, or else the newest, to which these runs may be added.
 
     Raises:
-        ReplayMismatch: what was begun there is another experiment; the message names the first difference.
-        ScenarioError: the folder is a probe's, and these are runs of a study, or the other way round.
+        ReplayMismatch: the study there is another experiment; the message names the first difference.
+        ScenarioError: the folder holds a probe and these are runs of a study, or the other way round.
     """
     if new:
         return _new(results, name)
@@ -81,14 +81,14 @@ def _is_probe(folder: Path) -> bool:
 
 
 def _begun_in(folder: Path) -> dict[str, RunStarted]:
-    """Return the first record of each run that has begun, by the run's name; unreadable logs are passed over."""
+    """Return the first record of each run that has begun, by the run's name; unreadable logs are skipped."""
     paths = sorted(folder.glob(f"*/{LOG_NAME}"))
     found = {path.parent.name: read_start(path.parent) for path in paths}
     return {run: start for run, start in found.items() if start is not None}
 
 
 def _study_file(folder: Path) -> StudyFile | None:
-    """Return what a folder says of its study; `None` where it says nothing that can be read."""
+    """Return what a folder says of its study; `None` if it holds no such file or an unreadable one."""
     try:
         return read_study_file(folder)
     except LogError:
@@ -96,13 +96,13 @@ def _study_file(folder: Path) -> StudyFile | None:
 
 
 def _listed(folder: Path) -> frozenset[str]:
-    """Return the digests of the runs that a study was to have when it was last played."""
+    """Return the digests of the runs that the study lists."""
     study = _study_file(folder)
     return frozenset() if study is None else study.digests
 
 
 def new_folder(results: Path, name: str) -> Path:
-    """Make a folder that was not there before, beside those of earlier studies of the name, and return it.
+    """Make a new folder beside those of earlier studies of the same name, and return it.
 
     Raises:
         LogError: it cannot be made.
@@ -117,7 +117,7 @@ def _new(results: Path, name: str) -> Path:
 
 
 def make_folder(folder: Path) -> Path:
-    """Return the folder, which is there then.
+    """Make the folder unless it exists, and return it.
 
     Raises:
         LogError: it cannot be made.
@@ -130,20 +130,20 @@ def make_folder(folder: Path) -> Path:
 
 
 def _beside(results: Path, name: str) -> list[Path]:
-    """Return all studies of a name, the oldest first."""
+    """Return all studies of a name, oldest first."""
     found = [path for path in results.glob("*") if _number(path, name)]
     return sorted(found, key=lambda path: _number(path, name))
 
 
 def _scenario_name(folder: Path) -> str | None:
-    """Return the name of the scenario that a study is of, which may be `x-2` itself; `None` where nobody knows."""
+    """Return the name of a study's scenario, which may itself end in a number, such as `x-2`; `None` if unknown."""
     study = _study_file(folder)
     name = None if study is None else study.scenario.get("name")
     return None if name is None else str(name)
 
 
 def _number(path: Path, name: str) -> int:
-    """Return 1 for the first study of the name, 2 for the second, ...; 0 for one of another name."""
+    """Return 1 for the first study of the name, 2 for the second, ...; 0 for a study of another name."""
     rest = path.name.removeprefix(name)
     found = re.fullmatch(r"-([1-9][0-9]{0,8})", rest)
     return 1 if not rest else int(found[1]) if found and int(found[1]) > 1 else 0
@@ -166,7 +166,7 @@ def write_study(folder: Path, scenario: Scenario, specs: Sequence[RunSpec], *, v
 
 
 def keep_prompts(folder: Path, sets: Iterable[PromptSet]) -> None:
-    """Write the texts of prompt sets into a study's folder, so that its runs can be replayed wherever it is copied.
+    """Write the texts of prompt sets into a study's folder, so that its runs can be replayed wherever it is copied to.
 
     Raises:
         LogError: a file cannot be written.
@@ -182,12 +182,12 @@ def keep_prompts(folder: Path, sets: Iterable[PromptSet]) -> None:
 
 
 def sources(study: Path, starts: Iterable[RunStarted]) -> dict[str, Path]:
-    """Return the folders of a study's runs from which these runs can be forked, by the names of these.
+    """Return, for each of these runs, the folder in a study from which it can be forked, by the run's name.
 
-    That is a run of the same name, or else one of the same condition and seed under another name.
+    A run is forked from one of the same name, or else from one of the same condition and seed under another name.
 
     Raises:
-        LogError: there is none.
+        LogError: none of the runs can be forked from the study.
     """
     begun = _begun_in(study)
     by_digest = {start.digest: run for run, start in begun.items()}

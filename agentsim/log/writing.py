@@ -54,9 +54,9 @@ class RunLog:
             self.records = content.records
             """What the log held when it was opened."""
             self.n_torn_bytes = content.n_torn_bytes
-            """Bytes of an unfinished last line that were cut off."""
+            """Bytes of an unfinished last line that were cut off on opening."""
             self.fault = content.fault
-            """What shows that the log was edited, in one sentence."""
+            """What shows, in one sentence, that the log was edited; `None` if nothing does."""
             file = open_plainly(self.path, os.O_WRONLY | os.O_CREAT)
             try:
                 os.ftruncate(file, content.n_bytes)
@@ -75,7 +75,7 @@ class RunLog:
             raise
 
     def append(self, *records: Record, sync: bool) -> None:
-        """Write the records, one line each; with `sync` they are on the disk when this returns, which holds the caller.
+        """Write the records, one line each; with `sync`, block until they are on the disk.
 
         Raises:
             NotWritten: the disk is full or failing. What was written before stays; the run can be resumed.
@@ -92,7 +92,7 @@ class RunLog:
             self._lines.sync()
 
     async def synced(self) -> None:
-        """Wait until all that was appended so far is on the disk; replies are told in the order of their lines.
+        """Wait until all that was appended so far is on the disk; those who wait are woken in the order of their lines.
 
         Raises:
             NotWritten: the disk is failing.
@@ -113,7 +113,7 @@ class RunLog:
         """Sync, close and unlock.
 
         Raises:
-            NotWritten: the disk is failing; it is closed and unlocked all the same.
+            NotWritten: the disk is failing; the log is closed and unlocked all the same.
         """
         try:
             self._lines.close()
@@ -134,7 +134,7 @@ class RunLog:
 
 @asynccontextmanager
 async def open_log(folder: Path) -> AsyncIterator[RunLog]:
-    """Open a run's log and close it in the end, both on a thread: large logs and slow disks do not hold the event loop.
+    """Open a run's log and close it in the end, both on a thread: large logs and slow disks do not block the loop.
 
     Raises:
         LogError: as `RunLog`.
@@ -183,7 +183,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def locked_by(folder: Path) -> str | None:
-    """Return the process that is writing this run, as "process 123 on name"; `None` if none is."""
+    """Return the process that is writing this run, such as "process 123 on name"; `None` if none is."""
     try:
         file = open_plainly(folder / LOCK_NAME, os.O_RDWR)
     except OSError:

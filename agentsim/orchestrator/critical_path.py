@@ -11,14 +11,14 @@ __all__ = ["CriticalPath"]
 
 @dataclass
 class CriticalPath:
-    """Longest chain of calls, in seconds, by what each encounter had to wait for."""
+    """The longest chain of calls, in seconds, from what each encounter had to wait for."""
 
     spent: dict[str, float] = field(default_factory=dict)
-    """Seconds of calls by request."""
+    """Seconds that calls took, by the key of the question."""
     _agents: dict[tuple[int, str], float] = field(default_factory=dict)
     _generation: int = 0
     _base: float = 0.0
-    """When the living generation's strategies could first be asked for."""
+    """When strategies of the living generation could first be asked for, in seconds."""
     longest: float = 0.0
 
     def follow(self, event: Event) -> None:

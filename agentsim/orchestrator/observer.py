@@ -13,13 +13,13 @@ class Observer:
     """Watches a study and does nothing; override what you want to be told. Called on the event loop: be quick."""
 
     def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
-        """A run begins or goes on; it asks `n_requests` questions if all answers are readable at once."""
+        """A run begins or goes on; it asks `n_requests` questions in all if every answer is readable at once."""
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
-        """A fact became true, or was found in the log."""
+        """A fact became true, or was read in the log (`is_replayed`)."""
 
     def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
-        """A reply came, or was found in the log."""
+        """A reply came, or was read in the log (`is_replayed`); its cost is `None` where it is not known."""
 
     def asked(self, run: str, n_in_flight: int) -> None:
         """The number of calls in flight changed."""
@@ -28,13 +28,13 @@ class Observer:
         """A call failed and is made again after `wait_s` seconds."""
 
     def width(self, account: str, n_calls: int, most: int) -> None:
-        """So many calls, of `most`, may be under way at an account now: fewer while it refuses some."""
+        """An account allows `n_calls` calls at the same time now, of `most`: fewer while it refuses some."""
 
     def note(self, message: str) -> None:
-        """Something about the study that its user should know; said once."""
+        """There is something about the study that its user should know; each message comes once."""
 
     def interrupted(self, *, is_at_once: bool) -> None:
-        """The user wants to stop: calls under way still come in, or where said twice (`is_at_once`) are dropped."""
+        """The user wants to stop: calls in flight still come in, or are dropped if `is_at_once`, the second time."""
 
     def run_closed(self, run: str, state: RunState) -> None:
         """A run ended or stopped."""

@@ -1,7 +1,7 @@
-"""Whether a model's answers can be read at all: when to stop paying for them, and what such a run is worth.
+"""Whether a model's answers can be read at all: when to stop paying for them, and whether a run says anything.
 
-Facts go in, those of a log and those of now alike. What counts is the question after its last asking, by player and
-kind: a model may state strategies well and never decide.
+Facts go in, both those of the log and new ones. A question counts after its last asking, for each player and kind of
+question: a model may state strategies well and never state a decision.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from agentsim.core.facts import Encounter, Event, NoteWritten, Probed, StrategyF
 __all__ = ["Readability", "Unread", "patience"]
 
 SHARE: Final = 0.25
-"""Of a run's questions: so many of one kind, none of them read since the beginning, say that the next will not be."""
+"""If this share of a run's questions has been asked and none of one kind could be read, the next will not be either."""
 LEAST: Final = 4
-"""Questions that are asked before anything is concluded."""
+"""The least number of questions that are asked before anything is concluded."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class Unread:
 
     player: str
     what: str
-    """What they were asked for, in the plural."""
+    """What the player was asked for, in the plural."""
     n: int
-    """Questions."""
+    """The number of questions."""
 
     def __str__(self) -> str:
         return f"not one of {self.n} {self.what} of {self.player!r} could be read"
 
 
 def patience(stop_after: int | None, *, n_questions: int) -> int | None:
-    """Return after how many questions without one readable answer a run stops: never more than a share of them all."""
+    """Return after how many questions without a readable answer a run stops: at most `SHARE` of all of them."""
     return None if stop_after is None else min(stop_after, max(LEAST, math.ceil(SHARE * n_questions)))
 
 
@@ -43,7 +43,7 @@ class Readability:
     """Counts, for each player and kind of question, what was asked and what was read."""
 
     def __init__(self, player: str) -> None:
-        """`player` is asked wherever no agent of another one is known."""
+        """`player` is the player of agents whose own is not known."""
         self._only = player
         self._player_of: dict[str, str] = {}
         self._asked: dict[tuple[str, str], int] = {}
@@ -76,23 +76,23 @@ class Readability:
 
     @property
     def n_in_a_row(self) -> int:
-        """Questions of this sitting, the latest ones, none of which was answered readably."""
+        """The number of this sitting's latest questions in a row without a readable answer."""
         return self._in_a_row
 
     def never(self, *, least: int) -> Unread | None:
-        """Return a player of whom nothing of a kind was ever read, though this sitting asked `least` such questions."""
+        """Return a player none of whose answers of a kind was ever read, if this sitting asked for `least` or more."""
         for (player, what), n in self._now.items():
             if n >= least and (player, what) not in self._read:
                 return Unread(player, what, self._asked[player, what])
         return None
 
     def unread(self) -> list[Unread]:
-        """Return the players none of whose decisions could be read; of those who decide nothing, no answer at all."""
-        found = []
+        """Return the players none of whose decisions (none of whose answers, if they decide nothing) could be read."""
+        unread = []
         for player in dict.fromkeys(player for player, _ in self._asked):
-            own = {what: n for (name, what), n in self._asked.items() if name == player}
-            deciding = own.keys() & {"decisions", "answers"} or own.keys()
+            n_asked = {what: n for (name, what), n in self._asked.items() if name == player}
+            deciding = n_asked.keys() & {"decisions", "answers"} or n_asked.keys()
             if all((player, what) not in self._read for what in deciding):
                 what = max(deciding)
-                found.append(Unread(player, what, own[what]))
-        return found
+                unread.append(Unread(player, what, n_asked[what]))
+        return unread

@@ -23,19 +23,19 @@ class RunState:
     status: Status
     reason: str | None = None
     is_refused: bool = False
-    """Whether the log is of another scenario, code or format: the same command would be refused again."""
+    """Whether the log belongs to another scenario, code or format: the same command would be refused again."""
     is_unread: bool = False
-    """Whether a model gave no readable answer at all: the run is `unread`, or was stopped for it."""
+    """Whether a model gave no readable answer at all: the run is `unread`, or was stopped because of it."""
     n_replies: int = 0
-    """Replies in the log."""
+    """The number of replies in the log."""
     n_new_replies: int = 0
-    """Those of them that this process asked for."""
+    """The number of replies that this process added."""
     n_torn_bytes: int = 0
     """Bytes of an unfinished line, left by a crash, that were cut off the log."""
     tokens: int = 0
-    """Of all replies in the log, as far as the servers said."""
+    """Tokens of all replies in the log, as far as the servers stated them."""
     cost_usd: float | None = 0.0
-    """Of all replies in the log; `None` where that of any is not known."""
+    """The cost of all replies in the log; `None` if that of any reply is not known."""
     wall_s: float = 0.0
     critical_path_s: float = 0.0
     """The longest chain of this process's calls that had to wait for each other."""

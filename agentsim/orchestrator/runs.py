@@ -61,7 +61,16 @@ def run_started(
     versions: dict[str, str],
     probe: dict[str, Any] | None = None,
 ) -> RunStarted:
-    """Return the first record of a run's log; `accounts` are those of its language models, by the player's label."""
+    """Return the first record of a run's log.
+
+    Args:
+        spec: the run.
+        study: the name of the study's folder.
+        prompts: the prompt set.
+        accounts: those of its language models, by the player's label, without their keys.
+        versions: those of the packages that play it.
+        probe: the design, if the run is a probe's.
+    """
     return RunStarted(
         study=study,
         run=spec.name,

@@ -1,4 +1,4 @@
-"""One process's work on one run: ask what is open, store what comes back, and only then let it count."""
+"""One process's work on one run: catch up with its log, ask what is open, and say how it ended."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Sitting:
         self._began = self._clock()
 
     async def play(self) -> RunState:
-        """Play until the society's history is complete or something stops it; a failure is in the state, not raised."""
+        """Play until nothing is left to ask or something stops the run; a failure is in the state, not raised."""
         try:
             if await self._is_closed():
                 return self._ended()
@@ -93,7 +93,7 @@ class Sitting:
         return self._state("unread", why, is_unread=True)
 
     async def _is_closed(self) -> bool:
-        """Whether the run is finished, its log unedited, and the code the same that computed its facts.
+        """Return whether the run is finished, its log unedited, and its facts computed by the code of today.
 
         Raises:
             ReplayMismatch: it was begun under another scenario.
@@ -114,7 +114,7 @@ class Sitting:
         n_replies, missing, is_closed = catch_up(
             log.records, run.course, run.started, observe=self._replayed, fault=log.fault
         )
-        log.records.clear()  # they are told; a million of them need not be kept
+        log.records.clear()  # they have been observed, and there may be a million of them
         self._n_logged = n_replies
         if is_closed:
             return
@@ -169,8 +169,8 @@ class Sitting:
         """Stop paying for a model whose replies cannot be read.
 
         Raises:
-            NeverRead: none to the first questions could be, as many as the scenario allows and the run's size bears.
-            AnswerError: so many questions in a row went without a readable reply as the scenario allows.
+            NeverRead: no reply to the first questions could be read, as many as `patience` allows.
+            AnswerError: as many questions in a row as the scenario allows went without a readable reply.
         """
         if getattr(event, "problem", None) is None:
             return

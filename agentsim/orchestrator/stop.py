@@ -1,6 +1,7 @@
 """How a study is stopped: by Ctrl-C, a notebook's stop button, a signal or a cancelled task, always in the same order.
 
-Said once, nothing more is asked, and what is on its way still comes in and is stored. Said twice, that is dropped.
+The first time, nothing more is asked, and calls in flight still come in and are stored. The second time, they are
+dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Played = TypeVar("Played")
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_S: Final = 0.2
-"""How often a waiting main thread wakes: it alone handles signals, but another thread may have been handed one."""
+"""How often a waiting main thread wakes. Only it handles signals, but another thread may have received one."""
 
 
 class _OnInterrupt(Protocol):
@@ -27,7 +28,7 @@ class _OnInterrupt(Protocol):
 
 
 class Stop:
-    """Why a study has to stop, once it has to. Used on the study's event loop only."""
+    """Whether and why a study has to stop. Used only on the study's event loop."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -36,7 +37,7 @@ class Stop:
         self._on_interrupt: list[_OnInterrupt] = []
         self.event = asyncio.Event()
         self.now = asyncio.Event()
-        """Set where not even the calls in flight are waited for."""
+        """Set when not even the calls in flight are waited for."""
 
     def register(self, *, on_stop: Callable[[], None], on_interrupt: _OnInterrupt) -> None:
         """Call these from now on, in the order of their registration, and at once for what has already happened.
@@ -62,7 +63,7 @@ class Stop:
             tell(is_at_once=is_at_once)
 
     def stop(self, reason: str) -> None:
-        """Ask nothing more."""
+        """Let nothing more be asked; the first reason counts."""
         self.reason = self.reason or reason
         self.event.set()
         for tell in self._on_stop:
@@ -70,11 +71,11 @@ class Stop:
 
 
 def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
-    """Run what plays, in a script or beside a notebook's event loop; signals stop it in an orderly way.
+    """Run `play` with a stop, in a script or beside a notebook's event loop; signals stop it in an orderly way.
 
     Raises:
         KeyboardInterrupt: it was interrupted in a notebook, so that the cell does not go on with half a study. In a
-            script it is returned, and says how its runs ended.
+            script, the result is returned and says how its runs ended.
     """
     try:
         asyncio.get_running_loop()
@@ -92,10 +93,10 @@ async def _playing(play: Callable[[Stop], Awaitable[Played]]) -> Played:
 
 
 def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
-    """Run what plays on a thread of its own; whatever interrupts this thread stops it."""
+    """Run `play` on a thread of its own; whatever interrupts this thread stops it."""
     signals: list[int] = []
     interrupts: list[Callable[[], object]] = []
-    """How the study is told, once it is there."""
+    """How to tell the study, once it has begun."""
 
     async def playing() -> Played:
         stop, loop = Stop(), asyncio.get_running_loop()
@@ -107,7 +108,7 @@ def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
     def interrupt(number: int) -> None:
         signals.append(number)
         for tell in interrupts:
-            with suppress(RuntimeError):  # its loop is closed: it has ended
+            with suppress(RuntimeError):  # its loop is closed, so it has ended
                 tell()
 
     with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread, _on_signals(interrupt):
@@ -117,22 +118,22 @@ def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
                 pass
             result = played.result()
         except BaseException:
-            if not played.done():  # something else than a signal interrupts this thread
+            if not played.done():  # something other than a signal interrupted this thread
                 interrupt(signal.SIGINT)
                 wait([played])
             raise
     if signals:
         if signals[0] != signal.SIGINT:
-            signal.raise_signal(signals[0])  # what it would have done without a study to be stopped first
+            signal.raise_signal(signals[0])  # do what the signal does when no study is running
         raise KeyboardInterrupt("the study was stopped; run it again to go on")
     return result
 
 
 async def unless_cancelled(play: Callable[[Stop], Awaitable[Played]]) -> Played:
-    """Await what plays; where this task is cancelled, stop it in an orderly way first.
+    """Await `play` with a stop; if this task is cancelled, stop it in an orderly way first.
 
     Raises:
-        CancelledError: the task was cancelled; what was on its way has come in, or been dropped by a second cancelling
+        CancelledError: the task was cancelled; calls in flight have come in, or were dropped by a second cancellation
             or a Ctrl-C.
     """
     stop, loop = Stop(), asyncio.get_running_loop()
@@ -146,17 +147,17 @@ async def unless_cancelled(play: Callable[[Stop], Awaitable[Played]]) -> Played:
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # it is known; what counts is that this task was cancelled
+            task.exception()  # retrieved and dropped; what counts is that this task was cancelled
         raise
     return await task
 
 
 @contextmanager
 def _on_signals(tell: Callable[[int], object], *, numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
-    """Call `tell` on signals in place of what else they do; only a main thread may ask for that.
+    """Call `tell` on signals instead of what they do otherwise; does nothing on other threads than the main one.
 
-    A hang-up that is ignored, as under `nohup`, stays ignored. One terminal that is closed may hang up several times,
-    so a hang-up never counts as said twice.
+    A hang-up that is ignored, as under `nohup`, stays ignored. A terminal that closes may hang up several times, so a
+    repeated hang-up never counts as a second request.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Plays studies: every run of a scenario side by side, each from where its log ends. A fresh run is an empty log."""
+"""Plays studies: all runs of a scenario at the same time, each from where its log ends. A new run has an empty log."""
 
 from __future__ import annotations
 
@@ -54,23 +54,23 @@ __all__ = [
 ]
 
 MAX_OPEN_RUNS = 64
-"""Societies driven side by side; each holds one open file."""
+"""The most runs that are played at the same time; each keeps one file open."""
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What `run` leaves: a folder, and how each run ended."""
+    """What `run` returns: the study's folder, and how each run ended."""
 
     folder: Path
     runs: tuple[RunState, ...]
     wall_s: float = 0.0
-    """Seconds this sitting took."""
+    """Seconds that this sitting took."""
     least_s: float = 0.0
-    """The least it could have taken with these answers under these limits."""
+    """The least seconds that it could have taken with these answers under these limits."""
     bound_by: str = ""
-    """What that least is due to: the longest chain of calls, or a limit of an account."""
+    """What `least_s` is due to: the longest chain of calls, or a limit of an account."""
     n_taken_over: int = 0
-    """Replies with which this sitting began, taken from the study that it forks."""
+    """The number of replies taken from the study that this one forks."""
 
     @property
     def is_complete(self) -> bool:
@@ -99,11 +99,11 @@ def run(
 ) -> StudyResult:
     """Play every run of the scenario, or go on with those that are not complete; see `run_async`.
 
-    Works in a script, and in a notebook whose event loop is running (then on a thread of its own). In a main thread,
-    the first Ctrl-C, SIGTERM or SIGHUP lets the calls in flight come in and be stored, the second drops them.
+    Works in a script, and in a notebook, whose event loop is running (then on a thread of its own). On the main thread,
+    the first Ctrl-C, SIGTERM or SIGHUP lets the calls in flight come in and be stored; the second drops them.
 
     Raises:
-        KeyboardInterrupt: it was stopped in a notebook. In a script, the result says so.
+        KeyboardInterrupt: it was stopped in a notebook. In a script, the result says so instead.
     """
     return to_its_end(
         lambda stop: _play_study(
@@ -121,21 +121,21 @@ async def run_async(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
-    """Play every run of the scenario side by side, or go on with those that are not complete.
+    """Play all runs of the scenario at the same time, or go on with those that are not complete.
 
-    Where the task is cancelled, the calls in flight come in and are stored before it ends; cancelled twice, they are
-    dropped.
+    If the task is cancelled, the calls in flight come in and are stored before it ends; if it is cancelled twice, they
+    are dropped.
 
     Args:
         scenario: what to play: a scenario, or the path of its file.
         results: the folder that holds, or will hold, the study's folder.
-        new: start a new study beside an older one of the same name, instead of going on with it.
-        fork: start a new study with those replies of this older one (its folder) that answer what is asked now.
-        observer: watches.
-        provider: answers in place of the scenario's own accounts, for tests and for models agentsim does not know.
+        new: begin a new study beside an older one of the same name, instead of going on with it.
+        fork: the folder of an older study; begin a new one with those of its replies that answer what is asked now.
+        observer: is told what happens.
+        provider: answers instead of the scenario's accounts; for tests and for models that agentsim does not know.
 
     Raises:
-        AuthError, ModelFileError: a key or the weights of a model are missing; nothing has been asked.
+        AuthError, ModelFileError: a key or a model's weights are missing; nothing has been asked.
         ScenarioError: the prompt set is wrong.
         ReplayMismatch: the study's folder holds another experiment; nothing has been asked or written.
         LogError: the study's folder cannot be written.
@@ -206,7 +206,7 @@ async def _play_study(
 
 
 def check_accounts(condition: Condition, catalogue: Catalogue, *, budget: float | None) -> None:
-    """Find out, without asking anyone, whether all models of a condition can be asked, and kept to the budget.
+    """Check, without asking, that all models of a condition can be asked and that their cost can be limited.
 
     Raises:
         AuthError, ModelFileError, ScenarioError: as `Catalogue.check` and `Catalogue.check_price`.
@@ -218,12 +218,12 @@ def check_accounts(condition: Condition, catalogue: Catalogue, *, budget: float 
 
 
 def accounts_of(condition: Condition, catalogue: Catalogue) -> dict[str, dict[str, Any]]:
-    """Return the account of each language model that plays, by the player's label."""
+    """Return a description of each language model's account, by the player's label."""
     return {label: catalogue.describe(player.model) for label, player in condition.model_players.items()}
 
 
 def providers_of(condition: Condition, accounts: Accounts, provider: Provider | None) -> dict[str, Provider]:
-    """Return who answers for each language model that plays, by the player's label; `provider` for all, if given."""
+    """Return who answers for each language model, by the player's label: `provider` for all if it is given."""
     players = condition.model_players.items()
     return {label: provider or accounts.open(player.model) for label, player in players}
 
@@ -236,10 +236,10 @@ def _fork(
     prompts: dict[str, PromptSet],
     accounts: Mapping[str, dict[str, Any]],
 ) -> int:
-    """Begin a run's log with what still holds of another's; return the number of replies."""
-    own = prompts[digest(spec.condition, seed=0)]
-    started = run_started(spec, folder.name, prompts=own, accounts=accounts, versions=versions_now())
-    course = Course(spec.condition, seed=spec.seed, prompts=own)
+    """Begin a run's log with the replies of another that still hold; return how many there are."""
+    prompt_set = prompts[digest(spec.condition, seed=0)]
+    started = run_started(spec, folder.name, prompts=prompt_set, accounts=accounts, versions=versions_now())
+    course = Course(spec.condition, seed=spec.seed, prompts=prompt_set)
     with RunLog(folder / spec.name) as log:
         return take_over(source, log, started=started, course=course)
 
@@ -258,7 +258,7 @@ async def _play_runs(
     stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
     clock = asyncio.get_running_loop().time
     began = clock()
-    note_sitting(folder, {spec.name: None for spec in specs})  # should this one be killed, it left no word
+    note_sitting(folder, {spec.name: None for spec in specs})  # if this process is killed, no old reason is left
     versions = versions_now()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
@@ -276,7 +276,7 @@ async def _play_runs(
             watch.run_closed(spec.name, state)
             return state
 
-    # What is not complete comes first: a first call does not wait until all that is complete has been looked at.
+    # Open runs come first, so that the first call need not wait until all complete runs have been checked.
     order = sorted(specs, key=lambda spec: seems_closed(folder / spec.name))
     try:
         async with asyncio.TaskGroup() as group:
@@ -293,7 +293,7 @@ async def _play_runs(
 
 
 def reasons(states: Iterable[RunState]) -> dict[str, str | None]:
-    """Return why runs stopped, for those who look at the study later; nothing stopped a run that has not begun."""
+    """Return why runs stopped, `None` for the others; a run that has not begun was not stopped."""
     stopped = ("stopped", "interrupted")
     return {state.run: state.reason if state.status in stopped else None for state in states}
 
@@ -318,9 +318,9 @@ def open_ledger(folder: Path, *, limit_usd: float | None, on_note: Callable[[str
 
 
 def _calls_before(folder: Path) -> tuple[int, float | None]:
-    """Return how many replies a study's logs hold, but of models on this machine, and what they have cost (US dollars).
+    """Return the number of replies in a study's logs, without models on this machine, and their cost in US dollars.
 
-    The cost is `None` where that of any of them is not known.
+    The cost is `None` if that of any reply is not known.
     """
     costs: list[float | None] = []
     for path in sorted(folder.glob(f"*/{LOG_NAME}")):
@@ -338,11 +338,11 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
 
 
 def versions_now() -> dict[str, str]:
-    """Return the versions that a result may hang on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    """Return the versions of what a result may depend on."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -24,12 +24,12 @@ __all__ = ["Course", "Questioning"]
 
 
 class Questioning(Protocol):
-    """What a sitting drives: questions are open, completions go in, facts and further questions come out."""
+    """What a sitting drives: it has open questions, takes completions, and returns facts and further questions."""
 
     open: dict[str, Question]
     """The questions that wait for a completion, by key."""
     reader: int
-    """The version of the reader that replies are read by: that of the log, where there is one."""
+    """The version of the reader of replies; a log that exists decides it."""
 
     @property
     def is_finished(self) -> bool:
@@ -37,11 +37,11 @@ class Questioning(Protocol):
         ...
 
     def n_after(self, question: Question) -> int:
-        """Return how many questions, one after the other, must still follow this one to the end."""
+        """Return the length of the longest chain of questions that must still follow this one."""
         ...
 
     def start(self) -> Step[Question]:
-        """Return what can be asked first, and what is known unasked."""
+        """Return what can be asked first, and the facts that are known without asking."""
         ...
 
     def receive(self, key: str, completion: Completion) -> Step[Question]:
@@ -56,7 +56,7 @@ class Course:
         self.open: dict[str, Question] = {}
         """The questions that wait for a completion, by key."""
         self.reader = READER
-        """The version of the reader that replies are read by."""
+        """The version of the reader of replies."""
         self._condition = condition
         self._seed = seed
         self._prompts = prompts
@@ -73,7 +73,7 @@ class Course:
         return self._society.is_finished
 
     def n_after(self, question: Question) -> int:
-        """Return how many questions, one after the other, must still follow this one to the society's end."""
+        """Return the length of the longest chain of questions that must still follow this one."""
         view = question.request.view
         a_round = self._condition.n_in_a_row
         if isinstance(view, StrategyView):
@@ -83,7 +83,7 @@ class Course:
         return self._n_from[view.generation - 1] - 1 - done
 
     def start(self) -> Step[Question]:
-        """Return what can be asked first, and what scripted players do unasked."""
+        """Return what can be asked first, and the facts that scripted players cause before that."""
         return self._advance(*self._society.start())
 
     def receive(self, key: str, completion: Completion) -> Step[Question]:
@@ -111,7 +111,7 @@ class Course:
         return self._advance(step.events, step.asked)
 
     def _advance(self, events: list[Event], requests: list[Request]) -> Step[Question]:
-        """Let scripted players answer until only models are asked."""
+        """Let scripted players answer until only models have open questions."""
         questions = []
         waiting = deque(requests)
         while waiting:

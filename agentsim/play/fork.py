@@ -1,4 +1,4 @@
-"""A fork: a run that begins with those replies of another run that still answer what is asked."""
+"""A fork: a run that begins with those replies of another run that still answer what is asked now."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["take_over"]
 
 
 def take_over(source: Path, log: RunLog, *, started: RunStarted, course: Course) -> int:
-    """Begin a log with those replies of another run's log that still hold; return how many these are.
+    """Begin a log with those replies of another run's log that still hold; return how many there are.
 
-    A reply holds where `course`, a society that has not begun, asks the same question with the same prompt, model and
-    sampling. What the source says of facts is passed over: they are computed anew.
+    A reply still holds if `course`, a society that has not begun, asks the same question with the same prompt, model
+    and sampling. Facts in the source are ignored: they are computed anew.
 
     Raises:
         LogError, SchemaError: the source cannot be read.
@@ -31,7 +31,7 @@ def take_over(source: Path, log: RunLog, *, started: RunStarted, course: Course)
             continue
         try:
             events = course.receive(reply.key, reply.completion).events
-        except AnswerError:  # the scenario says to stop at such replies: it is asked again
+        except AnswerError:  # the scenario stops at such a reply, so the question is asked again
             break
         records += [reply, *events]
         n_taken += 1

@@ -1,4 +1,4 @@
-"""The prompts that agents would see at a chosen moment, before anything is paid for: `agentsim prompts show`."""
+"""The prompts that agents would see at a chosen moment, without asking a model: `agentsim prompts show`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agentsim.scenario.scenario import Condition
 __all__ = ["Shown", "shown"]
 
 SHARE = 0.5
-"""What everyone gives until the moment shown."""
+"""The fraction that everyone gives until the moment shown."""
 STRATEGY = f"to give {SHARE:.0%} of what I hold to everyone"
 NOTE = f"It gave {SHARE:.0%} of what it held."
 
@@ -35,13 +35,13 @@ def shown(
 ) -> Iterator[Shown]:
     """Yield every kind of prompt, filled in for a moment of a society in which everyone gives half.
 
-    By default it is round 3 of generation 2, or as near as there is one.
-
-    The first strategy; a newborn's in `generation`, if that is a later one; the decision of the first donor of `round`
-    there; the note on it, where notes are written; and what follows a reply that cannot be read, for each reason.
+    The moment is round 3 of generation 2 by default, or the nearest that exists. Shown are: the question for a strategy
+    in the first generation; for those of a newborn and of a survivor in a later `generation`, if they are asked; the
+    decision of the first donor of `round`; the note on it, where notes are written; and what follows a reply that
+    cannot be read, for each reason.
 
     Raises:
-        ScenarioError: nobody is asked in this condition, it has no such moment, or a template is wrong.
+        ScenarioError: no model plays in this condition, there is no such moment, or a template is wrong.
     """
     player = next(iter(condition.model_players.values()), None)
     if player is None:
@@ -79,13 +79,13 @@ def shown(
 
 class _Moments(NamedTuple):
     first: Request
-    """The first question of all."""
+    """The first question of the society."""
     newborn: Request | None
     survivor: Request | None
-    """Those of the generation, if they are asked."""
+    """The questions for their strategies in the generation, if they are asked."""
     decision: Request
     note: Request | None
-    """What is asked about the decision, if anything."""
+    """The question for a note on the decision, if notes are written."""
 
 
 def _moments(condition: Condition, *, generation: int, round: int, seed: int) -> _Moments:

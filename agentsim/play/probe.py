@@ -1,8 +1,8 @@
-"""The course of a probe: which questions are open, and what follows from the answers. Asks nobody itself.
+"""The course of a probe: which questions are open, and what follows from the answers. It asks no model itself.
 
-Every question of a situation is independent of all others. A child is asked for its strategy first and then what the
-others are asked. A strategy is scored by the ordinary `Society`: one generation of it, in which all agents but one are
-scripted policies; that one follows the strategy, word for word.
+Questions about situations are independent of each other. A child is first asked for its strategy, and then what all
+others are asked. A strategy is scored by one generation of the ordinary `Society`, in which one agent follows the
+strategy, word for word, and all others are scripted policies.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from agentsim.scenario.scenario import Condition
 __all__ = ["FOCAL", "ProbeCourse", "policies"]
 
 FOCAL = "1_1"
-"""The agent of a scoring society that follows the strategy; who it meets depends on the seed."""
+"""The agent of a scoring society that follows the strategy. Whom it meets depends on the seed."""
 
 
 def policies(names: Iterable[str]) -> tuple[ScriptedPlayer, ...]:
-    """Return policies, with their default settings, by name, as `discriminator`.
+    """Return policies with their default settings; names are such as `discriminator`.
 
     Raises:
         ScenarioError: there is no such policy.
@@ -64,20 +64,20 @@ def policies(names: Iterable[str]) -> tuple[ScriptedPlayer, ...]:
 
 @dataclass
 class _Game:
-    """One strategy's society."""
+    """One of the societies in which a strategy is scored."""
 
     subject: Subject
     number: int
-    """Which of its societies."""
+    """The society's number among those of its strategy, from 0."""
     society: Society
     fractions: list[float] = field(default_factory=list)
-    """What it gave, in the order in which answers came; summed exactly, so that the order changes nothing."""
+    """What the strategy gave, in the order of the answers; summed exactly, so that the order does not matter."""
     n_decisions: int = 0
     n_missed: int = 0
 
     @property
     def key(self) -> ScoreKey:
-        """Its key."""
+        """The society's key."""
         return ScoreKey(self.subject.name, self.number)
 
 
@@ -101,7 +101,7 @@ class ProbeCourse:
         self._is_started = False
         self._games: dict[ScoreKey, _Game] = {}
         self._asked: dict[str, tuple[Subject, str, int]] = {}
-        """What a question of a situation is about: strategy, situation, repetition."""
+        """What each open question about a situation is about: strategy, situation, repetition."""
 
     @property
     def is_finished(self) -> bool:
@@ -110,14 +110,14 @@ class ProbeCourse:
 
     @property
     def n_requests(self) -> int:
-        """Questions in all, if every answer is readable at once and every child states a strategy."""
+        """The number of questions, if every answer is readable at once and every child states a strategy."""
         design, game = self._design, self._condition.game
         played = design.societies * game.games * game.rounds if design.background else 0
         each = design.n * len(design.situations) + -(-played // 2)
         return design.children + (len(design.subjects) + design.children) * each
 
     def n_after(self, question: Question) -> int:
-        """Return how many questions, one after the other, must still follow this one to the end."""
+        """Return the length of the longest chain of questions that must still follow this one."""
         rounds = self._condition.game.rounds if self._design.background else 1
         view = question.request.view
         if isinstance(view, StrategyView):
@@ -125,7 +125,7 @@ class ProbeCourse:
         return rounds - view.round if isinstance(parse(question.request.key), ScoreKey) else 0
 
     def start(self) -> Step[Question]:
-        """Return what can be asked first, and what scripted policies do unasked."""
+        """Return what can be asked first, and the facts that scripted policies cause before that."""
         self._is_started = True
         step: Step[Question] = Step([], [])
         for subject in self._design.subjects:
@@ -170,7 +170,7 @@ class ProbeCourse:
         return step
 
     def _meet(self, subject: Subject, step: Step[Question]) -> None:
-        """Ask all that is to be asked of a strategy."""
+        """Ask everything that the design asks of a strategy."""
         for situation in self._design.situations:
             for repetition in range(1, self._design.n + 1):
                 asked = question_of(subject, situation, repetition, rules=self._condition)
@@ -202,7 +202,7 @@ class ProbeCourse:
         subject, situation, repetition = self._asked.pop(request.key)
         view = request.view
         assert isinstance(view, DecisionView)
-        # What stands in for an unreadable answer in a game stands for nothing here.
+        # The fallback for an unreadable answer is a move in a game, but no data in a probe.
         is_read = answer.is_valid and answer.amount is not None and view.resources > 0
         return Probed(
             key=request.key,
@@ -218,7 +218,7 @@ class ProbeCourse:
         )
 
     def _births(self) -> list[Request]:
-        """Return the questions of newborns after the parents' generation, as a society would ask them."""
+        """Return the questions for the strategies of children, as a society would ask its newborns."""
         parents = [subject for subject in self._design.subjects if subject.role == "parent"]
         scores = {parent.name: parent.score for parent in parents if parent.score is not None}
         transmission = self._condition.transmission
@@ -239,7 +239,7 @@ class ProbeCourse:
         return requests
 
     def _born(self, request: Request, answer: Answer, step: Step[Question], *, name: str) -> None:
-        """Let a child be asked what its parents are asked; one that stated no strategy is missing."""
+        """Ask a child what its parents are asked, unless it stated no strategy."""
         view = request.view
         assert isinstance(view, StrategyView)
         child = Agent(
@@ -266,7 +266,7 @@ class ProbeCourse:
             )
 
     def _advance(self, game: _Game, waiting: Sequence[tuple[Request, Answer | None]], step: Step[Question]) -> None:
-        """Let a scoring society go on until only the strategy itself is asked."""
+        """Let a scoring society go on until only the agent that follows the strategy has open questions."""
         queue = deque(waiting)
         while queue:
             request, answer = queue.popleft()
@@ -281,7 +281,7 @@ class ProbeCourse:
             queue.extend((each, None) for each in played.asked)
 
     def _unasked(self, game: _Game, request: Request) -> Answer | None:
-        """Return what is known without asking: strategies, which are frozen, and what policies decide."""
+        """Return what is known without asking: strategies, which are fixed, and what policies decide."""
         index = born_and_index(request.agent)[1] - 1
         policy = self._background[(index - 1) % len(self._background)]
         view = request.view
@@ -299,7 +299,7 @@ class ProbeCourse:
         return Answer(act="give", amount=fraction * view.resources, attempts=0)
 
     def _follow(self, game: _Game, event: Event, step: Step[Question]) -> None:
-        """Note the strategy's own decisions, and its score at the end."""
+        """Keep the strategy's decisions, and state its score at the end."""
         if isinstance(event, Encounter) and event.donor == FOCAL:
             step.events.append(event.model_copy(update={"key": _within(game, event.key)}))
             game.n_decisions += 1

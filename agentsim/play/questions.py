@@ -34,7 +34,7 @@ class Question(NamedTuple):
 
 
 def first_prompt(request: Request, player: ModelPlayer, prompts: PromptSet, *, seed: int) -> Prompt:
-    """Return the prompt with which a model is asked a question for the first time; `seed` is the run's."""
+    """Return the prompt with which a model is first asked a question; `seed` is the run's."""
     return Prompt(
         model=player.model_name,
         messages=_placed(prompts.messages(request), player.system_prompt),
@@ -63,7 +63,7 @@ def read_answer(
     seed: int,
     reader: int = READER,
 ) -> Answer | Question:
-    """Return the answer in a completion, the scenario's fallback in its place, or the question to be asked again.
+    """Return the answer in a completion, or the scenario's fallback, or the question to be asked again.
 
     Raises:
         AnswerError: it was the last attempt and the scenario says `then: stop`.
@@ -76,7 +76,7 @@ def read_answer(
     )
     is_passed_over = answer.problem == "out_of_range" and on_invalid.out_of_range == "pass"
     if answer.problem is not None and question.attempt < on_invalid.attempts and not is_passed_over:
-        # What was only thought is not said: an author does not get it back as words of its own.
+        # Thoughts are not part of what was said, so they are not quoted back to their author.
         said = completion.text if reader == 1 else without_thoughts(completion.text)
         return _again(question, said, answer.problem, player=player, prompts=prompts, seed=seed)
     answer = replace(answer, attempts=question.attempt)
@@ -97,7 +97,7 @@ def _again(
     question: Question, said: str, problem: Problem, *, player: ModelPlayer, prompts: PromptSet, seed: int
 ) -> Question:
     attempt = question.attempt + 1
-    # An empty turn of the assistant's is refused by some APIs; the reply is cut as any foreign text is.
+    # Some APIs refuse an empty turn of the assistant. The reply is cut, as any foreign text is.
     said = said[:MAX_ECHO_CHARS].strip() or "(nothing)"
     prompt = question.prompt
     return Question(

@@ -18,10 +18,10 @@ __all__ = ["prompt_set", "rehearse", "rehearsed"]
 
 
 def prompt_set(condition: Condition) -> PromptSet:
-    """Return the prompt set of a condition, in the words of its answers' format.
+    """Return the prompt set of a condition, in the words for its format of answers.
 
     Raises:
-        ScenarioError: a file is missing, too large or no valid template, or it asks for another format of answers.
+        ScenarioError: a file is missing, too large or not a valid template, or asks for another format of answers.
     """
     answer_format = _answer_format(condition)
     if condition.prompts == "default-json" and condition.model_players and answer_format != "json":
@@ -36,10 +36,10 @@ def _answer_format(condition: Condition) -> str:
 
 
 def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
-    """Return the prompt set of each condition, by the condition's digest (of seed 0), once it has been rehearsed.
+    """Load and rehearse the prompt set of each condition; return them by the condition's digest under seed 0.
 
     Raises:
-        ScenarioError: a prompt set cannot be loaded, or a template uses a name it does not have.
+        ScenarioError: a prompt set cannot be loaded, or a template uses a name that does not exist.
     """
     loaded: dict[tuple[str, str], PromptSet] = {}
     found = {}
@@ -56,7 +56,7 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     """Render one prompt of every kind the condition will need, so that a mistake in a template costs no call.
 
     Raises:
-        ScenarioError: a template uses a name it does not have, or a rule that is played is not told.
+        ScenarioError: a template uses a name that does not exist, or says nothing of a rule that is played.
     """
     prompts.rules_message(condition.told)
     game = condition.game.model_copy(update={"rounds": min(condition.game.rounds, 3), "continuation": 0.0, "games": 1})

@@ -1,7 +1,7 @@
-"""Brings a society to where its log ends, and says where the two disagree. Asks nobody.
+"""Brings a society to where its log ends, and says where the two disagree. Asks no model.
 
-The log's replies are read again in their order; the facts that follow are compared with the logged ones. A run that
-goes on, a run that is complete and `replay` all pass through here.
+The log's replies are read again in their order, and the facts that follow are compared with the logged ones. Runs that
+go on, complete runs and `replay` all use this.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from agentsim.scenario.scenario import Condition, digest
 __all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "deciding", "replay"]
 
 ONLY_READING = frozenset(["analysis", "cli", "report", "testing"])
-"""The folders of agentsim whose code makes no facts. All other code counts as deciding, so that none is forgotten."""
+"""The rooms whose code makes no facts. All other code counts as deciding, so that none is forgotten."""
 
 
 @dataclass(frozen=True)
 class ReplayState:
-    """What computing one run again from its replies gave."""
+    """What came of computing one run again from its replies."""
 
     run: str
     is_exact: bool
@@ -46,11 +46,11 @@ class ReplayState:
     n_replies: int
     n_events: int
     note: str | None = None
-    """What was not compared and why, in one sentence."""
+    """What was not compared, and why, in one sentence."""
 
 
 def replay(folder: Path | str) -> list[ReplayState]:
-    """Compute every run of a study again from its logged replies, asking nobody.
+    """Compute every run of a study again from its logged replies, without asking a model.
 
     Raises:
         LogError: the folder holds no study.
@@ -63,7 +63,7 @@ def replay(folder: Path | str) -> list[ReplayState]:
 
 @cache
 def code_digest(package: Path = Path(__file__).parents[1]) -> str:
-    """Return the SHA-256 of the code that makes facts of replies, rules of the user's own among it."""
+    """Return the SHA-256 of the code that turns replies into facts, including rules that users added to it."""
     found = hashlib.sha256()
     for path in deciding(package):
         found.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
@@ -71,7 +71,7 @@ def code_digest(package: Path = Path(__file__).parents[1]) -> str:
 
 
 def deciding(package: Path) -> list[Path]:
-    """Return the files of agentsim's code on which facts depend, beside the replies, the scenario and the templates."""
+    """Return the source files on which facts depend, besides the replies, the scenario and the templates."""
     found = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in ONLY_READING)
     return sorted(found)
 
@@ -85,10 +85,19 @@ def catch_up(
     fault: str | None,
     compares_prompts: bool = True,
 ) -> tuple[int, list[RunStarted | Event], bool]:
-    """Bring `course` to where the log ends; `fault` says what shows by itself that the log was edited.
+    """Bring `course` to where the log ends, and compare each record with what follows from the replies.
 
-    Returns the number of replies, the records that follow from the log but are not in it yet, and whether the log says
-    that the run is finished.
+    Args:
+        records: what the log holds.
+        course: a society or a probe that has not begun.
+        started: the first record as it would be written now.
+        observe: is told every reply and fact in the log.
+        fault: what shows that the log was edited, in one sentence; it is raised if nothing more specific is found.
+        compares_prompts: whether each logged prompt must be the one that would be sent now.
+
+    Returns:
+        The number of replies; the records that follow from the log but are not in it yet; and whether the log says that
+        the run is finished.
 
     Raises:
         ReplayMismatch: naming the first difference.
@@ -142,7 +151,7 @@ def catch_up(
 
 
 def compare_start(logged: RunStarted, now: RunStarted) -> None:
-    """Find out whether a log was begun under the scenario, the prompts and the accounts of today.
+    """Check that a log was begun under today's scenario, prompts and accounts.
 
     Raises:
         ReplayMismatch: naming what differs.
@@ -203,7 +212,7 @@ def _replay_run(folder: Path) -> ReplayState:
 
 
 class _Wordless(PromptSet):
-    """Asks without words, where the words of the log cannot be made again: facts follow from replies alone."""
+    """A prompt set without words, for logs whose prompts cannot be made again; facts follow from the replies alone."""
 
     def __init__(self) -> None:
         super().__init__(Path(), {})
@@ -216,7 +225,7 @@ class _Wordless(PromptSet):
 
 
 def _prompts_of(started: RunStarted, condition: Condition, *, study: Path) -> tuple[PromptSet, str | None]:
-    """Return the prompt set of a logged run, kept with its study or still the same; else one without words, and why."""
+    """Return a logged run's prompt set, if it is kept or unchanged; else one without words, and the reason."""
     if kept := kept_prompt_set(study, started.prompts_digest):
         return kept, None
     what = "facts were computed from the logged replies, and prompts were not compared"

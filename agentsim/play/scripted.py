@@ -34,7 +34,7 @@ def _noted(view: NoteView) -> str:
 
 
 def _place(request: Request) -> tuple[int, ...]:
-    """Return a decision's key as numbers: generation, game, round, and those of the donor's name."""
+    """Return a decision's place as numbers: generation, game, round, and the two numbers of the donor's name."""
     key = parse(request.key)
     assert isinstance(key, DecisionKey)
     return key.generation, key.game, key.round, *born_and_index(key.donor)
