@@ -357,7 +357,7 @@ def test_an_unreadable_reply_is_asked_again_with_the_reason(tmp_path: Path) -> N
     play(tmp_path, Fake(text=text))
     again = [prompt for prompt in prompts if len(prompt.messages) == 4]
     assert again and all(prompt.messages[2].content == "Answer: 1000000" for prompt in again)
-    assert all("must lie between 0 and" in prompt.messages[3].content for prompt in again)
+    assert all("must be between 0 and" in prompt.messages[3].content for prompt in again)
     assert {prompt.sampling.seed for prompt in again}.isdisjoint({p.sampling.seed for p in prompts[:4]})
 
 
