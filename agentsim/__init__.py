@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from agentsim.orchestrator.study import run as run
     from agentsim.orchestrator.study import run_async as run_async
     from agentsim.report.page import write_report as write_report
-    from agentsim.scenario.scenario import Scenario as Scenario
-    from agentsim.scenario.scenario import load_scenario as load_scenario
-    from agentsim.scenario.scenario import scenario_from as scenario_from
+    from agentsim.scenario.conditions import Scenario as Scenario
+    from agentsim.scenario.loading import load_scenario as load_scenario
+    from agentsim.scenario.loading import scenario_from as scenario_from
 
 _MODULES = {
     "errors": "agentsim.errors",
@@ -72,7 +72,7 @@ _HOMES = {
     "load": "agentsim.analysis.frames.study",
     "load_invasions": "agentsim.analysis.invasions",
     "load_probe": "agentsim.analysis.probes",
-    "load_scenario": "agentsim.scenario.scenario",
+    "load_scenario": "agentsim.scenario.loading",
     "pilot_of": "agentsim.analysis.power",
     "pilot_of_scores": "agentsim.analysis.power",
     "play_many": "agentsim.core.vectorised",
@@ -84,8 +84,8 @@ _HOMES = {
     "replay": "agentsim.orchestrator.study",
     "run": "agentsim.orchestrator.study",
     "run_async": "agentsim.orchestrator.study",
-    "Scenario": "agentsim.scenario.scenario",
-    "scenario_from": "agentsim.scenario.scenario",
+    "Scenario": "agentsim.scenario.conditions",
+    "scenario_from": "agentsim.scenario.loading",
     "Study": "agentsim.analysis.frames.study",
     "StudyResult": "agentsim.orchestrator.study",
     "summary": "agentsim.analysis.measures",

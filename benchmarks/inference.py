@@ -26,7 +26,7 @@ from agentsim.analysis.frames.summaries import shaped
 from agentsim.analysis.statistics import ALPHA, bca_interval, permutation_tests, shift_intervals, t_interval
 from agentsim.analysis.theory import baselines
 from agentsim.core.policies import RandomShare
-from agentsim.scenario.scenario import scenario_from
+from agentsim.scenario.loading import scenario_from
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]

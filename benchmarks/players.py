@@ -22,7 +22,8 @@ from agentsim.analysis.statistics import ALPHA, bca_interval, holm, permutation_
 from agentsim.analysis.within import Lineages, founders_of, label_test
 from agentsim.core.policies import ConstantShare, RandomShare
 from agentsim.core.vectorised import ManySocieties, play_many
-from agentsim.scenario.scenario import runs, scenario_from
+from agentsim.scenario.loading import scenario_from
+from agentsim.scenario.runs import runs
 
 AGENTS: Final = 12
 RULES: Final[Mapping[str, dict[str, Any]]] = {

@@ -26,7 +26,7 @@ from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised import play_many
 from agentsim.play.course import Course
 from agentsim.play.rehearsal import prompt_set
-from agentsim.scenario.scenario import Condition
+from agentsim.scenario.conditions import Condition
 
 RULES = SocietyRules()
 N = 10_000

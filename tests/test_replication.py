@@ -19,7 +19,9 @@ from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Top
 from agentsim.experiments.plan import plan
-from agentsim.scenario.scenario import Scenario, load_scenario, runs
+from agentsim.scenario.conditions import Scenario
+from agentsim.scenario.loading import load_scenario
+from agentsim.scenario.runs import runs
 from tests.core.playing import play
 
 ROOT = Path(agentsim.__file__).parent.parent

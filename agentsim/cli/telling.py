@@ -14,7 +14,7 @@ from agentsim.errors import AgentsimError
 if TYPE_CHECKING:
     from agentsim.analysis.frames.study import Study
     from agentsim.orchestrator.study import StudyResult
-    from agentsim.scenario.scenario import Scenario
+    from agentsim.scenario.conditions import Scenario
 
 __all__ = [
     "EXIT_CODES",
@@ -161,7 +161,7 @@ def folder_for(study: Study, output: Path | None, name: str) -> Path:
 def embedded(scenario: Scenario) -> list[str]:
     """Return the embedded models that the scenario plays."""
     from agentsim.providers.dialects.weights import WEIGHTS
-    from agentsim.scenario.scenario import runs
+    from agentsim.scenario.runs import runs
 
     specs = runs(scenario)
     named = dict.fromkeys(player.model for spec in specs for player in spec.condition.by_label.values())

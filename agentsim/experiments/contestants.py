@@ -15,9 +15,9 @@ from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import Role, contestant_name
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.errors import LogError, ScenarioError, quote
+from agentsim.scenario.conditions import Condition
 from agentsim.scenario.messages import did_you_mean, translated
 from agentsim.scenario.players import ModelPlayer, Player
-from agentsim.scenario.scenario import Condition
 from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
 
 __all__ = ["Contestant", "contestants"]

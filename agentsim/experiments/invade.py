@@ -28,18 +28,11 @@ from agentsim.experiments.contestants import Contestant
 from agentsim.experiments.plan import ConditionPlan
 from agentsim.orchestrator.study import Observer, StudyResult, run
 from agentsim.providers.base import Provider
+from agentsim.scenario.conditions import Condition, Scenario, digest, identity
+from agentsim.scenario.loading import load_scenario, scenario_from
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
-from agentsim.scenario.scenario import (
-    Condition,
-    RunSpec,
-    Scenario,
-    digest,
-    identity,
-    load_scenario,
-    runs,
-    scenario_from,
-)
+from agentsim.scenario.runs import RunSpec, runs
 
 __all__ = ["Invasion", "invasion", "logged_courses", "play_logged", "play_unlogged", "provenance", "refuse_unlimited"]
 

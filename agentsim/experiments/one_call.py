@@ -15,7 +15,7 @@ from agentsim.experiments.probe_options import Options, designed
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.study import StudyResult
 from agentsim.providers.base import Provider
-from agentsim.scenario.scenario import Scenario
+from agentsim.scenario.conditions import Scenario
 
 __all__ = ["invade", "probe"]
 

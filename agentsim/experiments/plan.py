@@ -23,9 +23,10 @@ from agentsim.providers.base import n_bytes
 from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.prices import MILLION, Price
 from agentsim.providers.settings import ProviderSettings
+from agentsim.scenario.conditions import Condition, Scenario
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
-from agentsim.scenario.scenario import Condition, Scenario, runs
+from agentsim.scenario.runs import runs
 from agentsim.scenario.user_settings import with_own
 
 if TYPE_CHECKING:

@@ -40,9 +40,10 @@ from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider, n_bytes
 from agentsim.providers.catalogue import Catalogue
+from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer, only_player
-from agentsim.scenario.scenario import RunSpec, Scenario, runs
+from agentsim.scenario.runs import RunSpec, runs
 from agentsim.scenario.user_settings import with_own
 
 __all__ = ["PROBE", "plan", "probe", "questions"]

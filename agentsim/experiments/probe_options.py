@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from agentsim.core.probe_design import PARTNERS, RECORDS, Design, Subject, grid
 from agentsim.errors import ScenarioError
 from agentsim.experiments.probe_subjects import chosen, of_run, of_texts, parents_of, policy_of
+from agentsim.scenario.conditions import Scenario
+from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.players import ModelPlayer, only_player
-from agentsim.scenario.scenario import Scenario, load_scenario
 
 __all__ = ["BACKGROUND", "Options", "designed"]
 

@@ -14,8 +14,9 @@ from agentsim.log.files import LOG_NAME
 from agentsim.log.reading import read_log
 from agentsim.log.records import RunFinished, RunStarted
 from agentsim.log.study_file import read_study_file
+from agentsim.scenario.conditions import Condition, Scenario
+from agentsim.scenario.loading import scenario_from
 from agentsim.scenario.players import only_player
-from agentsim.scenario.scenario import Condition, Scenario, scenario_from
 
 __all__ = ["Found", "chosen", "of_run", "of_texts", "parents_of", "policy_of"]
 

@@ -20,8 +20,9 @@ from agentsim.log.reading import read_start
 from agentsim.log.records import RunStarted
 from agentsim.log.study_file import StudyFile, read_study_file, write_study_file
 from agentsim.prompts.sets import PromptSet, kept_name
+from agentsim.scenario.conditions import Scenario, digest
 from agentsim.scenario.names import condition_of
-from agentsim.scenario.scenario import RunSpec, Scenario, digest
+from agentsim.scenario.runs import RunSpec
 
 __all__ = ["choose", "keep_prompts", "make_folder", "new_folder", "sources", "write_study"]
 

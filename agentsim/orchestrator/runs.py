@@ -10,7 +10,8 @@ from typing import Any
 from agentsim.log.records import RunStarted
 from agentsim.play.course import Course, Questioning
 from agentsim.prompts.sets import READER, PromptSet
-from agentsim.scenario.scenario import Condition, RunSpec, digest, identity
+from agentsim.scenario.conditions import Condition, digest, identity
+from agentsim.scenario.runs import RunSpec
 
 __all__ = ["Run", "now", "run_started", "society_run"]
 

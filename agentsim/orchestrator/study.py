@@ -34,7 +34,9 @@ from agentsim.providers.base import Provider
 from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.dialects.registry import SERVED_HERE
 from agentsim.providers.ledger import Ledger
-from agentsim.scenario.scenario import Condition, RunSpec, Scenario, digest, load_scenario, runs
+from agentsim.scenario.conditions import Condition, Scenario, digest
+from agentsim.scenario.loading import load_scenario
+from agentsim.scenario.runs import RunSpec, runs
 from agentsim.scenario.user_settings import with_own
 
 __all__ = [

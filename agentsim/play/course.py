@@ -17,8 +17,8 @@ from agentsim.play.questions import Question, first_prompt, read_answer
 from agentsim.play.scripted import scripted_answer
 from agentsim.prompts.sets import READER, PromptSet
 from agentsim.providers.base import Completion
+from agentsim.scenario.conditions import Condition
 from agentsim.scenario.players import ModelPlayer
-from agentsim.scenario.scenario import Condition
 
 __all__ = ["Course", "Questioning"]
 

@@ -13,7 +13,7 @@ from agentsim.errors import ScenarioError
 from agentsim.play.questions import first_prompt
 from agentsim.play.rehearsal import prompt_set
 from agentsim.providers.base import Message
-from agentsim.scenario.scenario import Condition
+from agentsim.scenario.conditions import Condition
 
 __all__ = ["Shown", "shown"]
 

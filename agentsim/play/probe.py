@@ -35,8 +35,8 @@ from agentsim.errors import ScenarioError
 from agentsim.play.questions import Question, first_prompt, read_answer
 from agentsim.prompts.sets import READER, PromptSet
 from agentsim.providers.base import Completion
+from agentsim.scenario.conditions import Condition
 from agentsim.scenario.players import ModelPlayer, only_player
-from agentsim.scenario.scenario import Condition
 
 __all__ = ["FOCAL", "ProbeCourse", "policies"]
 

@@ -13,8 +13,8 @@ from agentsim.prompts.sets import READER, READERS, PromptSet
 from agentsim.prompts.structured import schema_of
 from agentsim.prompts.thoughts import without_thoughts
 from agentsim.providers.base import Completion, Message, Prompt
+from agentsim.scenario.conditions import OnInvalid
 from agentsim.scenario.players import ModelPlayer
-from agentsim.scenario.scenario import OnInvalid
 
 __all__ = ["Question", "first_prompt", "read_answer"]
 

@@ -12,7 +12,7 @@ from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
 from agentsim.play.scripted import scripted_answer
 from agentsim.prompts.sets import PromptSet, load_prompt_set
-from agentsim.scenario.scenario import Condition, digest
+from agentsim.scenario.conditions import Condition, digest
 
 __all__ = ["prompt_set", "rehearse", "rehearsed"]
 

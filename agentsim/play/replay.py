@@ -26,7 +26,7 @@ from agentsim.play.probe import ProbeCourse
 from agentsim.play.rehearsal import prompt_set
 from agentsim.prompts.sets import READERS, PromptSet, kept_prompt_set
 from agentsim.providers.base import Message
-from agentsim.scenario.scenario import Condition, digest
+from agentsim.scenario.conditions import Condition, digest
 
 __all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "deciding", "replay"]
 

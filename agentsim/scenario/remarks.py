@@ -7,8 +7,8 @@ from typing import Final
 
 from agentsim.core.pairing import n_reversed
 from agentsim.core.rng import stream
+from agentsim.scenario.conditions import Condition
 from agentsim.scenario.players import ModelPlayer
-from agentsim.scenario.scenario import Condition
 
 __all__ = ["remarks", "warnings"]
 

@@ -9,7 +9,7 @@ from agentsim.analysis.theory import baselines
 from agentsim.core.policies import AllGive, AllKeep, Discriminator, ScriptedPlayer
 from agentsim.core.transmission import Copy
 from agentsim.errors import ScenarioError
-from agentsim.scenario.scenario import scenario_from
+from agentsim.scenario.loading import scenario_from
 
 SCENARIO = {
     "name": "small",

@@ -28,8 +28,9 @@ from agentsim.experiments.plan import plan
 from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.play.replay import replay
+from agentsim.scenario.loading import scenario_from
 from agentsim.scenario.players import ModelPlayer
-from agentsim.scenario.scenario import runs, scenario_from
+from agentsim.scenario.runs import runs
 from tests.cli.test_cli import cli
 from tests.orchestrator.test_study import Fake, facts, said
 

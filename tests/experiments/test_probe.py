@@ -25,7 +25,7 @@ from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.orchestrator.study import StudyResult
 from agentsim.prompts.sets import load_prompt_set
 from agentsim.providers.base import Prompt
-from agentsim.scenario.scenario import Scenario
+from agentsim.scenario.conditions import Scenario
 from tests.orchestrator.test_study import SMALL, Fake, facts, said
 
 SCENARIO: dict[str, Any] = {**SMALL, "name": "probed", "game": {"kind": "donor", "rounds": 12}, "agents": 12}

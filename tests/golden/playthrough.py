@@ -14,7 +14,9 @@ from agentsim.core.requests import Answer, DecisionView, Request
 from agentsim.core.rng import stream
 from agentsim.core.society import Society
 from agentsim.prompts.sets import load_prompt_set
-from agentsim.scenario.scenario import Condition, load_scenario, runs
+from agentsim.scenario.conditions import Condition
+from agentsim.scenario.loading import load_scenario
+from agentsim.scenario.runs import runs
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted((HERE.parent.parent / "scenarios").glob("**/*.yaml"))

@@ -21,8 +21,9 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import RunStarted
 from agentsim.play.replay import replay
 from agentsim.prompts.sets import READER
+from agentsim.scenario.conditions import Condition, digest
 from agentsim.scenario.digests import content_digest
-from agentsim.scenario.scenario import Condition, digest, scenario_from
+from agentsim.scenario.loading import scenario_from
 from tests.log.sealing import sealed
 from tests.orchestrator.test_study import Fake, play
 

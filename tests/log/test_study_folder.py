@@ -20,7 +20,7 @@ from agentsim.play.replay import compare_start
 from agentsim.prompts.sets import READER
 from agentsim.providers.base import Prompt
 from agentsim.providers.ledger import Ledger
-from agentsim.scenario.scenario import Scenario
+from agentsim.scenario.conditions import Scenario
 from tests.log.test_runlog import STARTED
 from tests.orchestrator.test_study import Fake, answer, facts, log_of, play, said, scenario
 

@@ -23,7 +23,8 @@ from agentsim.play.replay import compare_start
 from agentsim.providers.account import Account
 from agentsim.providers.base import Prompt
 from agentsim.providers.settings import ProviderSettings
-from agentsim.scenario.scenario import Condition, digest, identity, runs
+from agentsim.scenario.conditions import Condition, digest, identity
+from agentsim.scenario.runs import runs
 from agentsim.testing.faultserver import Answer, Behaviour, EchoKey, FaultServer, Raw, Request, Status
 from agentsim.testing.weather import Weather, plausible
 from tests.cli.test_cli import written_below

@@ -29,7 +29,7 @@ from agentsim.orchestrator.study import StudyResult
 from agentsim.play.replay import code_digest
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.ledger import Ledger
-from agentsim.scenario.scenario import Scenario
+from agentsim.scenario.conditions import Scenario
 
 SMALL = {
     "name": "small",
@@ -413,7 +413,7 @@ def test_every_file_of_code_that_a_replay_uses_decides_facts_and_changes_the_dig
     used = {Path(line).relative_to(package) for line in printed.stdout.splitlines()}
     assert {
         Path("scenario/players.py"),
-        Path("scenario/scenario.py"),
+        Path("scenario/conditions.py"),
         Path("core/society.py"),
         Path("prompts/parsing.py"),
     } <= used

@@ -16,7 +16,7 @@ from agentsim.log.records import RunFinished
 from agentsim.play.preview import shown
 from agentsim.providers.base import Prompt
 from agentsim.report.data import browser_data
-from agentsim.scenario.scenario import runs
+from agentsim.scenario.runs import runs
 from tests.orchestrator.test_study import Fake, answer, facts, log_of, play, said, scenario
 
 GOSSIP = {"observation": {"kind": "gossip", "depth": 2}}

@@ -19,7 +19,7 @@ from agentsim.play.preview import shown
 from agentsim.play.replay import replay
 from agentsim.prompts.sets import READER
 from agentsim.providers.base import Prompt
-from agentsim.scenario.scenario import runs
+from agentsim.scenario.runs import runs
 from tests.orchestrator.test_study import Fake, answer, facts, log_of, said, scenario
 from tests.orchestrator.test_study import play as play_run
 

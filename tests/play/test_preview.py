@@ -11,7 +11,8 @@ import agentsim
 from agentsim.errors import ScenarioError
 from agentsim.play.preview import Shown, shown
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
-from agentsim.scenario.scenario import Condition, runs
+from agentsim.scenario.conditions import Condition
+from agentsim.scenario.runs import runs
 from tests.cli.test_cli import cli
 from tests.orchestrator.test_study import Fake, play, scenario
 

@@ -18,7 +18,8 @@ from agentsim.prompts.structured import schema_of
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
 from agentsim.providers.ledger import most_usd
 from agentsim.providers.prices import Price
-from agentsim.scenario.scenario import identity, runs
+from agentsim.scenario.conditions import identity
+from agentsim.scenario.runs import runs
 from agentsim.testing.faultserver import Answer, FaultServer
 from tests.orchestrator.test_study import Fake, log_of, play, scenario
 

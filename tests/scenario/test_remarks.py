@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from agentsim.scenario.conditions import Condition
+from agentsim.scenario.loading import scenario_from
 from agentsim.scenario.remarks import remarks, warnings
-from agentsim.scenario.scenario import Condition, runs, scenario_from
+from agentsim.scenario.runs import runs
 from tests.cli.test_cli import cli
 
 

@@ -17,19 +17,12 @@ from agentsim.core.observation import Trace
 from agentsim.core.policies import AllKeep, ConstantShare
 from agentsim.errors import ScenarioError
 from agentsim.play.rehearsal import prompt_set
+from agentsim.scenario.conditions import Condition, Scenario, digest, identity
+from agentsim.scenario.loading import load_scenario, scenario_from
 from agentsim.scenario.names import MAX_CHARS, run_names
-from agentsim.scenario.scenario import (
-    Condition,
-    ModelPlayer,
-    Scenario,
-    describe,
-    digest,
-    identity,
-    json_schema,
-    load_scenario,
-    runs,
-    scenario_from,
-)
+from agentsim.scenario.players import ModelPlayer
+from agentsim.scenario.runs import describe, runs
+from agentsim.scenario.schema import json_schema
 from agentsim.scenario.yaml_source import read_text
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -530,7 +523,7 @@ def test_the_json_schema_knows_what_only_files_may_hold() -> None:
 
 def test_reading_scenarios_loads_no_client_library_and_no_dataframes() -> None:
     heavy = "('openai', 'anthropic', 'pandas', 'numpy')"
-    code = f"import sys, agentsim.scenario.scenario; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, agentsim.scenario.loading; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from agentsim.errors import ScenarioError
-from agentsim.scenario.scenario import digest, runs, scenario_from
+from agentsim.scenario.conditions import digest
+from agentsim.scenario.loading import scenario_from
+from agentsim.scenario.runs import runs
 from agentsim.scenario.user_settings import settings_file, with_own
 from tests.orchestrator.test_study import SMALL
 

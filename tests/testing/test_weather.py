@@ -15,7 +15,7 @@ import agentsim
 from agentsim.errors import RateLimited, Unavailable
 from agentsim.providers.dialects.anthropic import AnthropicProvider
 from agentsim.providers.dialects.openai import OpenAIProvider
-from agentsim.scenario.scenario import Scenario
+from agentsim.scenario.conditions import Scenario
 from agentsim.testing.faultserver import Answer, Endless, FaultServer, Request, Status
 from agentsim.testing.weather import Weather, lognormal
 from tests.providers.limits.scripted import PROMPT

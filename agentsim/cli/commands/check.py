@@ -13,8 +13,9 @@ from agentsim.scenario.names import condition_of
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
     """Check a scenario and print what it comes to; asks nobody."""
     from agentsim.play.rehearsal import rehearsed
+    from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.remarks import remarks, warnings
-    from agentsim.scenario.scenario import describe, load_scenario
+    from agentsim.scenario.runs import describe
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
     summary = describe(scenario)

@@ -25,7 +25,7 @@ def plan(
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.plan import plan_table
     from agentsim.experiments.plan import plan as planned
-    from agentsim.scenario.scenario import load_scenario
+    from agentsim.scenario.loading import load_scenario
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
     Console().print(plan_table(planned(scenario, pilot=load(*pilot) if pilot else None)))

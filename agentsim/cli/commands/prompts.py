@@ -26,7 +26,8 @@ def show_prompts(
 ) -> None:
     """Print every prompt that an agent would see, filled in for a moment of a society in which everyone gives half."""
     from agentsim.play.preview import shown
-    from agentsim.scenario.scenario import load_scenario, runs
+    from agentsim.scenario.loading import load_scenario
+    from agentsim.scenario.runs import runs
 
     console = Console()
     specs = runs(load_scenario(file, sets=set_ or (), model=model))

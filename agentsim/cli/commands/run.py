@@ -35,7 +35,8 @@ def run(
     """Play a scenario, or go on with it: the same command resumes where it stopped."""
     from agentsim.cli.progress import Progress
     from agentsim.orchestrator.study import run as play
-    from agentsim.scenario.scenario import load_scenario, runs
+    from agentsim.scenario.loading import load_scenario
+    from agentsim.scenario.runs import runs
 
     sets = [*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])]
     scenario = load_scenario(file, sets=sets, model=model, seeds=seeds)

@@ -18,7 +18,7 @@ def schema(
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="Write to this file.")] = None,  # noqa: UP045
 ) -> None:
     """Print the JSON schema of scenario files, for editors."""
-    from agentsim.scenario.scenario import json_schema
+    from agentsim.scenario.schema import json_schema
 
     text = json.dumps(json_schema(), indent=2) + "\n"
     if output is None:

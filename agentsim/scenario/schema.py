@@ -1,4 +1,4 @@
-"""JSON schemas of models with the words that stand under their fields.
+"""The JSON schema of scenario files, in which each field has the words of the docstring under it.
 
 pydantic can read these words as it builds a model (`use_attribute_docstrings`). That parses the source of each model
 whenever it is imported, which would be a fifth of `agentsim check`. They are wanted in the schema alone.
@@ -14,7 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["described_schema"]
+from agentsim.providers.settings import ProviderSettings
+from agentsim.scenario.conditions import Scenario
+
+__all__ = ["described_schema", "json_schema"]
 
 
 def described_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -56,3 +59,22 @@ def _words(model: type[BaseModel]) -> dict[str, str]:
                 if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
                     found[field.target.id] = inspect.cleandoc(str(below.value.value))
     return found
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of scenario files, for editors."""
+    schema = described_schema(Scenario)
+    properties = schema["properties"]
+    properties["extends"] = {
+        "type": "string",
+        "description": "A scenario file in this file's folder or below; its settings hold where this one is silent.",
+    }
+    text = {"type": "string", "pattern": r"^\s*\d+\s*(-\s*\d+\s*)?(,\s*\d+\s*(-\s*\d+\s*)?)*$"}
+    description = properties["seeds"].pop("description", "")
+    one = properties["seeds"]["items"]
+    properties["seeds"] = {"anyOf": [properties["seeds"], text, one], "description": description}
+    properties["providers"]["additionalProperties"] = ProviderSettings.model_json_schema()
+    for key in ("vary", "providers"):
+        properties[key] = {"anyOf": [properties[key], {"type": "null"}]}
+    schema["required"] = ["name"]  # players may come from the file that is extended, or from `vary`
+    return schema
