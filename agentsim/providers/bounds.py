@@ -1,4 +1,4 @@
-"""How many tokens one call can take: one for each byte sent, and of the answer as many as its settings allow."""
+"""The most tokens that one call can take: one for each byte sent, plus as many as its settings allow the answer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from agentsim.providers.base import Prompt, Sampling, n_bytes
 __all__ = ["Bound", "bound_of", "output_bound"]
 
 MESSAGE_TOKENS: Final = 64
-"""Tokens that a message may take beyond its bytes (role, separators), and a request beyond its messages."""
+"""Extra tokens for each message (role, separators) and for the request as a whole."""
 SCHEMA_TOKENS: Final = 1000
-"""Tokens that a server may add around the schema of an answer, or around tools: its own words on how they are used."""
+"""Tokens that a server may add around an answer's schema or around tools, to explain their use to the model."""
 LENGTHS: Final = frozenset(
     {
         "max_tokens",
@@ -27,19 +27,19 @@ LENGTHS: Final = frozenset(
         "n_predict",
     }
 )
-"""Names under which servers take the most tokens of an answer."""
+"""Names that servers use for the most tokens of an answer."""
 THOUGHTS: Final = frozenset({"thinking_budget", "thinkingBudget", "reasoning_budget"})
-"""Names under which servers take the most tokens of hidden thoughts, which some bill beside the answer's length."""
+"""Names that servers use for the most tokens of hidden reasoning, which some bill on top of the answer."""
 COPIES: Final = frozenset({"n", "best_of", "num_return_sequences", "candidate_count", "candidateCount"})
-"""Names under which servers take how many answers they are to write, each of which is billed."""
+"""Names that servers use for the number of answers to write; each is billed."""
 
 
 class Bound(NamedTuple):
-    """The most tokens that one call can take, if its server keeps to what it was sent."""
+    """The most tokens that one call can take, if its server respects the limits that it is sent."""
 
     n_in: int
     n_out: int | None
-    """`None` where nothing bounds the answer."""
+    """`None` if nothing bounds the answer."""
 
 
 def bound_of(prompt: Prompt) -> Bound:
@@ -53,11 +53,10 @@ def bound_of(prompt: Prompt) -> Bound:
 
 
 def output_bound(sampling: Sampling) -> int | None:
-    """Return the most output tokens that the settings allow; `None` where they allow any number.
+    """Return the most output tokens that the settings allow; `None` if they allow any number.
 
-    What `extra` says counts, as it is sent in place of our own settings: the largest of all lengths in it, with the
-    largest budget of thoughts, times the largest number of answers. An answer is bounded only by
-    `max_tokens` or by a length at the top of `extra`.
+    `extra` counts too, as it overrides the other settings: the largest length in it, plus the largest reasoning budget,
+    times the largest number of answers. Only `max_tokens`, or a length at the top level of `extra`, bounds an answer.
     """
     lengths = [] if sampling.max_tokens is None else [sampling.max_tokens]
     is_bounded = bool(lengths) or any(name in LENGTHS for name in sampling.extra)
@@ -89,7 +88,7 @@ def _entries(value: object) -> Iterator[tuple[str, Any]]:
 
 
 def _count(value: object) -> int | None:
-    """Return a whole number above 0; `None` for what is none, as the -1 by which some servers know no limit."""
+    """Return a number above 0, rounded up; `None` for anything else, such as -1 (no limit for some servers)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         return None
     return math.ceil(value)

@@ -1,4 +1,4 @@
-"""Servers that cut prompts without saying so: noticed by how few tokens of input they count."""
+"""Detects servers that truncate prompts silently, by the few input tokens that they count."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Prov
 __all__ = ["MOST_BYTES_A_TOKEN", "CutPrompts"]
 
 MOST_BYTES_A_TOKEN: Final = 8
-"""Bytes of a prompt for each token, at most: prose has three to five under the tokenizers in use."""
+"""The most bytes of a prompt per token; prose has three to five with the tokenizers in use."""
 MIN_BYTES: Final = 400
-"""Shorter prompts say nothing: a few long words or repeated characters may make them up."""
+"""Shorter prompts are ignored: they may consist of a few long words or repeated characters."""
 
 
 class CutPrompts(Layer):
-    """Tells, once for each model, that fewer tokens of input were counted than the prompt can have."""
+    """Reports, once for each model, that a server counted fewer input tokens than the prompt must have."""
 
     def __init__(self, provider: Provider, *, account: str, tell: Callable[[str], None]) -> None:
-        """`account` is the account's name; `tell` is told in one sentence."""
+        """`account` is the account's name; `tell` is called with one sentence."""
         super().__init__(provider)
         self._account = account
         self._tell = tell

@@ -1,12 +1,13 @@
 """The ledger of a study's paid calls, and the cap on what they may cost.
 
-Every call is written down before it is sent, with the most it can cost, and again when it is known what it did cost. So
-it is known what has been paid for whatever kills the process: a call of which nothing more is heard counts whole. The
-ledger is one file in the study's folder, over all runs and all sittings.
+Every call is recorded before it is sent, with the most that it can cost, and again once its actual cost is known. So
+spending is known even if the process is killed: a call whose outcome is unknown counts with its maximum. The ledger is
+one file in the study's folder; it covers all runs and all sittings.
 
-Servers may bill more than a call was bounded to, above all for hidden reasoning. From the first such answer on, as much
-is reserved as answers of that model have really taken. So that few calls are under way when it comes, calls under a
-limit begin one at a time for each model; each answer that keeps to its reservation lets one more be under way.
+Servers may bill more than a call's bound, above all for hidden reasoning. From the first such answer on, the amount
+reserved for each call of that model is what its answers have really taken. So that few calls are under way when such
+an answer comes, calls under a limit begin one at a time for each model; each answer within its reservation allows one
+more.
 """
 
 from __future__ import annotations
@@ -42,23 +43,23 @@ from agentsim.providers.prices import MILLION, Price, cost_usd
 __all__ = ["LEDGER", "Booked", "Booking", "Ledger", "LedgerState", "most_usd", "read_ledger"]
 
 OnBeyond = Callable[[str], None]
-"""Called with a sentence when a model is first found to bill more than its calls are bounded to."""
+"""Called with a sentence when a model first bills more than its calls' bound."""
 
 
 def most_usd(price: Price | None, prompt: Prompt) -> float | None:
-    """Return the most (US dollars) that one call can cost, if its server keeps to what it is sent.
+    """Return the most that one call can cost in US dollars, if its server respects the limits that it is sent.
 
-    `None` where nobody knows: the price is not known, or nothing bounds the answer.
+    `None` if that is unknown: the price is not known, or nothing bounds the answer.
     """
     return _most_usd(price, bound_of(prompt), Billing())
 
 
 class Booking(NamedTuple):
-    """One call that was written down."""
+    """One call that has been recorded."""
 
     number: str
     model: str
-    """With its account, as `openai/gpt-4o`."""
+    """Account and model, such as `openai/gpt-4o`."""
     price: Price | None
     bound: Bound
 
@@ -66,7 +67,7 @@ class Booking(NamedTuple):
 class Ledger:
     """A study's ledger, open for writing.
 
-    With a limit it is one process's alone; without one, processes that play other runs of the study may share it.
+    With a limit, one process has it to itself; without one, processes that play other runs of the study may share it.
     """
 
     def __init__(self, folder: Path, *, limit_usd: float | None = None, on_beyond: OnBeyond | None = None) -> None:
@@ -76,16 +77,16 @@ class Ledger:
         self._path = folder / LEDGER
         self._state = LedgerState()
         self._prefixes: dict[str, str] = {}
-        """How the numbers of this sitting's calls begin, by the model."""
+        """The prefix of the numbers of this sitting's calls, for each model."""
         self._n = 0
-        self._own: dict[str, set[str]] = {}
-        """The numbers of this sitting's calls under way, by the model."""
+        self._under_way: dict[str, set[str]] = {}
+        """The numbers of this sitting's calls under way, for each model."""
         self._turns: dict[str, asyncio.Lock] = {}
-        """Who waits for money or for earlier answers, by the model, in the order in which they came."""
+        """For each model, the lock under which calls wait for money or for earlier answers, in order of arrival."""
         self._changed = asyncio.Event()
         self._is_draining = False
         self._is_told = False
-        """Whether somebody was told that nothing can be written."""
+        """Whether an error has already reported that the ledger cannot be written."""
 
     def __enter__(self) -> Self:
         """Open the ledger.
@@ -93,7 +94,7 @@ class Ledger:
         Raises:
             LogLocked: another process spends under a limit.
             LogError: it cannot be read or written.
-            ScenarioError: there is a limit, and what has been spent before is not known.
+            ScenarioError: there is a limit, but what has been spent before is not known.
         """
         try:
             file = open_plainly(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -113,7 +114,7 @@ class Ledger:
         """Close the ledger.
 
         Raises:
-            NotWritten: a line could not be written, and no call came after it that was refused for that.
+            NotWritten: a line could not be written, and no later call was refused because of it.
         """
         is_broken = self._lines.is_broken
         self._lines.close()
@@ -127,24 +128,26 @@ class Ledger:
 
     @property
     def spent_usd(self) -> float:
-        """What has been spent, with the most that each call of which nothing more will be heard can cost."""
-        own = sum(self._state.open[number] or 0.0 for numbers in self._own.values() for number in numbers)
-        return self._state.spent_usd + self._state.open_usd - own
+        """US dollars spent, including the maximum of every call whose outcome will stay unknown."""
+        under_way_usd = sum(
+            self._state.open[number] or 0.0 for numbers in self._under_way.values() for number in numbers
+        )
+        return self._state.spent_usd + self._state.open_usd - under_way_usd
 
     def carry(self, usd: float | None, *, n_calls: int) -> None:
-        """Begin with the calls that the study has made before it had a ledger, and what they cost."""
+        """Start with the calls that the study made before it had a ledger, and their cost in US dollars."""
         self._note({"carried": usd, "n_calls": n_calls})
         self._lines.sync()
         self._check_known()
 
     async def reserve(self, model: str, price: Price | None, bound: Bound) -> Booking:
-        """Write down one call that is sent now; it is on the disk then.
+        """Record a call that is about to be sent; when this returns, the record is on the disk.
 
-        Under a limit it waits while calls on their way may turn out cheaper than reserved, and while the model has more
-        of them than its earlier answers vouch for.
+        Under a limit, the call waits while calls under way may turn out cheaper than reserved, and while the model has
+        more calls under way than its earlier answers allow.
 
         Raises:
-            BudgetReached: it could pass the limit, and no call on its way can free the money.
+            BudgetReached: the call could exceed the limit, and no call under way can free the money.
             NotSent: `drain` was called meanwhile.
             NotWritten: the ledger cannot be written.
         """
@@ -168,10 +171,10 @@ class Ledger:
         return call
 
     def answered(self, call: Booking, usage: Usage) -> None:
-        """Write down that a call was answered, and what it cost; where that is not known, the most it can cost counts.
+        """Record that a call was answered, and its cost; if the cost is not known, its maximum counts.
 
-        The line needs no sync of its own: no later call is sent before it is on the disk. Where it cannot be written,
-        none is sent at all, but this answer may still be stored.
+        The line needs no sync: no later call is sent before it is on the disk. If it cannot be written, no later call
+        is sent at all, but this answer may still be stored.
         """
         cost = None if call.price is None else cost_usd(call.price, usage)
         record: dict[str, Any] = {"id": call.number, "cost": cost}
@@ -184,24 +187,24 @@ class Ledger:
             self._on_beyond(_told(call, usage))
 
     def unbilled(self, call: Booking) -> None:
-        """Write down that a call was refused, or never sent, and is not billed."""
+        """Record that a call was refused or never sent, and so is not billed."""
         self._settle(call, {"id": call.number, "unbilled": True})
 
     def lost(self, call: Booking) -> None:
-        """Give up hope of hearing of a call, which may be billed: it counts whole, as its open line says."""
-        self._own[call.model].discard(call.number)
+        """Treat a call as one whose outcome will stay unknown: it may be billed, and counts with its maximum."""
+        self._under_way[call.model].discard(call.number)
         self._changed.set()
 
     def drain(self) -> None:
-        """Send nothing more: calls that still wait end in `NotSent`."""
+        """Send nothing more: calls that still wait raise `NotSent`."""
         self._is_draining = True
         self._changed.set()
 
     def _may_send(self, model: str, price: Price | None, bound: Bound, *, limit_usd: float) -> bool:
-        """Whether a call may be sent now; if not, something that is under way can change that.
+        """Whether a call may be sent now; if not, the outcome of a call under way can change that.
 
         Raises:
-            BadRequest, BudgetReached, NotSent: it may not be sent at all.
+            BadRequest, BudgetReached, NotSent: the call may not be sent at all.
         """
         if self._is_draining:
             raise _not_sent()
@@ -209,11 +212,11 @@ class Ledger:
         usd = _most_usd(price, bound, known)
         if usd is None:  # the scenario was checked for this
             raise BadRequest("the most that a call can cost is not known, so that no budget can be kept")
-        if len(self._own.get(model, ())) > known.n_within:
+        if len(self._under_way.get(model, ())) > known.n_within:
             return False
         if self._state.spent_usd + self._state.open_usd + usd <= limit_usd:
             return True
-        if not any(self._own.values()):
+        if not any(self._under_way.values()):
             why = ", as its answers are billed with more than max_tokens" if known.is_beyond else ""
             raise BudgetReached(
                 f"the budget of {_shown(limit_usd)} is reached: ${self.spent_usd:,.4f} are spent and the next call of"
@@ -230,15 +233,15 @@ class Ledger:
         call = Booking(f"{self._prefixes[model]}-{self._n}", model, price, bound)
         known = self._state.billing.get(model, Billing())
         self._note({"id": call.number, "at_most": _most_usd(price, bound, known)})
-        self._own.setdefault(model, set()).add(call.number)
+        self._under_way.setdefault(model, set()).add(call.number)
         return call
 
     def _settle(self, call: Booking, record: dict[str, Any]) -> None:
-        self._own[call.model].discard(call.number)
+        self._under_way[call.model].discard(call.number)
         is_told = self._is_told
         try:
             self._note(record)
-        except NotWritten:  # the next call is refused for it, or the end says so
+        except NotWritten:  # the next call is refused because of it, or closing the ledger reports it
             self._is_told = is_told
         self._changed.set()
 
@@ -249,11 +252,11 @@ class Ledger:
                 f"{self._path}: another process spends in this study, and one of the two under a budget; wait for it,"
                 " or stop it"
             )
-        fcntl.lockf(file, fcntl.LOCK_EX)  # nobody is in the middle of a line
+        fcntl.lockf(file, fcntl.LOCK_EX)  # no other process is in the middle of a line
         try:
             data = b"".join(iter(lambda: os.read(file, 1 << 20), b""))
             sound = data.rfind(b"\n") + 1
-            if sound < len(data):  # a crash in the middle of a line: its call was not sent, or is open
+            if sound < len(data):  # a crash cut the last line off: its call was not sent, or is still open
                 os.ftruncate(file, sound)
         finally:
             fcntl.lockf(file, fcntl.LOCK_UN)
@@ -270,7 +273,7 @@ class Ledger:
             )
 
     def _note(self, record: dict[str, Any]) -> None:
-        """Count and write a line; counted first: should the write fail, no other call may rely on the money.
+        """Count a line, then write it: if the write fails, no other call may rely on the money.
 
         Raises:
             NotWritten: the disk is full or failing.
@@ -292,7 +295,7 @@ def _most_usd(price: Price | None, bound: Bound, known: Billing) -> float | None
 
 
 def _beyond(call: Booking, usage: Usage, known: Billing) -> dict[str, Any]:
-    """Return what a line says of an answer that was billed with more tokens than its model was known to take."""
+    """Return the extra fields of an answer billed with more tokens than its model was known to take; else none."""
     if call.price is None or call.bound.n_out is None:
         return {}
     n_out_known = max(call.bound.n_out, known.n_out)
@@ -317,7 +320,7 @@ def _told(call: Booking, usage: Usage) -> str:
 
 
 def _shown(usd: float) -> str:
-    """Return an amount with its cents, or with all its digits where cents do not say it."""
+    """Return an amount in dollars and cents, or with all its digits if cents are not enough."""
     return f"${usd:,.2f}" if round(usd, 2) == usd else f"${usd:,.12g}"
 
 
@@ -334,15 +337,15 @@ def _has_lock(file: int, kind: int) -> bool:
 
 
 class Booked(Layer):
-    """Writes every call down before it is sent, and sends it only if its most expensive outcome is within the limit.
+    """Records every call before it is sent, and sends it only if the most it can cost is within the budget.
 
-    Stands inside of the limits, so that money is reserved for calls that are sent now, not for those that wait.
+    It is inside the account's limits, so that money is reserved for calls that are sent now, not for those that wait.
     """
 
     def __init__(
         self, provider: Provider, ledger: Ledger, *, price: Callable[[str], Price | None], account: str = ""
     ) -> None:
-        """`price` gives the price of a model by its name as the provider knows it, `None` if nobody knows."""
+        """`price` returns the price of a model, by the provider's name for it; `None` if it is not known."""
         super().__init__(provider)
         self._ledger = ledger
         self._price = price
@@ -352,8 +355,8 @@ class Booked(Layer):
         """Return the provider's completion.
 
         Raises:
-            BudgetReached: the call could pass the limit; it was not sent.
-            NotWritten: it could not be written down; it was not sent.
+            BudgetReached: the call could exceed the limit; it was not sent.
+            NotWritten: the call could not be recorded; it was not sent.
         """
         model = f"{self._account}/{prompt.model}" if self._account else prompt.model
         booking = await self._ledger.reserve(model, self._price(prompt.model), bound_of(prompt))
@@ -365,7 +368,7 @@ class Booked(Layer):
             else:
                 self._ledger.unbilled(booking)
             raise
-        except BaseException:  # cancelled on its way: it may be billed
+        except BaseException:  # cancelled after it was sent, so it may be billed
             self._ledger.lost(booking)
             raise
         self._ledger.answered(booking, completion.usage)

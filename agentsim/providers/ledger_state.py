@@ -1,13 +1,13 @@
-"""What a ledger's lines say of a study's calls: what was paid, what may have been, and what models really bill.
+"""The contents of a ledger: what a study's calls cost, what they may have cost, and what models really bill.
 
 A line is one of
     {"carried": USD, "n_calls": n}            calls made before there was a ledger
-    {"sitting": prefix, "model": name}        whose calls the numbers are that begin with this prefix
-    {"id": number, "at_most": USD}            a call is sent that can cost so much
-    {"id": number, "cost": USD}               it was answered; `null`: what it cost is not known
+    {"sitting": prefix, "model": name}        calls whose numbers begin with this prefix go to this model
+    {"id": number, "at_most": USD}            a call is sent that can cost at most this
+    {"id": number, "cost": USD}               it was answered; `null`: its cost is not known
     {"id": number, "unbilled": true}          it was refused, and is not billed
-where USD is an amount of money or `null`, not known. An answer that was billed with more tokens than its call was
-bounded to has `n_out`, `n_in` and `more` beside its cost: see `Billing`.
+where USD is an amount in US dollars, or `null` if it is not known. An answer billed with more tokens than its call's
+bound has `n_out`, `n_in` and `more` beside its cost: see `Billing`.
 """
 
 from __future__ import annotations
@@ -28,49 +28,49 @@ LEDGER: Final = "ledger.jsonl"
 
 @dataclass
 class Billing:
-    """What a model bills beyond the bounds of its calls, as far as its answers have shown."""
+    """What a model bills beyond the bounds of its calls, as its answers have shown."""
 
     n_out: int = 0
-    """The most output tokens of an answer that had more than its call allowed; 0: none had."""
+    """The most output tokens of any answer that exceeded its call's bound; 0 if none did."""
     n_in: int = 0
-    """The most input tokens of a call beyond all that its prompt can have."""
+    """The most input tokens of any call beyond the bound of its prompt; 0 if none exceeded it."""
     n_within: int = 0
-    """Answers since then, or since the beginning, that kept to what is known."""
+    """Answers within the known bounds since the last one that exceeded them, or since the beginning."""
 
     @property
     def is_beyond(self) -> bool:
-        """Whether any answer was billed with more than its call was bounded to."""
+        """Whether any answer was billed with more than its call's bound."""
         return bool(self.n_out or self.n_in)
 
 
 @dataclass
 class LedgerState:
-    """What a ledger says of a study's calls."""
+    """The state of a study's calls, according to its ledger."""
 
     n_answered: int = 0
-    """Calls that were answered, whether their answer reached a log or was lost on its way there."""
+    """Calls that were answered, whether or not their answer reached a log."""
     spent_usd: float = 0.0
-    """What calls have cost; one of which that is not known counts with the most it can cost."""
+    """What calls have cost; a call whose cost is not known counts with its maximum."""
     n_uncounted: int = 0
-    """Answered calls of which the cost is not known."""
+    """Answered calls whose cost is not known."""
     uncounted_usd: float = 0.0
-    """The most that these can cost, as far as that is known; a part of `spent_usd`."""
+    """The sum of their maxima, as far as these are known; part of `spent_usd`."""
     n_unknown: int = 0
-    """Calls of which not even the most they can cost is known."""
+    """Calls whose maximum is not known either."""
     open: dict[str, float | None] = field(default_factory=dict)
-    """Calls that were sent and of whose answer nothing is known: by number, the most they can cost."""
+    """Calls that were sent and whose outcome is not known: number -> the most the call can cost."""
     open_usd: float = 0.0
     """The sum of these."""
     billing: dict[str, Billing] = field(default_factory=dict)
-    """What is known of each model, by its full name."""
+    """Full name of a model -> what it bills beyond its calls' bounds."""
     models: dict[str, str] = field(default_factory=dict)
-    """The model of the calls whose numbers begin with a prefix."""
+    """Prefix of the numbers of calls -> the model that they go to."""
 
     def take(self, record: dict[str, Any]) -> None:
         """Add one line.
 
         Raises:
-            ValueError, KeyError, TypeError, OverflowError: it is no line of a ledger.
+            ValueError, KeyError, TypeError, OverflowError: it is not a line of a ledger.
         """
         if "carried" in record:
             self._count(_dollars(record["carried"]))
@@ -91,11 +91,11 @@ class LedgerState:
             raise ValueError("neither a cost nor unbilled")
 
     def model_of(self, number: str) -> str | None:
-        """Return the full name of the model that a call was sent to; `None` of calls of older ledgers."""
+        """Return the full name of the model that a call was sent to; `None` for calls of older ledgers."""
         return self.models.get(number.rpartition("-")[0])
 
     def close(self) -> None:
-        """Count the calls of which nothing more will be heard."""
+        """Count the calls whose outcome will stay unknown, with their maximum."""
         for most in self.open.values():
             self._count(most)
 
@@ -116,7 +116,7 @@ class LedgerState:
             self.uncounted_usd += most or 0.0
 
     def _learn(self, record: dict[str, Any]) -> None:
-        """Note whether the answer kept to what is known; if not, the calls under way will not either."""
+        """Record whether an answer was within the known bounds; if not, calls under way may exceed them too."""
         model = self.model_of(record["id"])
         if model is None:
             return
@@ -137,7 +137,7 @@ class LedgerState:
 
 
 def read_ledger(folder: Path) -> LedgerState | None:
-    """Return what the ledger of a study says, every call on its way counted whole; `None` where there is none.
+    """Return the state of a study's ledger, with open calls counted at their maximum; `None` if there is no ledger.
 
     Raises:
         LogError: it cannot be read.
@@ -155,10 +155,10 @@ def read_ledger(folder: Path) -> LedgerState | None:
 
 
 def parse_ledger(path: Path, data: bytes) -> LedgerState:
-    """Return what a ledger's bytes say; a last line without its end is passed over.
+    """Return the state that a ledger's bytes describe; an incomplete last line is ignored.
 
     Raises:
-        LogError: a line is none of a ledger.
+        LogError: a line is not one of a ledger.
     """
     sound, _, _ = data.rpartition(b"\n")
     lines = sound.split(b"\n") if sound else []
@@ -175,7 +175,7 @@ def parse_ledger(path: Path, data: bytes) -> LedgerState:
 
 
 def _records(lines: list[bytes]) -> Iterable[Any]:
-    """Return the lines' JSON values, at once, as there may be millions; the lines where one of them is none."""
+    """Return the lines' JSON values, parsed together as there may be millions; if that fails, the lines themselves."""
     try:
         values = json.loads(b"[" + b",".join(lines) + b"]")
     except ValueError:
@@ -184,13 +184,13 @@ def _records(lines: list[bytes]) -> Iterable[Any]:
 
 
 def _healed(line: object) -> dict[str, Any]:
-    """Return the record of one line, or of its end where a torn line stands before it.
+    """Return the record in one line, or in the end of the line if a torn line precedes it.
 
-    What a failed write has left of a line, and the next one was glued to in older versions, tells nothing: the call
-    was not sent, or it is still open and counts whole.
+    In older versions, a failed write could leave part of a line, to which the next line was appended. That part says
+    nothing: its call was not sent, or it is still open and counts with its maximum.
 
     Raises:
-        ValueError: it holds none.
+        ValueError: the line holds no record.
     """
     if not isinstance(line, bytes):
         raise ValueError("no record")

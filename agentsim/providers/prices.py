@@ -1,4 +1,4 @@
-"""What a call costs. A price is stated by the scenario, known to genai-prices, or not known: never 0 instead."""
+"""What a call costs. A price is stated in the scenario, listed by genai-prices, or unknown; unknown is never 0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Price", "StatedPrice", "cost_usd", "known_price"]
 
 MILLION: Final = 1_000_000
 PUBLISHERS: Final[Mapping[str, str]] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
-"""Built-in accounts, and what genai-prices calls them; other servers are known to it by their address, if at all."""
+"""Built-in accounts -> their names in genai-prices, which finds other servers by their address, if at all."""
 
 
 class StatedPrice(Value):
@@ -26,23 +26,23 @@ class StatedPrice(Value):
 
     input: float = Field(ge=0, allow_inf_nan=False)
     output: float = Field(ge=0, allow_inf_nan=False)
-    """Of all tokens of the answer, hidden reasoning included."""
+    """For all tokens of the answer, including hidden reasoning."""
     cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Of prompt tokens read from the provider's cache; default: as `input`."""
+    """For prompt tokens read from the provider's cache; default: the same as `input`."""
 
 
 class Price(StatedPrice):
-    """A price and where it is from."""
+    """A price and its source."""
 
     source: str
 
 
 def cost_usd(price: Price, usage: Usage) -> float | None:
-    """Return what a call cost in US dollars; `None` where the provider did not say how many tokens it took.
+    """Return what a call cost in US dollars; `None` if the provider did not report its tokens.
 
-    input x (input tokens - cached) + cached price x cached tokens + output x output tokens, each a million tokens.
-    A provider that does not speak of its cache is taken to have charged the full price; more cached tokens than tokens
-    are read as all of them.
+    input x (input tokens - cached) + cached price x cached tokens + output x output tokens, prices per million tokens.
+    If the provider reports no cached tokens, the full price counts; if it reports more cached tokens than input tokens,
+    all of them count as cached.
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         if price.input == price.output == 0:
@@ -56,16 +56,17 @@ def cost_usd(price: Price, usage: Usage) -> float | None:
 
 @cache
 def known_price(account: str, model: str, base_url: str | None) -> Price | None:
-    """Return the price that genai-prices lists for the model today, or `None`; nobody is asked over the network.
+    """Return the price that genai-prices lists for the model today, or `None`; makes no network call.
 
-    Of prices that rise with the length of the prompt it is the first step's, which holds for all prompts of a society.
+    If the price rises with the length of the prompt, it is that of the shortest prompts, which covers all prompts of a
+    society.
     """
     from genai_prices import Usage as Tokens
     from genai_prices import calc_price
 
     place = {"provider_id": PUBLISHERS[account]} if account in PUBLISHERS else {"provider_api_url": base_url}
     try:
-        found = [
+        totals = [
             calc_price(tokens, model, **place).total_price
             for tokens in (
                 Tokens(input_tokens=1000, output_tokens=0),
@@ -75,6 +76,6 @@ def known_price(account: str, model: str, base_url: str | None) -> Price | None:
         ]
     except LookupError:
         return None
-    fresh, cached, output = (float(price * Decimal(1000)) for price in found)
+    fresh, cached, output = (float(price * Decimal(1000)) for price in totals)
     source = f"genai-prices {metadata.version('genai-prices')}, read on {date.today().isoformat()}"  # noqa: DTZ011
     return Price(input=fresh, cached=cached, output=output, source=source)

@@ -1,12 +1,11 @@
-"""How long one call is waited for: longer than any answer of its model took lately, and no longer.
+"""Early timeouts: a call is given up once it has taken much longer than any recent answer of its model.
 
-A call that hangs would otherwise cost its whole deadline. The first few answers already say how long answers take: the
-fewer they are, the longer they are exceeded. With as many as are remembered, fewer than one answer in 300 that comes
-as they came before is slower than all of them.
+Without them, a call that hangs would cost its whole deadline. The cut-off is a multiple of the slowest recent answer;
+the fewer answers are known, the larger the multiple. Once 300 answers are known, and while latency stays as it is,
+fewer than 1 answer in 300 is slower than all of them.
 
-Some calls may be slow for a reason of their own, and answers to them may never be seen where all of them are given up.
-So some are left under way when their questions are asked again, as witnesses: where one of them is answered, that is
-how long answers take.
+Some calls may be slow for a good reason; if all of them were given up, their answers would never be seen. So some are
+left under way as witnesses when their questions are asked again: an answered witness shows how long answers take.
 """
 
 from __future__ import annotations
@@ -28,25 +27,28 @@ WINDOW: Final = 300
 MIN_ANSWERS: Final = 5
 """Answers of a model before anything is given up early."""
 MARGIN: Final = 2.0
-"""At least so many times the slowest answer is waited."""
+"""A call is given at least this many times the latency of the slowest answer."""
 TAIL: Final = 0.4
-"""The slowest of n answers is taken to be (300 / n) ** 0.35 times slower than the slowest of few; of latencies as APIs
-have them (lognormal, the slowest 1 % at 8 x the median) the estimate is about the same for every n."""
+"""Exponent of the margin while few answers are known: with n of them, the slowest is multiplied by (300 / n) ** TAIL.
+
+For latencies typical of APIs (lognormal, the slowest 1 % at 8 times the median) the cut-off is then about the same for
+every n."""
 LEAST_S: Final = 5.0
 """Hiccups of a network or a process are no reason to ask twice."""
 OFTEN: Final = 6
-"""So many calls given up, of as many as are remembered, show that calls hang again and again."""
+"""If this many of the remembered calls were given up, calls hang again and again."""
 OFTEN_MARGIN: Final = 1.25
+"""Replaces `MARGIN` when calls hang often."""
 AGAIN: Final = 3
-"""So many show that the model has not become slow as a whole."""
+"""If this many calls were given up, the model has not become slow as a whole."""
 HONEST: Final = 1 / 20
-"""Then as many answers may be cut off as are this share of the calls that hang."""
+"""When calls hang often, how many genuine answers may be cut off, as a share of the calls that hang."""
 FIRST_WITNESS: Final = 1
-"""Calls given up before one is left under way."""
+"""How many calls are given up before one is left under way."""
 NEXT_WITNESS: Final = 4
-"""So many times as many must have been given up before the next one is."""
+"""Before the next one is, the number of calls given up must have grown by this factor."""
 LOOKS: Final = (5, 10, 20, 50, 100)
-"""Numbers of answers at which calls under way are looked at anew, as they may have taken too long already."""
+"""When this many answers are known, calls under way are checked again: they may already have taken too long."""
 
 
 class GivenUp(Unavailable):
@@ -64,7 +66,7 @@ class GivenUp(Unavailable):
         self.witness = witness
         """The call, if it is still under way to see whether it will be answered; it needs its place until then."""
         self.times = times
-        """How many times longer the next call for the same question is to be waited for."""
+        """By which factor the cut-off is raised for the next call that asks the same question."""
 
 
 @dataclass(eq=False)
@@ -73,7 +75,7 @@ class _Waiting:
 
     began: float
     number: int
-    """Of calls, in the order in which they are sent."""
+    """Calls are numbered in the order in which they are sent."""
     scope: asyncio.Timeout
     times: float
     """As `Call.times`."""
@@ -89,16 +91,16 @@ class _Model:
     """In the order in which they were sent."""
     n_answers: int = 0
     given_up: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
-    """Of the latest calls, whether each was given up; since an answer last took longer than that."""
+    """For each of the latest calls, whether it was given up; cleared when an answer takes longer than the cut-off."""
     n_given_up: int = 0
-    """The same, of all calls since then."""
+    """Calls given up since then, remembered or not."""
     next_witness: int = FIRST_WITNESS
     latest: int = -1
     """The highest number of a call that was answered."""
 
     @property
     def usual_s(self) -> float | None:
-        """Seconds after which no answer is expected any more; `None` while too little is known."""
+        """The cut-off: seconds after which no answer is expected any more; `None` while too few answers are known."""
         n = len(self.latencies)
         if n < MIN_ANSWERS:
             return None
@@ -111,15 +113,15 @@ class _Model:
 
     @property
     def wants_witness(self) -> bool:
-        """Whether the next call that is given up is to be left under way."""
+        """Whether the next call that is given up is left under way."""
         return self.n_given_up >= self.next_witness
 
 
 class Patient(Layer):
-    """Gives a call up that takes much longer than its model's last answers, and waits for some to the end."""
+    """Gives up calls that take much longer than their model's latest answers, except for a few witnesses."""
 
     def __init__(self, provider: Provider, *, most_s: float) -> None:
-        """`most_s` is the deadline that the provider keeps by itself."""
+        """`most_s` is the deadline that the provider itself enforces."""
         super().__init__(provider)
         self._most_s = most_s
         self._numbers = itertools.count()
@@ -167,14 +169,14 @@ class Patient(Layer):
         return completion
 
     async def aclose(self) -> None:
-        """Close the provider; what is still under way is dropped."""
+        """Close the provider; witnesses that are still under way are cancelled."""
         for call in self._left:
             call.cancel()
         await asyncio.gather(*self._left, return_exceptions=True)
         await self._provider.aclose()
 
     def _leave(self, model: _Model, waiting: _Waiting, call: asyncio.Future[Completion]) -> None:
-        """Learn from a call whose question is asked again whether it would have been answered."""
+        """Leave a call under way, and learn its latency if it is answered."""
 
         def learn(call: asyncio.Future[Completion]) -> None:
             self._left.discard(call)
@@ -185,7 +187,7 @@ class Patient(Layer):
         call.add_done_callback(learn)
 
     def _look(self, model: _Model, waiting: _Waiting) -> None:
-        """Give a call up whose time is over, or look again when it is."""
+        """Give a call up if its time is over; otherwise look again when it is."""
         loop = asyncio.get_running_loop()
         if waiting.look is not None:
             waiting.look.cancel()
@@ -206,12 +208,12 @@ class Patient(Layer):
         model.given_up.append(False)
         model.n_answers += 1
         model.latest = max(model.latest, waiting.number)
-        if is_late:  # what was given up may have been slow, and not hung
+        if is_late:  # calls that were given up may have been slow rather than hung
             model.given_up.clear()
             model.n_given_up, model.next_witness = 0, FIRST_WITNESS
         if len(model.latencies) in LOOKS and model.n_answers == len(model.latencies):
-            for each in list(model.waiting):
-                self._look(model, each)
+            for other in list(model.waiting):
+                self._look(model, other)
 
     def _given_up(
         self,
@@ -222,7 +224,7 @@ class Patient(Layer):
         after_s: float,
         witness: asyncio.Future[Completion] | None,
     ) -> GivenUp:
-        # Where a later call was answered, or calls have hung before among quick answers, the model has not become slow.
+        # If a later call was answered, or calls have hung among quick answers before, the model as a whole is not slow.
         is_alone = model.latest > waiting.number or sum(model.given_up) >= AGAIN
         times = max(1.0, 2 * waiting.times) if is_alone else math.inf
         next_s = min(self._most_s, times * (model.usual_s or math.inf))

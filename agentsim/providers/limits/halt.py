@@ -1,4 +1,4 @@
-"""The end of sending: once a study stops, nothing more is sent, and whoever waits to send is told at once."""
+"""Stopping: once a study stops, nothing more is sent, and every wait to send something ends at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Halt"]
 
 
 class Halt:
-    """Cuts waits short: for a place, a turn, the end of a back-off or of an outage. A call on its way is left alone."""
+    """Ends waits for a place, a turn, a back-off or an outage. A call that has been sent is left alone."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -21,10 +21,10 @@ class Halt:
 
     @asynccontextmanager
     async def cuts(self) -> AsyncIterator[None]:
-        """Let the body wait until the study stops.
+        """End the wait in the body when the study stops.
 
         Raises:
-            NotSent: the study is stopping, now or since before.
+            NotSent: the study stopped before the wait or during it.
         """
         self.check()
         try:
@@ -40,7 +40,7 @@ class Halt:
             raise
 
     def check(self) -> None:
-        """Find out whether a call may still be sent.
+        """Check that a call may still be sent.
 
         Raises:
             NotSent: the study is stopping.

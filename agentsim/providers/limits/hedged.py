@@ -1,6 +1,7 @@
-"""Hedging: a second copy of a call that is slow for its model, and the first answer of the two.
+"""Hedging: a call that is slow for its model is sent a second time, and the first answer is taken.
 
-It shortens waits and favours short answers, which come sooner: off unless an account asks for it, and in the log.
+Hedging shortens waits, but it favours short answers, which come sooner. So it is off unless an account asks for it, and
+the log says which answers were hedged.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from agentsim.providers.base import PLAIN, Call, Completion, Hedge, Held, Layer,
 __all__ = ["Hedged", "percentile_of"]
 
 WINDOW: Final = 200
-"""Latest answers that the percentile is taken of."""
+"""The percentile is computed from this many latest answers."""
 MIN_ANSWERS: Final = 20
-"""Answers of a model before its slow calls are known."""
+"""How many answers of a model must be known before any call counts as slow."""
 EVEN_S: Final = 1e-6
 """A call that takes as long as the percentile is not slower than it."""
 
 
 def percentile_of(text: str) -> float:
-    """Return the percentile that a setting such as `p95` names, as a share.
+    """Return the percentile that a setting such as `p95` names, as a fraction.
 
     Raises:
         ValueError: it names none of p50 to p99.
@@ -36,22 +37,22 @@ def percentile_of(text: str) -> float:
 
 
 class Hedged(Layer):
-    """Asks a second time what has not been answered after the given percentile of its model's latencies.
+    """Sends a call again if it has taken longer than the given percentile of its model's latencies.
 
-    Both copies keep to the account's limits and budget. The one that is not used is cancelled; it may be billed.
+    Both copies keep to the account's limits and budget. The unused copy is cancelled; it may still be billed.
     """
 
     def __init__(self, provider: Provider, *, after: float) -> None:
-        """`after` is the percentile as a share."""
+        """`after` is the percentile as a fraction."""
         super().__init__(provider)
         self._after = after
         self._latencies: dict[str, deque[float]] = {}
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-        """Return the first completion that comes.
+        """Return the first completion that arrives.
 
         Raises:
-            ProviderError: as the provider's, of the first copy where both fail.
+            ProviderError: as the inner provider; if both copies fail, the first copy's error.
         """
         wait_s = self._wait_s(prompt.model)
         if wait_s is None:
@@ -77,8 +78,8 @@ class Hedged(Layer):
             completion = copies[winner].result()
             if call.held is not None:
                 places[winner].hand_over(call.held)
-            # Of a first copy that lost it is only known that it took longer than this; were the second one's latency
-            # learned instead, the percentile would sink, and more and more calls would be asked twice.
+            # When the second copy wins, the first is only known to have taken longer than this. If the second copy's
+            # latency were learned instead, the percentile would sink, and more and more calls would be sent twice.
             self._learn(prompt.model, completion.latency_s + (wait_s if winner else 0.0))
             hedge = Hedge(after_s=wait_s, winner="second" if winner else "first")
             return completion.model_copy(update={"hedge": hedge})
@@ -98,7 +99,7 @@ class Hedged(Layer):
 
 
 async def _first_answer(copies: list[asyncio.Future[Completion]]) -> int:
-    """Return the number of the copy that is answered first, or of the first copy where all have failed."""
+    """Return the index of the copy that is answered first, or 0 if all copies fail."""
     open_ = set(copies)
     while open_:
         done, open_ = await asyncio.wait(open_, return_when=asyncio.FIRST_COMPLETED)
@@ -109,7 +110,7 @@ async def _first_answer(copies: list[asyncio.Future[Completion]]) -> int:
 
 
 async def _drop(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what is still under way, and wait until it has given its place back."""
+    """Cancel the tasks that are still running, and wait until they have given their places back."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

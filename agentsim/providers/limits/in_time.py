@@ -1,9 +1,9 @@
-"""How many calls a server answers in time: few at first, more as its answers come well before their deadline.
+"""How many calls a server answers before their deadline: few at first, more while answers come well in time.
 
-A server that works on a few requests at a time makes the others wait. Whoever asks more of it than it can answer before
-their deadlines is answered ever less: it works on requests whose callers have gone. Such a server shows itself: its
-answers take the longer the more calls are under way, and what comes late is not alone in being slow. Calls that hang
-among quick answers say nothing of the kind, and make nobody ask fewer.
+A server that works on a few requests at a time makes the others wait. If it is sent more than it can answer in time, it
+spends its time on requests whose callers have given up, and fewer and fewer are answered. Such a server can be
+recognised: the more calls are under way, the longer each answer takes, and when one is late, the others are slow too.
+Calls that hang among quick answers are no such sign and do not lower the limit.
 """
 
 from __future__ import annotations
@@ -15,38 +15,39 @@ from typing import Final
 __all__ = ["InTime"]
 
 START: Final = 4
-"""Calls under way at a server of which nothing is known."""
+"""The limit at first, while nothing is known of the server."""
 REMEMBERED: Final = 32
-"""Latest answers by which the server is judged."""
+"""The server is judged by this many latest answers."""
 QUICK: Final = 0.5
-"""An answer within this share of the deadline, were one call more under way at a server that takes them in turn, is no
-reason to wait before there is one more."""
+"""The limit rises by one at once if, with one more call under way at a server that answers calls in turn, the answer
+would still have come within this fraction of the deadline."""
 SAFE: Final = 0.9
-"""The share within which one call more may be tried once as many as are under way have been answered."""
+"""Otherwise the limit rises after a full round of answers, if they would still come within this fraction."""
 MOST_PATIENCE: Final = 16
+"""The most rounds of answers that are waited for before the limit rises."""
 
 
 class InTime:
-    """Finds how many calls, at most `most`, are answered within `deadline_s` seconds; knows no clock."""
+    """Finds how many calls, at most `most`, are answered within `deadline_s` seconds; reads no clock."""
 
     def __init__(self, most: int, *, deadline_s: float) -> None:
         self.limit = min(START, most)
         self._most = most
         self._deadline_s = deadline_s
         self._turns: deque[float] = deque(maxlen=REMEMBERED)
-        """Seconds that each call under way added to an answer, were they taken in turn."""
+        """For each answer, its latency divided by the calls under way: seconds a call, if they are answered in turn."""
         self._n_in_time = 0
-        """Answers since the limit was last changed."""
+        """Answers in time since the limit last changed."""
         self._patience = 1
         self._epoch = 0
 
     @property
     def epoch(self) -> int:
-        """Counts how often there have become fewer: a call sent before that says nothing about as many as now."""
+        """How often the limit has been lowered: a call sent before the last time says nothing about the new limit."""
         return self._epoch
 
     def answered(self, *, n_under_way: int, seconds: float) -> None:
-        """Take an answer to a call; so many were under way when it was sent, itself among them."""
+        """Count an answered call; `n_under_way` calls, itself included, were under way when it was sent."""
         self._turns.append(seconds / n_under_way)
         self._n_in_time += 1
         if self.limit >= self._most:
@@ -59,9 +60,9 @@ class InTime:
                 self._set(min(self._most, self.limit + more))
 
     def late(self, *, n_under_way: int, epoch: int) -> float:
-        """Take a call whose answer did not come in time; return for how many seconds its place has to rest.
+        """Count a call whose answer did not come in time; return for how many seconds its place must rest.
 
-        That is how long the server will be working on what nobody waits for any more.
+        That is how long the server will keep working on requests that nobody waits for any more.
         """
         if not self._is_too_many(n_under_way):
             return 0.0
@@ -79,7 +80,7 @@ class InTime:
         return median(self._turns)
 
     def _is_too_many(self, n_under_way: int) -> bool:
-        """Whether a server that takes calls in turn would have answered the last of so many late, or nearly so."""
+        """Whether a server that answers calls in turn would have been late, or nearly late, with the last of them."""
         return not self._turns or self._turn_s * n_under_way >= QUICK * self._deadline_s
 
     def _set(self, limit: int) -> None:

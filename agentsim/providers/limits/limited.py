@@ -1,4 +1,4 @@
-"""One account's limits: calls in flight, requests and tokens a minute; all societies that use it share them."""
+"""One account's limits: calls in flight, and requests and tokens per minute, shared by all societies that use it."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ from agentsim.providers.limits.token_pace import Spent, TokenPace
 __all__ = ["Limited", "Load"]
 
 REST_S: Final = 0.5
-"""How long a place rests after a refusal for which the server named no time."""
+"""How long a place rests after a refusal if the server asks for no particular wait."""
 POLL_S: Final = 0.005
 
 
 @dataclass
 class Load:
-    """What an account has taken in one sitting, from which the least time for it follows."""
+    """What an account's calls have used in one sitting; the least time that they need follows from it."""
 
     n_sent: int = 0
     busy_s: float = 0.0
-    """Seconds from sending to answer or failure, over all calls."""
+    """Seconds from sending to answer or failure, summed over all calls."""
     tokens: int = 0
-    """Of prompts and answers, as far as the servers said."""
+    """Tokens of prompts and answers, as far as the servers reported them."""
 
 
 class Limited(Layer):
-    """Keeps one account's limits: calls in flight, requests and tokens a minute; all societies that use it share them.
+    """Keeps one account's limits: calls in flight, and requests and tokens per minute.
 
-    Never more than `requests_per_minute` requests begin in any 60 s, and they are spread over the minute; where nobody
-    stated them, see `LearnedPace`; of tokens see `TokenPace`. `concurrency` is the most calls in flight: refused ones
-    make it fewer for a time, see `places`, which also says who goes first. A cancelled call gives its place back.
+    No more than `requests_per_minute` requests begin in any 60 s, spread over the minute; without that setting, the
+    limit is learned (`LearnedPace`). Tokens are limited by `TokenPace`. `concurrency` is the most calls in flight;
+    refusals lower the number for a time (see `places`, which also decides which call goes first). A cancelled call
+    gives its place back.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class Limited(Layer):
         max_rest_s: float = 60.0,
         on_width: OnWidth | None = None,
     ) -> None:
-        """`halt` ends all waiting; `ready` is awaited before each call, as long as nothing halts.
+        """`halt` ends all waiting; `ready` is awaited before each call unless the study stops.
 
-        `deadline_s` is the provider's own for an answer: with it, few calls are under way at first, see `in_time`.
-        `max_rest_s` bounds how long a place rests after a refusal; `on_width` is told of every change of places.
+        `deadline_s` is the deadline that the provider sets for an answer; if given, few calls are under way at first
+        (see `in_time`). `max_rest_s` bounds how long a place rests after a refusal. `on_width` is called whenever the
+        number of places changes.
         """
         if any(limit is not None and limit < 1 for limit in (concurrency, requests_per_minute, tokens_per_minute)):
             raise ValueError("concurrency, requests_per_minute and tokens_per_minute must be at least 1")
@@ -88,10 +90,10 @@ class Limited(Layer):
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the provider's completion once the limits allow the request; `call.on_sent` is called when they do.
 
-        An answered call's place is free when this returns or, if there is a `call.held`, when that is released.
+        The place is given back when this returns or, for an answered call with `call.held`, when that is released.
 
         Raises:
-            NotSent: the study stopped before they did, or nobody wants the answer any more.
+            NotSent: the study stopped first, or the answer is not wanted any more.
         """
         async with self._halt.cuts():
             await self._places.take(call.n_after)
@@ -99,7 +101,7 @@ class Limited(Layer):
         try:
             async with self._halt.cuts():
                 spent = await self._its_turn(prompt)
-            self._halt.check()  # it may have begun in the moment in which the wait ended
+            self._halt.check()  # the stop may have begun just as the wait ended
             if not call.is_wanted():
                 raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:
@@ -121,7 +123,7 @@ class Limited(Layer):
         return outcome
 
     async def _its_turn(self, prompt: Prompt) -> Spent | None:
-        """Wait until the limits of the minute allow the request; return the tokens set aside for it."""
+        """Wait until the limits per minute allow the request; return the tokens set aside for it."""
         if self._ready is not None:
             await self._ready()
         await self._turn.take()
@@ -135,7 +137,7 @@ class Limited(Layer):
             self._turn.leave()
 
     async def _send(self, prompt: Prompt, call: Call, spent: Spent | None) -> tuple[float, Completion | TransientError]:
-        """Return what came, or the failure, and for how many seconds the place has to rest."""
+        """Return for how many seconds the place must rest, and the completion or the failure."""
         clock = asyncio.get_running_loop().time
         began, window, in_use = clock(), self._places.width.window, self._places.n_in_use
         epoch = 0 if self._in_time is None else self._in_time.epoch
@@ -174,5 +176,5 @@ class Limited(Layer):
         return 0.0, completion
 
     def drain(self) -> None:
-        """Send nothing more: calls that still wait for the limits end in `NotSent`."""
+        """Send nothing more: calls that still wait for the limits raise `NotSent`."""
         self._halt.begin()

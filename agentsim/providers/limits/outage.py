@@ -1,6 +1,6 @@
-"""One account's outages: when nobody gets an answer, one call in five seconds asks whether that is over.
+"""An account's outages: while no call is answered, one call every five seconds tests whether the outage is over.
 
-Failures that are scattered among answers pause nobody: a shared pause on each would make a study many times slower.
+Failures scattered among answers pause nobody: a shared pause after each would make a study many times slower.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from agentsim.errors import AccountDown, TransientError
 __all__ = ["PROBE_S", "HeldBack", "Outage"]
 
 PROBE_S: Final = 5.0
-"""Seconds between two calls that ask whether an outage is over."""
+"""Seconds between two calls that test whether an outage is over."""
 
 FEW: Final = 12
 LONG_S: Final = 30.0
-"""So few failures in a row are an outage where they have lasted so long: of an account with few calls under way."""
+"""In an account with few calls under way, `FEW` failures in a row over more than `LONG_S` seconds are an outage."""
 
 
 class HeldBack(TransientError):
-    """The call had its place, but an outage had begun meanwhile: it was not sent, and waits for its turn."""
+    """An outage began while the call waited for its place: it was not sent, and waits for its turn again."""
 
 
 class Outage:
-    """Counts an account's failures in a row, and holds its calls back once there are as many as can be under way.
+    """Counts an account's failures in a row, and holds calls back once as many have failed as can be under way.
 
     Times are the event loop's: they neither jump with the wall clock nor count while the machine sleeps.
     """
 
     def __init__(self, *, name: str, threshold: int, max_s: float) -> None:
-        """`threshold` failures without an answer between them are an outage; after `max_s` it is given up."""
+        """`threshold` failures without an answer between them are an outage; after `max_s` the account is given up."""
         self._name = name
         self._threshold = threshold
         self.max_s = max_s
-        """After so many seconds without any answer it is given up."""
+        """After this many seconds without any answer the account is given up."""
         self._in_a_row = 0
         self._row_began = 0.0
         self._since: float | None = None
@@ -50,7 +50,7 @@ class Outage:
         return self._since is not None
 
     async def turn(self) -> None:
-        """Wait until a call may be made: at once, or in an outage when it is this call's turn to try.
+        """Wait until a call may be made: no time, or in an outage until it is this call's turn to test.
 
         Raises:
             AccountDown: the outage has lasted longer than the account's `max_outage_s`.
@@ -76,7 +76,7 @@ class Outage:
                 continue
 
     def check(self) -> None:
-        """Let a call be sent that waited for its place after its turn had come.
+        """Check that a call may still be sent, as it waited for its place after its turn had come.
 
         Raises:
             HeldBack: an outage has begun since.
@@ -86,7 +86,7 @@ class Outage:
         self._may_probe = False
 
     def failed(self, error: TransientError) -> bool:
-        """Count a failure; return whether an outage has begun with it."""
+        """Count a failure; return whether an outage begins with it."""
         now = asyncio.get_running_loop().time()
         if self._in_a_row == 0:
             self._row_began = now
@@ -101,9 +101,9 @@ class Outage:
         return True
 
     def answered(self, *, sent: float) -> None:
-        """A call was answered that was sent at that time: no outage, or none any more.
+        """Count an answered call: any outage is over. `sent` is the loop's time when the call was sent.
 
-        What was sent before the first of the failures in a row says nothing about them.
+        An answer to a call sent before the first of the failures in a row says nothing about them.
         """
         if self._in_a_row and sent < self._row_began:
             return

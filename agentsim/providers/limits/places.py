@@ -1,7 +1,7 @@
-"""The places of one account: how many calls may be under way, and who waits for one.
+"""The places of one account: how many calls may be under way, and which calls wait for a place.
 
-There are fewer of them while the server refuses calls because of how many there are, and more again when it does not.
-Refusals that come whatever is done are no reason to be slow: where fewer places do not help, all are given back.
+While the server refuses calls because too many are under way, there are fewer places; later there are more again.
+Some refusals do not depend on the number of calls: if fewer places do not help, the full number is restored.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ OnWidth = Callable[[int], None]
 """Called with the number of places whenever it has changed."""
 
 WINDOW: Final = 30
-"""The fewest outcomes that say anything about a number of places."""
+"""The fewest outcomes by which a number of places is judged."""
 CLEAN: Final = 0.03
-"""Share of refusals that is no sign of too many calls."""
+"""A smaller share of refusals is no sign of too many calls."""
 SHRINK: Final = 0.75
+"""Too many places are multiplied by this."""
 PROBE_REFUSALS: Final = 3
 """Refusals that end the trial of one more place."""
 MOST_PATIENCE: Final = 16
-"""Clean windows, at most, before a number of places is tried again at which calls were refused."""
+"""The most clean windows that are waited for before a number of places at which calls were refused is tried again."""
 UNANSWERED: Final = 4
-"""Times as many refusals are looked at before any answer has come, which takes longer than a refusal."""
+"""Before the first answer, this many times as many refusals are awaited, as answers take longer than refusals."""
 HOLD: Final = 20
-"""Windows, at first, before it is tried once more whether fewer places help against refusals that come anyway."""
+"""After fewer places did not help, how many windows pass before they are tried again; doubles each time."""
 
 
 @dataclass
 class _Window:
-    """What happened to calls made under one number of places."""
+    """The outcomes of calls made while the number of places was the same."""
 
     limit: int
     width: int = 0
-    """The most places in use, or the limit if that is less."""
+    """The most places that were in use, at most the limit."""
     n: int = 0
     n_refused: int = 0
     answered_s: float = 0.0
     refused_s: float = 0.0
-    """Seconds of places that answered and refused calls took, with the rest after a refusal."""
+    """Seconds for which answered and refused calls held their places, including the rest after a refusal."""
 
     @property
     def refused(self) -> float:
@@ -55,17 +56,17 @@ class _Window:
 
     @property
     def useful(self) -> float:
-        """Share of the places' time that went into answers."""
+        """Share of the places' time that was spent on answered calls."""
         return self.answered_s / (self.answered_s + self.refused_s) if self.answered_s else 0.0
 
     def is_better_than(self, wider: _Window) -> bool:
-        """Whether fewer places have helped: much fewer refusals, or more use of each place."""
+        """Whether fewer places have helped: far fewer refusals, or better use of each place."""
         fair = 1 + (wider.width / max(1, self.width) - 1) / 2
         return self.refused <= wider.refused / 2 or self.useful >= wider.useful * fair
 
 
 class Width:
-    """Finds the number of places, at most `most`, by what servers refuse; knows no clock and holds nobody back."""
+    """Finds the number of places, at most `most`, from refusals; reads no clock and makes no call wait."""
 
     def __init__(self, most: int, *, on_change: OnWidth | None = None) -> None:
         self.limit = most
@@ -73,11 +74,11 @@ class Width:
         self._on_change = on_change
         self._window = _Window(most)
         self._wider: _Window | None = None
-        """The window because of which there are fewer places now: what all that followed is compared with."""
+        """The window after which the places became fewer; later windows are compared with it."""
         self._clean: int | None = None
-        """The number of places at which calls were last not refused."""
+        """The latest number of places at which (almost) no call was refused."""
         self._ceiling = most + 1
-        """The fewest places known to be too many."""
+        """The smallest number of places known to be too many."""
         self._patience = 1
         self._n_clean = 0
         self._step = 1
@@ -87,11 +88,11 @@ class Width:
 
     @property
     def window(self) -> object:
-        """The window now open: outcomes count only in the one in which their call was sent."""
+        """The open window: an outcome counts only in the window in which its call was sent."""
         return self._window
 
     def count(self, window: object, *, in_use: int, seconds: float, is_refused: bool) -> None:
-        """Take one call's outcome, which cost its place so many seconds."""
+        """Count one call's outcome, for which it held its place `seconds` long."""
         now = self._window
         if window is not now:
             return
@@ -111,7 +112,7 @@ class Width:
             self._close(now)
 
     def begin_anew(self) -> None:
-        """Forget the outcomes so far: others than refusals have changed how many calls are under way."""
+        """Forget the outcomes so far, as the number of calls under way has changed for another reason than refusals."""
         self._window = _Window(self.limit)
 
     def _close(self, window: _Window) -> None:
@@ -145,7 +146,7 @@ class Width:
             return self._clean
         if self._wider is not None and not window.is_better_than(self._wider):
             self._n_futile += 1
-            if self._n_futile == 2:  # they come anyway
+            if self._n_futile == 2:  # refusals do not depend on the number of places
                 self._wider, self._clean, self._n_futile = None, None, 0
                 self._ceiling, self._n_held, self._hold = self._most + 1, self._hold, 2 * self._hold
                 return self._most
@@ -167,11 +168,10 @@ class Width:
 
 
 class Places:
-    """Hands out places: the longest chain of calls first (`Call.n_after`), then who came first.
+    """Hands out places: to the call with the longest chain behind it first (`Call.n_after`), then in order of arrival.
 
-    A cancelled call gives its place back.
-
-    A place whose call was refused rests for as long as the server wished, so that a queue is not burnt up in refusals.
+    A cancelled call gives its place back. The place of a refused call rests for as long as the server asked, so that
+    the calls in the queue are not all sent into refusals.
     """
 
     def __init__(self, most: int, *, on_width: OnWidth | None = None, in_time: InTime | None = None) -> None:
@@ -180,7 +180,7 @@ class Places:
         self.n_in_use = 0
         """Places taken or resting."""
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        """A heap of who waits: calls that must follow theirs (negative), when they came, and how they are told."""
+        """A heap of waiting calls: minus `n_after`, number of arrival, and the future that grants the place."""
         self._arrivals = itertools.count()
 
     async def take(self, n_after: int = 0) -> None:
@@ -198,7 +198,7 @@ class Places:
             raise
 
     def leave(self, *, rest_s: float = 0.0) -> None:
-        """Give a place back, at once or when it has rested."""
+        """Give a place back, at once or after it has rested."""
         if rest_s > 0:
             asyncio.get_running_loop().call_later(rest_s, self._free)
         else:
@@ -206,7 +206,7 @@ class Places:
 
     @property
     def _is_free(self) -> bool:
-        """Whether there is a place that need not rest."""
+        """Whether a place is neither taken nor resting."""
         limit = self.width.limit if self._in_time is None else min(self.width.limit, self._in_time.limit)
         return self.n_in_use < limit
 

@@ -1,6 +1,6 @@
-"""Retries: a call that failed in passing is made again, as long as its server wished or ever longer.
+"""Retries: after a transient failure, a call is repeated, after the wait that the server asks for or a back-off.
 
-They belong outside of the limits, so that a call that waits to be repeated holds no place in the account.
+Retries are outside the limits, so that a call that waits to be repeated holds no place in the account.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from agentsim.providers.limits.outage import PROBE_S, HeldBack, Outage
 __all__ = ["OnRetry", "Retried"]
 
 OnRetry = Callable[[str, float], None]
-"""Called before each repeated call with what happened and the seconds until it is asked again."""
+"""Called before each repeated call with the reason and the seconds until it is made."""
 
 FIRST_WAIT_S: Final = 0.5
 JITTER: Final = 0.25
-"""Waits asked for by a server are lengthened by up to this fraction, and by up to as many seconds."""
+"""A wait that a server asks for is lengthened by up to this fraction of itself plus up to this many seconds."""
 
 
 class Retried(Layer):
-    """Asks again after a `TransientError`, as long as the server wished or ever longer, and never after another error.
+    """Repeats a call after a `TransientError`, and after no other error.
 
-    A server that asks for more than `max_wait_s` seconds is not waited for.
+    The wait is the one that the server asks for, or else an exponential back-off. If the server asks for more than
+    `max_wait_s` seconds, the call fails.
     """
 
     def __init__(
@@ -45,10 +46,8 @@ class Retried(Layer):
         draw: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`attempts` counts the first call, and none that failed in an outage or was refused while others were
-        answered; `draw` gives the jitter, in [0, 1).
-
-        `halt` ends all waiting.
+        """`attempts` includes the first call, but no call that failed in an outage or was refused while others were
+        answered. `draw` gives the jitter, in [0, 1). `halt` ends all waiting.
         """
         super().__init__(provider)
         self._attempts = attempts
@@ -63,9 +62,9 @@ class Retried(Layer):
         """Return the provider's completion.
 
         Raises:
-            TransientError: the last attempt's, or one whose wait would be too long.
-            FatalProviderError: at once.
-            NotSent: the study stopped while the call waited to be made, or made again.
+            TransientError: the last attempt failed, or the server asks for too long a wait.
+            FatalProviderError: as the inner provider; the call is not repeated.
+            NotSent: the study stopped while the call waited to be made or repeated.
         """
         from tenacity import AsyncRetrying, retry_if_exception  # here, as commands that ask nobody need none of it
 
@@ -85,7 +84,7 @@ class Retried(Layer):
             nonlocal call, n_failed, n_refused, refused_since
             if not isinstance(error, TransientError):
                 return None
-            if isinstance(error, GivenUp):  # none of the attempts: it was not waited for to the end
+            if isinstance(error, GivenUp):  # does not count as an attempt, as its deadline had not passed
                 call = replace(call, times=error.times)
                 if self._on_retry is not None:
                     self._on_retry(str(error), 0.0)
@@ -93,10 +92,10 @@ class Retried(Layer):
             if isinstance(error, HeldBack):
                 return 0.0
             if self._outage is not None and self._is_held_back(self._outage, error):
-                return 0.0  # the outage says when
+                return 0.0  # the outage decides when
             if self._is_too_long(error):
                 return None
-            if isinstance(error, RateLimited) and self._outage is not None:  # it knows that others are answered
+            if isinstance(error, RateLimited) and self._outage is not None:  # no outage is on, so others are answered
                 n_refused += 1
                 refused_since = clock() if refused_since is None else refused_since
                 if n_refused >= self._attempts and clock() - refused_since > self._outage.max_s:

@@ -1,4 +1,4 @@
-"""Tokens a minute: an estimate is set aside before a call, and corrected by what the server counted."""
+"""Tokens per minute: an estimate is set aside before each call, then replaced by the server's count."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Spent", "TokenPace"]
 
 WINDOW_S: Final = 60.0
 BYTES_A_TOKEN: Final = 3.0
-"""Of a prompt, before any answer has told better; few tokenizers make more of English."""
+"""Assumed for prompts until an answer's usage is known; few tokenizers make more tokens of English."""
 
 
 class Spent:
-    """What one call takes of the minute it was sent in."""
+    """The tokens that one call takes from the minute in which it was sent."""
 
     def __init__(self, begun: float, tokens: float) -> None:
         self.begun = begun
@@ -24,10 +24,10 @@ class Spent:
 
 
 class TokenPace:
-    """Lets calls through so that never more than `limit` tokens are spent in 60 s, as far as the estimates hold.
+    """Lets calls through so that no more than `limit` tokens are spent in any 60 s, as far as the estimates hold.
 
-    Tokens of a prompt are estimated from its bytes, those of an answer by the answers so far (at first by
-    `max_tokens`); both learn from the usage that servers report. One caller at a time may wait here.
+    A prompt's tokens are estimated from its bytes; an answer's are the mean of the answers so far, and `max_tokens`
+    before the first. Both use the usage that servers report. Only one caller at a time may wait here.
     """
 
     def __init__(self, limit: int) -> None:
@@ -51,7 +51,7 @@ class TokenPace:
             await asyncio.sleep(self._window[0].begun + WINDOW_S - now)
 
     def correct(self, spent: Spent, prompt: Prompt, completion: Completion | None) -> None:
-        """Replace the estimate by what the server counted; a call without an answer is taken to have cost nothing."""
+        """Replace the estimate by the server's count; a call without an answer counts as 0 tokens."""
         if completion is None:
             spent.tokens = 0.0
             return
