@@ -38,9 +38,9 @@ class RunStarted(Frozen):
     digest: str
     """SHA-256 of condition and seed; a log is only ever continued under the same one."""
     settings: dict[str, Any]
-    """What tells this run's condition from the study's others: path -> value."""
+    """What distinguishes this run's condition from the others of its study: path -> value."""
     probe: dict[str, Any] | None = Field(default=None, exclude_if=lambda probe: probe is None)
-    """The design, where strategies are asked in stated situations and no society is played (`probing.design`)."""
+    """The design of a probe (`core.probe_design`), where strategies are asked in stated situations; else `None`."""
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
     reader: int
@@ -50,7 +50,7 @@ class RunStarted(Frozen):
     player's label. Empty where scripted policies alone play."""
     versions: dict[str, str]
     forked_from: str | None = None
-    """The folder of the run whose replies this one began with, where it is a fork."""
+    """The folder of the run from which a fork took its first replies; `None` if this is no fork."""
     time: str
     """UTC, ISO 8601."""
 
@@ -61,12 +61,12 @@ class RunStarted(Frozen):
 
     @property
     def players(self) -> list[str]:
-        """The labels of those who play: one, or those of a mixed society."""
+        """The labels of the players: one, or those of a mixed society."""
         return labels_in(self.condition)
 
     @property
     def templates_read(self) -> str | None:
-        """`prompts_digest`, where any player reads prompts; `None` where scripted policies alone play."""
+        """`prompts_digest` if any player reads prompts; `None` if only scripted policies play."""
         players = self.condition.get("players")
         listed = players if isinstance(players, list) else [players]
         models = [str(player.get("model")) for player in listed if isinstance(player, dict)]
@@ -74,19 +74,19 @@ class RunStarted(Frozen):
         return self.prompts_digest if is_read else None
 
     def account_of(self, player: str | None) -> dict[str, Any]:
-        """Return the account of the player that gave a reply; empty where nothing is known of it."""
+        """Return the account of the player that gave a reply (`None`: the only player); empty if it is not known."""
         if player is None:
             return next(iter(self.accounts.values())) if len(self.accounts) == 1 else {}
         return self.accounts.get(player, {})
 
     @property
     def is_paid(self) -> bool:
-        """Whether any of its replies may be billed: those of all models but the ones on this machine."""
+        """Whether any reply may be billed. Replies of models on this machine never are."""
         accounts = self.accounts.values()
         return any("dialect" in account and account["dialect"] not in SERVED_HERE for account in accounts)
 
     def cost_usd(self, reply: Reply) -> float | None:
-        """Return what a reply cost in US dollars; `None` where no price was logged, or the server named no tokens."""
+        """Return what a reply cost in US dollars; `None` if no price was logged, or the server stated no tokens."""
         price = self.account_of(reply.player).get("price")
         return None if price is None else cost_usd(Price.model_validate(price), reply.completion.usage)
 
@@ -98,9 +98,9 @@ class Reply(Frozen):
     key: str
     """The request's key."""
     attempt: int
-    """1 for the first asking; higher where an unreadable answer was asked again."""
+    """1 for the first asking; higher where an unreadable answer made another one necessary."""
     player: str | None = None
-    """The label of the player that was asked; `None` where one plays all agents."""
+    """The label of the player that was asked; `None` if one player plays all agents."""
     prompt: Prompt
     completion: Completion
     time: str
@@ -120,22 +120,22 @@ class RunFinished(Frozen):
     type: Literal["run_finished"] = "run_finished"
     n_replies: int
     wall_s: float
-    """Seconds this process worked on the run (less than the whole where the run was resumed)."""
+    """Seconds that the last process worked on the run; earlier sittings of a resumed run are not included."""
     critical_path_s: float
-    """Longest chain of calls that had to wait for each other, of this process's calls."""
+    """The longest chain of the last process's calls that had to wait for each other."""
     tokens: int | None
-    """Of all prompts and answers, as far as the servers said."""
+    """Tokens of all prompts and answers, as far as the servers stated them."""
     cost_usd: float | None
-    """Of all replies; `None` where a price or a number of tokens is not known."""
+    """US dollars for all replies; `None` if a price or a number of tokens is not known."""
     code_digest: str | None
     """SHA-256 of the code that computed the facts (`play.replay.code_digest`)."""
     unread: tuple[str, ...] = Field(default=(), exclude_if=lambda unread: not unread)
-    """Sentences, one a player none of whose decisions could be read (`readability`)."""
+    """One sentence for each player none of whose decisions could be read (`orchestrator.readability`)."""
     log_digest: str | None
-    """SHA-256 of the log up to this record: while it is right, the log has not been edited."""
+    """SHA-256 of the log up to this record: while it matches, the log has not been edited."""
     time: str
     own_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
-    """SHA-256 of this record without this field (version 0.1 wrote none)."""
+    """SHA-256 of this record without this field."""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,7 +149,7 @@ class RunFinished(Frozen):
 
     @property
     def is_unedited(self) -> bool:
-        """Whether the record is as it was sealed, or was never sealed."""
+        """Whether the record is as it was sealed, or was never sealed, as in older logs."""
         return self.own_digest is None or self.own_digest == self.sealed().own_digest
 
 
@@ -158,7 +158,7 @@ _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 def identity_of(record: Record) -> tuple[object, ...]:
-    """Return what no two records of a log have in common: the kind, and what it is about."""
+    """Return what no two records of a log may share: the kind of record and what it is about."""
     match record:
         case Reply():
             return "reply", record.key, record.attempt
@@ -176,7 +176,7 @@ def identity_of(record: Record) -> tuple[object, ...]:
 
 def line_of(record: Record) -> bytes:
     text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Line separators that JSON leaves alone but many readers split at.
+    # JSON allows these line separators unescaped, but many readers split lines at them.
     for character in ("\x85", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text.encode() + b"\n"
