@@ -15,7 +15,7 @@ from agentsim.analysis.statistics import ALPHA, least_p
 from agentsim.report.data import labels
 from agentsim.report.tables import Table, number
 
-__all__ = ["conclusions", "ledger", "missing", "runs_table", "said"]
+__all__ = ["conclusions", "missing", "runs_table", "said", "unreadable"]
 
 KEY: Final = ["study", "run"]
 MANY_LOST: Final = 0.05
@@ -199,7 +199,7 @@ def runs_table(study: Study) -> Table:
     return Table(head, rows, (False, False, *[True] * len(columns)), note)
 
 
-def ledger(study: Study) -> Table | None:
+def unreadable(study: Study) -> Table | None:
     """Return, by condition and generation, what was asked and what could not be read; None without encounters."""
     if study.encounters.empty:
         return None

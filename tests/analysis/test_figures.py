@@ -30,7 +30,13 @@ def test_all_figures_are_drawn_the_same_twice(study: Study, tmp_path: Path) -> N
     second, _ = figures.write_figures(study, tmp_path / "two", n_societies=None)
     assert undrawn == []
     names = {path.name for path in first}
-    assert {"final-resources.svg", "final-resources-linear.png", "efficiency.svg", "giving.svg", "ledger.svg"} < names
+    assert {
+        "final-resources.svg",
+        "final-resources-linear.png",
+        "efficiency.svg",
+        "giving.svg",
+        "unreadable.svg",
+    } < names
     assert len([name for name in names if name.startswith("society-")]) == 8  # 4 runs, SVG and PNG
     assert {path.name: path.read_bytes() for path in first} == {path.name: path.read_bytes() for path in second}
 
@@ -119,7 +125,7 @@ def test_the_ledger_counts_what_became_of_every_decision(study: Study) -> None:
     odd = found[found["outcome"] != "read at once"]
     assert odd.groupby("outcome")["n"].sum().to_dict() == {"asked again": 1, "clamped": 1, "refused": 1, "replaced": 1}
     assert set(found["prompts"].str.split().str[0]) == {"default"}
-    legend = figures.ledger(replace(study, encounters=encounters)).axes[0].get_legend()
+    legend = figures.unreadable(replace(study, encounters=encounters)).axes[0].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["asked again", "clamped", "replaced", "refused"]
 

@@ -6,11 +6,11 @@ from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.forest import forest
 from agentsim.analysis.figures.giving import giving
 from agentsim.analysis.figures.invasion_matrix import invasion_matrix
-from agentsim.analysis.figures.ledger import ledger
 from agentsim.analysis.figures.lineage import lineage
 from agentsim.analysis.figures.response import response
 from agentsim.analysis.figures.society import society
 from agentsim.analysis.figures.style import save
+from agentsim.analysis.figures.unreadable import unreadable
 
 __all__ = [
     "Drawing",
@@ -20,10 +20,10 @@ __all__ = [
     "forest",
     "giving",
     "invasion_matrix",
-    "ledger",
     "lineage",
     "response",
     "save",
     "society",
+    "unreadable",
     "write_figures",
 ]

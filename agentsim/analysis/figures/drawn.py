@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from agentsim.analysis.figures.efficiency import efficiency
 from agentsim.analysis.figures.final_resources import final_resources
 from agentsim.analysis.figures.giving import giving
-from agentsim.analysis.figures.ledger import ledger
 from agentsim.analysis.figures.lineage import lineage_of
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.society import society_of
 from agentsim.analysis.figures.style import save
+from agentsim.analysis.figures.unreadable import unreadable
 from agentsim.analysis.frames.study import Study
 from agentsim.disk.whole_files import make_folder
 from agentsim.errors import AgentsimError
@@ -53,7 +53,7 @@ def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator
     )
     yield Drawing("efficiency", "Efficiency by generation", lambda: efficiency(study))
     yield Drawing("giving", "Giving against the recipient's record", lambda: giving(study))
-    yield Drawing("ledger", "Decisions that were not readable at once", lambda: ledger(study))
+    yield Drawing("unreadable", "Decisions that were not readable at once", lambda: unreadable(study))
     is_one = len(study.folders) == 1
     runs = _begun(study)
     first = runs.groupby(["study", "condition"], sort=False).cumcount()

@@ -1,4 +1,4 @@
-"""The decision ledger: what became of every decision that was asked for."""
+"""What became of every decision that was asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger of invalid answers: what could not be read at once, by model and generation."""
+"""Decisions that could not be read at once, by model and generation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from agentsim.errors import LogError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ledger"]
+__all__ = ["unreadable"]
 
 HATCHES: Final = ("", "///", "...", "\\\\\\", "xxx", "++", "oo", "**", "--")
 
 
-def ledger(study: Study) -> Figure:
+def unreadable(study: Study) -> Figure:
     """Draw for each model the share of decisions by generation that were not readable at once, and what became of them.
 
     Raises:
