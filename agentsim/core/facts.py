@@ -50,7 +50,7 @@ class Frozen(BaseModel):
 
 
 def by_kind(default: str) -> Discriminator:
-    """Return how the members of a union of rules are told apart: by `kind`, which may be left out for the default."""
+    """Return a discriminator that tells rules apart by `kind`; without one, `default` is meant."""
 
     def kind_of(rule: object) -> object:
         return rule.get("kind", default) if isinstance(rule, Mapping) else getattr(rule, "kind", None)
@@ -62,8 +62,8 @@ Act = Literal["give", "punish"]
 Problem = Literal["unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off"]
 """Why a reply was not taken as an answer."""
 Reading = Literal["plain", "percent", "clamped"]
-"""How an amount came about: written in units, or as a percentage of the donor's own resources; or it was more than the
-donor had and was lowered to that, because the scenario says so."""
+"""How an amount was read: as units, or as a percentage of the donor's resources; or it was more than the donor had and
+was lowered to that, as the scenario says."""
 
 
 class Agent(Frozen):
@@ -82,7 +82,7 @@ class Agent(Frozen):
     strategy: str | None
     """What it follows, in its own words; `None` where it never stated one that could be read."""
     parents: tuple[str, ...] = ()
-    """Those whose strategies it was shown, best first: survivors, or under some rules all of the generation before."""
+    """The agents whose strategies it was shown, best first: survivors, or under some rules the last generation."""
 
 
 def born_and_index(agent: str) -> tuple[int, int]:
@@ -94,13 +94,13 @@ def born_and_index(agent: str) -> tuple[int, int]:
 def rounded(exact: float) -> int:
     """Return the nearest whole number of a number >= 0, halves up: 2.5 agents are 3, and 3.5 are 4.
 
-    What misses a half by no more than floating-point arithmetic does (0.29 × 50) counts as the half.
+    A number that falls short of a half only through floating-point arithmetic (0.29 × 50) counts as the half.
     """
     return math.floor(exact + 0.5 + 1e-9)
 
 
 def total(values: Iterable[float]) -> float:
-    """Return the sum, added up from left to right, as logs have it: Python's `sum` rounds otherwise from 3.12 on."""
+    """Return the sum from left to right, as in the logs: from Python 3.12 on, `sum` rounds differently."""
     return functools.reduce(operator.add, values, 0.0)
 
 
@@ -124,7 +124,7 @@ class TraceItem:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a recipient wrote about its donor, as it is shown to a later donor of that donor's."""
+    """A recipient's note about its donor, as later donors to that agent see it."""
 
     round: int
     author: str
@@ -152,7 +152,7 @@ class Observed:
     """Past donor turns, newest first."""
     reputation: Reputation | None = None
     own_reputation: Reputation | None = None
-    """What the donor's own past comes to, where it is shown that too."""
+    """The donor's own reputation, where it is shown that too."""
     notes: tuple[Note, ...] = ()
     """What was written about the recipient, newest first."""
 

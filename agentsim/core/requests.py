@@ -52,11 +52,11 @@ class DecisionView:
     trace: tuple[TraceItem, ...]
     """Newest first; a chain through partners, or the recipient's own history."""
     reputation: Reputation | None = None
-    """What the recipient's past comes to, where the scenario shows that."""
+    """The recipient's reputation, where the scenario shows it."""
     own_reputation: Reputation | None = None
-    """What the donor's own past comes to, where the scenario shows that."""
+    """The donor's own reputation, where the scenario shows it."""
     notes: tuple[Note, ...] = ()
-    """What was written about the recipient, newest first, where the scenario shows that."""
+    """The notes about the recipient, newest first, where the scenario shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ AnswerSpec = ActSpec | TextSpec
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A question to one agent; `key` names it for ever."""
+    """A question to one agent; its key never changes."""
 
     key: str
     """`g3/strategy/3_4`, `g3/game1/r04/2_4` (generation, game, round, donor), or `g3/game1/r04/2_4/note`."""

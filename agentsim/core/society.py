@@ -49,7 +49,7 @@ class Society:
 
         Args:
             rules: what is played.
-            labels: the label of the player of each agent of the first generation, or of all.
+            labels: the label of one player for all agents, or one label for each agent of the first generation.
             seed: decides everything that is left to chance.
             strategies: by label, the strategy of that player's agents in the first generation; they are not asked.
         """

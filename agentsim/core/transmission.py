@@ -32,10 +32,10 @@ class Transmission(Frozen):
     max_chars: int = Field(default=1000, ge=1, le=100_000)
     """The length, in characters, at which a strategy is cut when it is formed."""
     rewrite: bool = False
-    """Whether survivors, too, are asked each generation, and may state another strategy; else they keep theirs."""
+    """Whether survivors are asked again in each generation and may change their strategy; otherwise they keep it."""
     model_from: Literal["vacancy", "parent", "share"] = "vacancy"
-    """In a mixed society, which model plays a newborn: that of an agent that left, so that their numbers stay as they
-    are; that of a parent drawn from those it was shown; or one drawn by the shares in which the society began."""
+    """Which model plays a newborn in a mixed society: that of an agent that left, so that their numbers do not change;
+    that of a parent, drawn from those it was shown; or one drawn by the shares in the first generation."""
 
     @abstractmethod
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
@@ -46,7 +46,7 @@ class Transmission(Frozen):
         raise NotImplementedError(f"{type(self).__name__} copies nobody")
 
     def _shown(self, parents: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
-        """Return parents as a newborn sees them: best first with scores; without, in random order, as rank is one."""
+        """Return parents as a newborn sees them: best first with scores; otherwise in random order."""
         order = list(parents) if self.scores else shuffled(parents, rng)
         return tuple(
             ShownStrategy(agent.id, agent.strategy, scores[agent.id] if self.scores else None) for agent in order
@@ -57,11 +57,11 @@ class _Drawn(Transmission):
     """Rules under which parents are drawn from the survivors."""
 
     chances: Literal["equal", "by_score"] = "equal"
-    """Whether all survivors are as likely to be a parent, or in proportion to their scores (payoff-biased: Boyd &
+    """Whether all survivors are equally likely to be a parent, or in proportion to their scores (payoff-biased: Boyd &
     Richerson 1985, "Culture and the Evolutionary Process")."""
 
     def _pick(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
-        """Return the survivor to which a number in [0, 1) falls; with scores of 0 alone, all are as likely."""
+        """Return the survivor that a number in [0, 1) selects; if all scores are 0, all are equally likely."""
         bounds = list(itertools.accumulate(scores[agent.id] for agent in survivors))
         if self.chances == "equal" or bounds[-1] == 0:
             return survivors[int(number * len(survivors))]
@@ -125,7 +125,7 @@ class Copy(_Drawn):
     kind: Literal["copy"] = "copy"
     copies: ClassVar[bool] = True
     model_from: Literal["vacancy", "parent", "share"] = "parent"
-    """As of the other rules; by default the parent's model comes with its strategy."""
+    """As under the other rules, but by default the parent's model is inherited with its strategy."""
 
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what a survivor that may rewrite its strategy sees: all of them."""

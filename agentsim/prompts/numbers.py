@@ -33,7 +33,7 @@ _UNSEEN: Final = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\ufe
 def plain_characters(text: str) -> str:
     """Return the text with digits of every script, full-width forms and typographic signs as their plain counterparts.
 
-    A fraction or an exponent in one character (½, ²) stays as it is: beside a digit it would become part of a number.
+    A fraction or an exponent in one character (½, ²) stays as it is: next to a digit it would become part of a number.
     """
     return re.sub(r"[^\x00-\x7f]", lambda found: _plain(found[0]), text)
 
@@ -94,7 +94,7 @@ MAX_OPERANDS: Final = 5
 
 
 def worked_out(written: str, *, high: float) -> float | None:
-    """Return what a sum such as `10 - 2 * 3` or `25% of 20` comes to, or `None` where it is no such sum.
+    """Return the value of a sum such as `10 - 2 * 3` or `25% of 20`, or `None` if it is no such sum.
 
     At most `MAX_OPERANDS` numbers; products before sums; a percentage is its hundredth part.
     """

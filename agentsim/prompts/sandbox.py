@@ -101,7 +101,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def __init__(self, filters: Mapping[str, Callable[..., Any]]) -> None:
-        """`filters` come beside Jinja's harmless ones."""
+        """`filters` are added to Jinja's harmless ones."""
         super().__init__(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         self._own = frozenset(filters.items())
         bounded = {"format": _formatted, "join": _joined, "replace": _replaced, "round": _rounded, "sum": _added}
@@ -197,7 +197,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     @pass_context
     def _out(self, _: Context, value: object, n_constant: int = 0) -> str:
-        """Count a piece of what is rendered, with the characters of the constant pieces beside it."""
+        """Count a piece of what is rendered, with the characters of the constant pieces next to it."""
         text = str(value)
         self._n_chars += len(text) + n_constant
         if self._n_chars > MAX_CHARS:

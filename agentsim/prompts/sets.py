@@ -51,7 +51,8 @@ READER: Final = 2
 TEMPLATES = ("rules.md", "first-strategy.md", "later-strategy.md", "decision.md", "ask-again.md")
 """The system message; a strategy in generation 1; a newborn's later; a donor's decision; after an unreadable reply."""
 OPTIONAL = {"kept-strategy.md": "transmission.rewrite", "note.md": "observation: {kind: gossip}"}
-"""What survivors read that may state another strategy, and recipients that write about donors; and what needs it."""
+"""Templates that only some scenarios need, with the setting that needs them: for survivors that may rewrite their
+strategies, and for recipients that write notes."""
 
 MAX_TEMPLATE_BYTES = 100_000
 
@@ -271,7 +272,7 @@ FILTERS: Final[dict[str, Callable[..., str]]] = {
     "percent": percent,
     "chance": chance,
 }
-"""What templates may use beside the harmless filters of Jinja's own."""
+"""Filters that templates may use in addition to Jinja's harmless ones."""
 
 
 def _read(path: Path) -> str:

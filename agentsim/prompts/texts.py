@@ -38,7 +38,7 @@ _GOES_ON: Final = re.compile(
     r"|(?:then|next|finally|otherwise|else|if|when)\b",
     re.IGNORECASE,
 )
-"""How a further paragraph of a list may begin, beside as a list does."""
+"""How a further paragraph of a list may begin, other than as a list item."""
 _ANNOUNCES: Final = re.compile(
     r"(?:as follows|(?:as )?(?:described|stated|outlined|explained|given|listed|detailed|shown) (?:below|here)"
     r"|the following(?: (?:one|strategy|rules|steps|list|table))?)[ .:!]*",

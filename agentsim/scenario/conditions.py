@@ -31,20 +31,18 @@ class OnInvalid(Frozen):
     then: Literal["pass", "zero", "stop"] = "pass"
     """After the last attempt: nothing moves and it counts as missing, a marked gift of 0, or the run stops."""
     out_of_range: Literal["ask_again", "clamp", "pass"] = "ask_again"
-    """A readable amount that is more than the donor has is asked again as any other invalid reply, lowered to all it
-    has and marked as `clamped`, or moves nothing and counts as missing, at once (as does a negative one)."""
+    """A readable amount above what the donor has is asked again like any invalid reply, or lowered to all it has and
+    marked as `clamped`; or nothing moves and it counts as missing at once (as with a negative amount)."""
     stop_after: int | None = Field(default=60, ge=1)
-    """So many questions in a row without a readable reply stop the run, which can go on for as many more; null: never.
-
-    No part of the experiment: a run may go on under another number.
-    """
+    """The number of questions in a row without a readable reply that stops the run; `null`: never. A stopped run can be
+    resumed for as many more. It is not part of the experiment: a run may go on under another number."""
 
 
 class Condition(SocietyRules):
     """One cell of a scenario's grid: everything that, with a seed, decides what is asked."""
 
     players: Players
-    """Who plays: one for all agents, or a list of those of a mixed society."""
+    """Who plays: one player for all agents, or a list of players for a mixed society."""
     prompts: str = Field(default="default", min_length=1)
     """`default`, its words for `answer_format: json` as `default-json`, or a folder of templates: an absolute path."""
     on_invalid: OnInvalid = OnInvalid()
@@ -104,7 +102,7 @@ class Scenario(Condition):
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     """Dotted path -> its values; every combination is a condition."""
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Account -> settings that differ from the built-in ones, or a whole account of the user's."""
+    """Account -> settings that differ from the built-in ones, or a whole account of the user's own."""
 
     budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """The most that all runs may cost together, in US dollars, over all sittings; `null`: no cap."""

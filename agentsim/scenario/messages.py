@@ -146,7 +146,7 @@ def _chosen(owners: list[type[BaseModel]], data: Any) -> type[BaseModel] | None:
     open_ones = [owner for owner in owners if not any(_is_literal(owner, tag) for tag in TAGS)]
     if open_ones:
         return open_ones[0]
-    # Where the tag may be left out, the first member is meant (see `core.types.by_kind`).
+    # Without a tag the first member is meant (see `core.facts.by_kind`).
     is_default = bool(owners) and not any(tag in data for tag in TAGS)
     return owners[0] if is_default or len(owners) == 1 else None
 

@@ -1,4 +1,4 @@
-"""Who plays: a language model, a scripted policy, or several of them in one society."""
+"""Who plays: a language model, a scripted policy, or several players in one society."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LABEL_CHARS: Final = 40
 
 
 class ModelPlayer(PlayerSettings):
-    """A language model plays; a setting of `null` is not sent, so that the provider's own default holds."""
+    """A language model plays. A setting of `null` is not sent, so the provider's default applies."""
 
     model: str = Field(examples=["openai/gpt-4o-2024-08-06"], max_length=300)
     """`provider/name`: an account, built in or of `providers`, and the model's name there."""
@@ -35,11 +35,11 @@ class ModelPlayer(PlayerSettings):
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of the provider's API, sent as they are in the request's body."""
     system_prompt: Literal["system", "user", "none"] = "system"
-    """Where the rules stand: in a system message, at the beginning of the question, or nowhere (agents know none)."""
+    """Where the rules are told: in a system message, at the start of the question, or nowhere (untold)."""
     answer_format: Literal["text", "json"] = "text"
     """`json`: the provider is given a JSON schema for the answer. This alone changes what models do."""
     strategy: str | None = Field(default=None, min_length=1, max_length=100_000)
-    """What its agents of the first generation follow, in place of a strategy they are asked for."""
+    """The strategy of its agents in the first generation, who are then not asked for one."""
 
     @field_validator("model")
     @classmethod
@@ -68,7 +68,7 @@ class ModelPlayer(PlayerSettings):
         return self.model.partition("/")[2]
 
     def sampling(self, *, derived: int) -> Sampling:
-        """Return what a provider is told of the sampling; `derived` is the seed where the settings say `derived`."""
+        """Return the sampling settings sent to a provider; `derived` is the seed where the settings say `derived`."""
         return Sampling(
             temperature=self.temperature,
             max_tokens=self.max_tokens,
@@ -171,7 +171,7 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
     """Return how many agents of the first generation each player plays.
 
     Raises:
-        ValueError: they do not come to all agents, or two players cannot be told apart.
+        ValueError: they do not add up to all agents, or two players cannot be told apart.
     """
     if not isinstance(players, tuple):
         if players.agents is not None:
@@ -181,7 +181,7 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
         raise ValueError("players: an empty list; name at least one player")
     found = labels_of(players)
     if twice := next((label for index, label in enumerate(found) if label in found[:index]), None):
-        raise ValueError(f"players: {quote(twice)} stands there twice; give each a `name` of its own")
+        raise ValueError(f"players: {quote(twice)} is listed twice; give each a `name` of its own")
     formats = {player.answer_format for player in players if isinstance(player, ModelPlayer)}
     if len(formats) > 1:
         raise ValueError("players: one has answer_format text and another json; let all of a society answer alike")
@@ -191,13 +191,13 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
     if not counts and not shares:
         shares = [1 / len(players)] * len(players)
     if len(players) not in (len(counts), len(shares)):
-        raise ValueError("players: say of all of them how many `agents` they play, all as numbers or all as shares")
+        raise ValueError("players: say for each player how many `agents` it plays, all as numbers or all as shares")
     if counts:
         if sum(counts) != n_agents:
             raise ValueError(f"players: they play {sum(counts)} agents, but there are {n_agents}")
         return counts
     if not math.isclose(sum(shares), 1, abs_tol=1e-6):
-        raise ValueError(f"players: their shares come to {sum(shares):g}, not to 1")
+        raise ValueError(f"players: their shares add up to {sum(shares):g}, not to 1")
     return _rounded([share * n_agents for share in shares])
 
 

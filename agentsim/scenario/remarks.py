@@ -1,4 +1,4 @@
-"""What `agentsim check` says of a scenario beside its settings: what follows from them, and what may not be meant."""
+"""What `agentsim check` says about a scenario: consequences of its settings, and what its author may not mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agentsim.scenario.players import ModelPlayer
 __all__ = ["remarks", "warnings"]
 
 MAX_COUNTED: Final = 2_000_000
-"""Agents × rounds in which encounters are counted."""
+"""The most agents × rounds over which encounters are counted."""
 
 
 def remarks(condition: Condition, *, seed: int) -> Iterator[str]:

@@ -28,11 +28,11 @@ class RunSpec:
     condition: Condition
     seed: int
     settings: dict[str, Any]
-    """The condition's values of what the study varies: path -> value."""
+    """The values of the settings that the study varies: path -> value."""
 
 
 class Summary(NamedTuple):
-    """What a scenario comes to."""
+    """A scenario as resolved: its text, its runs and its questions."""
 
     yaml: str
     """The whole scenario as resolved, as YAML."""
@@ -60,7 +60,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
 
 
 def _refuse_overflow(spec: RunSpec) -> None:
-    """Raise `ScenarioError` where what agents can come to hold is more than a number here can say."""
+    """Raise `ScenarioError` if agents could come to hold more units than a float can represent."""
     condition, game = spec.condition, spec.condition.game
     numbers = range(1, condition.generations + 1 if game.continuation else 2)
     n_rounds = max(game.n_rounds(spec.seed, generation=number) for number in numbers)
@@ -74,7 +74,7 @@ def _refuse_overflow(spec: RunSpec) -> None:
 
 
 def describe(scenario: Scenario) -> Summary:
-    """Return what the scenario comes to: as resolved, its runs, the number of questions."""
+    """Return the scenario as resolved, its runs, and the number of questions."""
     specs = runs(scenario)
     data = scenario.model_dump(mode="json")
     ordered = {key: data[key] for key in ("name", "description")} | data

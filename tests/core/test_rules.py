@@ -142,7 +142,7 @@ def test_every_observation_shows_the_past_only(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", members(ScriptedPlayer))
-def test_every_policy_gives_a_share_that_hangs_on_its_view_and_its_number_alone(kind: Any) -> None:
+def test_every_policy_gives_a_share_that_depends_on_its_view_and_its_number_alone(kind: Any) -> None:
     asked, _ = play(SocietyRules(generations=1), constant(0.3))
     for request in asked:
         if isinstance(request.view, StrategyView):

@@ -201,14 +201,17 @@ def test_varied_societies_are_named_by_who_plays_and_how_many() -> None:
     [
         ([], "an empty list"),
         ([{"model": "scripted/all-keep", "agents": 3}, {"model": "scripted/all-give", "agents": 3}], "play 6 agents"),
-        ([{"model": "scripted/all-keep", "agents": 0.5}, {"model": "scripted/all-give", "agents": 0.4}], "come to 0.9"),
+        (
+            [{"model": "scripted/all-keep", "agents": 0.5}, {"model": "scripted/all-give", "agents": 0.4}],
+            "add up to 0.9",
+        ),
         (
             [{"model": "scripted/all-keep", "agents": 2}, {"model": "scripted/all-give", "agents": 0.5}],
             "all as numbers",
         ),
-        ([{"model": "scripted/all-keep", "agents": 2}, {"model": "scripted/all-give"}], "say of all of them"),
+        ([{"model": "scripted/all-keep", "agents": 2}, {"model": "scripted/all-give"}], "say for each player"),
         ([{"model": "scripted/all-keep", "agents": 0.99}, {"model": "scripted/all-give", "agents": 0.01}], "is nobody"),
-        ([{"model": "scripted/all-keep"}, {"model": "scripted/all-keep"}], "stands there twice"),
+        ([{"model": "scripted/all-keep"}, {"model": "scripted/all-keep"}], "is listed twice"),
         ({"model": "scripted/all-keep", "agents": 4}, "make `players` a list"),
         ([{"model": "fake/m"}, {"model": "fake/n", "answer_format": "json"}], "answer alike"),
         ([{"model": "fake/m"}, {"model": "scripted/all-kep"}], "did you mean 'scripted/all-keep'"),

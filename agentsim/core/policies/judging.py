@@ -1,4 +1,4 @@
-"""What policies have in common that give a share to the good and nothing to the bad.
+"""Policies that give a share to the good and nothing to the bad.
 
 This is how acts of all or nothing in the literature become amounts: to help is to give `share` of one's resources, and
 an act counts as help if it gave at least `threshold` of the donor's.
@@ -23,7 +23,7 @@ __all__ = ["GenerousJudge", "Judge"]
 
 
 class Judge(Policy, ABC):
-    """Gives its share to those it trusts, and keeps from the others."""
+    """Gives its share to those it trusts, and nothing to the others."""
 
     share: float = Field(default=0.5, ge=0, le=1)
     """Fraction of own resources given to a recipient in good standing."""
@@ -66,7 +66,7 @@ class GenerousJudge(Judge):
     """
 
     generosity: float = Field(default=0, ge=0, le=1)
-    """How likely it gives its share to one whom it does not trust, anew in each encounter."""
+    """The probability, in each encounter, that it gives its share to one that it does not trust."""
 
     def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return the share, or 0."""

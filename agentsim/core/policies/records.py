@@ -1,7 +1,7 @@
 """How policies read what they are shown: of one recipient (`DecisionView`), and the same of many (`Views`).
 
 A score or standing that is shown decides; a policy judges acts itself only where acts are shown. A turn without a
-readable decision, or of a donor that had nothing, says nothing about that donor. Who is unknown is taken to be good.
+readable decision, or of a donor that had nothing, says nothing about that donor. Unknown agents are taken to be good.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def is_said_good(reputation: Reputation) -> bool:
 
 
 def is_said_good_many(reputation: NDArray[np.int64], views: Views) -> Flags:
-    """Return `is_said_good` for each recipient; of whom nothing is known is good."""
+    """Return `is_said_good` for each recipient; one about whom nothing is known is good."""
     is_good: Flags = reputation >= 0
     return is_good if views.is_known is None else is_good | ~views.is_known
 
@@ -51,7 +51,7 @@ def gave(item: TraceItem, threshold: float) -> bool | None:
 
 
 def decided_many(views: Views, row: int) -> Flags:
-    """Return of each donor's item in that row whether it is there and holds a decision: `gave` is not `None`."""
+    """Return, for each donor, whether there is an item in that row that holds a decision: `gave` is not `None`."""
     import numpy as np
 
     is_act = views.is_gift[row] | views.is_punishment[row]
@@ -60,7 +60,7 @@ def decided_many(views: Views, row: int) -> Flags:
 
 
 def gave_many(views: Views, row: int, threshold: float) -> Flags:
-    """Return `gave` of each donor's item in that row, where it was decided."""
+    """Return `gave` for each donor's item in that row; it means something only where there was a decision."""
     is_enough: Flags = views.is_gift[row] & (views.fraction[row] >= threshold)
     return is_enough
 

@@ -78,7 +78,7 @@ class GenerousDiscriminator(GenerousJudge):
 
     model: Literal["scripted/generous-discriminator"] = "scripted/generous-discriminator"
     generosity: float = Field(default=0.2, ge=0, le=1)
-    """How likely it gives its share to one whose last act was not generous, anew in each encounter."""
+    """The probability, in each encounter, that it gives its share to one whose last act was not generous."""
 
     @property
     def traits(self) -> Traits:

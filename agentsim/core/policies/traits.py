@@ -25,7 +25,7 @@ __all__ = ["Draw", "Draws", "Fractions", "PlayerSettings", "Policy", "Traits"]
 Draw = Callable[[], float]
 """Gives the decision's own random number in [0, 1)."""
 Draws: TypeAlias = "Callable[[], NDArray[np.float64]]"
-"""Gives one such number for each of many decisions."""
+"""Returns one such number for each of many decisions."""
 Fractions: TypeAlias = "NDArray[np.float64]"
 
 

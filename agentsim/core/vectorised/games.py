@@ -44,7 +44,7 @@ class Living:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a game comes to; all arrays are (slots, societies)."""
+    """The result of a game; all arrays are (slots, societies)."""
 
     resources: Floats
     given: Floats

@@ -149,7 +149,7 @@ class Turns(_Informing):
 
 
 class Judged(_Informing):
-    """Acts are judged as they happen: a score or a standing of each agent, with each observer where it sees alone."""
+    """Acts are judged as they happen: an agent has a score or a standing, one for each observer in private."""
 
     def __init__(
         self, rule: ImageScore | Standing, matches: Matches, *, born: Ints, index: Ints, chance: Chance

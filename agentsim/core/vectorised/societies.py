@@ -25,15 +25,15 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 BLOCK: Final = 8192 * 144
-"""Agents × rounds × societies that are played together, more or less: many, so that a step costs little for each; few
-enough for their arrays to stay in the processor's cache."""
+"""About how many agents × rounds × societies are played together: enough that a step costs little for each, and few
+enough that their arrays stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ManySocieties:
-    """What became of many societies of the same rules; arrays begin with (society, generation).
+    """The courses of many societies under the same rules; arrays begin with (society, generation).
 
-    Agents stand by *slot*: the order of the names of those who live in a generation, sorted as text.
+    Agents are identified by *slot*: their place among the names of their generation, sorted as text.
     """
 
     seeds: tuple[int, ...]

@@ -23,7 +23,7 @@ Numbers = NDArray[np.float64]
 
 N: Final = 624
 M: Final = 397
-"""Words of the twister's state, and how far it looks ahead."""
+"""Words of the twister's state, and its middle offset."""
 SHIFT: Final = np.array(30, dtype=np.uint32)
 FIRST_FACTOR: Final = np.array(1664525, dtype=np.uint32)
 SECOND_FACTOR: Final = np.array(1566083941, dtype=np.uint32)
@@ -31,7 +31,7 @@ SECOND_FACTOR: Final = np.array(1566083941, dtype=np.uint32)
 FEW: Final = 500
 """Below so many streams, one after the other is faster."""
 AT_ONCE: Final = 8192
-"""Streams seeded together, more or less: their states of 2.5 kB each are to stay in the processor's cache."""
+"""About how many streams are seeded together: their states, 2.5 kB each, should fit in the processor's cache."""
 
 
 KEPT: Final = 2**17
