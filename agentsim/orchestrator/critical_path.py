@@ -15,28 +15,30 @@ class CriticalPath:
 
     spent: dict[str, float] = field(default_factory=dict)
     """Seconds that calls took, by the key of the question."""
-    _agents: dict[tuple[int, str], float] = field(default_factory=dict)
-    _generation: int = 0
-    _base: float = 0.0
-    """When strategies of the living generation could first be asked for, in seconds."""
     longest: float = 0.0
+    """Seconds of the longest chain so far."""
+    _generation: int = 0
+    _began: float = 0.0
+    """When the living generation's strategies could first be asked for, in seconds."""
+    _formed: float = 0.0
+    """When the last of its strategies was formed."""
+    _free: dict[tuple[int, str], float] = field(default_factory=dict)
+    """When each agent's latest encounter ended, by game and agent."""
 
     def follow(self, event: Event) -> None:
         """Add one fact."""
         if not isinstance(event, StrategyFormed | Encounter | NoteWritten):
             return
         if event.generation != self._generation:
-            self._generation, self._base, self._agents = event.generation, self.longest, {}
+            self._generation, self._free = event.generation, {}
+            self._began = self._formed = self.longest
         seconds = self.spent.pop(event.key, 0.0)
         if isinstance(event, StrategyFormed):
-            path = self._base + seconds
-            self._agents[0, ""] = max(self._agents.get((0, ""), self._base), path)
+            end = self._began + seconds
+            self._formed = max(self._formed, end)
         else:
-            born = self._agents.get((0, ""), self._base)
-            donor, recipient = (
-                (event.donor, event.recipient) if isinstance(event, Encounter) else (event.about, event.author)
-            )
-            both = [(event.game, donor), (event.game, recipient)]
-            path = seconds + max(self._agents.get(place, born) for place in both)
-            self._agents.update(dict.fromkeys(both, path))
-        self.longest = max(self.longest, path)
+            pair = (event.donor, event.recipient) if isinstance(event, Encounter) else (event.about, event.author)
+            places = [(event.game, agent) for agent in pair]
+            end = seconds + max(self._free.get(place, self._formed) for place in places)
+            self._free.update(dict.fromkeys(places, end))
+        self.longest = max(self.longest, end)

@@ -21,7 +21,7 @@ from agentsim.prompts.sets import READER
 from agentsim.providers.base import Prompt
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.conditions import Scenario
-from tests.log.test_runlog import STARTED
+from tests.log.test_log import STARTED
 from tests.orchestrator.test_study import Fake, answer, facts, log_of, play, said, scenario
 
 LONGER = {"generations": 4}

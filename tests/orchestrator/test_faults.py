@@ -29,7 +29,7 @@ from agentsim.testing.faultserver import Answer, Behaviour, EchoKey, FaultServer
 from agentsim.testing.weather import Weather, plausible
 from tests.cli.test_cli import written_below
 from tests.commands import run_command
-from tests.log.test_runlog import STARTED
+from tests.log.test_log import STARTED
 from tests.orchestrator.test_study import Fake, answer, log_of, play
 from tests.providers.limits.scripted import PROMPT, Scripted
 

@@ -21,7 +21,7 @@ from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.settings import ProviderSettings
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible
-from tests.log.test_runlog import STARTED, reply
+from tests.log.test_log import STARTED, reply
 from tests.orchestrator.test_study import Fake, facts, log_of, play, scenario
 
 LATENCY_S = 0.02
