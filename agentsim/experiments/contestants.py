@@ -100,7 +100,7 @@ def _player(tree: Node) -> Player:
     try:
         player = _Named.model_validate({"player": tree.plain()}, strict=True).player
     except ValidationError as error:
-        raise translated(error, Node({"player": tree}, tree.mark), model=_Named) from error
+        raise translated(error, Node({"player": tree}, tree.mark), schema=_Named) from error
     for setting in ("agents", "name"):
         if getattr(player, setting) is not None:
             raise tree.error((setting,), "is decided by the invasion; remove it", at_key=True)

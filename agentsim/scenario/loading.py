@@ -76,7 +76,7 @@ def _checked(tree: Node) -> Scenario:
     try:
         scenario = Scenario.model_validate(base.plain(), strict=True)
     except ValidationError as error:
-        raise translated(error, base, model=Scenario, also=("extends",)) from error
+        raise translated(error, base, schema=Scenario, also=("extends",)) from error
     n_runs = math.prod(len(values) for values in vary.values()) * len(scenario.seeds)
     if n_runs > MAX_RUNS:
         place = ("vary",) if vary else ("seeds",)
@@ -124,7 +124,7 @@ def _accounts(tree: Node, scenario: Scenario) -> dict[str, ProviderSettings]:
         try:
             found[name] = resolve(name, providers[name])
         except ValidationError as error:
-            raise translated(error, tree, model=ProviderSettings, below=place) from error
+            raise translated(error, tree, schema=ProviderSettings, below=place) from error
     return found
 
 

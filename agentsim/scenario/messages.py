@@ -27,20 +27,20 @@ def translated(
     error: ValidationError,
     tree: Node,
     *,
-    model: type[BaseModel],
+    schema: type[BaseModel],
     note: str = "",
     also: Sequence[str] = (),
     below: KeyPath = (),
 ) -> ScenarioError:
-    """Return the error of validating what `tree` holds at `below` as `model`, placed in the file.
+    """Return the error of validating what `tree` holds at `below` as `schema`, placed in the file.
 
-    `note` ends each message; `also` are keys at the top of `model` that it does not have itself.
+    `note` ends each message; `also` are keys at the top of `schema` that it does not have itself.
     """
     top, tree = tree, tree.find(below) or tree
     found: dict[KeyPath, tuple[tuple[int, int], ScenarioError]] = {}
     for details in error.errors(include_url=False):
         path = _place(details["loc"], tree, is_missing=details["type"] == "missing")
-        path, message, is_key = _message(details, path, tree=tree, model=model, also=also)
+        path, message, is_key = _message(details, path, tree=tree, schema=schema, also=also)
         if path in found:
             continue  # a union reports one error for each of its members
         placed = top.error((*below, *path), message + note, at_key=is_key)
@@ -79,24 +79,24 @@ def _place(loc: tuple[int | str, ...], tree: Node, *, is_missing: bool) -> KeyPa
 
 
 def _message(
-    details: ErrorDetails, path: KeyPath, *, tree: Node, model: type[BaseModel], also: Sequence[str]
+    details: ErrorDetails, path: KeyPath, *, tree: Node, schema: type[BaseModel], also: Sequence[str]
 ) -> tuple[KeyPath, str, bool]:
     """Return the path, what is wrong and what is allowed, and whether the key itself is wrong."""
     kind, context = details["type"], details.get("ctx", {})
     node = tree.find(path)
     if kind == "extra_forbidden":
-        owner = _class_at(path[:-1], tree=tree, model=model)
+        owner = _class_at(path[:-1], tree=tree, schema=schema)
         allowed = [*(owner.model_fields if owner else []), *(also if len(path) == 1 else [])]
         near = did_you_mean(str(path[-1]), allowed)
         return path, f"unknown key {quote(path[-1])}{near or ';'} allowed: {', '.join(allowed) or 'none'}", True
     if kind == "missing":
-        field = _field_at(path, tree=tree, model=model)
+        field = _field_at(path, tree=tree, schema=schema)
         example = f", for instance `{path[-1]}: {field.examples[0]}`" if field and field.examples else ""
         return path, f"is missing; write {_describe(field) or 'a value'}{example}", True
     if kind in {"union_tag_invalid", "union_tag_not_found"} and node and isinstance(node.value, dict):
         named = str(context.get("discriminator", "")).strip("'")
         tag = named if named in TAGS else "kind"  # of a union that has a default, pydantic names a function
-        expected = _expected(path, tree=tree, model=model, tag=tag)
+        expected = _expected(path, tree=tree, schema=schema, tag=tag)
         path = (*path, tag)
         if kind == "union_tag_not_found":
             return path, f"is missing; allowed: {', '.join(expected)}", True
@@ -109,15 +109,15 @@ def _message(
         message = str(context.get("error", details["msg"]))
         # Checks across fields begin with the key they are about.
         match = re.match(r"([a-z_]+(?:\.[a-z_]+)*): ", message)
-        if match and _field_at((*path, *match[1].split(".")), tree=tree, model=model):
+        if match and _field_at((*path, *match[1].split(".")), tree=tree, schema=schema):
             return (*path, *match[1].split(".")), message[match.end() :], False
         return path, message, False
-    allowed_text = _describe(_field_at(path, tree=tree, model=model))
+    allowed_text = _describe(_field_at(path, tree=tree, schema=schema))
     value = quote(node.plain()) if node else quote(details["input"])
     if not allowed_text:
         reason = details["msg"].replace("Input should", "it should").replace("dictionary", "mapping")
         return path, f"{value} is not allowed; {reason}", False
-    near = did_you_mean(str(details["input"]), _literals(_field_at(path, tree=tree, model=model)))
+    near = did_you_mean(str(details["input"]), _literals(_field_at(path, tree=tree, schema=schema)))
     return path, f"{value} is not allowed{near or ';'} it must be {allowed_text}", False
 
 
@@ -151,26 +151,26 @@ def _chosen(owners: list[type[BaseModel]], data: Any) -> type[BaseModel] | None:
     return owners[0] if is_default or len(owners) == 1 else None
 
 
-def _class_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> type[BaseModel] | None:
+def _class_at(path: KeyPath, *, tree: Node, schema: type[BaseModel]) -> type[BaseModel] | None:
     if not path:
-        return model
-    field = _field_at(path, tree=tree, model=model)
+        return schema
+    field = _field_at(path, tree=tree, schema=schema)
     node = tree.find(path)
     return _chosen(_classes(field.annotation), node.plain() if node else None) if field else None
 
 
-def _field_at(path: KeyPath, *, tree: Node, model: type[BaseModel]) -> FieldInfo | None:
+def _field_at(path: KeyPath, *, tree: Node, schema: type[BaseModel]) -> FieldInfo | None:
     if not path:
         return None
     if isinstance(path[-1], int):  # an item is what the list's field takes
-        field = _field_at(path[:-1], tree=tree, model=model)
+        field = _field_at(path[:-1], tree=tree, schema=schema)
         return field if field and _classes(field.annotation) else None
-    owner = _class_at(path[:-1], tree=tree, model=model)
+    owner = _class_at(path[:-1], tree=tree, schema=schema)
     return owner.model_fields.get(str(path[-1])) if owner else None
 
 
-def _expected(path: KeyPath, *, tree: Node, model: type[BaseModel], tag: str) -> list[str]:
-    field = _field_at(path, tree=tree, model=model)
+def _expected(path: KeyPath, *, tree: Node, schema: type[BaseModel], tag: str) -> list[str]:
+    field = _field_at(path, tree=tree, schema=schema)
     owners = _classes(field.annotation) if field else []
     tagged = [owner.model_fields[tag] for owner in owners if _is_literal(owner, tag)]
     return list(dict.fromkeys(str(name) for one in tagged for name in get_args(one.annotation)))

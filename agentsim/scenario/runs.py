@@ -93,7 +93,7 @@ def condition_of(cell: Cell) -> Condition:
     try:
         return Condition.model_validate(tree.plain(), strict=True)
     except ValidationError as error:
-        raise translated(error, tree, model=Condition, note=note_on(cell)) from error
+        raise translated(error, tree, schema=Condition, note=note_on(cell)) from error
 
 
 def note_on(cell: Cell) -> str:

@@ -72,7 +72,7 @@ def _read(tree: Node) -> dict[str, dict[str, Any]]:
         try:
             resolve(name, settings)
         except ValidationError as error:
-            raise translated(error, tree, model=ProviderSettings, below=("providers", name)) from error
+            raise translated(error, tree, schema=ProviderSettings, below=("providers", name)) from error
         except ScenarioError as error:
             raise tree.error(("providers", name), str(error)) from error
     return found
