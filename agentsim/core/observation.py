@@ -81,6 +81,11 @@ class Observation(Frozen):
         return None
 
     @property
+    def reports_random_gifts(self) -> bool:
+        """Whether an act may be reported as a gift of a random share."""
+        return False
+
+    @property
     def max_note_chars(self) -> int | None:
         """The length, in characters, at which recipients' notes on donors are cut; `None`: nobody writes any."""
         return None
@@ -131,6 +136,11 @@ class _Informing(Observation):
 
     misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "random_gift"
     """What a misperceived act is taken for."""
+
+    @property
+    def reports_random_gifts(self) -> bool:
+        """Whether an act may be reported as a gift of a random share."""
+        return self.noise > 0 and self.misperceived_as == "random_gift"
 
     def observe(
         self,
@@ -416,6 +426,11 @@ class Gossip(_Informing):
     def n_records(self) -> int:
         """Return 2: words may be about any act."""
         return 2
+
+    @property
+    def reports_random_gifts(self) -> bool:
+        """Whether an act may be reported as a gift of a random share."""
+        return False
 
     @property
     def max_note_chars(self) -> int:

@@ -106,11 +106,13 @@ class DonorPlay:
             return Missed(**common, donor_after=before, recipient_after=recipient_before)
         if not 0 <= amount <= before:
             raise ValueError(f"{key}: amount {amount!r} is not within the donor's resources, 0 to {before!r}")
+        if answer.act != "punish" and not self._game.gift.allows(amount, before):
+            raise ValueError(f"{key}: {amount!r} is no gift that the game allows: {self._game.gift!r}")
         intended = None
         if answer.is_valid and self._fails(round, donor):
             amount, intended = 0.0, amount
-        fraction = amount / before if before > 0 else None
         if answer.act == "punish":
+            fraction = amount / before if before > 0 else None
             if self._game.punishment_effect is None:
                 raise ValueError(f"{key}: nobody may punish in this game")
             removed = min(amount * self._game.punishment_effect, recipient_before)
@@ -127,12 +129,12 @@ class DonorPlay:
         return Donated(
             **common,
             amount=amount,
-            fraction=fraction,
+            fraction=self._game.gift.fraction(amount, before),
             reading=answer.reading,
             intended=intended,
             replaced_by="zero" if answer.replaced_by == "zero" else None,
             donor_after=before - amount,
-            recipient_after=recipient_before + amount * self._game.multiplier,
+            recipient_after=recipient_before + self._game.received(amount),
         )
 
     def _fails(self, round: int, donor: str) -> bool:
@@ -190,7 +192,7 @@ class DonorPlay:
             own_reputation=seen.own_reputation,
             notes=seen.notes,
         )
-        return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor]))
+        return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor], gift=self._game.gift))
 
     def _ask_note(self, turn: TraceItem, *, max_chars: int, change: float) -> Request:
         assert turn.act is not None

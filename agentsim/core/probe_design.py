@@ -163,7 +163,7 @@ def request(
         own_reputation=_own_reputation(name, recipient, rules),
     )
     key = str(ProbeKey(subject.name, situation_name(situation), repetition))
-    return Request(key, name, view, ActSpec(rules.game.acts, high=situation.resources))
+    return Request(key, name, view, ActSpec(rules.game.acts, high=situation.resources, gift=rules.game.gift))
 
 
 def _own_reputation(donor: str, recipient: str, rules: SocietyRules) -> Reputation | None:

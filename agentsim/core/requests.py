@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentsim.core.facts import Act, Note, Problem, Reading, Reputation, ShownStrategy, TraceItem
+from agentsim.core.games.gifts import ANY_SHARE, Gift
 from agentsim.core.rules import SocietyRules
 
 __all__ = [
@@ -88,6 +89,13 @@ class ActSpec:
 
     acts: tuple[Act, ...]
     high: float
+    """Units that the donor holds."""
+    gift: Gift = ANY_SHARE
+    """Which of these amounts may be given."""
+
+    def allows(self, act: Act, amount: float) -> bool:
+        """Return whether an amount in [0, high] may be spent on an act."""
+        return act != "give" or (amount <= self.gift.most(self.high) and self.gift.allows(amount, self.high))
 
 
 @dataclass(frozen=True, slots=True)

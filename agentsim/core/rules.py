@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.core.facts import Frozen
 from agentsim.core.games import DonorGame, Game
+from agentsim.core.games.gifts import FixedGift
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule
 from agentsim.core.selection import SelectionRule, Top
@@ -37,6 +38,16 @@ class SocietyRules(Frozen):
                 f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
                 " agent sits out each round"
             )
+        if isinstance(self.game.gift, FixedGift):
+            if self.observation.reports_random_gifts:
+                raise ValueError(
+                    "observation.noise: an act would be reported as a gift of a random share, and game.gift allows one"
+                    " gift only; use observation.kind standing or image_score, which report the opposite, or no noise"
+                )
+            if self.observation.judges_from == 0:
+                raise ValueError(
+                    "observation.threshold: 0 counts a refusal as giving where game.gift is fixed; use one above 0"
+                )
         survivors, most = self.n_survivors, self.agents if self.selection.may_keep_all else self.agents - 1
         if not 0 < survivors <= most:
             name = self.selection.sized_by

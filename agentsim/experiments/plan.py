@@ -287,7 +287,7 @@ def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
 def stand_in(request: Request) -> Answer:
     """Return the placeholder answer with which prompts are counted: text of usual length, or half of all units."""
     if isinstance(request.view, DecisionView):
-        return Answer(act="give", amount=request.view.resources / 2)
+        return Answer(act="give", amount=request.view.rules.game.gift.amount(0.5, request.view.resources))
     is_strategy = isinstance(request.view, StrategyView)
     return Answer(text=" ".join(["reciprocate"] * STRATEGY_WORDS) if is_strategy else NOTE)
 

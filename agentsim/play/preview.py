@@ -104,7 +104,7 @@ def _moments(condition: Condition, *, generation: int, round: int, seed: int) ->
         elif isinstance(view, NoteView):
             answer = Answer(text=NOTE)
         else:
-            answer = Answer(act="give", amount=SHARE * view.resources)
+            answer = Answer(act="give", amount=view.rules.game.gift.amount(SHARE, view.resources))
             if (view.generation, view.round) == (generation, round):
                 opened = society.answer(request, answer).asked
                 note = next((other for other in opened if isinstance(other.view, NoteView)), None)

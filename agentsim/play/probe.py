@@ -195,7 +195,7 @@ class ProbeCourse:
         view = request.view
         assert isinstance(view, DecisionView)
         fraction = self._player.decide(view, lambda: uniform("probe", self._seed, index, repetition))
-        given = Answer(act="give", amount=fraction * view.resources, attempts=0)
+        given = Answer(act="give", amount=view.rules.game.gift.amount(fraction, view.resources), attempts=0)
         step.events.append(self._probed(request, given))
 
     def _probed(self, request: Request, answer: Answer) -> Probed:
@@ -204,6 +204,10 @@ class ProbeCourse:
         assert isinstance(view, DecisionView)
         # The fallback for an unreadable answer is a move in a game, but no data in a probe.
         is_read = answer.is_valid and answer.amount is not None and view.resources > 0
+        amount = answer.amount or 0.0
+        fraction = amount / view.resources if is_read else None
+        if is_read and answer.act != "punish":
+            fraction = view.rules.game.gift.fraction(amount, view.resources)
         return Probed(
             key=request.key,
             generation=view.generation,
@@ -211,7 +215,7 @@ class ProbeCourse:
             situation=situation,
             repetition=repetition,
             act=answer.act if answer.is_valid else None,
-            fraction=(answer.amount or 0.0) / view.resources if is_read else None,
+            fraction=fraction,
             reading=answer.reading,
             problem=answer.problem,
             attempts=answer.attempts,
@@ -296,7 +300,7 @@ class ProbeCourse:
         assert isinstance(key, DecisionKey)
         place = (self._seed + game.number, 1, key.game, key.round, *born_and_index(request.agent))
         fraction = policy.decide(view, lambda: uniform("policy", *place))
-        return Answer(act="give", amount=fraction * view.resources, attempts=0)
+        return Answer(act="give", amount=view.rules.game.gift.amount(fraction, view.resources), attempts=0)
 
     def _follow(self, game: _Game, event: Event, step: Step[Question]) -> None:
         """Keep the strategy's decisions, and state its score at the end."""

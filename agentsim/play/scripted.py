@@ -22,7 +22,7 @@ def scripted_answer(policy: ScriptedPlayer, request: Request, *, seed: int) -> A
     if isinstance(request.view, NoteView):
         return Answer(text=_noted(request.view))
     fraction = policy.decide(request.view, lambda: uniform("policy", seed, *_place(request)))
-    return Answer(act="give", amount=fraction * request.view.resources)
+    return Answer(act="give", amount=request.view.rules.game.gift.amount(fraction, request.view.resources))
 
 
 def _noted(view: NoteView) -> str:

@@ -10,11 +10,12 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from agentsim.core.facts import Act, Problem, Reading
+from agentsim.core.games.gifts import FixedGift
 from agentsim.core.requests import ActSpec, Answer
 from agentsim.prompts.numbers import NUMBER, NUMBER_WORDS, number, worked_out
 from agentsim.prompts.thoughts import REPLY_TAGS
 
-__all__ = ["MAX_LINE", "Amount", "plain_line", "read_amount", "read_line", "why_not"]
+__all__ = ["MAX_LINE", "Amount", "plain_line", "read_amount", "read_line", "read_yes_or_no", "why_not"]
 
 MAX_LINE: Final = 300
 """Characters that a line with an answer may have."""
@@ -71,6 +72,15 @@ _FORMS: Final[tuple[tuple[Act | None, re.Pattern[str]], ...]] = (
     (None, re.compile(_OPENING + _ONLY + _AMOUNT + _END, re.IGNORECASE)),
 )
 """The forms of a decision, with the act that each names; the first that fits a line is tried and no other."""
+_YES: Final = rf"(?:yes(?:,? (?:i )?(?:will )?(?:give|donate|help))?|{_I}(?:give|donate|help)(?: it| the gift)?)"
+_NO: Final = (
+    r"(?:no(?:,? (?:i )?(?:(?:will )?keep|(?:will not|won't|do not|don't) (?:give|donate|help)))?"
+    rf"|{_I}(?:keep|refuse)(?: it)?|(?:i )?(?:will not|won't|do not|don't) (?:give|donate|help))"
+)
+_YES_OR_NO: Final = re.compile(
+    rf"{_OPENING}(?:(?P<yes>{_YES})|(?P<no>{_NO}))(?:,? (?:to|for) {_WHO})?(?:,? {_WHEN})?{_STOP}", re.IGNORECASE
+)
+"""What an answer to a yes-or-no gift may be, behind a marker, beside an amount of nothing or of the gift itself."""
 _TERM: Final = re.compile(
     rf"(?P<nothing>nothing(?: at all)?|none(?: of my units)?|no units|zero(?: units?\b| percent\b| ?%)?)"
     rf"|(?P<all>(?:all(?: of)?(?: my| the)?(?: (?P<of_all>{NUMBER}))?(?: (?P<all_units>units?|resources))?|everything)"
@@ -141,6 +151,8 @@ def read_line(line: str, spec: ActSpec, *, is_marked: bool) -> Answer | None:
     line = plain_line(line)
     if len(line) > MAX_LINE:
         return None
+    if is_marked and (said := read_yes_or_no(line, spec)) is not None:
+        return said
     for act, form in _FORMS:
         found = form.fullmatch(line)
         if found is not None:
@@ -150,6 +162,14 @@ def read_line(line: str, spec: ActSpec, *, is_marked: bool) -> Answer | None:
                 amount = None if amount is None else _confirmed(amount, text.strip(), high=spec.high)
             return None if amount is None else _decision(act, amount, spec, is_marked=is_marked)
     return None
+
+
+def read_yes_or_no(line: str, spec: ActSpec) -> Answer | None:
+    """Return the decision of a line that says yes or no to a fixed gift; `None` if it is nothing else."""
+    said = _YES_OR_NO.fullmatch(plain_line(line)) if isinstance(spec.gift, FixedGift) else None
+    if said is None or not isinstance(spec.gift, FixedGift):
+        return None
+    return Answer(act="give", amount=spec.gift.cost if said["yes"] else 0.0)
 
 
 def _decision(act: Act | None, amount: Amount, spec: ActSpec, *, is_marked: bool) -> Answer | None:

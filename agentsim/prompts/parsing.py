@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from agentsim.core.games.gifts import ShareGift
 from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts import structured
-from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, why_not
+from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, read_yes_or_no, why_not
 from agentsim.prompts.numbers import NUMBER, plain_characters
 from agentsim.prompts.texts import MARKERS, STRATEGY_MARKER, begins_sentence, read_text
 from agentsim.prompts.thoughts import without_elements, without_thoughts
@@ -78,9 +79,12 @@ def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = Fal
     answer = _parse(completion, spec, is_structured=is_structured)
     if isinstance(spec, TextSpec) or answer.amount is None:
         return answer
-    if 0 <= answer.amount <= spec.high * (1 + ROUNDING):
-        return replace(answer, amount=min(answer.amount, spec.high))
-    if clamps and answer.amount > 0:
+    amount = answer.amount
+    if 0 <= amount <= spec.high * (1 + ROUNDING):
+        amount = min(amount, spec.high)
+        is_allowed = spec.allows(answer.act or "give", amount)
+        return replace(answer, amount=amount) if is_allowed else Answer(problem="out_of_range")
+    if clamps and amount > 0 and isinstance(spec.gift, ShareGift):
         return replace(answer, amount=spec.high, reading="clamped")
     return Answer(problem="out_of_range")
 
@@ -182,6 +186,8 @@ def _read_unmarked(text: str, spec: ActSpec) -> Answer:
     stated = {(found.act, found.amount) for line in lines if (found := _sentence(line, spec)) is not None}
     if len(stated) > 1:
         return Answer(problem="ambiguous")
+    if len(lines) == 1 and (said := read_yes_or_no(lines[0][:MAX_LINE], spec)) is not None:
+        return said
     if len(lines) == 1 or (len(lines) > 1 and _ENDS_SENTENCE.search(lines[-2][-20:]) and not _ITEM.match(lines[-1])):
         answer = read_line(lines[-1], spec, is_marked=False)
     elif len(lines) > 1 and len(lines[-2]) <= MAX_LINE:

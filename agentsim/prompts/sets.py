@@ -21,6 +21,7 @@ from typing import Any, Final
 from jinja2 import TemplateError, TemplateSyntaxError
 
 from agentsim.core.facts import Problem
+from agentsim.core.games.gifts import ANY_SHARE
 from agentsim.core.requests import ActSpec, AnswerSpec, DecisionView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
@@ -94,6 +95,7 @@ class PromptSet:
         facts["marker"] = _marker(request.spec)
         if isinstance(request.spec, ActSpec):
             facts["can_punish"] = "punish" in request.spec.acts
+            facts["gift"] = request.spec.gift
         else:
             facts["max_chars"] = request.spec.max_chars
         return self.rules_message(request.view.rules), Message(role="user", content=self._render(name, facts))
@@ -136,6 +138,11 @@ class PromptSet:
                     " place them as agentsim/prompts/default/rules.md does, or name them in a comment,"
                     " {# sentences #}, if agents are not to read them"
                 )
+            if rules.game.gift != ANY_SHARE and not re.search(r"\bgift\b", self.sources["decision.md"]):
+                raise ScenarioError(
+                    f"{self._folder / 'decision.md'}: does not speak of `gift`, so agents would be asked for any amount"
+                    f" where game.gift is {rules.game.gift.kind}; ask as agentsim/prompts/default/decision.md does"
+                )
             text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
         return self._systems[rules]
@@ -158,6 +165,7 @@ class PromptSet:
             "is_note": not isinstance(spec, ActSpec) and spec.what == "note",
             "can_punish": isinstance(spec, ActSpec) and "punish" in spec.acts,
             "resources": spec.high if isinstance(spec, ActSpec) else None,
+            "gift": spec.gift if isinstance(spec, ActSpec) else None,
         }
         return Message(role="user", content=self._render("ask-again.md", facts))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
+from agentsim.core.games.gifts import FixedGift
 from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts.grammar import plain_line, read_amount
 from agentsim.prompts.numbers import plain_characters
@@ -24,16 +25,30 @@ _SIGNS: Final = re.compile(r'\\.|["{}]', re.DOTALL)
 """What tells where a JSON object begins and ends; an escaped character tells nothing."""
 
 
+YES_OR_NO: Final = {"yes": True, "true": True, "no": False, "false": False}
+
+
 def schema_of(spec: AnswerSpec) -> dict[str, Any]:
     """Return the JSON schema of an answer: a reason first, as in free text, then the text or the decision."""
     properties: dict[str, Any] = {"reasoning": {"type": "string"}}
     if isinstance(spec, TextSpec):
         properties[spec.what] = {"type": "string"}
     else:
+        if _is_yes_or_no(spec):
+            properties["give"] = {"type": "boolean"}
+            return _schema(properties)
         if len(spec.acts) > 1:
             properties["act"] = {"type": "string", "enum": list(spec.acts)}
         properties["units"] = {"type": "number"}
+    return _schema(properties)
+
+
+def _schema(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _is_yes_or_no(spec: ActSpec) -> bool:
+    return isinstance(spec.gift, FixedGift) and spec.acts == ("give",)
 
 
 def read(text: str, spec: AnswerSpec, *, is_whole: bool = True) -> Answer:
@@ -93,7 +108,9 @@ def _objects(text: str) -> Iterator[dict[str, Any] | None]:
 
 
 def _asked(spec: AnswerSpec) -> str:
-    return spec.what if isinstance(spec, TextSpec) else "units"
+    if isinstance(spec, TextSpec):
+        return spec.what
+    return "give" if _is_yes_or_no(spec) else "units"
 
 
 def _read(value: dict[str, Any] | None, spec: AnswerSpec) -> Answer:
@@ -109,6 +126,12 @@ def _read(value: dict[str, Any] | None, spec: AnswerSpec) -> Answer:
 
 
 def _decision(value: dict[str, Any], spec: ActSpec) -> Answer:
+    if isinstance(spec.gift, FixedGift) and _is_yes_or_no(spec):
+        said = value["give"]
+        gives = YES_OR_NO.get(said.strip().lower()) if isinstance(said, str) else said
+        if not isinstance(gives, bool):
+            return Answer(problem="unreadable")
+        return Answer(act="give", amount=spec.gift.cost if gives else 0.0)
     act = value.get("act", spec.acts[0] if len(spec.acts) == 1 else None)
     act = act.strip().lower() if isinstance(act, str) else act
     units = value["units"]

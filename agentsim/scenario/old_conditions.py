@@ -15,7 +15,7 @@ from agentsim.core.rules import SocietyRules
 __all__ = ["condition_up_to_date", "without_old_values"]
 
 ADDED: Final[Mapping[str, Mapping[str, object]]] = {
-    "game": {"error": 0.0, "continuation": 0.0, "max_rounds": 10_000},
+    "game": {"error": 0.0, "continuation": 0.0, "max_rounds": 10_000, "gift": {"kind": "share"}},
     "observation": {"noise": 0.0, "delay": 0, "known": 1.0, "audience": "public", "shows_own": False},
     "transmission": {"rewrite": False, "model_from": "vacancy"},
     "players": {"system_prompt": "system", "answer_format": "text", "agents": None, "name": None, "strategy": None},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,8 @@ def plausible(prompt: str) -> str:
     if "My note:" in prompt[-300:]:
         return "My note: it dealt with me as one does here."
     share = Random(prompt).randrange(20, 60)
+    if re.search(r"one of these two forms:\nAnswer: yes|`Answer: yes` or", prompt):
+        return f"I weigh what it did before.\nAnswer: {'yes' if share < 50 else 'no'}"
     return f"I weigh what it gave before.\nAnswer: {'give ' if 'punish NUMBER' in prompt else ''}{share}%"
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index
 from agentsim.core.games import DonorGame, Punishment
+from agentsim.core.games.gifts import FixedGift, UnitGift
 from agentsim.core.observation import Assessment, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
 from agentsim.core.policies import AllGive, AllKeep, ConstantShare, Discriminator, RandomShare, ScriptedPlayer
@@ -65,7 +66,7 @@ def ordinary(
             place = int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)
             own = different[int(society.label_of(donor).removeprefix("scripted/"))]
             share = own.decide(view, partial(uniform, "policy", seed, *place))
-            answer = Answer(act="give", amount=share * view.resources)
+            answer = Answer(act="give", amount=view.rules.game.gift.amount(share, view.resources))
         step = society.answer(request, answer)
         facts.extend(step.events)
         waiting.extend(step.asked)
@@ -152,6 +153,11 @@ RULES: list[dict[str, Any]] = [
     {"game": DonorGame(rounds=6, error=0.3), "observation": Standing(noise=0.1), "pairing": RandomMatching()},
     {"game": DonorGame(rounds=2, continuation=0.8), "observation": ImageScore()},
     {"game": DonorGame(rounds=3, continuation=0.9, max_rounds=9), "pairing": RandomMatching()},
+    {"game": DonorGame(rounds=7, gift=FixedGift())},
+    {"game": DonorGame(rounds=9, gift=FixedGift(cost=4, benefit=5), error=0.1), "observation": Standing()},
+    {"game": DonorGame(rounds=9, gift=FixedGift(cost=3, benefit=0.5)), "pairing": RandomMatching()},
+    {"game": DonorGame(rounds=7, gift=UnitGift(), multiplier=1.7)},
+    {"game": DonorGame(rounds=7, gift=UnitGift(step=3), error=0.2), "observation": ImageScore()},
     {"observation": Nothing()},
     {"observation": Trace(depth=0)},
     {"observation": Trace(depth=1), "pairing": RandomMatching()},

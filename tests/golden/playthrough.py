@@ -19,6 +19,8 @@ from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.runs import runs
 
 HERE = Path(__file__).parent
+MAX_ROUNDS = 12
+"""Rounds of a game that are written down: a person is to read it."""
 SCENARIOS = sorted((HERE.parent.parent / "scenarios").glob("**/*.yaml"))
 
 
@@ -60,7 +62,7 @@ def _answer(request: Request, condition: Condition) -> Answer:
     fraction = round(Discriminator(share=0.5, threshold=0.35).decide(view, rng.random) * (0.5 + rng.random()), 2)
     if condition.game.punishment and fraction == 0:
         return Answer(act="punish", amount=0.1 * view.resources)
-    return Answer(act="give", amount=fraction * view.resources)
+    return Answer(act="give", amount=condition.game.gift.amount(fraction, view.resources))
 
 
 def _told(event: Event, request: Request) -> list[str]:
@@ -77,6 +79,8 @@ def _told(event: Event, request: Request) -> list[str]:
         ends = " ".join(f"{agent}={final:.2f}" for agent, final in sorted(event.resources.items()))
         return [f"g{event.generation}/game{event.game} ends: {ends}"]
     assert isinstance(request.view, DecisionView) and isinstance(event, Donated | Punished)
+    if event.round > MAX_ROUNDS:
+        return []
     act = "gives" if isinstance(event, Donated) else "spends on punishing"
     known = ", ".join(
         f"{item.donor}>{item.recipient} {item.act} {item.fraction:.2f}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pandas as pd
 
 from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
 from agentsim.analysis.published import published_like, published_summary
@@ -146,7 +147,7 @@ def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | No
     own = study.encounters[(study.encounters["study"] == name) & (study.encounters["run"] == run)]
     ended = study.generations[(study.generations["study"] == name) & (study.generations["run"] == run)]
     game = study.started[name, run].condition.get("game", {}) if (name, run) in study.started else {}
-    if ended.empty or "multiplier" not in game:
+    if ended.empty or "multiplier" not in game or not gives_shares(game):
         return None
     last = own[own["generation"] == ended["generation"].max()]
     half, every = constant_share_means(

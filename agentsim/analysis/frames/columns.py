@@ -87,7 +87,11 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         **KEY,
         "generation": Column("Int64", "from 1; only generations that have ended"),
         "mean_final_resources": Column("Float64", "units: mean over agents, averaged over the generation's games"),
-        "maximum": Column("Float64", "units: highest mean_final_resources that this generation's schedule allows"),
+        "maximum": Column(
+            "Float64",
+            "units: highest mean_final_resources that this generation's schedule allows; missing where donors"
+            " may not give any share",
+        ),
         "mean_fraction": Column(
             "Float64",
             "mean fraction given over donations the donors decided themselves; acts that failed are left out",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +14,16 @@ from agentsim.core.requests import Answer
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 
-__all__ = ["highest_mean_of_first", "unit_worth"]
+__all__ = ["gives_shares", "highest_mean_of_first", "unit_worth"]
+
+
+def gives_shares(game: Mapping[str, Any]) -> bool:
+    """Return whether the game of a logged condition lets donors give any share of what they hold.
+
+    Then final resources are linear in what is given. Of fixed gifts and whole units neither the highest score nor the
+    score of a constant share is known from the schedule alone.
+    """
+    return "gift" not in game or bool(game["gift"]["kind"] == "share")
 
 
 def unit_worth(

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from agentsim.analysis.frames.columns import COLUMNS
 from agentsim.analysis.frames.decisions import failed, own_fraction
 from agentsim.analysis.frames.logs import RunColumns
-from agentsim.analysis.frames.maximum import highest_mean_of_first, unit_worth
+from agentsim.analysis.frames.maximum import gives_shares, highest_mean_of_first, unit_worth
 from agentsim.core.facts import Agent, GameEnded, GenerationEnded, NoteWritten, StrategyFormed
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.rules import SocietyRules
@@ -141,7 +141,7 @@ def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Seri
     agents, _ = pd.factorize(pd.concat([encounters["donor"], encounters["recipient"]]))
     holders, firsts = _numbered(np.concatenate([game, game]), agents)
     conditions = pd.DataFrame(
-        {name: run.started.condition["game"] for name, run in runs.items()}, index=["endowment", "multiplier"]
+        {name: _linear(run.started.condition["game"]) for name, run in runs.items()}, index=["endowment", "multiplier"]
     ).T.astype(float)
     worth = unit_worth(
         donor=holders[: len(encounters)],
@@ -158,6 +158,11 @@ def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Seri
     mean = (groups.sum().to_numpy() + n_idle) / n_all
     maximum = mean * conditions["endowment"].reindex(keys["run"]).to_numpy()
     return pd.Series(maximum, index=pd.MultiIndex.from_frame(keys), name="maximum", dtype="Float64")
+
+
+def _linear(game: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a schedule's highest score follows from; nothing where donors may not give any share."""
+    return {name: game[name] for name in ("endowment", "multiplier")} if gives_shares(game) else {}
 
 
 def _n_holders(condition: Mapping[str, Any]) -> float:
@@ -275,7 +280,9 @@ def _rules_digest(started: RunStarted) -> str:
 
 
 def _maximum_of_rules(started: RunStarted) -> float | None:
-    """Return the first generation's maximum by the rules; missing where this agentsim does not know the rules."""
+    """Return the first generation's maximum by the rules; missing where they are unknown or no shares are given."""
+    if not gives_shares(started.condition["game"]):
+        return None
     own = {key: value for key, value in started.condition.items() if key in SocietyRules.model_fields}
     try:
         return highest_mean_of_first(SocietyRules.model_validate(own), seed=started.seed)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.log.records import RunStarted
 
 __all__ = [
@@ -103,7 +104,9 @@ def implied_share(
         score = scores.get(key, pd.NA)
         share: float | None = None
         problem: str | None = "the generation has not ended"
-        if not isinstance(game.get("multiplier"), int | float):
+        if not gives_shares(game):
+            problem = "donors may not give any share"
+        elif not isinstance(game.get("multiplier"), int | float):
             problem = "the game's rules are not in the log"
         elif not pd.isna(score):
             share, problem = _share_of(own, float(score), float(game["endowment"]), float(game["multiplier"]))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.frames.decisions import lost, own_fraction
+from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.analysis.frames.study import Study
 from agentsim.log.records import RunStarted
 
@@ -59,6 +60,8 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
     (1 - f) of a unit's worth and passes on f × multiplier of the recipient's. Where the decision is lost, f is chosen,
     between 0 and 1, to be worst or best; worths are >= 0, so choosing so at each step is worst or best of all. A donor
     that had nothing to give is free as well: it might have had something after another past.
+
+    The game must let donors give any share (`gives_shares`).
 
     Where punishment is allowed there are no bounds, as what it removes is not proportional to what agents hold: the
     encounters are played again in their order.
@@ -194,7 +197,10 @@ def sensitivity(study: Study) -> pd.DataFrame:
             continue
         given = fraction_band(own)
         started = study.started[name, run]
-        ends = final_resources_band(own, started=started, n_agents=int(agents[key]))
+        if gives_shares(started.condition["game"]):
+            ends = final_resources_band(own, started=started, n_agents=int(agents[key]))
+        else:  # what could have been given depends on what is held: there are no bounds
+            ends = Band(float(ended[key]), None, None)
         rows.append(
             {
                 "study": name,

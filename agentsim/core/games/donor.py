@@ -6,15 +6,20 @@ Source: Vallinder & Hughes, "Cultural Evolution of Cooperation among LLM Agents"
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from agentsim.core.facts import Act, Frozen
+from agentsim.core.games.gifts import ANY_SHARE, FixedGift, Gift
 from agentsim.core.rng import uniform
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 __all__ = ["DonorGame", "Punishment"]
 
@@ -37,7 +42,9 @@ class DonorGame(Frozen):
     endowment: float = Field(default=10, gt=0)
     """Units every agent holds at the start of each game."""
     multiplier: float = Field(default=2, gt=0)
-    """Units the recipient receives for each unit given."""
+    """Units the recipient receives for each unit given. Of fixed gifts it is benefit ÷ cost and cannot be set."""
+    gift: Gift = ANY_SHARE
+    """What a donor may give: any `share` of its resources; a `fixed` gift or nothing; whole steps of `units`."""
     games: int = Field(default=2, ge=1, le=100)
     """Games a generation; each second one repeats the one before it with roles swapped."""
     punishment: Punishment | None = None
@@ -51,8 +58,46 @@ class DonorGame(Frozen):
     max_rounds: int = Field(default=10_000, ge=1, le=10_000)
     """Rounds after which a game ends in any case, as long as the longest that `rounds` can ask for."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_multiplier(cls, data: Any) -> Any:
+        gift = data.get("gift") if isinstance(data, Mapping) else None
+        kind = gift.get("kind") if isinstance(gift, Mapping) else getattr(gift, "kind", gift)
+        if kind == "fixed" and "multiplier" in data:
+            raise ValueError("multiplier: of fixed gifts it is gift.benefit ÷ gift.cost; remove it")
+        return data
+
+    @model_validator(mode="after")
+    def _multiplies_by_the_benefit(self) -> Self:
+        if isinstance(self.gift, FixedGift):
+            self.__dict__["multiplier"] = self.gift.benefit / self.gift.cost
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_follows(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        if isinstance(self.gift, FixedGift):
+            data.pop("multiplier", None)
+        return data
+
+    def received(self, amount: float) -> float:
+        """Return the units that the recipient receives of a gift."""
+        if isinstance(self.gift, FixedGift):
+            return self.gift.benefit if amount > 0 else 0.0
+        return amount * self.multiplier
+
+    def received_of(self, amounts: Floats) -> Floats:
+        """Return the same for many gifts."""
+        import numpy as np
+
+        if isinstance(self.gift, FixedGift):
+            return np.where(amounts > 0, self.gift.benefit, 0.0)
+        return amounts * self.multiplier
+
     def log10_most(self, n_agents: int, n_rounds: int) -> float:
         """Return the decimal logarithm of the most units that `n_agents` can hold together after `n_rounds` rounds."""
+        if isinstance(self.gift, FixedGift):
+            return math.log10(n_agents) + math.log10(self.endowment + n_rounds * self.gift.benefit)
         return math.log10(n_agents) + math.log10(self.endowment) + n_rounds * max(math.log10(self.multiplier), 0)
 
     def n_rounds(self, seed: int, *, generation: int) -> int:

@@ -134,7 +134,7 @@ def _play(
             **{name: _flat(value) for name, value in past.shown(round).items()},
         )
         shares = _decided(players, None if player is None else player[donors].reshape(-1), views, draw)
-        amount = shares.reshape(before.shape) * before
+        amount = game.gift.amounts(shares.reshape(before.shape), before)
         has_failed = None
         if game.error:
             has_failed = chance("error", round, born[donors], index[donors]) < game.error
@@ -143,15 +143,15 @@ def _play(
         has_ended = bool(is_over.any())
         if has_ended:
             amount[:, is_over] = 0.0
-        fraction = amount / before
-        after, recipient_after = before - amount, recipient_before + amount * game.multiplier
+        fraction = game.gift.fractions(amount, before)
+        after, recipient_after = before - amount, recipient_before + game.received_of(amount)
         resources[donors], resources[recipients] = after, recipient_after
         past.happen(round, fraction)
-        if has_failed is None and not has_ended and np.minimum.reduce(before, axis=None) > 0:
+        if has_failed is None and not has_ended and not np.isnan(fraction).any():
             given[donors] += fraction
             n_gifts[donors] += 1
         else:  # an act that failed says nothing of what its donor decided
-            counts = (before > 0) & ~is_over
+            counts = ~np.isnan(fraction) & ~is_over
             counts &= True if has_failed is None else ~has_failed
             given[donors] += np.where(counts, fraction, 0.0)
             n_gifts[donors] += counts

@@ -129,7 +129,9 @@ def play_many(
 KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
     "game": (
         frozenset({"donor"}),
-        frozenset({"rounds", "endowment", "multiplier", "games", "punishment", "error", "continuation", "max_rounds"}),
+        frozenset(
+            {"rounds", "endowment", "multiplier", "gift", "games", "punishment", "error", "continuation", "max_rounds"}
+        ),
     ),
     "pairing": (frozenset({"alternating", "released", "random"}), frozenset({"in_both_roles"})),
     "observation": (

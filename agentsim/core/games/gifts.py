@@ -1,0 +1,152 @@
+"""What a donor may give: any share of its resources, a fixed gift or nothing, or whole steps of units.
+
+A policy states a *level* in [0, 1]: 0 for the least and 1 for the most that is possible. A gift rule turns it
+into units.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator, Field, Tag
+
+from agentsim.core.facts import Frozen, by_kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["ANY_SHARE", "FixedGift", "Gift", "ShareGift", "UnitGift"]
+
+ROUNDING = 1e-9
+"""Relative slack where an amount is compared with whole steps."""
+
+
+class ShareGift(Frozen):
+    """Any amount, from nothing to all that the donor holds (Vallinder & Hughes 2024, section 3)."""
+
+    kind: Literal["share"] = "share"
+
+    def most(self, resources: float) -> float:
+        """Return the most units that a donor with these resources may give."""
+        return resources
+
+    def amount(self, level: float, resources: float) -> float:
+        """Return the units that a policy gives."""
+        return level * resources
+
+    def amounts(self, levels: Floats, resources: Floats) -> Floats:
+        """Return the same for many donors."""
+        return levels * resources
+
+    def fraction(self, amount: float, resources: float) -> float | None:
+        """Return what others see of a gift, in [0, 1]; `None` where nothing could be given."""
+        return amount / resources if resources > 0 else None
+
+    def fractions(self, amounts: Floats, resources: Floats) -> Floats:
+        """Return the same for many donors, NaN where nothing could be given."""
+        return amounts / resources
+
+    def allows(self, amount: float, resources: float) -> bool:
+        """Return whether an amount within 0 and `most` may be given."""
+        return True
+
+
+class FixedGift(Frozen):
+    """Yes or no: the donor pays `cost` and the recipient receives `benefit`, or nothing moves.
+
+    The donation game of Nowak & Sigmund 1998, Nature 393. A donor that holds less than `cost` cannot give. Here the
+    *fraction* of an act is 1 for a gift and 0 for a refusal. A policy gives where its level is at least one half.
+    """
+
+    kind: Literal["fixed"] = "fixed"
+    cost: float = Field(default=1, gt=0)
+    """Units that a gift costs the donor ..."""
+    benefit: float = Field(default=3, gt=0)
+    """... and that the recipient receives."""
+
+    def most(self, resources: float) -> float:
+        """Return the most units that a donor with these resources may give."""
+        return self.cost if resources >= self.cost else 0.0
+
+    def amount(self, level: float, resources: float) -> float:
+        """Return the units that a policy gives."""
+        return self.cost if level >= 0.5 and resources >= self.cost else 0.0
+
+    def amounts(self, levels: Floats, resources: Floats) -> Floats:
+        """Return the same for many donors."""
+        import numpy as np
+
+        return np.where((levels >= 0.5) & (resources >= self.cost), self.cost, 0.0)
+
+    def fraction(self, amount: float, resources: float) -> float | None:
+        """Return 1 for a gift and 0 for a refusal; `None` where nothing could be given."""
+        return float(amount > 0) if resources >= self.cost else None
+
+    def fractions(self, amounts: Floats, resources: Floats) -> Floats:
+        """Return the same for many donors, NaN where nothing could be given."""
+        import numpy as np
+
+        return np.where(resources >= self.cost, (amounts > 0).astype(float), np.nan)
+
+    def allows(self, amount: float, resources: float) -> bool:
+        """Return whether an amount within 0 and `most` may be given."""
+        return amount == 0 or amount == self.cost
+
+
+class UnitGift(Frozen):
+    """Whole steps of units: 0, `step`, 2 × `step`, ... up to what the donor holds."""
+
+    kind: Literal["units"] = "units"
+    step: float = Field(default=1, gt=0)
+    """Units of one step."""
+
+    def most(self, resources: float) -> float:
+        """Return the most units that a donor with these resources may give."""
+        return min(math.floor(resources / self.step * (1 + ROUNDING)) * self.step, resources)
+
+    def amount(self, level: float, resources: float) -> float:
+        """Return the units that a policy gives: the nearest steps to its level of all that it may give, halves up."""
+        steps = math.floor(resources / self.step * (1 + ROUNDING))
+        return min(math.floor(level * steps + 0.5) * self.step, resources)
+
+    def amounts(self, levels: Floats, resources: Floats) -> Floats:
+        """Return the same for many donors."""
+        import numpy as np
+
+        steps = np.floor(resources / self.step * (1 + ROUNDING))
+        return np.minimum(np.floor(levels * steps + 0.5) * self.step, resources)
+
+    def fraction(self, amount: float, resources: float) -> float | None:
+        """Return the share of its resources that the donor gave; `None` where nothing could be given."""
+        return amount / resources if self.most(resources) > 0 else None
+
+    def fractions(self, amounts: Floats, resources: Floats) -> Floats:
+        """Return the same for many donors, NaN where nothing could be given."""
+        import numpy as np
+
+        return np.where(np.floor(resources / self.step * (1 + ROUNDING)) > 0, amounts / resources, np.nan)
+
+    def allows(self, amount: float, resources: float) -> bool:
+        """Return whether an amount within 0 and `most` is a whole number of steps."""
+        steps = amount / self.step
+        return abs(steps - round(steps)) <= ROUNDING * max(1.0, steps)
+
+
+ANY_SHARE = ShareGift()
+"""The gifts of the published game."""
+
+
+def _named(gift: object) -> object:
+    """Take a kind alone, as `gift: share`."""
+    return {"kind": gift} if isinstance(gift, str) and gift in ("share", "fixed", "units") else gift
+
+
+Gift = Annotated[
+    Annotated[ShareGift, Tag("share")] | Annotated[FixedGift, Tag("fixed")] | Annotated[UnitGift, Tag("units")],
+    by_kind("share"),
+    BeforeValidator(_named),
+]
