@@ -1,4 +1,4 @@
-"""Text in, text out: whoever completes a prompt, with the limits, prices and the ledger of an account around it.
+"""Text in, text out: completing prompts, within an account's limits and budget.
 
 `dialects/` speaks the servers' languages, `limits/` holds the layers around a provider. Nothing here knows of games.
 """

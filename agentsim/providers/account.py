@@ -20,7 +20,7 @@ from agentsim.providers.settings import ProviderSettings, missing_key
 __all__ = ["Account", "open_account"]
 
 MIN_FAILURES = 12
-"""Failures in a row that are an outage, of an account with few calls under way."""
+"""The fewest failures in a row that are an outage."""
 
 
 def open_account(
@@ -34,14 +34,14 @@ def open_account(
     halt: Halt | None = None,
     within: Callable[[Provider], Provider] = lambda provider: provider,
 ) -> Account:
-    """Return the account's provider, with its limits and retries around it; nothing is asked yet.
+    """Return the account's provider, with its limits and retries around it; no call is made yet.
 
     `model` is needed for a local account: an embedded model's name or the path of a .gguf file. `within` puts a layer
-    around the adapter, inside of the limits.
+    around the adapter, inside the limits.
 
     Raises:
-        AuthError: the key is missing or cannot be one.
-        ModelFileError: a local model's weights are not there.
+        AuthError: the API key is missing or malformed.
+        ModelFileError: a local model's weights are missing.
         ScenarioError: no client can be built for the account.
     """
     if variable := missing_key(settings, environ):
@@ -82,12 +82,12 @@ class Account(Layer):
         on_retry: OnRetry | None = None,
         on_width: OnWidth | None = None,
     ) -> None:
-        """`on_retry` and `on_width` are told of repeated calls and of changes in how many may be under way.
+        """`on_retry` is called for repeated calls, `on_width` when the number of calls that may be under way changes.
 
         `halt` ends all waiting for limits and repetitions; `ready` is awaited before each call.
         """
         halt = halt or Halt()
-        # As many failures in a row as calls are under way: nobody got an answer.
+        # If as many calls fail in a row as can be under way, no call is answered.
         threshold = max(MIN_FAILURES, settings.concurrency)
         outage = Outage(name=name, threshold=threshold, max_s=settings.max_outage_s)
         if settings.gives_up_early and not settings.speaks.serves_here:
@@ -122,11 +122,11 @@ class Account(Layer):
         self._limited.drain()
 
     def least_s(self) -> dict[str, float]:
-        """Return what each limit has cost: the least seconds in which this sitting's calls could be made under it."""
+        """Return, for each limit, the fewest seconds in which this sitting's calls could be made under it."""
         load, settings = self._limited.load, self._settings
         least_s = {"calls in flight": load.busy_s / settings.concurrency}
         if settings.requests_per_minute is not None:
             least_s["requests a minute"] = 60 * max(0, load.n_sent - 1) / settings.requests_per_minute
-        if settings.tokens_per_minute is not None:  # the first minute's tokens need not be waited for
+        if settings.tokens_per_minute is not None:  # the first minute's tokens are available at once
             least_s["tokens a minute"] = 60 * max(0.0, load.tokens / settings.tokens_per_minute - 1)
         return least_s

@@ -1,4 +1,4 @@
-"""The accounts of one study, opened: all models of an account share its one provider and so its limits.
+"""The open accounts of a study. All models of an account share its provider, and so its limits.
 
 An account that serves models on this machine has one server process, and so one provider, for each model file.
 """
@@ -21,7 +21,7 @@ __all__ = ["Accounts"]
 
 
 class Accounts:
-    """Opens each account when it is first asked for, and once."""
+    """Opens each account once, when it is first used."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class Accounts:
         on_width: Callable[[str, int, int], None] | None = None,
         on_note: Callable[[str], None] | None = None,
     ) -> None:
-        """Every paid call is written down in the `ledger`, if there is one, and keeps to its limit.
+        """Every paid call is recorded in the `ledger`, if there is one, and stays within its limit.
 
-        `on_width` is told an account's name, how many calls may be under way there now, and how many at most.
-        `on_note` is told, once for each model, that its server counts fewer tokens of input than its prompts can have.
+        `on_width` is called with an account's name, how many calls may be under way there now, and the most that may.
+        `on_note` is called once for each model whose server counts fewer input tokens than its prompts must have.
         """
         self._catalogue = catalogue
         self._ledger = ledger
@@ -53,26 +53,26 @@ class Accounts:
         """
         name, _, model_name = model.partition("/")
         settings = self._catalogue.settings(model)
-        own = model_name if settings.speaks.serves_here else None
-        if (name, own) not in self._open:
-            self._open[name, own] = open_account(
+        served = model_name if settings.speaks.serves_here else None
+        if (name, served) not in self._open:
+            self._open[name, served] = open_account(
                 name,
                 settings,
                 environ=self._catalogue.environ,
-                model=own,
+                model=served,
                 on_retry=self._on_retry,
                 halt=self._halt,
                 on_width=None if self._on_width is None else partial(self._tell_width, name, settings.concurrency),
                 within=partial(self._booked, name, settings),
             )
-        return self._open[name, own]
+        return self._open[name, served]
 
     def _tell_width(self, name: str, most: int, width: int) -> None:
         if self._on_width is not None:
             self._on_width(name, width, most)
 
     def least_s(self) -> dict[str, float]:
-        """Return what each limit of each account has cost: the least seconds for this sitting's calls under it."""
+        """Return, for each limit of each account, the fewest seconds in which this sitting's calls could be made."""
         return {
             f"{what} of {name}" + (f"/{model}" if model else ""): seconds
             for (name, model), account in self._open.items()
@@ -87,13 +87,13 @@ class Accounts:
         return Booked(adapter, self._ledger, price=lambda model: self._catalogue.price(f"{name}/{model}"), account=name)
 
     def drain(self) -> None:
-        """Send nothing more from any account, opened or to be opened; calls already made still come in."""
+        """Send nothing more from any account, open or not yet open; answers to calls already sent still arrive."""
         self._halt.begin()
         if self._ledger is not None:
             self._ledger.drain()
 
     async def aclose(self) -> None:
-        """Close every account opened."""
+        """Close every open account."""
         while self._open:
             _, provider = self._open.popitem()
             await provider.aclose()

@@ -1,4 +1,4 @@
-"""What every provider takes and gives: text in, text out; providers know nothing of games.
+"""What every provider takes and returns: text in, text out; providers know nothing of games.
 
 `Prompt` and `Completion` are pydantic values because both are written to the run's log.
 """
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 FinishReason = Literal["stop", "length", "filtered", "refused", "other"]
-"""Why the model stopped: of its own accord, at max_tokens, by a content filter, by refusing, or something else."""
+"""Why the model stopped: it was done, reached max_tokens, was filtered, refused, or anything else."""
 
 
 class Value(BaseModel):
@@ -47,7 +47,7 @@ class Message(Value):
 
 
 class Sampling(Value):
-    """How the text is drawn; `None` means that the parameter is not sent."""
+    """How the text is sampled; `None` means that the parameter is not sent."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -63,24 +63,24 @@ class Prompt(Value):
     """All that is sent for one completion, apart from the account's key and address."""
 
     model: str
-    """The model's name as the provider knows it, without the provider's own name before it."""
+    """The provider's name for the model, without the account's name before it."""
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     answer_schema: dict[str, Any] | None = Field(default=None, exclude_if=lambda schema: schema is None)
-    """The JSON schema that the server is to hold the answer to; `None`: free text."""
+    """The JSON schema that the server must enforce on the answer; `None`: free text."""
 
 
 def n_bytes(messages: Iterable[Message]) -> int:
-    """Return the bytes of the messages' contents, as UTF-8: no tokenizer in use makes more tokens of them."""
+    """Return the bytes of the messages' contents in UTF-8; no tokenizer in use makes more tokens than that."""
     return sum(len(message.content.encode()) for message in messages)
 
 
 MOST_TOKENS: Final = 10**9
-"""Of one call. No model reads or writes as many; sums over millions of calls still fit 64 bits."""
+"""The most tokens of one call: no model reads or writes as many, and sums over millions of calls fit 64 bits."""
 
 
 def _plausible_count(count: int | None) -> int | None:
-    """Read a number that can be no count of tokens as one that is not known."""
+    """Return the count, or `None` if it cannot be a count of tokens."""
     return count if count is not None and 0 <= count <= MOST_TOKENS else None
 
 
@@ -88,20 +88,20 @@ Count = Annotated[int | None, AfterValidator(_plausible_count)]
 
 
 class Usage(Value):
-    """Tokens as the provider counted them; `None` where it did not say, or said what can be no count of one call."""
+    """Tokens as the provider counted them; `None` if it reported no count, or an impossible one."""
 
     input_tokens: Count = None
-    """All tokens of the prompt, cached ones included."""
+    """All tokens of the prompt, including cached ones."""
     cached_tokens: Count = None
-    """Those of `input_tokens` read from the provider's cache."""
+    """The part of `input_tokens` that was read from the provider's cache."""
     output_tokens: Count = None
-    """All tokens of the answer, reasoning included."""
+    """All tokens of the answer, including reasoning."""
     reasoning_tokens: Count = None
-    """Those of `output_tokens` spent on hidden reasoning."""
+    """The part of `output_tokens` that was spent on hidden reasoning."""
 
 
 def _scalar_values(text: str) -> str:
-    """Replace lone surrogates, which are no characters and cannot be stored as UTF-8."""
+    """Replace lone surrogates, which cannot be stored as UTF-8."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
@@ -111,51 +111,51 @@ class Hedge(Value):
     after_s: float
     """Seconds the first copy had been under way."""
     winner: Literal["first", "second"]
-    """The copy whose answer this is; the other was cancelled."""
+    """The copy that gave this answer; the other was cancelled."""
 
 
 class Completion(Value):
     """What came back for one prompt."""
 
     text: Annotated[str, BeforeValidator(_scalar_values)]
-    """The answer's text; empty where the model gave none (see `finish_reason`)."""
+    """The answer's text; empty if the model gave none (see `finish_reason`)."""
     model: str | None
-    """The model that answered, in the server's words; `None` where it did not say."""
+    """The server's name for the model that answered; `None` if it gave none."""
     thoughts: Annotated[str, BeforeValidator(_scalar_values)] | None = Field(
         default=None, exclude_if=lambda thoughts: thoughts is None
     )
-    """What the model thought before it answered, where the server sends that apart from the text; no answer."""
+    """The model's reasoning, if the server sends it apart from the text; not part of the answer."""
     finish_reason: FinishReason
     finish_detail: str | None = None
-    """The server's own word for `finish_reason`, or the text of its refusal; only `stop` is a whole reply."""
+    """The server's word for `finish_reason`, or the text of a refusal. Only an answer that ended in `stop` is whole."""
     usage: Usage = Usage()
     latency_s: float
-    """Seconds from sending the request to having the whole answer, without waiting for a limit."""
+    """Seconds from sending the request to having the whole answer; waiting for limits does not count."""
     request_id: str | None = None
-    """The server's id of the call, to ask its owner about."""
+    """The server's id of the call, for questions to its operator."""
     hedge: Hedge | None = Field(default=None, exclude_if=lambda hedge: hedge is None)
-    """That a second copy was sent, if so."""
+    """Set if a second copy of the call was sent."""
 
 
 class Held:
-    """The place of an answered call, kept while its answer is being stored: what is not stored yet counts as in flight.
+    """Keeps an answered call's place while the answer is stored, so that unstored answers count as calls in flight.
 
-    The caller makes one for each call, and releases it whatever comes of the call.
+    The caller makes one for each call and releases it, whatever the outcome.
     """
 
     def __init__(self) -> None:
         self._release: Callable[[], None] | None = None
 
     def keep(self, release: Callable[[], None]) -> None:
-        """Take a place over, which `release` gives back."""
+        """Take over a place; `release` gives it back."""
         self._release = release
 
     def hand_over(self, other: Held) -> None:
-        """Give the place, if there is one, to another to keep."""
+        """Pass the place, if there is one, on to `other`."""
         self._release, other._release = None, self._release
 
     def release(self) -> None:
-        """Give the place back; without one, or a second time, nothing happens."""
+        """Give the place back, if there is one; a second call does nothing."""
         release, self._release = self._release, None
         if release is not None:
             release()
@@ -175,29 +175,29 @@ def _always() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a call needs beside its prompt; every layer passes it on to the provider that it stands around."""
+    """What a call needs besides its prompt; every layer passes it on to the provider inside it."""
 
     n_after: int = 0
-    """How many calls, one after the other, must still follow this one: who has more before it goes first.
+    """How many calls must still follow this one, one after the other; the call with the most goes first.
 
-    So no society is left alone at a study's end with a chain of calls that nothing can shorten.
+    So no society is left at a study's end with a long chain of calls that cannot run in parallel.
     """
     is_wanted: Callable[[], bool] = _always
-    """Says whether the caller still wants an answer that has not been asked for yet."""
+    """Returns whether the caller still wants the answer; asked just before the request is sent."""
     on_sent: Callable[[], None] | None = None
     """Called when the limits allow the request."""
     held: Held | None = None
-    """Keeps the call's place until the caller releases it; `None`: the place is free when the answer is there."""
+    """Keeps the call's place until the caller releases it; `None`: the place is given back with the answer."""
     times: float = 0.0
-    """How many times the usual the call is waited for, as its question was given up before; 0 for its first call."""
+    """By which factor the early timeout is raised, as the question was given up before; 0 for its first call."""
 
 
 PLAIN: Final = Call()
-"""A call about which nothing is special."""
+"""A call with the default of everything."""
 
 
 class Provider(Protocol):
-    """Anything that completes prompts: an adapter for one API dialect, or a layer around one."""
+    """Anything that completes prompts: an adapter for an API dialect, or a layer around another provider."""
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`.
@@ -214,7 +214,7 @@ class Provider(Protocol):
 
 
 class Layer:
-    """A provider around another one, which forwards what it leaves alone."""
+    """A provider around another one; forwards whatever a subclass does not change."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider

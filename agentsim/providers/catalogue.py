@@ -1,4 +1,4 @@
-"""What can be asked, and at what price: the settings of a study's accounts, validated once."""
+"""The models that a study can use, and their prices: the settings of its accounts, validated once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Catalogue"]
 
 
 class Catalogue:
-    """The accounts that a study may use. Models are named in full, as `openai/gpt-4o-2024-08-06`. Nobody is asked."""
+    """The accounts that a study may use; makes no calls. Models have full names, such as `openai/gpt-4o-2024-08-06`."""
 
     def __init__(self, overrides: Mapping[str, Mapping[str, Any]], *, environ: Mapping[str, str]) -> None:
         """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
@@ -45,12 +45,12 @@ class Catalogue:
             raise ScenarioError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
     def check(self, model: str, sampling: Sampling | None = None) -> None:
-        """Find out, without asking anyone, whether the model can be asked with these sampling parameters.
+        """Check, without a call, that the model can be used with these sampling parameters.
 
         Raises:
-            AuthError: the key is missing.
-            ModelFileError: the weights are missing, or llama.cpp is.
-            ScenarioError: there is no such account, or its dialect does not know a sampling parameter.
+            AuthError: the API key is missing or malformed.
+            ModelFileError: the weights or llama.cpp are missing.
+            ScenarioError: there is no such account, or its dialect lacks a sampling parameter.
         """
         name, _, model_name = model.partition("/")
         settings = self.settings(model)
@@ -66,7 +66,7 @@ class Catalogue:
             raise ScenarioError(f"the account {name!r} cannot be sent players.{', players.'.join(names)}: remove it")
 
     def price(self, model: str) -> Price | None:
-        """Return what the model's tokens cost: as the scenario states it, else as known; `None` if nobody knows."""
+        """Return the model's price: stated in the scenario, or else listed; `None` if it is not known."""
         if model not in self._prices:
             self._prices[model] = self._find_price(model)
         return self._prices[model]
@@ -81,17 +81,17 @@ class Catalogue:
         return known_price(name, model_name, settings.base_url)
 
     def describe(self, model: str) -> dict[str, Any]:
-        """Return the settings of the model's account, and its price if known, as JSON-able data; never a key."""
+        """Return the settings of the model's account, and its price if known, as JSON-able data without the API key."""
         settings = self.settings(model).model_dump(mode="json", exclude={"prices"})
         price = self.price(model)
         return {**settings, "price": None if price is None else price.model_dump(mode="json")}
 
     def is_paid(self, model: str) -> bool:
-        """Whether calls of the model may be billed: all but those that run on this machine."""
+        """Whether calls of the model may be billed: it does not run on this machine."""
         return not self.settings(model).speaks.serves_here
 
     def check_price(self, model: str, *, sampling: Sampling) -> None:
-        """Find out whether a budget can be kept with this model.
+        """Check that a budget can be kept with this model.
 
         Raises:
             ScenarioError: its price is not known, or nothing bounds the length of its answers.

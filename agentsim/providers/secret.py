@@ -1,4 +1,4 @@
-"""Foreign text without the account's key: whole in any usual spelling, and in messages each longer part of it."""
+"""Removes an account's API key from text: the whole key in any usual spelling; in messages, also longer parts of it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Secret", "scrub"]
 
 HIDDEN: Final = "***"
 SHORTEST_SECRET_PART: Final = 8
-"""A key that is shorter is a placeholder, such as `none`, that may well be a word of the model's."""
+"""A shorter key is a placeholder, such as `none`, which may well be an ordinary word of the model's."""
 MAX_BACKSLASHES: Final = 8
-"""Before one character; each time a text is put into JSON doubles them."""
+"""The most backslashes before one character; each encoding as JSON doubles them."""
 
 
 class Secret:
-    """A key, which shows itself nowhere."""
+    """An API key, which its `repr` does not show."""
 
     def __init__(self, key: str | None) -> None:
         self._key = key
@@ -28,13 +28,13 @@ class Secret:
         return "Secret()"
 
     def hide(self, text: str) -> str:
-        """Return a model's text with `***` where the whole key stands, plain, escaped or encoded."""
+        """Return a model's text with `***` in place of the whole key, whether plain, escaped or encoded."""
         if self._key is None or len(self._key) < SHORTEST_SECRET_PART:
             return text
         return self._pattern.sub(HIDDEN, text)
 
     def scrub(self, text: str) -> str:
-        """Return text for a message, also without any part of the key of at least eight characters."""
+        """Return text for a message, with parts of the key of at least eight characters replaced too."""
         return scrub(self.hide(text), self._key)
 
     @cached_property
@@ -45,7 +45,7 @@ class Secret:
         begins = "".join({re.escape(form[0]) for form in (key, *encoded)})
         return re.compile(
             rf"(?=[{begins}\\%&])(?:{'|'.join([spelled, *map(re.escape, encoded)])})"
-        )  # most places: one look
+        )  # at most places in a text, the look-ahead alone decides
 
 
 def scrub(text: str, secret: str | None) -> str:
@@ -68,9 +68,9 @@ def scrub(text: str, secret: str | None) -> str:
 
 
 def _spellings(n_backslashes: int, character: str) -> str:
-    """Return a pattern for one character, behind backslashes of the key, as JSON, URLs, HTML and programs write it.
+    """Return a pattern for one character of the key, after its backslashes, as JSON, URLs, HTML and programs write it.
 
-    Backslashes are taken all at once and never given back, so that no text makes the search slow.
+    Backslashes are matched possessively (no backtracking), so that no text makes the search slow.
     """
     if not n_backslashes + len(character):
         return ""
@@ -87,12 +87,12 @@ def _spellings(n_backslashes: int, character: str) -> str:
 
 
 def _encoded(key: bytes) -> Iterator[str]:
-    """Give the key in hexadecimal, and in base64 wherever it stands in what was encoded."""
+    """Yield the key in hexadecimal, and in base64 at every offset in the encoded text."""
     yield key.hex()
     yield key.hex().upper()
     for n_before in range(3):
         n_whole = (n_before + len(key)) // 3 * 4
-        # Characters that also depend on what stands before or behind the key are no part of it.
+        # Leave out characters that also depend on what precedes or follows the key.
         inner = slice((n_before * 8 + 5) // 6, n_whole)
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             yield encode(b"\0" * n_before + key).decode()[inner]

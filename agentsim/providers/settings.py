@@ -1,4 +1,4 @@
-"""Settings of accounts, as a scenario's `providers:` gives them, over those that are built in."""
+"""Settings of accounts: the built-in ones, overridden by a scenario's `providers:`."""
 
 from __future__ import annotations
 
@@ -48,32 +48,32 @@ class ProviderSettings(BaseModel):
     dialect: DialectName = "openai"
     """The API's language; `local`: llama.cpp on this machine."""
     base_url: str | None = None
-    """Where the server is, as http://localhost:11434/v1; none for a local account."""
+    """The server's address, such as http://localhost:11434/v1; none for a local account."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the key; `null` for servers that want none."""
+    """The environment variable that holds the API key; `null` for servers that need none."""
     concurrency: int = Field(default=32, ge=1, le=10_000)
     """The most calls in flight; of a local account, the server's slots."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
-    """Of prompts and answers together."""
+    """Tokens of prompts and answers together."""
     timeout_s: Seconds = 120.0
     """Seconds until the whole answer must be there."""
     gives_up_early: bool = True
-    """Ask again before that what takes twice as long as any of the model's last 300 answers, and 5 s at least."""
+    """Repeat a call early if it takes twice as long as any of the model's last 300 answers, and at least 5 s."""
     attempts: int = Field(default=10, ge=1, le=1000)
-    """How often one call is made as long as its failures may pass; refusals while others are answered do not count."""
+    """How often a call is made if its failures are transient; refusals while other calls are answered do not count."""
     max_wait_s: Seconds = 60.0
-    """The longest wait before a call is repeated, in seconds; a server that asks for more is not waited for."""
+    """The longest wait in seconds before a call is repeated; if a server asks for more, the call fails."""
     max_outage_s: Seconds = 900.0
-    """How long the account may answer nothing at all, or refuse one call again and again, before the study stops."""
+    """For how many seconds an account may answer no call, or refuse the same call, before the study stops."""
     context: int | None = Field(default=None, ge=256)
     """Tokens of prompt and answer together, of a local account; default: 4096."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads of a local account's server; default: one a usable core."""
+    """Threads of a local account's server; default: one per usable core."""
     hedge: HedgeSettings | None = None
-    """`{after: p95}`: ask a second time what is slower than that percentile; favours short answers, and costs."""
+    """`{after: p95}`: send calls slower than that percentile a second time; favours short answers, and costs more."""
     prices: dict[str, StatedPrice] = Field(default_factory=dict)
-    """Model -> US dollars a million tokens, for models whose price is not known or is another for you."""
+    """Model -> US dollars per million tokens, for models whose price is unknown or different for you."""
 
     @property
     def speaks(self) -> Dialect:
@@ -118,15 +118,15 @@ BUILT_IN: Final[Mapping[str, Mapping[str, Any]]] = {
     for dialect in DIALECTS.values()
     for name, settings in dialect.accounts.items()
 }
-"""The accounts that need no settings of the user's."""
+"""The accounts that need no settings from the user: name -> settings."""
 
 
 def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSettings:
-    """Return the settings of the account `name`: the built-in ones, the user's over them.
+    """Return the settings of the account `name`: the built-in ones, overridden by the user's.
 
     Raises:
-        ScenarioError: no such account is built in and the user's settings describe none.
-        pydantic.ValidationError: a setting is wrong; its `loc` begins at the account's own keys.
+        ScenarioError: no such account is built in, and the user has no settings for it.
+        pydantic.ValidationError: a setting is wrong; its `loc` begins at the keys of the account.
     """
     if overrides is None and name not in BUILT_IN:
         raise ScenarioError(
@@ -137,7 +137,7 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSe
 
 
 def missing_key(settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:
-    """Return the name of the environment variable that should hold the key and does not, if so."""
+    """Return the environment variable that should hold the API key but does not; `None` if none is missing."""
     name = settings.api_key_env
     return name if name is not None and not environ.get(name, "").strip() else None
 

@@ -32,10 +32,10 @@ __all__ = ["ANTHROPIC_BASE_URL", "DEFAULT_MAX_TOKENS", "DIALECT", "AnthropicProv
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com"
 
 DEFAULT_MAX_TOKENS: Final = 1024
-"""Sent where the sampling gives none, because this API demands the parameter; an answer it cuts ends with "length"."""
+"""Sent if the sampling sets no limit, as this API requires one; an answer cut by it ends in "length"."""
 
 TOOL: Final = "answer"
-"""The tool that a model is made to use where its answer has a schema."""
+"""The tool that a model is made to use if its answer has a schema."""
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
@@ -48,10 +48,10 @@ def unsupported(sampling: Sampling) -> list[str]:
 
 
 class AnthropicProvider:
-    """Completes prompts by the official client against one server.
+    """Completes prompts with the official client, at one server.
 
-    `base_url` may end in `/v1` or not: the client adds it. Temperature and top_p go as they are, though the newest
-    models refuse them and the client no longer names them.
+    `base_url` may end in `/v1` or not. Temperature and top_p are sent unchanged, although the newest models refuse them
+    and the client no longer has parameters for them.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class AnthropicProvider:
 
 
 def _split(prompt: Prompt, *, name: str) -> tuple[str, list[dict[str, str]]]:
-    """Return the system text and the turns; this API knows a system text only before the conversation."""
+    """Return the system text and the turns; this API allows a system text only before the conversation."""
     first = next((i for i, message in enumerate(prompt.messages) if message.role != "system"), len(prompt.messages))
     turns = prompt.messages[first:]
     if any(message.role == "system" for message in turns):
@@ -139,7 +139,7 @@ def _parameters(sampling: Sampling) -> dict[str, Any]:
 
 
 def _answer_format(prompt: Prompt) -> dict[str, Any]:
-    """Return the parameters that make the model answer by a tool whose input is the answer."""
+    """Return the parameters that make the model use a tool whose input is the answer."""
     if prompt.answer_schema is None:
         return {}
     tool = {"name": TOOL, "description": "State your answer.", "input_schema": prompt.answer_schema}
@@ -192,7 +192,7 @@ def _is_answer(block: Mapping[str, Any]) -> bool:
 
 
 def _read_usage(usage: object) -> Usage:
-    """Return the counts that are counts; this API counts cached input beside `input_tokens`, we count it within."""
+    """Return the valid counts; this API's `input_tokens` excludes cached input, ours includes it."""
     if not isinstance(usage, dict):
         return Usage()
     fresh, cached, created = (

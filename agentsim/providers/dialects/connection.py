@@ -1,4 +1,4 @@
-"""The way to a server: through which proxy, under which certificates, with which headers, and why it failed."""
+"""The connection to a server: its proxy, certificates and headers, and why it failed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PLAIN_HEADERS: Final = frozenset(
         "anthropic-version",
     }
 )
-"""Headers, beside the key and the clients' own `x-stainless-…`, that a server needs."""
+"""Headers that a server needs, besides the API key and the clients' `x-stainless-…`."""
 
 
 def plain_address(url: str) -> str:
@@ -48,7 +48,7 @@ def plain_address(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the server is on this machine, in any way to write its address: `127.1`, `0.0.0.0`, `[::1]`."""
+    """Whether the server is on this machine, however its address is written: `127.1`, `0.0.0.0`, `[::1]`."""
     host = (urlsplit(plain_address(url)).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -61,10 +61,10 @@ def is_loopback(url: str) -> bool:
 
 
 def find_proxy(base_url: str, *, name: str) -> str | None:
-    """Return the address of the proxy that the environment names for this server; `None` where there is none.
+    """Return the address of the proxy that the environment names for this server; `None` if it names none.
 
     Raises:
-        ScenarioError: it is of a kind that cannot be used.
+        ScenarioError: the proxy is of a kind that cannot be used.
     """
     parts = urlsplit(base_url)
     if is_loopback(base_url) or proxy_bypass(parts.hostname or ""):
@@ -90,7 +90,7 @@ def find_proxy(base_url: str, *, name: str) -> str | None:
 
 
 def check_way(base_url: str, *, name: str, environ: Mapping[str, str]) -> None:
-    """Find out, without asking anyone, whether a client for this server can be built.
+    """Check, without a call, that a client for this server can be built.
 
     Raises:
         ScenarioError: the environment names a proxy or certificates that cannot be used.
@@ -101,15 +101,15 @@ def check_way(base_url: str, *, name: str, environ: Mapping[str, str]) -> None:
 
 
 def tls_context(base_url: str, *, name: str) -> ssl.SSLContext | bool:
-    """Return the certificates a server is checked by: those of SSL_CERT_FILE or SSL_CERT_DIR, or the built-in ones.
+    """Return the certificates to verify a server with: those of SSL_CERT_FILE or SSL_CERT_DIR, or the built-in ones.
 
     Raises:
-        ScenarioError: that file is not there or holds no certificates.
+        ScenarioError: that file is missing or holds no certificates.
     """
     import httpx2
 
     if urlsplit(base_url).scheme != "https" and is_loopback(base_url):
-        return False  # nothing will be checked, and loading the certificates takes time
+        return False  # nothing is verified, and loading certificates takes time
     try:
         return httpx2.create_ssl_context(trust_env=True)
     except (OSError, ssl.SSLError) as error:
@@ -120,9 +120,9 @@ def tls_context(base_url: str, *, name: str) -> ssl.SSLContext | bool:
 
 
 def hide_environment(key_headers: Mapping[str, str]) -> Any:
-    """Return a hook that takes out of each request what an SDK has read from the environment for its own servers.
+    """Return a hook that removes from each request what an SDK read from the environment for its own servers.
 
-    `key_headers` are the headers, by name, that carry the account's key.
+    `key_headers` maps the names of the headers that carry the account's API key to their values.
     """
 
     async def hide(request: httpx2.Request) -> None:
@@ -136,7 +136,7 @@ def hide_environment(key_headers: Mapping[str, str]) -> Any:
 
 
 def lost_connection(error: BaseException, *, peer: Peer) -> Unavailable | BadRequest:
-    """Return the error for a connection that failed; only one that had been made can have led to a billed call."""
+    """Return the error for a failed connection; a call may be billed only if its connection had been made."""
     import aiohttp
 
     causes = list(_causes(error))

@@ -1,4 +1,4 @@
-"""What the rest of the program knows of a dialect: one value for each, in one table (`registry`)."""
+"""All that the rest of the program knows about a dialect: one value for each, in one table (`registry`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Dialect", "Opened", "Opening"]
 
 @dataclass(frozen=True)
 class Opening:
-    """What a dialect is given to open an account."""
+    """What a dialect needs to open an account."""
 
     name: str
     """The account's name, for messages."""
@@ -22,7 +22,7 @@ class Opening:
     timeout_s: float
     """Seconds until the whole answer must be there."""
     model: str | None
-    """The model's name, where each model has a provider of its own."""
+    """The model's name, if each model has a provider of its own; else `None`."""
     slots: int
     """The most calls in flight."""
     context: int | None
@@ -40,16 +40,16 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class Dialect:
-    """A server's language."""
+    """The language of a kind of server."""
 
     name: str
     open: Callable[[Opening], Opened]
-    """Make a provider; nothing is asked yet."""
+    """Make a provider; no call is made yet."""
     unsupported: Callable[[Sampling], list[str]]
     """Return the names of the sampling parameters that cannot be sent."""
     accounts: Mapping[str, Mapping[str, Any]]
-    """The accounts that need no settings of the user's: name -> settings."""
+    """The accounts that need no settings from the user: name -> settings."""
     serves_here: bool = False
     """Whether models run on this machine: without an address, a key or a price, and with a provider for each model."""
     find_model: Callable[[str], object] | None = None
-    """Raise where a model's files are missing."""
+    """Raise an error if a model's files are missing; `None`: models have no files here."""

@@ -1,4 +1,4 @@
-"""Why a model stopped, from the words that servers use: only what is on the list of clean stops is a whole reply."""
+"""Why a model stopped, from the servers' words for it: only a word listed as a clean stop means a whole reply."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agentsim.providers.dialects.parts import Said
 __all__ = ["ENDINGS", "Ending", "read_ending", "read_finish"]
 
 Ending = FinishReason | Literal["failed", "tool"]
-"""A `FinishReason`; `failed`: the server broke off, so the call is to be repeated; `tool`: the model used a tool."""
+"""A `FinishReason`; `failed`: the server broke off, so the call is repeated; `tool`: the model used a tool."""
 
 ENDINGS: Final[Mapping[str, Ending]] = {
     **dict.fromkeys(["stop", "end_turn", "stop_sequence", "eos", "eos_token", "complete"], "stop"),
@@ -48,7 +48,7 @@ ENDINGS: Final[Mapping[str, Ending]] = {
     ),
     **dict.fromkeys(["tool_calls", "tool_use", "tool_call", "function_call"], "tool"),
 }
-"""Every word with a meaning, in lower case; `docs/providers.md` says whose word each one is."""
+"""Every known word in lower case; `docs/providers.md` says which server uses it."""
 
 
 def read_finish(
@@ -56,8 +56,8 @@ def read_finish(
 ) -> tuple[FinishReason | Literal["failed"], str | None]:
     """Return why the model stopped, and the server's word for it or the text of a refusal.
 
-    A clean stop without text, or with a part that is neither text nor thoughts, is not a whole reply; using a tool is
-    one only where the model was asked to, and has (`used_tool`).
+    A clean stop without text, or with a part that is neither text nor reasoning, is not a whole reply. A tool call is
+    one only if the model was told to use that tool and did (`used_tool`).
     """
     ending = read_ending(reason)
     if said.refusal:
@@ -74,8 +74,8 @@ def read_finish(
 def read_ending(reason: str | None) -> Ending:
     """Return what a server's word means, written `max_tokens`, `max-tokens` or `maxTokens`; an unknown one is `other`.
 
-    No word at all is a clean stop: some servers give none. A word may have a reason behind it, as in
-    `content_filter: SAFETY`; no clean stop has one.
+    No word at all is a clean stop, as some servers give none. A word may be followed by a reason, as in
+    `content_filter: SAFETY`; a clean stop is never.
     """
     word = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", (reason or "").strip()).lower().removeprefix("finish_reason_")
     if not word:

@@ -1,4 +1,4 @@
-"""What a provider's content filter says when it refuses a prompt, in the words of each provider."""
+"""Recognises a content filter's refusal of a prompt, in each provider's words."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ FILTER_PHRASES: Final = re.compile(
     r" (?:the |our )?(?:content )?(?:safety|moderation)",
     re.IGNORECASE,
 )
-"""Sentences of providers that give their filter no code of its own."""
+"""Sentences of providers whose filter has no code of its own."""
 WORD_FIELDS: Final = frozenset({"code", "type", "status", "reason"})
 ACCOUNT_STATUSES: Final = (401, 402, 407, 429)
-"""These are about the account, whatever else is said."""
+"""Errors with these statuses concern the account, whatever their text says."""
 MAX_DEPTH: Final = 8
 
 
 class PromptFiltered(FatalProviderError):
-    """The provider's content filter refused the prompt: adapters make it a filtered answer, see `completion`."""
+    """The provider's content filter refused the prompt; adapters return it as a filtered answer (`completion`)."""
 
     def completion(self, *, latency_s: float) -> Completion:
-        """Return the answer that it is: one without text, of which the server says no usage, as it may be billed."""
+        """Return the filtered answer: no text, and unknown usage, as it may be billed."""
         return Completion(text="", model=None, finish_reason="filtered", finish_detail=str(self), latency_s=latency_s)
 
 
@@ -70,7 +70,7 @@ def is_filter(error: object, *, status: int | None) -> bool:
 
 
 def words_in(value: object, depth: int = 0) -> Iterator[tuple[str, bool]]:
-    """Give each text in an error object, and whether it is a code; errors of others are often within, even as JSON."""
+    """Yield each text in an error object, and whether it is a code; other errors may be nested, even as JSON."""
     if depth > MAX_DEPTH:
         return
     if isinstance(value, list):
@@ -79,7 +79,7 @@ def words_in(value: object, depth: int = 0) -> Iterator[tuple[str, bool]]:
     if not isinstance(value, dict):
         return
     for name, inner in value.items():
-        if inner and name.lower() in ("block_reason", "blockreason"):  # whatever Gemini's reason is
+        if inner and name.lower() in ("block_reason", "blockreason"):  # Gemini's reason does not matter
             yield "content_filter", True
         elif isinstance(inner, str):
             yield inner, name.lower() in WORD_FIELDS

@@ -1,4 +1,4 @@
-"""A model on this machine: llama.cpp's server in a child process, asked in OpenAI's dialect."""
+"""Models on this machine: llama.cpp's server in a child process, called in OpenAI's dialect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEFAULT_SLOTS: Final = 2
 DEFAULT_CONTEXT: Final = 4096
 
 CACHE_MIB: Final = 0
-"""llama.cpp's own store of past prompts, beside the slots."""
+"""Size of llama.cpp's cache of past prompts, apart from the slots."""
 CALM_THREADS: Final = {"GOMP_SPINCOUNT": "2000"}
 """How long llama.cpp's threads spin before they sleep. Measured on two cores with SmolLM2-135M, tokens a second, alone
 and beside one busy core: 0 spins 40 and 55, 2000 spins 114 and 18, the default of 300,000 spins 123 and 1."""
@@ -49,7 +49,7 @@ def check_model(model: str) -> Path:
 
 
 class LocalProvider:
-    """Completes prompts by one model file, in a server that lives as long as this object's process at most."""
+    """Completes prompts with one model file, in a server that ends with this process at the latest."""
 
     def __init__(
         self,
@@ -61,9 +61,9 @@ class LocalProvider:
         threads: int | None = None,
         timeout_s: float = 600.0,
     ) -> None:
-        """`slots` calls run at once, each of `context` tokens at most; `threads` default to one a usable core."""
+        """`slots` calls run at once, each with at most `context` tokens; `threads` defaults to one per usable core."""
         self.api_key = secrets.token_urlsafe(24)
-        """Keeps the machine's other users and web pages off the server."""
+        """Keeps web pages and the machine's other users from using the server."""
         self._settings = {
             "model_path": str(model_path),
             "model_name": model_name,
@@ -97,7 +97,7 @@ class LocalProvider:
         try:
             return await server.client.complete(prompt)
         except TransientError as error:
-            with suppress(TimeoutError):  # a lost connection may be known before the end of the process is
+            with suppress(TimeoutError):  # a lost connection may be noticed before the process has ended
                 async with asyncio.timeout(DEATH_TIMEOUT_S):
                     await server.process.wait()
             if server.process.returncode is None:
@@ -146,7 +146,7 @@ async def _launch(settings: Mapping[str, Any], *, timeout_s: float) -> _Server:
     log = tempfile.TemporaryFile()  # noqa: SIM115  # outlives this function; without a name, so it ends with its users
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-P",  # this folder's module names are those of other packages
+        "-P",  # modules in this folder have the names of other packages
         str(Path(__file__).with_name("local_server.py")),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -178,7 +178,7 @@ async def _launch(settings: Mapping[str, Any], *, timeout_s: float) -> _Server:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close the child's input, the sign to end, and see that it does."""
+    """Close the child's input, which tells it to end, and kill it if it does not."""
     assert process.stdin is not None
     process.stdin.close()
     try:

@@ -1,7 +1,7 @@
-"""llama.cpp's server as a process of its own; run as a script, it knows nothing of agentsim.
+"""llama.cpp's server as a separate process; a script that imports nothing of agentsim.
 
-It reads one line of JSON from its standard input, serves until that input is closed, however its parent ends, and
-writes one line to its standard output once it is ready: its address. llama.cpp's log goes to standard error.
+It reads one line of JSON from standard input and serves until that input is closed, however its parent ends. Once it is
+ready, it writes its address to standard output as one line. llama.cpp's log goes to standard error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def start(settings: dict[str, Any]) -> Any:
     params.cpuparams_batch.n_threads = settings["threads"]
     params.cache_ram_mib = settings["cache_mib"]
     params.ui = False
-    params.verbosity = 2  # warnings and errors; more would fill the log by a kilobyte a call
+    params.verbosity = 2  # warnings and errors; more would add a kilobyte to the log for each call
     return xllamacpp.Server(params)
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     sys.stdout.flush()
     while sys.stdin.read(1024):
         pass
-    os._exit(0)  # answers under way are no one's any more; the server's own end would wait for them
+    os._exit(0)  # nobody needs the answers under way, and a clean end would wait for them
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""OpenAI's chat-completions dialect: OpenAI itself, vLLM, Ollama, Gemini's endpoint, llama.cpp and all others alike."""
+"""OpenAI's chat-completions dialect, which vLLM, Ollama, Gemini's endpoint, llama.cpp and many others share."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ __all__ = ["DIALECT", "OPENAI_BASE_URL", "OpenAIProvider", "unsupported"]
 OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 
 LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens"})
-"""Names of a limit of tokens: a server is sent one of them, as many refuse two."""
+"""Names of the token limit; a server is sent only one of them, as many refuse two."""
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
 
 
 def unsupported(sampling: Sampling) -> list[str]:
-    """Return the names of the parameters that this dialect cannot send; what a model refuses, only its server knows."""
+    """Return the names of the parameters that this dialect cannot send; a model may refuse more."""
     return [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
 
 
 class OpenAIProvider:
-    """Completes prompts by the official client against one server.
+    """Completes prompts with the official client, at one server.
 
-    A limit of tokens goes as `max_completion_tokens` to OpenAI itself, whose reasoning models know no other name, and
-    as `max_tokens` to every other server, most of which know only that. For a server that wants another name, put it
-    into `sampling.extra`: it is then sent in place of ours.
+    The token limit is sent as `max_completion_tokens` to OpenAI itself, whose reasoning models accept no other name,
+    and as `max_tokens` to every other server, as most accept only that. If a server needs another name, set that name
+    in `sampling.extra`: it is then sent instead.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
     if not isinstance(message, dict):
         if read_ending(reason) == "stop":
             raise peer.unreadable("the choice has no message", body)
-        message = {}  # a filter, or the server's failure, may leave nothing but the reason
+        message = {}  # after a filter or a failure of the server, the reason may be all there is
     said = _read_message(message, body, peer=peer)
     if said.text is None and not said.refusal and not reason:
         raise peer.unreadable("the choice has neither content nor finish_reason", body)
@@ -176,7 +176,7 @@ def _read_choice(body: Mapping[str, Any], *, peer: Peer) -> Mapping[str, Any]:
     choices = body.get("choices")
     if body.get("error") and not choices:
         return {}
-    if not choices and is_filter(body, status=None):  # Gemini's `prompt_feedback.block_reason`, and its like
+    if not choices and is_filter(body, status=None):  # such as Gemini's `prompt_feedback.block_reason`
         raise PromptFiltered(f"{peer.name} answered without a choice: its filter refused the prompt")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise peer.unreadable("there is no choice in it", body)
@@ -195,7 +195,7 @@ def _read_message(message: Mapping[str, Any], body: Mapping[str, Any], *, peer: 
 
 
 def _read_usage(usage: object) -> Usage:
-    """Return the counts that are counts; what is missing or none stays `None`."""
+    """Return the valid counts; missing and invalid ones stay `None`."""
     if not isinstance(usage, dict):
         return Usage()
     inputs, outputs, total = (

