@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import with_records
 from agentsim.analysis.measures.models import by_model
@@ -21,17 +22,16 @@ def players_apart(study: Study) -> Study:
     Models that share a society share its seed, so they are compared within it. A model that has died out has no score:
     that is not 0, and what became of it is in `measures.by_model`.
     """
-    keys = ["study", "run"]
     parts = by_model(study.agents, study.encounters)
     parts["part"] = parts["run"] + ": " + parts["model"]
-    generations = parts.merge(study.generations[[*keys, "generation", "maximum"]], on=[*keys, "generation"])
+    generations = parts.merge(study.generations[[*GENERATION, "maximum"]], on=GENERATION)
     generations = generations.assign(run=generations["part"], mean_final_resources=generations["mean_score"])
-    last = study.generations.groupby(keys)["generation"].max().rename("last").reset_index()
-    at_last = parts.merge(last, on=keys)
+    last = study.generations.groupby(KEY)["generation"].max().rename("last").reset_index()
+    at_last = parts.merge(last, on=KEY)
     ends = at_last[at_last["generation"] == at_last["last"]].set_index(["study", "part"])["mean_score"]
-    sums = parts.groupby([*keys, "model", "part"])[["n_decisions", "n_lost"]].sum().reset_index()
+    sums = parts.groupby([*KEY, "model", "part"])[["n_decisions", "n_lost"]].sum().reset_index()
     own = ["model", "mean_final_resources", "n_missed", "n_replaced", "n_encounters"]
-    runs = sums.merge(study.runs.drop(columns=own), on=keys)
+    runs = sums.merge(study.runs.drop(columns=own), on=KEY)
     runs["mean_final_resources"] = pd.MultiIndex.from_frame(runs[["study", "part"]]).map(ends.to_dict())
     runs = runs.assign(
         run=runs["part"],
@@ -42,10 +42,10 @@ def players_apart(study: Study) -> Study:
         player=runs["model"],
     )
     runs["models_answered"] = _answered(study, runs)
-    names = parts[["study", "run", "part"]].drop_duplicates().itertuples(index=False, name=None)
+    names = parts[[*KEY, "part"]].drop_duplicates().itertuples(index=False, name=None)
     started = {(name, part): study.started[name, run] for name, run, part in names}
-    models = study.agents[[*keys, "agent", "model"]].drop_duplicates([*keys, "agent"])
-    resources = study.resources.merge(models, on=[*keys, "agent"], how="left")
+    models = study.agents[[*KEY, "agent", "model"]].drop_duplicates([*KEY, "agent"])
+    resources = study.resources.merge(models, on=[*KEY, "agent"], how="left")
     return replace(
         study,
         runs=runs,
@@ -61,8 +61,8 @@ def players_apart(study: Study) -> Study:
 def _answered(study: Study, runs: pd.DataFrame) -> pd.Series[str]:
     """Return the models that answered for each player of each run, comma-separated."""
     said = study.replies.dropna(subset=["model_answered"])
-    names = said.groupby(["study", "run", "player"])["model_answered"].agg(lambda own: ", ".join(sorted(set(own))))
-    keys = ["study", "run", "player"]
+    names = said.groupby([*KEY, "player"])["model_answered"].agg(lambda own: ", ".join(sorted(set(own))))
+    keys = [*KEY, "player"]
     own = runs[keys].assign(run=runs["run"].str.split(": ", n=1).str[0])
     return own.join(names, on=keys)["model_answered"].astype("string")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import RANDOM_SEED, mean_ranks
 from agentsim.analysis.within import Lineages, founders_of, label_test
@@ -16,8 +17,6 @@ from agentsim.analysis.words import counted, listed
 from agentsim.errors import LogError
 
 __all__ = ["SharedSociety", "geometric_means", "player_pair", "shared_societies", "what_became"]
-
-KEY: Final = ["study", "run"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from agentsim.analysis.apart import players_apart
 from agentsim.analysis.by_player import geometric_means, player_pair, shared_societies, what_became
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.groups import complete_runs, refuse_repeated_seeds, rules_noted
@@ -37,7 +38,6 @@ __all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare"]
 Design = Literal["unpaired", "paired", "within"]
 DESIGNS: Final = ("unpaired", "paired")
 """Those that may be asked for; players that share societies are always tested within them."""
-KEY: Final = ["study", "run"]
 MAX_SPREADS: Final = 2.0
 """From this ratio of spreads on, a smaller and wider group is said to make the test unsure."""
 

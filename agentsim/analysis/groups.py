@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.words import listed
 from agentsim.errors import LogError
 
 __all__ = ["complete_runs", "refuse_repeated_seeds", "rules_noted"]
-
-KEY: Final = ["study", "run"]
 
 
 def complete_runs(study: Study, by: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.compare import ALPHA
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study, load
 from agentsim.analysis.statistics import clopper_pearson, holm
 from agentsim.analysis.within import Lineages, label_test
@@ -166,10 +167,10 @@ def courses_of(study: Study) -> Courses:
     table = pd.DataFrame(list(conditions.values()))
     lost = runs.groupby("condition")[["n_missed", "n_replaced", "n_encounters"]].sum()
     table["share_lost"] = table["condition"].map((lost["n_missed"] + lost["n_replaced"]) / lost["n_encounters"])
-    courses = _counts(study.agents.merge(pd.DataFrame(kept), on=["study", "run"]))
+    courses = _counts(study.agents.merge(pd.DataFrame(kept), on=KEY))
     n_agents = courses["condition"].map(table.set_index("condition")["n_agents"])
     notes = (left_out,) if unfinished else ()
-    first = _first_scores(study.agents[study.agents["generation"] == 1].merge(pd.DataFrame(kept), on=["study", "run"]))
+    first = _first_scores(study.agents[study.agents["generation"] == 1].merge(pd.DataFrame(kept), on=KEY))
     return Courses(table[list(CONDITIONS)].astype(CONDITIONS), until_decided(courses, n_agents=n_agents), notes, first)
 
 

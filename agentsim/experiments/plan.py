@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agentsim.analysis.frames.columns import KEY
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.requests import Answer, DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
@@ -294,9 +295,8 @@ def stand_in(request: Request) -> Answer:
 
 def _pilot(pilot: Study, model: str) -> _Pilot:
     """Return what the pilot's replies of a model took; its prompts are counted in the same way as the plan's."""
-    keys = ["study", "run"]
-    of_model = pilot.runs.loc[pilot.runs["model"] == model, keys]
-    replies = pilot.replies.merge(of_model, on=keys)
+    of_model = pilot.runs.loc[pilot.runs["model"] == model, KEY]
+    replies = pilot.replies.merge(of_model, on=KEY)
     started = [pilot.started[key] for key in of_model.itertuples(index=False, name=None) if key in pilot.started]
     if replies.empty or not started:
         return NO_PILOT
@@ -306,7 +306,7 @@ def _pilot(pilot: Study, model: str) -> _Pilot:
     for kind, own in replies.groupby([_kind(str(key)) for key in replies["key"]]):
         if own["input_tokens"].notna().any() and own["output_tokens"].notna().any():
             took[str(kind)] = _Took(
-                askings=len(own) / len(own[[*keys, "key"]].drop_duplicates()),
+                askings=len(own) / len(own[[*KEY, "key"]].drop_duplicates()),
                 tokens_a_byte=float(own["input_tokens"].mean()) / questions[str(kind)].mean_bytes,
                 output=float(own["output_tokens"].mean()),
             )

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.decisions import failed, lost
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import ALPHA, least_p
@@ -17,7 +18,6 @@ from agentsim.report.tables import Table, number
 
 __all__ = ["conclusions", "missing", "runs_table", "said", "unreadable"]
 
-KEY: Final = ["study", "run"]
 MANY_LOST: Final = 0.05
 """From this share of lost decisions on, the page warns of them in its summary."""
 PROBLEMS: Final = ("unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off")

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.sensitivity import sensitivity
 from agentsim.core.keys import StrategyKey
@@ -23,8 +24,6 @@ MAX_WORDS: Final = 3_000_000
 """Characters of replies that the page holds altogether."""
 CUTS: Final = (8_000, 4_000, 2_000, 1_000, 500, 250, 120, 60, 0)
 """Characters of one reply that the page may hold: the first of these that keeps to MAX_WORDS."""
-
-KEY: Final = ["study", "run"]
 
 
 def labels(study: Study) -> dict[tuple[str, str], str]:
@@ -54,9 +53,9 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
     places = {key: place for place, key in enumerate(names)}
     words, cut = _words(study, texts)
     scored = study.scored
-    generations = scored.merge(bands, on=[*KEY, "generation"], how="left", suffixes=("", "_known"))
+    generations = scored.merge(bands, on=GENERATION, how="left", suffixes=("", "_known"))
     own = _places(study.agents, places)
-    met = study.encounters.sort_values([*KEY, "generation", "game", "round"], kind="stable")
+    met = study.encounters.sort_values([*GENERATION, "game", "round"], kind="stable")
     acts = _places(met, places)
     written = study.gossip.dropna(subset=["note"])
     about = (str(key).removesuffix("/note") for key in written["key"])

@@ -13,6 +13,7 @@ from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.figures import drawings, forest
 from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
 from agentsim.analysis.measures.outcomes import geometric_means
@@ -150,7 +151,7 @@ def _generations_table(study: Study) -> Table:
     names = labels(study)
     columns = ["generation", "mean_final_resources", "maximum", "mean_fraction", "n_encounters", "n_punished"]
     frame = study.generations[[*columns, "n_missed", "n_replaced", "n_asked_again"]].copy()
-    keys = study.generations[["study", "run"]].itertuples(index=False, name=None)
+    keys = study.generations[KEY].itertuples(index=False, name=None)
     frame.insert(0, "run", [names[key] for key in keys])
     titles = {
         "mean_final_resources": "mean final resources (units)",
@@ -346,13 +347,13 @@ def _measures(study: Study) -> list[Table]:
         return []
     frame = summary(study)
     names = labels(study)
-    keys = frame[["study", "run"]].itertuples(index=False, name=None)
+    keys = frame[KEY].itertuples(index=False, name=None)
     frame.insert(0, "label", [names[key] for key in keys])
     note = "Of the last finished generation; differential, selection and transmission are means over generations."
     wide = frame.rename(columns={"label": "name"})
     punished = punishment_summary(study)
     mixed = mixed_societies(study)
-    societies = [names[key] for key in mixed[["study", "run"]].itertuples(index=False, name=None)]
+    societies = [names[key] for key in mixed[KEY].itertuples(index=False, name=None)]
     mixed = mixed.drop(columns="study").assign(run=societies)
     return [
         *([] if mixed.empty else [from_frame(mixed, titles=MIXED, note=MIXED_NOTE)]),

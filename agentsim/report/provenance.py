@@ -10,12 +10,11 @@ import pandas as pd
 import yaml
 
 from agentsim.analysis.foreign import one_line, verbatim
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.log.records import RunStarted
 
 __all__ = ["Condition", "accounts_of", "conditions", "pairs"]
-
-KEY: Final = ["study", "run"]
 
 
 class Condition(NamedTuple):

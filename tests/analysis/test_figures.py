@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 import agentsim
 from agentsim.analysis import figures, measures
+from agentsim.analysis.figures.drawn import declared
 from agentsim.analysis.frames.study import Study
 from agentsim.cli import app
 from agentsim.errors import AgentsimError, LogError
@@ -137,3 +139,14 @@ def test_where_roles_do_not_alternate_the_highest_line_is_not_called_all_give_al
     played = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
     [axes] = figures.final_resources(played).axes
     assert axes.texts[0].get_text() == f"the most possible ({played.runs['maximum'].iloc[0]:,.0f})"
+
+
+def test_every_figure_that_a_file_declares_is_drawn_and_public(study: Study) -> None:
+    of_studies, of_runs = declared()
+    drawn = list(figures.drawings(study, n_societies=1))
+    assert [one.name for one in drawn if one.kind == "study"] == [one.name for one in of_studies]
+    assert {one.kind for one in drawn} == {"study", *(one.name for one in of_runs)}
+    assert of_studies[0].name == "final-resources"  # it says the most
+    for name in [*(one.name for one in of_studies), *(one.name for one in of_runs)]:
+        function = name.removesuffix("-linear").replace("-", "_")
+        assert function in figures.__all__ and inspect.getdoc(getattr(figures, function))

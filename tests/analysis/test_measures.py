@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import SimpleNamespace
 
 import numpy as np
@@ -409,3 +411,16 @@ def test_the_differential_is_missing_where_nothing_is_known_of_one_side(baseline
     )
     found = measures.survival_differential(agents)
     assert found["differential"].isna().all() and (found["n_survivors" if side else "n_culled"] == 0).all()
+
+
+def test_every_measure_has_a_row_in_the_docs_and_says_what_it_returns() -> None:
+    page = (Path(agentsim.__file__).parent.parent / "docs" / "measures.md").read_text()
+    for name in measures.__all__:
+        assert f"`{name}`" in page or f"`agentsim.{name}" in page, name
+        assert getattr(measures, name).__doc__, name
+
+
+def test_every_measure_that_a_family_names_is_public() -> None:
+    families = [import_module(f"{measures.__name__}.{module.name}") for module in iter_modules(measures.__path__)]
+    named = {name for family in families for name in family.__all__ if callable(getattr(family, name))}
+    assert set(measures.__all__) == named

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from agentsim.analysis.figures.efficiency import efficiency
-from agentsim.analysis.figures.final_resources import final_resources
-from agentsim.analysis.figures.giving import giving
-from agentsim.analysis.figures.lineage import lineage_of
+from agentsim.analysis.figures.declared import OfRun, OfStudy
 from agentsim.analysis.figures.slots import living
-from agentsim.analysis.figures.society import society_of
 from agentsim.analysis.figures.style import save
-from agentsim.analysis.figures.unreadable import unreadable
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.disk.whole_files import make_folder
 from agentsim.errors import AgentsimError
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "drawings", "write_figures"]
+__all__ = ["Drawing", "declared", "drawings", "write_figures"]
 
 N_SOCIETIES: Final = 3
 """Runs that are drawn one by one unless more are asked for; each condition's first run comes first."""
@@ -33,11 +31,22 @@ class Drawing(NamedTuple):
     """One figure, not yet drawn."""
 
     name: str
-    """Of its files, without ending."""
+    """Name of its files, without the ending."""
     title: str
     draw: Callable[[], Figure]
-    kind: Literal["study", "society", "lineage"] = "study"
-    """What it shows: the study, or a single run's society or lineage."""
+    kind: str = "study"
+    """`study`, or the name of a figure of single runs, as `society`."""
+
+
+@cache
+def declared() -> tuple[tuple[OfStudy, ...], tuple[OfRun, ...]]:
+    """Return what the files of this folder declare as `DRAWN`: the figures of studies and those of runs, in order."""
+    package = __name__.rpartition(".")[0]
+    names = [module.name for module in iter_modules([str(Path(__file__).parent)])]
+    found = [one for name in names for one in getattr(import_module(f"{package}.{name}"), "DRAWN", ())]
+    of_studies = [one for one in found if isinstance(one, OfStudy)]
+    of_runs = [one for one in found if isinstance(one, OfRun)]
+    return tuple(sorted(of_studies, key=lambda one: (one.place, one.name))), tuple(of_runs)
 
 
 def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator[Drawing]:
@@ -45,15 +54,9 @@ def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator
 
     `n_societies`: how many runs have figures of their own, from 0 on; None: all of them.
     """
-    yield Drawing("final-resources", "Mean final resources by generation", lambda: final_resources(study))
-    yield Drawing(
-        "final-resources-linear",
-        "Mean final resources by generation, linear axis",
-        lambda: final_resources(study, scale="linear"),
-    )
-    yield Drawing("efficiency", "Efficiency by generation", lambda: efficiency(study))
-    yield Drawing("giving", "Giving against the recipient's record", lambda: giving(study))
-    yield Drawing("unreadable", "Decisions that were not readable at once", lambda: unreadable(study))
+    of_studies, of_runs = declared()
+    for one in of_studies:
+        yield Drawing(one.name, one.title, partial(one.draw, study))
     is_one = len(study.folders) == 1
     runs = _begun(study)
     first = runs.groupby(["study", "condition"], sort=False).cumcount()
@@ -62,13 +65,14 @@ def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator
         name, run = str(row["study"]), str(row["run"])
         label = run if is_one else f"{name}--{run}"
         agents = cache(partial(living, study, run, name=name))
-        yield Drawing(f"society-{label}", f"Society of {label}", partial(_of, agents, run, society_of), "society")
-        yield Drawing(f"lineage-{label}", f"Lineage of {label}", partial(_of, agents, run, lineage_of), "lineage")
+        for each in of_runs:
+            title = f"{each.name.capitalize()} of {label}"
+            yield Drawing(f"{each.name}-{label}", title, partial(_of, agents, run, each.draw), kind=each.name)
 
 
 def _begun(study: Study) -> pd.DataFrame:
     """Return the runs that have ended a generation, and so can be drawn."""
-    return study.runs.merge(study.generations[["study", "run"]].drop_duplicates(), on=["study", "run"])
+    return study.runs.merge(study.generations[KEY].drop_duplicates(), on=KEY)
 
 
 def _of(agents: Callable[[], pd.DataFrame], run: str, draw: Callable[[pd.DataFrame, str], Figure]) -> Figure:
@@ -97,8 +101,9 @@ def write_figures(study: Study, folder: Path, *, n_societies: int | None = N_SOC
         raise AgentsimError(f"{study.name}: there is nothing to draw yet; no generation has ended")
     n_runs = len(_begun(study))
     if n_societies is not None and n_runs > n_societies:
+        names = " and ".join(one.name for one in declared()[1])
         undrawn.append(
-            f"Society and lineage of {n_runs - n_societies} of {n_runs} runs: not drawn."
+            f"{names.capitalize()} of {n_runs - n_societies} of {n_runs} runs: not drawn."
             " --societies draws as many as it says, or all of them: --societies all"
         )
     return paths, undrawn

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import efficiency as efficiencies
 from agentsim.analysis.published import published_unlike
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["efficiency"]
+__all__ = ["DRAWN", "efficiency"]
 
 MAX_DIFFERENCES: int = 12
 """Differences of rules that are named in the figure; it counts the rest."""
@@ -61,7 +63,7 @@ def efficiency(study: Study) -> Figure:
 
 
 def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
-    table = runs.pivot_table(index="generation", columns=["study", "run"], values="efficiency")
+    table = runs.pivot_table(index="generation", columns=KEY, values="efficiency")
     x = table.index.astype(int)
     thin = {key: value for key, value in line.items() if not key.startswith("marker")}
     thin_lines(
@@ -85,3 +87,6 @@ def _differ(differences: tuple[str, ...]) -> str:
     named = ", ".join(shown(each) for each in differences[:MAX_DIFFERENCES])
     rest = f" and {more} more" if more > 0 else ""
     return f"The published runs were played under other rules, so only efficiency is laid under. Here: {named}{rest}."
+
+
+DRAWN: Final = (OfStudy("efficiency", "Efficiency by generation", efficiency),)

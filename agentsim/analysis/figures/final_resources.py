@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import pandas as pd
 
+from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["final_resources", "references"]
+__all__ = ["DRAWN", "final_resources", "references"]
 
 MAX_RULES: Final = 3
 """Sets of rules whose reference lines are drawn."""
@@ -71,7 +74,7 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
 def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFrame, *, index: int) -> None:
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     thin_lines(axes, runs, x="generation", y="mean_final_resources", color=colour, alpha=0.35, linewidth=0.8)
-    n = len(runs[["study", "run"]].drop_duplicates())
+    n = len(runs[KEY].drop_duplicates())
     label = shown(name.replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
     axes.plot(means["generation"], means["mean"], color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
     band = means.dropna(subset=["low"])
@@ -154,3 +157,14 @@ def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | No
         last, [0.5, 1.0], endowment=game["endowment"], multiplier=game["multiplier"]
     ).tolist()
     return half, every
+
+
+DRAWN: Final = (
+    OfStudy("final-resources", "Mean final resources by generation", final_resources, place=0),
+    OfStudy(
+        "final-resources-linear",
+        "Mean final resources by generation, linear axis",
+        partial(final_resources, scale="linear"),
+        place=0,
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import giving_by_record
 from agentsim.errors import LogError
@@ -14,7 +16,7 @@ from agentsim.errors import LogError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["giving"]
+__all__ = ["DRAWN", "giving"]
 
 
 def giving(study: Study) -> Figure:
@@ -37,7 +39,7 @@ def giving(study: Study) -> Figure:
     for index, (condition, own) in enumerate(found.groupby("condition", sort=True)):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
         thin_lines(axes, own, x="middle", y="mean_fraction", color=colour, alpha=0.3, linewidth=0.8)
-        n = len(own[["study", "run"]].drop_duplicates())
+        n = len(own[KEY].drop_duplicates())
         bins = own.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
         error = bins["std"] / np.sqrt(bins["count"])
         label = shown(str(condition).replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
@@ -52,3 +54,6 @@ def giving(study: Study) -> Figure:
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
     return figure
+
+
+DRAWN: Final = (OfStudy("giving", "Giving against the recipient's record", giving),)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from agentsim.analysis.figures.declared import OfRun
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.style import FRACTIONS, blank, colour_scale, label, placed, shown
 from agentsim.analysis.frames.study import Study
@@ -13,7 +14,7 @@ from agentsim.analysis.frames.study import Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["lineage", "lineage_of"]
+__all__ = ["DRAWN", "lineage", "lineage_of"]
 
 MAX_DRAWN: Final = 2000
 """Lines of advice drawn as such; more (of hundreds of agents) become a picture, as the file would be many MB."""
@@ -84,3 +85,6 @@ def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
 
 def _colour(row: Any, colours: Any) -> Any:
     return "0.6" if pd.isna(row["mean_fraction"]) else colours(float(row["mean_fraction"]))
+
+
+DRAWN: Final = (OfRun("lineage", lineage_of),)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.figures.declared import OfRun
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.style import COLOURS, FRACTIONS, blank, colour_scale, label, placed, shown
 from agentsim.analysis.frames.study import Study
@@ -15,7 +16,7 @@ from agentsim.analysis.measures import survival_differential
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["society", "society_of"]
+__all__ = ["DRAWN", "society", "society_of"]
 
 
 def society(study: Study, run: str, *, name: str | None = None) -> Figure:
@@ -89,3 +90,6 @@ def society_of(agents: pd.DataFrame, run: str) -> Figure:
     )
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+DRAWN: Final = (OfRun("society", society_of),)

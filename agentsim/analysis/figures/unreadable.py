@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import COLOURS, blank, shown
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import answers
@@ -14,7 +15,7 @@ from agentsim.errors import LogError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["unreadable"]
+__all__ = ["DRAWN", "unreadable"]
 
 HATCHES: Final = ("", "///", "...", "\\\\\\", "xxx", "++", "oo", "**", "--")
 
@@ -71,3 +72,6 @@ def unreadable(study: Study) -> Figure:
     if outcomes:
         panels[0].legend(fontsize=8, frameon=False, ncols=3)
     return figure
+
+
+DRAWN: Final = (OfStudy("unreadable", "Decisions that were not readable at once", unreadable),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-__all__ = ["COLUMNS", "Column"]
+__all__ = ["COLUMNS", "GENERATION", "KEY", "Column"]
 
 
 class Column(NamedTuple):
@@ -17,15 +17,19 @@ class Column(NamedTuple):
     """What it holds, with units."""
 
 
-KEY: Final = {
+KEY: Final = ["study", "run"]
+"""The columns that name a run, in every frame."""
+GENERATION: Final = [*KEY, "generation"]
+"""The columns that name a generation of a run."""
+
+_KEYS: Final = {
     "study": Column("string", "name of the study, and of its folder"),
     "run": Column("string", "name of the run, and of its folder in the study's; with study the key of a run"),
 }
-"""The columns that every frame begins with."""
 
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
     "runs": {
-        **KEY,
+        **_KEYS,
         "condition": Column("string", "the run's name without its seed: equal for all seeds of one condition"),
         "model": Column("string", "the player, as provider/model; of a mixed society all of them, joined by +"),
         "seed": Column("Int64", "seed of the run"),
@@ -68,7 +72,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "n_torn_bytes": Column("Int64", "bytes of an unfinished last line, passed over"),
     },
     "agents": {
-        **KEY,
+        **_KEYS,
         "generation": Column("Int64", "a generation the agent lives in, from 1"),
         "agent": Column("string", "its name, <generation born>_<index>"),
         "born": Column("Int64", "generation it joined in"),
@@ -84,7 +88,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "n_missed": Column("Int64", "those of them without a readable decision"),
     },
     "generations": {
-        **KEY,
+        **_KEYS,
         "generation": Column("Int64", "from 1; only generations that have ended"),
         "mean_final_resources": Column("Float64", "units: mean over agents, averaged over the generation's games"),
         "maximum": Column(
@@ -105,14 +109,14 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "n_asked_again": Column("Int64", "askings beyond the first, strategies and notes included"),
     },
     "resources": {
-        **KEY,
+        **_KEYS,
         "generation": Column("Int64", "from 1"),
         "game": Column("Int64", "from 1; only games that have ended"),
         "agent": Column("string", "its name"),
         "resources": Column("Float64", "units it held at the end of the game"),
     },
     "encounters": {
-        **KEY,
+        **_KEYS,
         "key": Column("string", "the decision's key, as g3/game1/r04/2_4"),
         "generation": Column("Int64", "from 1"),
         "game": Column("Int64", "from 1"),
@@ -138,7 +142,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "reading": Column("string", "how the amount was written: plain units, or percent of own resources"),
     },
     "gossip": {
-        **KEY,
+        **_KEYS,
         "key": Column("string", "the note's key: that of the decision it is about, and /note"),
         "generation": Column("Int64", "from 1"),
         "game": Column("Int64", "from 1"),
@@ -151,7 +155,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
         "problem": Column("string", "why the last reply was not readable; missing for a note that was read"),
     },
     "replies": {
-        **KEY,
+        **_KEYS,
         "key": Column("string", "the question's key"),
         "generation": Column("Int64", "generation in which it was asked, from 1; with run and cost_usd: its cost"),
         "attempt": Column("Int64", "1 for the first asking"),

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import pandas as pd
 
+from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.words import listed
 from agentsim.log.records import RunStarted
 from agentsim.scenario.players import settings_in
 
 __all__ = ["one_player_each"]
 
-KEY: Final = ["study", "run"]
 MAX_VALUE_CHARS: Final = 40
 """Of a setting's value in a group's name."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.frames.columns import KEY
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import logged_observation
 
@@ -35,7 +36,7 @@ def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunSt
     shown = {key: _sight(run.condition) for key, run in started.items()}
     if encounters.empty or all(sight == ALL for sight in shown.values()):
         return encounters
-    keys = pd.MultiIndex.from_frame(encounters[["study", "run"]])
+    keys = pd.MultiIndex.from_frame(encounters[KEY])
     codes, names = keys.factorize()
     seen = [shown.get(tuple(name), ALL) for name in names]
     seeds = np.array([started[tuple(name)].seed if tuple(name) in started else 0 for name in names])

@@ -14,7 +14,7 @@ import pandas as pd
 from agentsim.analysis.frames.cache import Cached, fingerprints
 from agentsim.analysis.frames.cache import read as read_cache
 from agentsim.analysis.frames.cache import write as write_cache
-from agentsim.analysis.frames.columns import COLUMNS, Column
+from agentsim.analysis.frames.columns import COLUMNS, KEY, Column
 from agentsim.analysis.frames.logs import RunColumns, read_run
 from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.sight import with_sight
@@ -66,9 +66,9 @@ class Study:
     @property
     def scored(self) -> pd.DataFrame:
         """`generations` without those of unread runs, whose scores say nothing."""
-        unread = self.runs.loc[self.runs["status"] == "unread", ["study", "run"]]
+        unread = self.runs.loc[self.runs["status"] == "unread", KEY]
         keys = set(unread.itertuples(index=False, name=None))
-        own = self.generations[["study", "run"]].itertuples(index=False, name=None)
+        own = self.generations[KEY].itertuples(index=False, name=None)
         return self.generations[np.array([key not in keys for key in own], dtype=bool)]
 
     def conditions(self, frame: pd.DataFrame) -> pd.Series[str]:
@@ -76,11 +76,10 @@ class Study:
 
         Runs that one model answered and runs that another did (a server's new snapshot) are not one condition.
         """
-        keys = ["study", "run"]
         names = self.runs["condition"]
         names = names if len(self.folders) == 1 else self.runs["study"] + ": " + names
         named, _ = one_player_each(self.runs, names, self.started)
-        return frame[keys].join(self.runs[keys].assign(condition=named).set_index(keys), on=keys)["condition"]
+        return frame[KEY].join(self.runs[KEY].assign(condition=named).set_index(KEY), on=KEY)["condition"]
 
 
 def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> Study:

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.decisions import lost
 
 __all__ = ["answers"]
@@ -24,10 +25,10 @@ def answers(encounters: pd.DataFrame, agents: pd.DataFrame, runs: pd.DataFrame) 
     missing: unreadable, ambiguous, out_of_range, empty, refused, filtered, cut_off; `unknown` where the log does not
     say.
     """
-    models = agents[["study", "run", "generation", "agent", "model"]].rename(columns={"agent": "donor"})
-    columns = ["study", "run", "generation", "donor", "act", "attempts", "problem", "replaced_by", "reading"]
-    frame = encounters[columns].merge(models, on=["study", "run", "generation", "donor"], how="left")
-    frame = frame.merge(runs[["study", "run", "prompts"]], on=["study", "run"], how="left")
+    models = agents[[*GENERATION, "agent", "model"]].rename(columns={"agent": "donor"})
+    columns = [*GENERATION, "donor", "act", "attempts", "problem", "replaced_by", "reading"]
+    frame = encounters[columns].merge(models, on=[*GENERATION, "donor"], how="left")
+    frame = frame.merge(runs[[*KEY, "prompts"]], on=KEY, how="left")
     is_replaced = frame["replaced_by"].notna().to_numpy(dtype=bool)
     is_repeated = (frame["attempts"] > 1).fillna(False).to_numpy(dtype=bool)
     problems = frame["problem"].fillna("unknown").to_numpy(dtype=object)

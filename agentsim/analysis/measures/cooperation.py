@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.decisions import failed, own_fraction
 
 __all__ = ["conditional_slope", "discrimination", "giving_by_record", "mean_fraction", "with_records"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-GAME: Final = ["study", "run", "generation", "game"]
-GENERATION: Final = ["study", "run", "generation"]
+GAME: Final = [*GENERATION, "game"]
 MIN_ENCOUNTERS: Final = 8
 """Encounters with a known record from which a slope is computed."""
 
 
-def mean_fraction(encounters: pd.DataFrame, *, by: tuple[str, ...] = ("study", "run", "generation")) -> pd.DataFrame:
+def mean_fraction(encounters: pd.DataFrame, *, by: Sequence[str] = GENERATION) -> pd.DataFrame:
     """Return the mean fraction of its own resources that a donor gave: Σ amount/donor_before / n.
 
     Over gifts the donor decided itself: punishing, deciding nothing readable, an answer replaced by the scenario's
@@ -109,7 +110,7 @@ def giving_by_record(encounters: pd.DataFrame, *, n_bins: int = 5) -> pd.DataFra
     place = np.clip(np.ceil(known["recipient_record"].to_numpy(dtype=float) * n_bins - 1e-9) - 1, 0, n_bins - 1)
     known = known.assign(place=place.astype(int))
     frame = (
-        known.groupby(["study", "run", "place"], sort=True)["own_fraction"]
+        known.groupby([*KEY, "place"], sort=True)["own_fraction"]
         .agg(mean_fraction="mean", n_gifts="count")
         .reset_index()
     )

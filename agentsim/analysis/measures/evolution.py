@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan, nan
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["price_equation", "strategy_length", "survival_differential", "variances"]
+from agentsim.analysis.frames.columns import GENERATION, KEY
 
-KEY: Final = ["study", "run"]
-GENERATION: Final = [*KEY, "generation"]
+__all__ = ["price_equation", "strategy_length", "survival_differential", "variances"]
 
 
 def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:

@@ -6,12 +6,13 @@ from typing import Final
 
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.decisions import lost, own_fraction
 from agentsim.analysis.frames.study import Study
 
 __all__ = ["by_model", "mixed_societies"]
 
-GROUP: Final = ["study", "run", "generation", "model"]
+GROUP: Final = [*GENERATION, "model"]
 
 
 def by_model(agents: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
@@ -32,7 +33,7 @@ def by_model(agents: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
     living.insert(1, "share", living["n_agents"] / living.pop("n_all"))
     is_own = (encounters["donor_model"] == encounters["recipient_model"]).fillna(False).astype(bool)
     given = own_fraction(encounters)
-    acts = encounters[["study", "run", "generation"]].assign(
+    acts = encounters[GENERATION].assign(
         model=encounters["donor_model"],
         n_decisions=1,
         n_lost=lost(encounters).astype(int),
@@ -51,12 +52,11 @@ def by_model(agents: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
 
 def mixed_societies(study: Study) -> pd.DataFrame:
     """Return `by_model` of the first and the last generation of each run in which several models play."""
-    keys = ["study", "run"]
     is_mixed = study.runs["model"].str.contains(" + ", regex=False).fillna(False).astype(bool)
     if study.agents.empty or not is_mixed.any():
         return pd.DataFrame(columns=GROUP)
-    runs = study.runs.loc[is_mixed, keys]
-    found = by_model(study.agents.merge(runs, on=keys), study.encounters.merge(runs, on=keys))
-    ends = found.groupby(keys)["generation"]
+    runs = study.runs.loc[is_mixed, KEY]
+    found = by_model(study.agents.merge(runs, on=KEY), study.encounters.merge(runs, on=KEY))
+    ends = found.groupby(KEY)["generation"]
     is_end = (found["generation"] == ends.transform("min")) | (found["generation"] == ends.transform("max"))
     return found[is_end].reset_index(drop=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.log.records import RunStarted
 
@@ -37,8 +38,6 @@ COLLAPSE: Final = 0.1
 """A run has collapsed from the generation on after which no mean fraction given is above this."""
 ROUNDING: Final = 1e-9
 """An efficiency this little below a threshold is at it."""
-KEY: Final = ["study", "run"]
-GENERATION: Final = [*KEY, "generation"]
 
 
 def mean_final_resources(generations: pd.DataFrame) -> pd.DataFrame:

@@ -6,13 +6,12 @@ from typing import Final
 
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.decisions import failed
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import with_records
 
 __all__ = ["punishment", "punishment_summary", "punishment_targets", "who_punishes_whom"]
-
-GENERATION: Final = ["study", "run", "generation"]
 
 
 def punishment(encounters: pd.DataFrame) -> pd.DataFrame:
@@ -60,7 +59,7 @@ def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.Da
     target = pd.Series("no record", index=frame.index).mask((record < split).fillna(False).astype(bool), "miser")
     frame = frame.assign(target=target.mask((record >= split).fillna(False).astype(bool), "giver"))
     frame["punished"] = (frame["act"] == "punish").astype(int)
-    groups = frame.groupby(["study", "run", "target"], sort=True)["punished"]
+    groups = frame.groupby([*KEY, "target"], sort=True)["punished"]
     found = groups.agg(n_encounters="size", n_punished="sum").reset_index()
     return found.assign(rate=(found["n_punished"] / found["n_encounters"]).astype("Float64"))
 
@@ -71,7 +70,7 @@ def who_punishes_whom(encounters: pd.DataFrame) -> pd.DataFrame:
     Columns: study, run, `donor` (who punished), `recipient`, `n_encounters` in these roles, `n_decided`
     with a decision, `n_punished`, `spent` and `removed` (units). Only pairs in which punishment happened.
     """
-    pairs = _sums(encounters, ["study", "run", "donor", "recipient"])
+    pairs = _sums(encounters, [*KEY, "donor", "recipient"])
     return pairs[pairs["n_punished"] > 0].reset_index(drop=True)
 
 
@@ -86,16 +85,15 @@ def punishment_summary(study: Study) -> pd.DataFrame:
     `removed` (units); and for each of miser, giver and no_record, the share punished of encounters with such recipients
     (`rate_of_miser`, ...; see `punishment_targets`). Only conditions in which donors may punish.
     """
-    keys = ["study", "run"]
     if study.encounters.empty:
         return pd.DataFrame(columns=SUMMARY)
     may = {key for key, run in study.started.items() if run.condition["game"].get("punishment") is not None}
-    runs = study.runs[[(name, run) in may for name, run in study.runs[keys].itertuples(index=False, name=None)]]
+    runs = study.runs[[(name, run) in may for name, run in study.runs[KEY].itertuples(index=False, name=None)]]
     group = ["study", "condition"]
-    whole = punishment(study.encounters).merge(runs[[*keys, "condition"]], on=keys)
+    whole = punishment(study.encounters).merge(runs[[*KEY, "condition"]], on=KEY)
     sums = whole.groupby(group, sort=True)[["n_decided", "n_punished", "spent", "removed"]].sum()
     sums.insert(2, "rate", (sums["n_punished"] / sums["n_decided"].where(sums["n_decided"] > 0)).astype("Float64"))
-    targets = punishment_targets(study.encounters).merge(runs[[*keys, "condition"]], on=keys)
+    targets = punishment_targets(study.encounters).merge(runs[[*KEY, "condition"]], on=KEY)
     by_target = targets.groupby([*group, "target"])[["n_encounters", "n_punished"]].sum()
     shares = (by_target["n_punished"] / by_target["n_encounters"]).unstack("target").reindex(sums.index)
     for target in TARGETS:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.decisions import lost, own_fraction
 from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.analysis.frames.study import Study
@@ -21,9 +22,8 @@ from agentsim.log.records import RunStarted
 
 __all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]
 
-KEYS: Final = ["study", "run", "generation"]
 FLOATS: Final = ("fraction", "donor_before")
-NEEDED: Final = [*KEYS, "game", "round", "donor", "recipient", "act", "is_lost", "own", *FLOATS]
+NEEDED: Final = [*GENERATION, "game", "round", "donor", "recipient", "act", "is_lost", "own", *FLOATS]
 
 
 class Band(NamedTuple):
@@ -148,9 +148,9 @@ def score_sensitivity(study: Study, bands: pd.DataFrame | None = None) -> pd.Dat
     Missing where a number is not defined (as the bounds under punishment) or a score is 0.
     """
     bands = sensitivity(study) if bands is None else bands
-    lost_in_all = bands.groupby(["study", "run"], sort=False)["n_lost"].sum()
-    last = bands.sort_values("generation", kind="stable").groupby(["study", "run"], sort=False).last()
-    runs = study.runs[study.runs["status"] == "complete"].set_index(["study", "run"])[["condition"]].join(last)
+    lost_in_all = bands.groupby(KEY, sort=False)["n_lost"].sum()
+    last = bands.sort_values("generation", kind="stable").groupby(KEY, sort=False).last()
+    runs = study.runs[study.runs["status"] == "complete"].set_index(KEY)[["condition"]].join(last)
     rows = []
     for (name, condition), own in runs.groupby(["study", "condition"], sort=True):
         whole = own[lost_in_all.reindex(own.index) == 0]
@@ -188,10 +188,10 @@ def sensitivity(study: Study) -> pd.DataFrame:
     `resources`, `resources_low`, `resources_high` (units), and `resources_own_mean`, if each lost decision had been its
     agent's own mean of that generation (all agents' where it has none). Missing where a number is not defined.
     """
-    ended = study.generations.set_index(KEYS)["mean_final_resources"].to_dict()
-    agents = study.agents.groupby(KEYS)["agent"].nunique().to_dict()
+    ended = study.generations.set_index(GENERATION)["mean_final_resources"].to_dict()
+    agents = study.agents.groupby(GENERATION)["agent"].nunique().to_dict()
     rows = []
-    for key, own in _decided(study.encounters)[NEEDED].groupby(KEYS, sort=False):
+    for key, own in _decided(study.encounters)[NEEDED].groupby(GENERATION, sort=False):
         name, run, generation = cast(tuple[str, str, int], key)
         if key not in ended:
             continue

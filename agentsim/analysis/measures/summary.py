@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import pandas as pd
 
+from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import conditional_slope, discrimination
 from agentsim.analysis.measures.evolution import price_equation, strategy_length, survival_differential
@@ -13,9 +12,6 @@ from agentsim.analysis.measures.outcomes import collapse, efficiency, gini, impl
 from agentsim.analysis.measures.punishment import punishment
 
 __all__ = ["summary"]
-
-KEY: Final = ["study", "run"]
-GENERATION: Final = [*KEY, "generation"]
 
 
 def summary(study: Study) -> pd.DataFrame:
