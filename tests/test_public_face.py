@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -131,3 +132,16 @@ def test_an_invasion_of_a_model_says_which_runs_are_not_complete(tmp_path: Path)
     assert len(found.runs) == 1
     [note] = [note for note in found.notes if "counts nowhere" in note]
     assert "stopped, the fake is out of order" in note
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=lambda path: path.name,
+)
+def test_notebooks_and_pages_use_public_names_alone(path: Path) -> None:
+    text = path.read_text()
+    inside = re.findall(r"(?:from|import) agentsim\.(\w+)", text)
+    assert set(inside) <= {"testing"}, inside
+    for names in re.findall(r"from agentsim import ([\w, ]+)", text):
+        assert {name.strip() for name in names.split(",")} <= set(dir(agentsim))

@@ -45,6 +45,7 @@ CHANGES: Mapping[str, object] = {
     "game.rounds": 13,
     "game.endowment": 11,
     "game.multiplier": 3,
+    "game.gift.kind": "units",
     "game.games": 1,
     "game.punishment.cost": 2,
     "game.punishment.effect": 3,
@@ -120,7 +121,9 @@ def test_there_is_a_change_to_try_for_every_setting_that_decides_facts() -> None
 @pytest.mark.parametrize("path", CHANGES)
 def test_a_log_is_not_continued_under_another_value_of_any_setting(path: str) -> None:
     before, now = started(condition()), started(condition(**{path: CHANGES[path]}))
-    with pytest.raises(ReplayMismatch, match=rf"{path} was '.*' and is '.*'"):
+    # Of gifts that are the default's nothing is in the log: the whole setting is new.
+    place = path.removesuffix(".kind") if path == "game.gift.kind" else path
+    with pytest.raises(ReplayMismatch, match=rf"{place} was '.*' and is ['\"].*"):
         compare_start(before, now)
 
 
