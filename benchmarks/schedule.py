@@ -2,7 +2,7 @@
 
 Five seeds of three models on one account, ten generations, answers in 1.5 s (median), for every setting of the
 limits; and what outages, refusals and calls that hang cost. The provider is simulated, all else is the real
-thing: societies, logs, limits, retries. No absolute time is measured here, so the ratios hang on no machine.
+thing: societies, logs, limits, retries. No absolute time is measured here, so the ratios do not depend on the machine.
 """
 
 from __future__ import annotations

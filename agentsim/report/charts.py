@@ -49,7 +49,7 @@ def bundle() -> str:
 def specifications(*, has_zero: bool, has_published: bool) -> dict[str, Spec]:
     """Return the specifications by name.
 
-    `has_zero`: a score is 0 and needs an axis that is linear near 0; `has_published`: published runs are laid under.
+    `has_zero`: a score is 0 and needs an axis that is linear near 0; `has_published`: published runs are drawn too.
     """
     log: Spec = {"type": "symlog", "constant": 1} if has_zero else {"type": "log", "nice": False, "padding": 8}
     return {

@@ -136,7 +136,7 @@ def _published_table(runs: pd.DataFrame) -> Table | None:
 
 
 def _published_unlike(study: Study) -> str | None:
-    """Say why published runs are not laid under runs of other rules, and where they are; None where there are none."""
+    """Say why published runs are not drawn below runs of other rules, and where they are drawn; None without any."""
     theirs, differences = published_unlike(study)
     if theirs.empty:
         return None

@@ -1,4 +1,4 @@
-"""The published curves: whole, with the means of the paper's table, and laid under runs of the same rules."""
+"""The published curves: whole, with the means of the paper's table, and drawn below runs of the same rules."""
 
 from __future__ import annotations
 

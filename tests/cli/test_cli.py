@@ -36,7 +36,7 @@ seeds: [0]
 
 
 def words(prompt: str) -> str:
-    """A model whose words hang on the prompt alone; one in six is unreadable, all are hostile."""
+    """A model whose words depend on the prompt alone; one in six is unreadable, all are hostile."""
     draw = Random(hashlib.sha256(prompt.encode()).digest())
     if draw.random() < 1 / 6:
         return "\x1b[2J[red]no[/red]"

@@ -29,7 +29,7 @@ SMALL = SocietyRules(agents=6, generations=3, game=DonorGame(rounds=5, punishmen
 
 
 def noisy(seed: int) -> object:
-    """Answers that hang on the question alone: gifts, punishments and silence."""
+    """Answers that depend on the question alone: gifts, punishments and silence."""
 
     def answer(request: Request) -> Answer:
         rng = Random(f"{seed}/{request.key}")

@@ -47,7 +47,7 @@ def scenario(**changes: object) -> Scenario:
 
 
 def answer(prompt: Prompt) -> str:
-    """A model whose words hang on the prompt alone; one reply in six is unreadable."""
+    """A model whose words depend on the prompt alone; one reply in six is unreadable."""
     draw = Random(hashlib.sha256(prompt.model_dump_json().encode()).digest())
     if draw.random() < 1 / 6:
         return "I had rather not say.\u2028 \x00 \ud83d\ude00"

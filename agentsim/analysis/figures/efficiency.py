@@ -86,7 +86,10 @@ def _differ(differences: tuple[str, ...]) -> str:
     more = len(differences) - MAX_DIFFERENCES
     named = ", ".join(shown(each) for each in differences[:MAX_DIFFERENCES])
     rest = f" and {more} more" if more > 0 else ""
-    return f"The published runs were played under other rules, so only efficiency is laid under. Here: {named}{rest}."
+    return (
+        "The published runs were played under other rules, so only their efficiency is shown."
+        f" Different here: {named}{rest}."
+    )
 
 
 DRAWN: Final = (OfStudy("efficiency", "Efficiency by generation", efficiency),)

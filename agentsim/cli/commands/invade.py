@@ -69,7 +69,7 @@ def invade(
         typer.Option("--max-cost", help="Never spend more than this, in all sittings.", metavar="US$"),
     ] = None,
 ) -> None:
-    """Let a few invaders play among many residents, each against each: do they take over, more often than by chance?"""
+    """Let a few invaders play among many residents, for each pair of contestants: do they take over beyond chance?"""
     from agentsim.experiments.contestants import contestants as named
     from agentsim.experiments.invade import invasion
 
