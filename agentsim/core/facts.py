@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
@@ -47,6 +47,9 @@ class Frozen(BaseModel):
     """The base of immutable values; it refuses unknown fields and numbers that are not finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    told_if_changed: ClassVar[frozenset[str]] = frozenset()
+    """Of a rule: settings that its sentence file need not speak of at their defaults, which it tells without them."""
 
 
 def by_kind(default: str) -> Discriminator:

@@ -9,7 +9,6 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.core.facts import Frozen
 from agentsim.core.games import DonorGame, Game
-from agentsim.core.games.gifts import FixedGift
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule
 from agentsim.core.selection import SelectionRule, Top
@@ -38,7 +37,7 @@ class SocietyRules(Frozen):
                 f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
                 " agent sits out each round"
             )
-        if isinstance(self.game.gift, FixedGift):
+        if self.game.gift.yes is not None:
             if self.observation.reports_random_gifts:
                 raise ValueError(
                     "observation.noise: an act would be reported as a gift of a random share, and game.gift allows one"

@@ -10,7 +10,6 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from agentsim.core.facts import Act, Problem, Reading
-from agentsim.core.games.gifts import FixedGift
 from agentsim.core.requests import ActSpec, Answer
 from agentsim.prompts.numbers import NUMBER, NUMBER_WORDS, number, worked_out
 from agentsim.prompts.thoughts import REPLY_TAGS
@@ -166,10 +165,9 @@ def read_line(line: str, spec: ActSpec, *, is_marked: bool) -> Answer | None:
 
 def read_yes_or_no(line: str, spec: ActSpec) -> Answer | None:
     """Return the decision of a line that says yes or no to a fixed gift; `None` if it is nothing else."""
-    said = _YES_OR_NO.fullmatch(plain_line(line)) if isinstance(spec.gift, FixedGift) else None
-    if said is None or not isinstance(spec.gift, FixedGift):
+    if spec.gift.yes is None or (said := _YES_OR_NO.fullmatch(plain_line(line))) is None:
         return None
-    return Answer(act="give", amount=spec.gift.cost if said["yes"] else 0.0)
+    return Answer(act="give", amount=spec.gift.yes if said["yes"] else 0.0)
 
 
 def _decision(act: Act | None, amount: Amount, spec: ActSpec, *, is_marked: bool) -> Answer | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from agentsim.core.games.gifts import ShareGift
+from agentsim.core.games.gifts import ANY_SHARE
 from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts import structured
 from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, read_yes_or_no, why_not
@@ -84,7 +84,7 @@ def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = Fal
         amount = min(amount, spec.high)
         is_allowed = spec.allows(answer.act or "give", amount)
         return replace(answer, amount=amount) if is_allowed else Answer(problem="out_of_range")
-    if clamps and amount > 0 and isinstance(spec.gift, ShareGift):
+    if clamps and amount > 0 and spec.gift == ANY_SHARE:
         return replace(answer, amount=spec.high, reading="clamped")
     return Answer(problem="out_of_range")
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
 from agentsim.core.facts import Frozen
-from agentsim.core.games.gifts import ANY_SHARE
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 
@@ -63,8 +62,8 @@ def files_of(part: str, rule: Frozen, sources: Mapping[str, str], *, folder: Pat
     names = [own, *(name for setting in settings_of(rule) if (name := f"{FOLDER}/{part}/{setting}.md") in sources)]
     said = {setting for name in names for setting in _spoken_of(sources[name])}
     for setting in settings_of(rule):
-        if setting == "gift" and rule == rule.model_copy(update={"gift": ANY_SHARE}):
-            continue  # sentences from before there was a choice tell the published gifts
+        if setting in rule.told_if_changed and dict(rule)[setting] == type(rule).model_fields[setting].default:
+            continue
         if setting not in said and f"{FOLDER}/{part}/{setting}.md" not in names:
             raise ScenarioError(
                 f"{folder / own}: does not speak of `rule.{setting}`, so agents would not be told of"

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from agentsim.core.games.gifts import FixedGift
 from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts.grammar import plain_line, read_amount
 from agentsim.prompts.numbers import plain_characters
@@ -48,7 +47,7 @@ def _schema(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_yes_or_no(spec: ActSpec) -> bool:
-    return isinstance(spec.gift, FixedGift) and spec.acts == ("give",)
+    return spec.gift.yes is not None and spec.acts == ("give",)
 
 
 def read(text: str, spec: AnswerSpec, *, is_whole: bool = True) -> Answer:
@@ -126,12 +125,12 @@ def _read(value: dict[str, Any] | None, spec: AnswerSpec) -> Answer:
 
 
 def _decision(value: dict[str, Any], spec: ActSpec) -> Answer:
-    if isinstance(spec.gift, FixedGift) and _is_yes_or_no(spec):
+    if spec.gift.yes is not None and _is_yes_or_no(spec):
         said = value["give"]
         gives = YES_OR_NO.get(said.strip().lower()) if isinstance(said, str) else said
         if not isinstance(gives, bool):
             return Answer(problem="unreadable")
-        return Answer(act="give", amount=spec.gift.cost if gives else 0.0)
+        return Answer(act="give", amount=spec.gift.yes if gives else 0.0)
     act = value.get("act", spec.acts[0] if len(spec.acts) == 1 else None)
     act = act.strip().lower() if isinstance(act, str) else act
     units = value["units"]

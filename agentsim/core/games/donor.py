@@ -6,13 +6,12 @@ Source: Vallinder & Hughes, "Cultural Evolution of Cooperation among LLM Agents"
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from agentsim.core.facts import Act, Frozen
-from agentsim.core.games.gifts import ANY_SHARE, FixedGift, Gift
+from agentsim.core.games.gifts import ANY_SHARE, Gift
 from agentsim.core.rng import uniform
 
 if TYPE_CHECKING:
@@ -58,47 +57,34 @@ class DonorGame(Frozen):
     max_rounds: int = Field(default=10_000, ge=1, le=10_000)
     """Rounds after which a game ends in any case, as long as the longest that `rounds` can ask for."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _has_one_multiplier(cls, data: Any) -> Any:
-        gift = data.get("gift") if isinstance(data, Mapping) else None
-        kind = gift.get("kind") if isinstance(gift, Mapping) else getattr(gift, "kind", gift)
-        if kind == "fixed" and "multiplier" in data:
-            raise ValueError("multiplier: of fixed gifts it is gift.benefit ÷ gift.cost; remove it")
-        return data
+    told_if_changed: ClassVar[frozenset[str]] = frozenset({"gift"})
 
     @model_validator(mode="after")
-    def _multiplies_by_the_benefit(self) -> Self:
-        if isinstance(self.gift, FixedGift):
-            self.__dict__["multiplier"] = self.gift.benefit / self.gift.cost
+    def _has_one_multiplier(self) -> Self:
+        if (own := self.gift.own_multiplier) is not None:
+            if "multiplier" in self.model_fields_set:
+                raise ValueError("multiplier: of fixed gifts it is gift.benefit ÷ gift.cost; remove it")
+            self.__dict__["multiplier"] = own
         return self
 
     @model_serializer(mode="wrap")
     def _without_what_follows(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
-        if isinstance(self.gift, FixedGift):
+        if self.gift.own_multiplier is not None:
             data.pop("multiplier", None)
         return data
 
     def received(self, amount: float) -> float:
         """Return the units that the recipient receives of a gift."""
-        if isinstance(self.gift, FixedGift):
-            return self.gift.benefit if amount > 0 else 0.0
-        return amount * self.multiplier
+        return self.gift.received(amount, self.multiplier)
 
     def received_of(self, amounts: Floats) -> Floats:
         """Return the same for many gifts."""
-        import numpy as np
-
-        if isinstance(self.gift, FixedGift):
-            return np.where(amounts > 0, self.gift.benefit, 0.0)
-        return amounts * self.multiplier
+        return self.gift.received_of(amounts, self.multiplier)
 
     def log10_most(self, n_agents: int, n_rounds: int) -> float:
         """Return the decimal logarithm of the most units that `n_agents` can hold together after `n_rounds` rounds."""
-        if isinstance(self.gift, FixedGift):
-            return math.log10(n_agents) + math.log10(self.endowment + n_rounds * self.gift.benefit)
-        return math.log10(n_agents) + math.log10(self.endowment) + n_rounds * max(math.log10(self.multiplier), 0)
+        return math.log10(n_agents) + self.gift.log10_most(self.endowment, self.multiplier, n_rounds)
 
     def n_rounds(self, seed: int, *, generation: int) -> int:
         """Return how many rounds each game of a generation has."""

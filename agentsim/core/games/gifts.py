@@ -25,7 +25,33 @@ ROUNDING = 1e-9
 """Relative slack where an amount is compared with whole steps."""
 
 
-class ShareGift(Frozen):
+class _Gift(Frozen):
+    """What other rooms ask about any gift rule; a rule overrides what is otherwise of it."""
+
+    @property
+    def own_multiplier(self) -> float | None:
+        """Units that the recipient receives for each unit given, where the gift itself says so."""
+        return None
+
+    @property
+    def yes(self) -> float | None:
+        """Units of the one gift that is possible, so that a donor answers yes or no; `None`: there are several."""
+        return None
+
+    def received(self, amount: float, multiplier: float) -> float:
+        """Return the units that the recipient of a gift receives."""
+        return amount * multiplier
+
+    def received_of(self, amounts: Floats, multiplier: float) -> Floats:
+        """Return the same for many gifts."""
+        return amounts * multiplier
+
+    def log10_most(self, endowment: float, multiplier: float, n_rounds: int) -> float:
+        """Return the decimal logarithm of the most units that an endowment can become in so many rounds."""
+        return math.log10(endowment) + n_rounds * max(math.log10(multiplier), 0)
+
+
+class ShareGift(_Gift):
     """Any amount, from nothing to all that the donor holds (Vallinder & Hughes 2024, section 3)."""
 
     kind: Literal["share"] = "share"
@@ -55,7 +81,7 @@ class ShareGift(Frozen):
         return True
 
 
-class FixedGift(Frozen):
+class FixedGift(_Gift):
     """Yes or no: the donor pays `cost` and the recipient receives `benefit`, or nothing moves.
 
     The donation game of Nowak & Sigmund 1998, Nature 393. A donor that holds less than `cost` cannot give. Here the
@@ -67,6 +93,30 @@ class FixedGift(Frozen):
     """Units that a gift costs the donor ..."""
     benefit: float = Field(default=3, gt=0)
     """... and that the recipient receives."""
+
+    @property
+    def own_multiplier(self) -> float:
+        """Return benefit ÷ cost."""
+        return self.benefit / self.cost
+
+    @property
+    def yes(self) -> float:
+        """Return the cost."""
+        return self.cost
+
+    def received(self, amount: float, multiplier: float) -> float:
+        """Return the benefit, or nothing."""
+        return self.benefit if amount > 0 else 0.0
+
+    def received_of(self, amounts: Floats, multiplier: float) -> Floats:
+        """Return the same for many gifts."""
+        import numpy as np
+
+        return np.where(amounts > 0, self.benefit, 0.0)
+
+    def log10_most(self, endowment: float, multiplier: float, n_rounds: int) -> float:
+        """Return the same for benefits that add up."""
+        return math.log10(endowment + n_rounds * self.benefit)
 
     def most(self, resources: float) -> float:
         """Return the most units that a donor with these resources may give."""
@@ -97,7 +147,7 @@ class FixedGift(Frozen):
         return amount == 0 or amount == self.cost
 
 
-class UnitGift(Frozen):
+class UnitGift(_Gift):
     """Whole steps of units: 0, `step`, 2 × `step`, ... up to what the donor holds."""
 
     kind: Literal["units"] = "units"
