@@ -13,6 +13,8 @@ from pydantic import Field, Tag, model_validator
 from agentsim.core.facts import Frozen, Note, Observed, Reputation, TraceItem, born_and_index, by_kind
 
 __all__ = [
+    "HIGHEST_SCORE",
+    "LOWEST_SCORE",
     "Assessment",
     "Chance",
     "Gossip",
@@ -36,7 +38,10 @@ Chance = Callable[..., float]
 """`rng.uniform` of one game: `chance("perception", round, born, index)` is a number in [0, 1) of that place."""
 Judgements = dict[tuple[str, str], list[Label]]
 """The standings judged so far: for an observer (or nobody) and an agent, its standing after each of its turns."""
-PROBED_SCORES: Final = (-5, -3, -1, 0, 1, 3, 5)
+LOWEST_SCORE: Final = -5
+HIGHEST_SCORE: Final = 5
+"""The ends of the image score of Nowak & Sigmund 1998."""
+PROBED_SCORES: Final = (LOWEST_SCORE, -3, -1, 0, 1, 3, HIGHEST_SCORE)
 """The image scores that a probe asks about, as far as a game is long enough for them."""
 
 
@@ -323,12 +328,12 @@ class ImageScore(_Judged):
         for item in look.history[recipient]:
             gave = self._gave(item, look) if item.round < look.before else None
             if gave is not None:
-                score = max(-5, min(5, score + (1 if gave else -1)))
+                score = max(LOWEST_SCORE, min(HIGHEST_SCORE, score + (1 if gave else -1)))
         return Observed(reputation=as_score(score))
 
 
 def as_score(value: int) -> Reputation:
-    """Return an image score, from -5 to 5."""
+    """Return an image score, from `LOWEST_SCORE` to `HIGHEST_SCORE`."""
     return Reputation("image_score", value, score=value)
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from agentsim.core.facts import Frozen, Reputation, TraceItem
 from agentsim.core.keys import ProbeKey
+from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE
 from agentsim.core.requests import ActSpec, DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
@@ -128,9 +129,9 @@ def situation_name(situation: Situation) -> str:
 
 
 def level(situation: Situation) -> float | None:
-    """Return how good a record is, in [0, 1]: the share given; a score from -5 to 5 as 0 to 1; bad 0, good 1."""
+    """Return how good a record is, in [0, 1]: the share given; lowest to highest score as 0 to 1; bad 0, good 1."""
     if isinstance(situation.reputation, int):
-        return (situation.reputation + 5) / 10
+        return (situation.reputation - LOWEST_SCORE) / (HIGHEST_SCORE - LOWEST_SCORE)
     if situation.reputation is not None:
         return float(situation.reputation == "good")
     return situation.record

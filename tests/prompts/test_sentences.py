@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 import agentsim.prompts.sets
 from agentsim.core.games import DonorGame, Game, Punishment
-from agentsim.core.observation import ObservationRule
+from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE, ObservationRule
 from agentsim.core.pairing import Alternating, PairingRule, RandomMatching, n_reversed
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
@@ -71,6 +71,10 @@ def test_every_setting_is_spoken_of(part: str, kind: Any) -> None:
         said = [text for text in texts if re.search(rf"\brule\.{setting}\b", re.sub(r"{#.*?#}", "", text, flags=re.S))]
         is_untold = setting in UNTOLD.get(part, set()) | ONLY_THERE.get((part, name), set())
         assert said or is_untold, f"{part}.{setting} of {name} is told nowhere"
+
+
+def test_agents_are_told_the_ends_of_the_score_that_is_counted() -> None:
+    assert f"between {LOWEST_SCORE} and {HIGHEST_SCORE}." in told(agents=4, observation={"kind": "image_score"})
 
 
 class Elders(Selection):

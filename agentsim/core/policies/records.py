@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentsim.core.facts import Reputation, TraceItem
-from agentsim.core.observation import Assessment
+from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE, Assessment
 from agentsim.core.policies.views import Views
 from agentsim.core.requests import DecisionView
 
@@ -28,8 +28,6 @@ __all__ = [
 ]
 
 Flags: TypeAlias = "NDArray[np.bool_]"
-WORST, BEST = -5, 5
-"""The ends of the score of Nowak & Sigmund 1998."""
 
 
 def is_said_good(reputation: Reputation) -> bool:
@@ -72,14 +70,14 @@ def _own_acts(view: DecisionView) -> tuple[TraceItem, ...]:
 
 
 def score(view: DecisionView, threshold: float) -> int:
-    """Return the recipient's score, from -5 to 5: as shown, or counted from its own acts; 0 without any."""
+    """Return the recipient's image score: as shown, or counted from its own acts; 0 without any."""
     if view.reputation is not None:
         return view.reputation.score
     total = 0
     for item in reversed(_own_acts(view)):
         is_gift = gave(item, threshold)
         if is_gift is not None:
-            total = max(WORST, min(BEST, total + (1 if is_gift else -1)))
+            total = max(LOWEST_SCORE, min(HIGHEST_SCORE, total + (1 if is_gift else -1)))
     return total
 
 
@@ -92,7 +90,7 @@ def score_many(views: Views, threshold: float) -> NDArray[np.int64]:
     total = np.zeros(len(views.resources), dtype=np.int64)
     for row in reversed(range(min(1, len(views.fraction)) if views.is_chain else len(views.fraction))):
         step = np.where(gave_many(views, row, threshold), 1, -1)
-        total = np.clip(total + np.where(decided_many(views, row), step, 0), WORST, BEST)
+        total = np.clip(total + np.where(decided_many(views, row), step, 0), LOWEST_SCORE, HIGHEST_SCORE)
     return total
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE
 from agentsim.core.policies.judging import GenerousJudge, Judge
 from agentsim.core.policies.records import (
     decided_many,
@@ -102,13 +103,15 @@ class ImageScorer(GenerousJudge):
     """
 
     model: Literal["scripted/image-scorer"] = "scripted/image-scorer"
-    k: int = Field(default=0, ge=-5, le=6)
+    k: int = Field(default=0, ge=LOWEST_SCORE, le=HIGHEST_SCORE + 1)
     """The least score of a recipient that it gives to."""
 
     @property
     def traits(self) -> Traits:
         """What is said of it."""
-        return self._traits(1 if -5 < self.k < 6 else 0, trusts_unknown=self.k <= 0, trusts_worst=self.k == -5)
+        gives_to_all = self.k == LOWEST_SCORE
+        order: Literal[0, 1] = 0 if gives_to_all or self.k > HIGHEST_SCORE else 1
+        return self._traits(order, trusts_unknown=self.k <= 0, trusts_worst=gives_to_all)
 
     def _trusts(self, view: DecisionView) -> bool:
         return score(view, self.threshold) >= self.k

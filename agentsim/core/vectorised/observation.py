@@ -9,7 +9,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agentsim.core.observation import Assessment, ImageScore, ObservationRule, OwnActs, Standing, Trace
+from agentsim.core.observation import (
+    HIGHEST_SCORE,
+    LOWEST_SCORE,
+    Assessment,
+    ImageScore,
+    ObservationRule,
+    OwnActs,
+    Standing,
+    Trace,
+)
 from agentsim.core.vectorised.matching import Matches
 
 __all__ = ["Chance", "Judged", "Known", "Past", "Turns", "observed"]
@@ -190,7 +199,7 @@ class Judged(_Informing):
         state = self._state.now
         own = state[:, donors]
         if self._table is None:
-            after = np.clip(own + np.where(gave, 1, -1), -5, 5)
+            after = np.clip(own + np.where(gave, 1, -1), LOWEST_SCORE, HIGHEST_SCORE)
         else:
             is_good = state[:, recipients] > 0
             after = self._table[(own > 0) * 4 + gave * 2 + is_good]
