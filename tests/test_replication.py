@@ -11,10 +11,11 @@ import pytest
 
 import agentsim
 from agentsim.analysis.published import curves
+from agentsim.core.answers import Answer
 from agentsim.core.facts import GameEnded, GenerationEnded
 from agentsim.core.pairing import Alternating, PairingRule, Released
 from agentsim.core.policies import Discriminator
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Top

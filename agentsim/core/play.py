@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from agentsim.core.answers import ActSpec, Answer, TextSpec
 from agentsim.core.facts import Act, Agent, Donated, Missed, NoteWritten, Punished, TraceItem, born_and_index
 from agentsim.core.games import DonorGame
 from agentsim.core.keys import DecisionKey, NoteKey
 from agentsim.core.observation import Chance, Judgements, ObservationRule
 from agentsim.core.pairing import Schedule
-from agentsim.core.requests import ActSpec, Answer, DecisionView, NoteView, Request, TextSpec
+from agentsim.core.requests import DecisionView, NoteView, Request
 from agentsim.core.rules import SocietyRules
 
 __all__ = ["DonorPlay"]

@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from agentsim.core.answers import ActSpec
 from agentsim.core.facts import Frozen, Reputation, TraceItem
 from agentsim.core.keys import ProbeKey
 from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE
-from agentsim.core.requests import ActSpec, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
+from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.observation import Chance
 from agentsim.core.pairing import swapped
 from agentsim.core.play import DonorPlay
-from agentsim.core.requests import Answer, Request, StrategyView, TextSpec
+from agentsim.core.requests import Request, StrategyView
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import ranked

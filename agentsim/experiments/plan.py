@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentsim.analysis.frames.columns import KEY
+from agentsim.core.answers import Answer
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
-from agentsim.core.requests import Answer, DecisionView, NoteView, Request, StrategyView
+from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
 from agentsim.play.questions import first_prompt
 from agentsim.play.rehearsal import prompt_set

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Problem
-from agentsim.core.requests import Answer, NoteView, Request, StrategyView
+from agentsim.core.requests import NoteView, Request, StrategyView
 from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
 from agentsim.play.questions import first_prompt

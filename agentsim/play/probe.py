@@ -14,6 +14,7 @@ from math import fsum
 
 from pydantic import TypeAdapter, ValidationError
 
+from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import (
     Agent,
     Encounter,
@@ -28,7 +29,7 @@ from agentsim.core.keys import ChildKey, DecisionKey, NoteKey, ScoreKey, Strateg
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.probe_design import Design, Subject, situation_name
 from agentsim.core.probe_design import request as question_of
-from agentsim.core.requests import Answer, DecisionView, Request, StrategyView, TextSpec
+from agentsim.core.requests import DecisionView, Request, StrategyView
 from agentsim.core.rng import stream, uniform
 from agentsim.core.society import Society, Step
 from agentsim.errors import ScenarioError

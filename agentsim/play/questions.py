@@ -6,8 +6,9 @@ import hashlib
 from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Problem
-from agentsim.core.requests import Answer, Request
+from agentsim.core.requests import Request
 from agentsim.errors import AnswerError
 from agentsim.prompts.sets import READER, READERS, PromptSet
 from agentsim.prompts.structured import schema_of

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import born_and_index
 from agentsim.core.keys import DecisionKey, parse
 from agentsim.core.policies import ScriptedPlayer
-from agentsim.core.requests import Answer, NoteView, Request, StrategyView
+from agentsim.core.requests import NoteView, Request, StrategyView
 from agentsim.core.rng import uniform
 from agentsim.prompts.sets import percent
 

@@ -12,8 +12,8 @@ import re
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.core.facts import Act, Problem, Reading
-from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.providers.base import Completion
 
 __all__ = ["parse"]

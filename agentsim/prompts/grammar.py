@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
+from agentsim.core.answers import ActSpec, Answer
 from agentsim.core.facts import Act, Problem, Reading
-from agentsim.core.requests import ActSpec, Answer
 from agentsim.prompts.numbers import NUMBER, NUMBER_WORDS, number, worked_out
 from agentsim.prompts.thoughts import REPLY_TAGS
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from agentsim.core.games.gifts import ANY_SHARE
-from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.gifts import ANY_SHARE
 from agentsim.prompts import structured
 from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, read_yes_or_no, why_not
 from agentsim.prompts.numbers import NUMBER, plain_characters

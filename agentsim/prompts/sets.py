@@ -20,9 +20,10 @@ from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
+from agentsim.core.answers import ActSpec, AnswerSpec
 from agentsim.core.facts import Problem
-from agentsim.core.games.gifts import ANY_SHARE
-from agentsim.core.requests import ActSpec, AnswerSpec, DecisionView, NoteView, Request, StrategyView
+from agentsim.core.gifts import ANY_SHARE
+from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 from agentsim.prompts import first_reader

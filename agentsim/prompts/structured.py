@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from agentsim.core.requests import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.prompts.grammar import plain_line, read_amount
 from agentsim.prompts.numbers import plain_characters
 from agentsim.prompts.texts import cut

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentsim.core.requests import Answer, TextSpec
+from agentsim.core.answers import Answer, TextSpec
 
 __all__ = ["MARKERS", "STRATEGY_MARKER", "begins_sentence", "cut", "read_text"]
 

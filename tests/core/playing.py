@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Event
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 

@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, Encounter, Event, GameEnded, Missed, Punished
 from agentsim.core.games import DonorGame, Punishment
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 from agentsim.prompts.sets import load_prompt_set

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, GameEnded
 from agentsim.core.games import DonorGame
-from agentsim.core.games.gifts import FixedGift, ShareGift, UnitGift
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.gifts import FixedGift, ShareGift, UnitGift
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from tests.core.playing import play
 

@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
+from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Donated, Encounter, Event, GameEnded, NoteWritten
 from agentsim.core.observation import Gossip
-from agentsim.core.requests import Answer, DecisionView, NoteView, Request, TextSpec
+from agentsim.core.requests import DecisionView, NoteView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.prompts.sets import load_prompt_set
 from tests.core.playing import play

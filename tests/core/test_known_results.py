@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import born_and_index
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import Assessment, Trace, as_standing
@@ -26,7 +27,7 @@ from agentsim.core.policies import (
     StandingPolicy,
     leading_eight,
 )
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
 from tests.core.playing import play

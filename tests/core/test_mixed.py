@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Agent, Event, GenerationEnded, StrategyFormed, born_and_index
-from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
+from agentsim.core.requests import DecisionView, Request, StrategyView
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import DeathBirth, Staggered

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Observed, TraceItem
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import (
@@ -25,7 +26,7 @@ from agentsim.core.observation import (
 )
 from agentsim.core.pairing import RandomMatching, Released
 from agentsim.core.policies import Discriminator
-from agentsim.core.requests import Answer, DecisionView, NoteView, Request
+from agentsim.core.requests import DecisionView, NoteView, Request
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society

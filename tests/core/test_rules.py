@@ -12,12 +12,13 @@ from pydantic import BaseModel
 from scipy.stats import binomtest
 
 import agentsim
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Agent, Encounter, GenerationEnded, StrategyFormed
 from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule, RandomMatching
 from agentsim.core.policies import ConstantShare, Policy, ScriptedPlayer
-from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
+from agentsim.core.requests import DecisionView, Request, StrategyView
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import (

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import (
     Donated,
     Encounter,
@@ -19,7 +20,7 @@ from agentsim.core.facts import (
     StrategyFormed,
 )
 from agentsim.core.games import DonorGame, Punishment
-from agentsim.core.requests import Answer, DecisionView, Request, StrategyView
+from agentsim.core.requests import DecisionView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Top
 from agentsim.core.transmission import Advice

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index
 from agentsim.core.games import DonorGame, Punishment
-from agentsim.core.games.gifts import FixedGift, UnitGift
+from agentsim.core.gifts import FixedGift, UnitGift
 from agentsim.core.observation import Assessment, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
 from agentsim.core.policies import AllGive, AllKeep, ConstantShare, Discriminator, RandomShare, ScriptedPlayer
-from agentsim.core.requests import Answer, DecisionView
+from agentsim.core.requests import DecisionView
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, Punished, StrategyFormed
 from agentsim.core.policies import Discriminator
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rng import stream
 from agentsim.core.society import Society
 from agentsim.prompts.sets import load_prompt_set

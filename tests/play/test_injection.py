@@ -10,10 +10,11 @@ from random import Random
 
 import pytest
 
+from agentsim.core.answers import ActSpec, TextSpec
 from agentsim.core.facts import Note, ShownStrategy, StrategyFormed, TraceItem
 from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Gossip
-from agentsim.core.requests import ActSpec, DecisionView, Request, StrategyView, TextSpec
+from agentsim.core.requests import DecisionView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.prompts.sets import load_prompt_set, parse, quoted
 from agentsim.providers.base import Completion, Prompt

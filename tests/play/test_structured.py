@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import agentsim
+from agentsim.core.answers import ActSpec, TextSpec
 from agentsim.core.facts import Donated, Missed, Punished, StrategyFormed
-from agentsim.core.requests import ActSpec, TextSpec
 from agentsim.log.records import Reply
 from agentsim.prompts.sets import parse
 from agentsim.prompts.structured import schema_of

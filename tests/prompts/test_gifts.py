@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from agentsim.core.answers import ActSpec, Answer
 from agentsim.core.games import DonorGame
-from agentsim.core.games.gifts import FixedGift, UnitGift
+from agentsim.core.gifts import FixedGift, UnitGift
 from agentsim.core.observation import Assessment, ImageScore, OwnActs, Standing, Trace
-from agentsim.core.requests import ActSpec, Answer, DecisionView
+from agentsim.core.requests import DecisionView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 from agentsim.prompts.parsing import parse

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentsim.core.requests import ActSpec, TextSpec
+from agentsim.core.answers import ActSpec, TextSpec
 from agentsim.prompts.sets import parse
 from agentsim.providers.base import Completion, FinishReason
 from tests.prompts.composing import composed

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import agentsim.prompts.sets
+from agentsim.core.answers import Answer
 from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Trace
-from agentsim.core.requests import Answer, DecisionView, Request
+from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.core.transmission import Advice
 from agentsim.errors import ScenarioError

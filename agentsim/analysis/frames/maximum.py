@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Encounter
-from agentsim.core.requests import Answer
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from agentsim.core.facts import Act, Frozen
-from agentsim.core.games.gifts import ANY_SHARE, Gift
+from agentsim.core.gifts import ANY_SHARE, Gift
 from agentsim.core.rng import uniform
 
 if TYPE_CHECKING:

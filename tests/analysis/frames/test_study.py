@@ -21,8 +21,9 @@ from agentsim.analysis.frames.maximum import highest_mean_of_first
 from agentsim.analysis.frames.study import Study
 from agentsim.cli.tables.cells import plain
 from agentsim.cli.tables.study import study_tables
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Encounter, GenerationEnded
-from agentsim.core.requests import Answer, DecisionView
+from agentsim.core.requests import DecisionView
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 from agentsim.errors import BadRequest, LogError
