@@ -1,0 +1,92 @@
+"""The words of a prompt set: plain phrases, checked, with the line of what is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agentsim.errors import ScenarioError
+from agentsim.prompts.phrases import checked, either, shown
+from agentsim.prompts.words import default_words, read_words, words_from
+
+
+@pytest.mark.parametrize(
+    ("phrase", "fits", "fits_not"),
+    [
+        ("give|donate it", ["give it", "Donate it"], ["give", "it", "give  it"]),
+        ("[my] units", ["units", "my units"], ["my", " units"]),
+        ("of [my own|all] units [now]", ["of units", "of my own units now", "of my all units"], ["of own units"]),
+        ("to NAME", ["to 1_2", "to 12_30"], ["to 1", "to NAME"]),
+        ("round NUMBER", ["round 3", "round #3"], ["round three", "round"]),
+        ("unit(s).*", ["unit(s).*"], ["units", "units.x"]),
+        ("n/a", ["N/A"], ["na"]),
+    ],
+)
+def test_a_phrase_is_plain_words(phrase: str, fits: list[str], fits_not: list[str]) -> None:
+    form = re.compile(either([phrase]), re.IGNORECASE)
+    assert all(form.fullmatch(text) for text in fits)
+    assert not any(form.fullmatch(text) for text in fits_not)
+
+
+def test_a_phrase_ends_where_its_last_word_does_unless_it_may_go_on() -> None:
+    assert re.match(either(["keep", "give…"], whole_words=True), "given")
+    assert not re.match(either(["keep", "give…"], whole_words=True), "keeper")
+    assert re.match(either(["keep"]), "keeper")
+    assert not re.match(either([]), "")
+
+
+@pytest.mark.parametrize("phrase", ["", "  ", "a [b", "a]", "[a [b] c] d", "[a]", "a|", "|", "…", "x" * 201])
+def test_what_is_no_phrase_is_refused(phrase: str) -> None:
+    with pytest.raises(ValueError, match=r"phrase|bracket|outside|side of"):
+        checked(phrase)
+
+
+def test_what_is_shown_of_a_phrase_is_its_first_words() -> None:
+    assert shown("[the] option|choice A [now]") == "option A"
+    assert default_words().word("give") == "give" and default_words().word("punish") == "punish"
+    with pytest.raises(ScenarioError, match=r"words\.yaml: options: has no words for 'jump'"):
+        default_words().word("jump")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: default\noptions:\n  give: []", r"f:3: options\.give: is empty"),
+        ("base: default\nunits:\n  one: u\n  read:\n  - a [b\n", r"f:5: units\.read\.0: .* a bracket"),
+        ("base: default\nwhen: [now, 'a|']", r"f:2: when\.1: .* one side of a \|"),
+        ("base: default\nwhen: now", r"f:2: when: is no list"),
+        ("base: default\nown: 3", r"f:2: own: is no mapping"),
+        ("base: default\nwhen:\n- now: then", r"f:3: when\.0: is no phrase"),
+        ("base: default\namounts: {shares: {3/2: [x]}}", r"f:2: amounts\.shares\.3/2: '3/2' is no share"),
+        ("base: default\noptions: {a: [b],\n  a: [c]}", r"f:3: options\.a: stands twice"),
+        ("base: default\n\njson: {other: x}", r"f:3: json\.other: is no word of a prompt set"),
+        ("base: default\nhello: [x]", r"f:2: hello: is no word of a prompt set"),
+        ("base: ../default\n", r"f:1: base: .* is no shipped set"),
+        ("markers: {}", r"f:1: markers\.answer: is missing"),
+        ("- x", r"f:1: is no mapping"),
+        ("a: [", r"f:1: is no YAML"),
+        ("[" * 5000, r"f: is no YAML"),
+        (f"a: {'[' * 9}{']' * 9}", r"f:1: holds more than words"),
+    ],
+)
+def test_a_mistake_in_a_file_of_words_is_named_with_its_line(text: str, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        words_from(text, source="f")
+
+
+def test_a_file_may_hold_only_what_differs_from_a_shipped_set(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("base: default\nmarkers: {answer: ['Choice:']}\nwhen: [today]\n")
+    mine = read_words(tmp_path / "words.yaml")
+    assert mine.markers.answer == ("Choice:",) and mine.when == ("today",)
+    assert mine.markers.note == default_words().markers.note and mine.options == default_words().options
+    assert words_from(mine.source, source="kept") == mine != default_words()
+
+
+def test_what_is_made_of_words_is_made_once() -> None:
+    assert default_words().made(lambda_of) is default_words().made(lambda_of)
+
+
+def lambda_of(words: object) -> list[object]:
+    return [words]
