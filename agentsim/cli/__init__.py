@@ -1,7 +1,7 @@
 """The command line: arguments in, calls out. `commands/` has one file for each command, `tables/` what they print.
 
-Exit codes: 0 done; 1 stopped, not exact, or the output could not be written; 2 a mistake of the user's;
-3 a model was never readable; 130 interrupted.
+Exit codes: 0 done; 1 stopped, not exact, or the output could not be written; 2 the user made a mistake;
+3 a model never gave a readable answer; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from agentsim.cli import commands  # each is registered as it is imported
+from agentsim.cli import commands  # importing a command registers it
 from agentsim.cli.options import app
 from agentsim.cli.output import Output
 from agentsim.cli.telling import complain
@@ -20,7 +20,7 @@ __all__ = ["app", "commands", "main"]
 
 
 def main() -> None:
-    """Run the command line; a mistake is one clean message and exit code 2."""
+    """Run the command line; a user's mistake prints one message and exits with code 2."""
     output = Output()
     output.guard()
     code = _run()
@@ -40,6 +40,6 @@ def _run() -> int:
         complain(error)
         return 2
     except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; run the same command again to go on")
+        Console(stderr=True).print("interrupted; run the same command again to continue")
         return 130
     return 0

@@ -1,4 +1,4 @@
-"""What several commands share: where they are registered, and the arguments and options they take."""
+"""The app that commands register with, and the arguments and options that several of them take."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ app = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
-Folder = Annotated[Path, typer.Argument(help="The folder of a study, as results/quickstart.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/quickstart.", show_default=False)]
 Studies = Annotated[
     list[str],
-    typer.Argument(help="The folder of a study, as results/quickstart; or several, or results/*.", show_default=False),
+    typer.Argument(help="A study's folder, such as results/quickstart; or several, or results/*.", show_default=False),
 ]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads it
-    typer.Option("--set", help="Change one setting, as game.rounds=6; may be repeated.", metavar="PATH=VALUE"),
+    typer.Option("--set", help="Change one setting, such as game.rounds=6; may be repeated.", metavar="PATH=VALUE"),
 ]
 Model = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
-    typer.Option("--model", help="Play this model, as openai/gpt-4o-2024-08-06.", metavar="PROVIDER/NAME"),
+    typer.Option("--model", help="Play this model, such as openai/gpt-4o-2024-08-06.", metavar="PROVIDER/NAME"),
 ]
 Seeds = Annotated[
     Optional[str],  # noqa: UP045 - typer reads it
-    typer.Option("--seeds", help="Play these seeds, as 0-4 or 0,3,7.", metavar="SEEDS"),
+    typer.Option("--seeds", help="Play these seeds, such as 0-4 or 0,3,7.", metavar="SEEDS"),
 ]
 
 Output = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it
-    typer.Option("-o", "--output", help="Write into this folder; else into one in the study's own."),
+    typer.Option("-o", "--output", help="The folder to write into; by default one inside the study's folder."),
 ]

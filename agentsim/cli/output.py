@@ -1,7 +1,7 @@
-"""Standard output and standard error that never end a command: a full disk, a closed pipe, an odd encoding.
+"""Standard output and standard error that never end a command, even on a full disk or a closed pipe.
 
-A study that is being paid for must not break off because nobody reads what it prints. What cannot be encoded is
-replaced; the first failure to write is kept, said once at the end, and makes the exit code 1.
+A study that costs money must not stop because its output cannot be written. Characters that cannot be encoded are
+replaced. The first failed write is remembered, reported once at the end, and makes the exit code 1.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["Output"]
 
 
 class Output:
-    """The process's two output streams, guarded from `guard()` on."""
+    """The process's two output streams; writing to them never fails after `guard()`."""
 
     def __init__(self) -> None:
         self._files: dict[str, _Guarded] = {}
 
     def guard(self) -> None:
-        """Replace `sys.stdout` and `sys.stderr`; a stream that is closed or no file stays as it is."""
+        """Replace `sys.stdout` and `sys.stderr`, except a stream that is closed or is not a file."""
         for name in ("stdout", "stderr"):
             stream: TextIO | None = getattr(sys, name)
             try:
@@ -44,19 +44,19 @@ class Output:
             setattr(sys, name, guarded)
 
     def failure(self) -> str | None:
-        """Write what is buffered; return in one sentence why standard output is not whole, or `None`."""
+        """Flush both streams; return why standard output is incomplete, in one sentence, or `None`."""
         for name in self._files:
             getattr(sys, name).flush()
         stdout = self._files.get("stdout")
         if stdout is None or stdout.error is None:
             return None
         if stdout.error.errno == errno.EPIPE:
-            return "nobody reads the output any more, so its rest was dropped; what was stored is on the disk"
-        return f"the output could not be written ({stdout.error.strerror}); what was stored is on the disk"
+            return "the reader of the output closed it, so the rest was dropped; stored results are not affected"
+        return f"the output could not be written ({stdout.error.strerror}); stored results are not affected"
 
 
 class _Guarded(io.RawIOBase):
-    """A file descriptor to which writing never fails: after the first failure, writes go nowhere."""
+    """A file descriptor to which writing never fails: after the first failure, writes are discarded."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -1,4 +1,4 @@
-"""The live view of a study. Watches only: no result needs it."""
+"""The live view of a study. It only observes: no result depends on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agentsim.orchestrator.run_state import RunState
 __all__ = ["Progress"]
 
 MAX_SHOWN: Final = 12
-"""Running runs shown by a row of their own."""
+"""The most runs in progress that get a row each."""
 
 
 @dataclass
@@ -29,23 +29,23 @@ class _Row:
     generations: int
     n_requests: int
     n_answered: int = 0
-    """Questions answered, in this sitting or an earlier one."""
+    """Questions answered in this and earlier sittings."""
     n_now: int = 0
     """Questions answered in this sitting."""
     generation: int = 0
-    """Generations that have ended."""
+    """The last generation that has ended; 0 before the first."""
     mean: float | None = None
     n_again: int = 0
     n_invalid: int = 0
     tokens: int = 0
     cost_usd: float | None = 0.0
-    """Of all replies, earlier sittings' too; `None` where a price or a number of tokens is not known."""
+    """Cost of all replies, including earlier sittings; `None` if a price or a token count is unknown."""
     n_in_flight: int = 0
     state: RunState | None = None
 
 
 class Progress(Observer):
-    """Shows a study while it runs: a table that renews itself on a terminal, plain lines elsewhere.
+    """Shows a study while it runs: a live table on a terminal, plain lines elsewhere.
 
     Use as a context manager around `run(..., observer=progress)`.
     """
@@ -79,7 +79,7 @@ class Progress(Observer):
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """Count a fact."""
         row = self._rows[run]
-        # A copied strategy was never asked for.
+        # A copied strategy was never asked for and has no attempts.
         if isinstance(event, Encounter | NoteWritten | StrategyFormed | Probed) and event.attempts:
             row.n_answered += 1
             row.n_now += not is_replayed
@@ -109,7 +109,7 @@ class Progress(Observer):
         self._say(self._note)
 
     def width(self, account: str, n_calls: int, most: int) -> None:
-        """Show how many calls an account takes side by side."""
+        """Show how many concurrent calls an account accepts."""
         if n_calls < most:
             self._widths[account] = f"{account} refuses calls: {n_calls} of {most} side by side for now"
         else:
@@ -117,18 +117,18 @@ class Progress(Observer):
         self._say(self._widths.get(account, f"{account}: {most} calls side by side again"))
 
     def note(self, message: str) -> None:
-        """Show what the user should know, until the end."""
+        """Show a message to the user until the end."""
         self._notes.append(message)
         self._say(message)
 
     def interrupted(self, *, is_at_once: bool) -> None:
-        """Say what a Ctrl-C does, and what another would."""
-        waiting = "stopping: nothing more is asked, and answers under way are waited for; Ctrl-C again drops them"
+        """Say what this Ctrl-C does and what another would do."""
+        waiting = "stopping: no new calls; waiting for the answers under way (Ctrl-C again drops them)"
         self._note = "stopping at once" if is_at_once else waiting
         self._say(self._note)
 
     def run_closed(self, run: str, state: RunState) -> None:
-        """End a row; that of a run that was complete before begins with it."""
+        """End a row; a run that was already complete gets its row here."""
         row = self._rows.setdefault(run, _Row(0, 0, tokens=state.tokens, cost_usd=state.cost_usd))
         row.state = state
         self._say(f"{run}: {state.status}" + (f", {state.reason}" if state.reason else ""))
@@ -170,7 +170,7 @@ class Progress(Observer):
         return f"{done} of {self._n_runs} runs ended, {spent}, {elapsed} so far, {self._left()}"
 
     def _spent(self) -> str:
-        """Say what the replies cost; where some have no known price, at least how much the others did."""
+        """Say what the replies cost; if some have no known price, what the others cost."""
         known = sum(row.cost_usd for row in self._rows.values() if row.cost_usd is not None)
         unpriced = any(row.cost_usd is None for row in self._rows.values())
         if not unpriced:
@@ -178,12 +178,12 @@ class Progress(Observer):
         return f"${known:.2f} and what is unpriced" if known else "unpriced"
 
     def _left(self) -> str:
-        """Say how long it will still take, from this sitting's pace."""
+        """Estimate the time left from this sitting's pace."""
         rows = self._rows.values()
         n_now = sum(row.n_now for row in rows)
         if not n_now or not self._rows:
             return "time left not known yet"
-        # Runs that have not begun are taken to be as long as those that have.
+        # Runs that have not begun are assumed to be as long as the mean of the others.
         opened = [row.n_requests for row in rows if row.n_requests]
         mean = sum(opened) / len(opened)
         n_left = sum(max(row.n_requests - row.n_answered, 0) for row in rows if row.state is None)

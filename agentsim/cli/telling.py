@@ -1,4 +1,4 @@
-"""What commands say at their end, and how: tables, what to do next, complaints."""
+"""What commands print at their end: tables, what to do next, errors; and their exit codes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 MAX_NAMED: Final = 5
-"""Runs that a sentence names; it counts the rest."""
+"""The most runs that a sentence names; it counts the rest."""
 EXIT_CODES: Final = (
-    "Exit codes: 0 all runs are complete; 1 some are not, and the same command goes on; 2 a mistake in the command or"
-    " the scenario, nothing was asked; 3 a model never gave a readable answer; 130 interrupted by Ctrl-C."
+    "Exit codes: 0 all runs are complete; 1 some are not, and the same command continues them; 2 a mistake in the"
+    " command or the scenario, no model was called; 3 a model never gave a readable answer; 130 interrupted by Ctrl-C."
 )
 
 
 def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
-    """Say how the runs ended, what came out, and what to do next; where nothing did, only why.
+    """Print how the runs ended, their results, and what to do next; without results, only why.
 
-    Who interrupts a study wants it to end: tables and pictures wait until they are asked for.
+    After an interruption no tables or figures are made: the user wants the command to end.
     """
     if result.is_interrupted:
         console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
@@ -57,7 +57,7 @@ def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
 
 
 def show_study(result: StudyResult, console: Console) -> None:
-    """Print a study's tables, draw its picture, and say where all of it is."""
+    """Print a study's tables, draw its figure, and say where everything is."""
     from agentsim.analysis.figures import final_resources, save
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.study import study_tables
@@ -69,9 +69,9 @@ def show_study(result: StudyResult, console: Console) -> None:
     if n_new and result.least_s:
         ratio = result.wall_s / result.least_s
         took = f"{n_new:,} replies in {result.wall_s:.0f} s, {ratio:.2f} × the least possible"
-        console.print(Text(f"{took}, which is due to {result.bound_by}"))
+        console.print(Text(f"{took}, limited by {result.bound_by}"))
     if result.is_complete and not any(state.n_new_replies for state in result.runs):
-        console.print("Every run is complete; nobody was asked.")
+        console.print("Every run was already complete; no model was called.")
     if not study.scored.empty:
         save(final_resources(study), result.folder / "final-resources")
         console.print(Text(f"picture:  {result.folder / 'final-resources.png'} (and .svg)"), soft_wrap=True)
@@ -82,7 +82,7 @@ def show_study(result: StudyResult, console: Console) -> None:
 
 
 def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
-    """Say what a probe has found so far, draw it, and what to do next."""
+    """Print a probe's results so far, draw its figure, and say what to do next."""
     from agentsim.analysis.figures import response, save
     from agentsim.analysis.probes import load_probe
     from agentsim.analysis.result_files import write_probe
@@ -91,12 +91,12 @@ def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
 
     [state] = result.runs
     if not result.is_interrupted and (result.folder / state.run / LOG_NAME).exists():
-        found = load_probe(result.folder)
-        for table in probe_tables(found):
+        results = load_probe(result.folder)
+        for table in probe_tables(results):
             console.print(table)
-        write_probe(found, result.folder)
-        if found.answers["given"].notna().any():
-            save(response(found), result.folder / "response")
+        write_probe(results, result.folder)
+        if results.answers["given"].notna().any():
+            save(response(results), result.folder / "response")
             console.print(Text(f"picture:  {result.folder / 'response.png'} (and .svg)"), soft_wrap=True)
         console.print(Text(f"tables:   {result.folder}/*.csv"), soft_wrap=True)
         console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)
@@ -112,24 +112,24 @@ def tell_why(result: StudyResult, *, is_new: bool) -> None:
             complain(AgentsimError(f"{what}{named}: {reason}"))
     idle = [state.run for state in result.runs if state.status == "not begun"]
     if idle:
-        complain(AgentsimError(f"not begun, as the study stopped before: {_listed(idle)}"))
+        complain(AgentsimError(f"not begun, because the study stopped first: {_listed(idle)}"))
     unread = any(state.status == "unread" for state in result.runs)
     if unread:
         Console(stderr=True).print(
-            "Look at the replies, mend the prompts or the players' settings, and begin a new study with --new.",
+            "Look at the replies, correct the prompts or the players' settings, and begin a new study with --new.",
             soft_wrap=True,
         )
     if any(state.status not in ("complete", "unread") and not state.is_refused for state in result.runs):
         command = "it without --new and --fork" if is_new else "the same command again"
-        Console(stderr=True).print(f"Run {command} to go on.")
+        Console(stderr=True).print(f"Run {command} to continue.")
 
 
 def _by_reason(result: StudyResult, status: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    runs_by_reason: dict[str, list[str]] = {}
     for state in result.runs:
         if state.status == status:
-            found.setdefault(str(state.reason), []).append(state.run)
-    return dict(sorted(found.items()))
+            runs_by_reason.setdefault(str(state.reason), []).append(state.run)
+    return dict(sorted(runs_by_reason.items()))
 
 
 def _listed(runs: Sequence[str]) -> str:
@@ -138,7 +138,7 @@ def _listed(runs: Sequence[str]) -> str:
 
 
 def exit_code(result: StudyResult) -> int:
-    """Return how a command that plays ends, as `EXIT_CODES` says."""
+    """Return the exit code of a command that plays runs; see `EXIT_CODES`."""
     if result.is_interrupted:
         return 130
     if result.is_unread:
@@ -147,14 +147,14 @@ def exit_code(result: StudyResult) -> int:
 
 
 def folder_for(study: Study, output: Path | None, name: str) -> Path:
-    """Return the folder that a command writes into."""
+    """Return the folder to write into: `output`, or `name` inside the study's folder."""
     if output is None and len(study.folders) > 1:
         raise AgentsimError(f"{len(study.folders)} studies have no folder in common: name one with -o")
     if output is not None:
         return output
     folder = next(iter(study.folders.values())) / name
     if folder.is_symlink():
-        raise AgentsimError(f"{folder}: is a symbolic link, through which nothing is written; name a folder with -o")
+        raise AgentsimError(f"{folder}: is a symbolic link, and agentsim writes through none; name a folder with -o")
     return folder
 
 
@@ -179,7 +179,9 @@ def fetch(name: str, console: Console) -> None:
             find(name)
         except AgentsimError:
             size = f"{weights.download_bytes / 1e6:,.0f} MB"
-            console.print(Text(f"local/{name} ({weights.title}, {weights.licence}) is not here: fetching {size}"))
+            console.print(
+                Text(f"local/{name} ({weights.title}, {weights.licence}) is not on this machine: fetching {size}")
+            )
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         tasks: dict[str, TaskID] = {}
@@ -190,7 +192,7 @@ def fetch(name: str, console: Console) -> None:
             bar.update(tasks[stage], completed=n_done)
 
         path = pull(name, on_progress=report)
-    console.print(Text(f"{path}: here and verified"), soft_wrap=True)
+    console.print(Text(f"{path}: verified"), soft_wrap=True)
 
 
 def complain(error: AgentsimError) -> None:
@@ -199,5 +201,5 @@ def complain(error: AgentsimError) -> None:
 
 
 def printable(text: str) -> str:
-    """Keep line breaks, drop what could steer a terminal."""
+    """Replace unprintable characters, which could control the terminal; keep line breaks."""
     return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

@@ -135,7 +135,7 @@ async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_
         process.send_signal(number)
         code, output = await ended(process)
         assert code == 130, output
-        assert "Run the same command again to go on" in output
+        assert "Run the same command again to continue" in output
         n_stored = len(said(read_log(tmp_path / "small" / "model--seed-0").records))
         assert n_stored == len(server.requests)
         code, output = await ended(await started("run", path, "--results", tmp_path))
@@ -200,7 +200,7 @@ async def test_a_run_prints_tables_without_a_models_control_characters_and_no_ke
     assert all(request.key == KEY for request in server.requests)
     assert KEY not in output and not any(KEY.encode() in data for data in written_below(tmp_path))
     again = cli("run", path, "--results", tmp_path)
-    assert again.returncode == 0 and "nobody was asked" in again.stdout
+    assert again.returncode == 0 and "no model was called" in again.stdout
     exact = cli("replay", tmp_path / "small")
     assert exact.returncode == 0 and "exact" in exact.stdout
     shown = cli("show", tmp_path / "small")
@@ -343,9 +343,9 @@ def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
 def test_power_from_a_stated_spread_and_its_mistakes() -> None:
     found = cli("power", "--spread", "1.5", "--effect", "3")
     assert found.returncode == 0, found.stderr
-    assert "5 seeds for a power of 0.8" in found.stdout
+    assert "5 seeds reach a power of 0.8" in found.stdout
     paired = cli("power", "--spread", "1.5", "--effect", "3", "--design", "paired")
-    assert "6 seeds for a power of 0.8" in paired.stdout and "6 paired seeds are the fewest" in paired.stdout
+    assert "6 seeds reach a power of 0.8" in paired.stdout and "6 paired seeds are the fewest" in paired.stdout
     for wrong in (
         ["power"],
         ["power", "--spread", "0.5"],

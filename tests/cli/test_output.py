@@ -44,7 +44,7 @@ def test_a_closed_pipe_is_said_in_one_sentence() -> None:
     with os.fdopen(writer, "wb") as pipe:
         ended = command("schema", stdout=pipe)
     assert ended.returncode == 1
-    assert ended.stderr.decode().count("\n") == 1 and "nobody reads the output" in ended.stderr.decode()
+    assert ended.stderr.decode().count("\n") == 1 and "the reader of the output closed it" in ended.stderr.decode()
 
 
 def test_what_cannot_be_encoded_is_replaced(tmp_path: Path) -> None:

@@ -114,4 +114,4 @@ def test_policies_are_probed_at_once_and_for_nothing(tmp_path: Path) -> None:
     shown = cli("probe", "scenarios/scripted-baselines.yaml", "--set", "vary=null", "--model",
                 "scripted/discriminator", "--background", "all-give,all-keep", "--results", tmp_path)  # fmt: skip
     assert shown.returncode == 0, shown.stderr
-    assert "image scoring" in shown.stdout and "Scores among stated policies" in shown.stdout
+    assert "image scoring" in shown.stdout and "Scores among policies" in shown.stdout

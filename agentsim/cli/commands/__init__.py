@@ -1,6 +1,6 @@
-"""One file for each command, named after it; each registers its command as it is imported.
+"""One file for each command, named after it. Importing the file registers the command.
 
-A new command is one file here: nothing else lists them. What commands need of agentsim they import when they run, so
+To add a command, add a file here: nothing else lists them. A command imports the rest of agentsim when it runs, so
 that `agentsim --help` loads neither pandas nor an SDK.
 """
 

@@ -1,4 +1,4 @@
-"""`agentsim check`: what a scenario comes to."""
+"""`agentsim check`: a scenario's settings, runs and warnings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agentsim.scenario.names import condition_of
 
 @app.command()
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
-    """Check a scenario and print what it comes to; asks nobody."""
+    """Check a scenario and print its settings, runs and warnings; calls no model."""
     from agentsim.play.rehearsal import rehearsed
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.remarks import remarks, warnings
@@ -35,6 +35,6 @@ def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = Non
         for warning in warnings(spec.condition):
             console.print(Text.assemble(("warning: ", "bold yellow"), f"{of}{warning}"), soft_wrap=True)
     console.print(
-        f"{len(summary.runs)} runs, {summary.n_requests:,} questions if every answer is readable at once",
+        f"{len(summary.runs)} runs, {summary.n_requests:,} questions if every first answer is readable",
         highlight=False,
     )

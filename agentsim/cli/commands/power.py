@@ -1,4 +1,4 @@
-"""`agentsim power`: how many seeds tell two models apart."""
+"""`agentsim power`: how many seeds are needed to tell two models apart."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def power(
     ] = None,
     effect: Annotated[
         Optional[list[float]],  # noqa: UP045 - typer reads it
-        typer.Option("--effect", help="The ratio of final resources to find, as 2; may be repeated."),
+        typer.Option("--effect", help="The ratio of final resources to detect, such as 2; may be repeated."),
     ] = None,
     spread: Annotated[
         Optional[float],  # noqa: UP045 - typer reads it
         typer.Option(
-            help="Instead of a pilot: by which factor runs of one model differ (one standard deviation of log scores),"
-            " as 3; paired: by which two runs of one seed do."
+            help="Instead of a pilot: the factor, such as 3, by which runs of one model differ (one standard deviation"
+            " of log scores); if paired, the factor by which two runs with the same seed differ."
         ),
     ] = None,
     target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
-    by: Annotated[str, typer.Option(help="What makes the pilot's groups: model, condition, ...")] = "model",
+    by: Annotated[str, typer.Option(help="What groups the pilot's runs: model, condition, ...")] = "model",
     design: Annotated[str, typer.Option(help="How the study will be compared: unpaired or paired.")] = "unpaired",
 ) -> None:
-    """Say how many seeds, calls and how much money tell two models apart."""
+    """Estimate how many seeds, calls and dollars are needed to tell two models apart."""
     from math import inf, log
 
     from agentsim.analysis.frames.study import load
@@ -42,20 +42,22 @@ def power(
     from agentsim.cli.tables.power import power_sentences, power_table
 
     if spread is not None and not 1 < spread < inf:
-        raise AgentsimError(f"--spread {spread:g}: a factor above 1, as 3: runs of one model differ threefold")
+        raise AgentsimError(
+            f"--spread {spread:g}: state a factor above 1, such as 3 if runs of one model differ threefold"
+        )
     if design not in ("unpaired", "paired"):
-        raise AgentsimError(f"--design {design}: is not known; take unpaired or paired")
+        raise AgentsimError(f"--design {design}: is not known; use unpaired or paired")
     if pilot and spread is None:
         source: Pilot | float = pilot_of(load(*pilot), by=by, design=design)  # type: ignore[arg-type] # checked above
     elif spread is not None and not pilot:
         source = log(spread)
     else:
-        raise AgentsimError("power needs either a pilot (--from results/pilot) or a stated --spread, as 3")
+        raise AgentsimError("power needs either a pilot (--from results/pilot) or a --spread, such as 3")
     console = Console()
     for ratio in effect or [2.0]:
-        found = seeds_for(source, effect=ratio, target=target, design=design)  # type: ignore[arg-type]
-        console.print(power_table(found))
-        for sentence in power_sentences(found, target=target):
+        result = seeds_for(source, effect=ratio, target=target, design=design)  # type: ignore[arg-type]
+        console.print(power_table(result))
+        for sentence in power_sentences(result, target=target):
             console.print(Text(sentence))
-    for note in found.notes:
+    for note in result.notes:
         console.print(Text(note))

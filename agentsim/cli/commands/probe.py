@@ -16,47 +16,50 @@ from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_pr
 def probe(
     source: Annotated[
         Path,
-        typer.Argument(help="The folder of a study whose strategies are asked, or a scenario.", show_default=False),
+        typer.Argument(help="The folder of a study whose strategies to probe, or a scenario.", show_default=False),
     ],
-    run: Annotated[Optional[str], typer.Option(help="Of the study.", metavar="RUN")] = None,  # noqa: UP045
-    generation: Annotated[Optional[int], typer.Option(help="Of the run; else its last.", min=1)] = None,  # noqa: UP045
+    run: Annotated[Optional[str], typer.Option(help="A run of the study.", metavar="RUN")] = None,  # noqa: UP045
+    generation: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(help="A generation of the run; by default its last.", min=1),
+    ] = None,
     agent: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads it
-        typer.Option("--agent", help="Ask this agent's strategy only, as 3_1; may be repeated."),
+        typer.Option("--agent", help="Probe only this agent's strategy, such as 3_1; may be repeated."),
     ] = None,
     strategy: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads it
-        typer.Option("--strategy", help="Ask this strategy under the scenario's rules; may be repeated."),
+        typer.Option("--strategy", help="Probe this strategy under the scenario's rules; may be repeated."),
     ] = None,
     n: Annotated[
         Optional[int],  # noqa: UP045 - typer reads it
-        typer.Option("--n", help="How often each situation is asked; else 5, with --children 0.", min=0),
+        typer.Option("--n", help="How often to ask each situation; by default 5, or 0 with --children.", min=0),
     ] = None,
     children: Annotated[
-        int, typer.Option(help="Ask for so many newborns' strategies, and compare them with their parents'.", min=0)
+        int, typer.Option(help="Ask for this many newborns' strategies and compare them with their parents'.", min=0)
     ] = 0,
     background: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
-        typer.Option(help="Score strategies among these policies; with --children as a rule.", metavar="POLICIES"),
+        typer.Option(help="Score strategies among these policies; mostly used with --children.", metavar="POLICIES"),
     ] = None,
-    societies: Annotated[int, typer.Option(help="Societies in which each strategy is scored.", min=1)] = 1,
+    societies: Annotated[int, typer.Option(help="Number of societies in which to score each strategy.", min=1)] = 1,
     records: Annotated[Optional[str], typer.Option(help="Recipients' records, in percent.")] = None,  # noqa: UP045
     partners: Annotated[Optional[str], typer.Option(help="Their partners' records, in percent.")] = None,  # noqa: UP045
-    resources: Annotated[Optional[str], typer.Option(help="Units held.")] = None,  # noqa: UP045
+    resources: Annotated[Optional[str], typer.Option(help="Units that the donor holds.")] = None,  # noqa: UP045
     set_: Sets = None,
     model: Model = None,
-    name: Annotated[Optional[str], typer.Option(help="Names the probe's folder.")] = None,  # noqa: UP045
-    results: Annotated[Path, typer.Option(help="Where the probe's folder is, or will be.")] = Path("results"),
-    new: Annotated[bool, typer.Option("--new", help="Begin a new probe instead of going on with an old one.")] = False,
+    name: Annotated[Optional[str], typer.Option(help="Name of the probe's folder.")] = None,  # noqa: UP045
+    results: Annotated[Path, typer.Option(help="The folder that holds the probe's folder.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new probe instead of continuing an old one.")] = False,
     max_cost: Annotated[
         Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option("--max-cost", help="Never spend more than this on the probe, in all sittings.", metavar="US$"),
+        typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and ask nobody.")] = False,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")] = False,
 ) -> None:
-    """Ask strategies what they would give in designed situations, or how newborns differ from their parents."""
+    """Ask strategies what they would give in designed situations, or compare newborns with their parents."""
     from agentsim.cli.progress import Progress
     from agentsim.cli.tables.plan import plan_table
     from agentsim.experiments.probe import plan as planned
@@ -87,8 +90,8 @@ def probe(
         Console().print(plan_table([foreseen]))
         return
     if pull:
-        for each in embedded(scenario):
-            fetch(each, console)
+        for model_name in embedded(scenario):
+            fetch(model_name, console)
     console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
     with Progress(console, n_runs=1) as progress:
         result = ask(scenario, design, results=results, new=new, observer=progress)

@@ -21,10 +21,10 @@ def show_prompts(
     file: File,
     set_: Sets = None,
     model: Model = None,
-    generation: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 2.", min=1)] = None,  # noqa: UP045
-    round: Annotated[Optional[int], typer.Option(help="Of the moment shown; else 3.", min=1)] = None,  # noqa: UP045
+    generation: Annotated[Optional[int], typer.Option(help="The generation shown; 2 by default.", min=1)] = None,  # noqa: UP045
+    round: Annotated[Optional[int], typer.Option(help="The round shown; 3 by default.", min=1)] = None,  # noqa: UP045
 ) -> None:
-    """Print every prompt that an agent would see, filled in for a moment of a society in which everyone gives half."""
+    """Print every prompt that an agent would see at one moment of a society in which everyone gives half."""
     from agentsim.play.preview import shown
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.runs import runs
@@ -35,9 +35,9 @@ def show_prompts(
     conditions = {condition_of(spec.name) for spec in specs}
     if len(conditions) > 1:
         console.print(Text(f"of {len(conditions)} conditions, {condition_of(spec.name)}:"))
-    for each in shown(spec.condition, generation=generation, round=round, seed=spec.seed):
-        console.print(Text(f"--- {each.title}", style="bold cyan"), soft_wrap=True)
-        for message in each.messages:
+    for prompt in shown(spec.condition, generation=generation, round=round, seed=spec.seed):
+        console.print(Text(f"--- {prompt.title}", style="bold cyan"), soft_wrap=True)
+        for message in prompt.messages:
             console.print(Text(f"{message.role}:", style="bold"))
             console.print(Text(printable(message.content)), soft_wrap=True)
             console.print()

@@ -1,4 +1,4 @@
-"""`agentsim replay`: runs computed again from their logs."""
+"""`agentsim replay`: recompute runs from their logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agentsim.cli.options import Folder, app
 
 @app.command()
 def replay(folder: Folder) -> None:
-    """Compute every run again from its log, asking nobody, and say whether it is exact."""
+    """Recompute every run from its log, without calling a model, and say whether the log is exact."""
     from agentsim.play.replay import replay as recompute
 
     console = Console()

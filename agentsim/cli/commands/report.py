@@ -17,10 +17,10 @@ def report(
     folders: Studies,
     output: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option("-o", "--output", help="Write this file; else report.html in the study's folder."),
+        typer.Option("-o", "--output", help="The file to write; by default report.html in the study's folder."),
     ] = None,
 ) -> None:
-    """Write one HTML file that shows a study, or a probe, to read in a browser; it loads nothing from anywhere."""
+    """Write a study or a probe as one HTML file for the browser; it loads nothing from the network."""
     from agentsim.analysis.frames.study import load
     from agentsim.analysis.probes import is_probe, load_probe
     from agentsim.report import write_probe_report, write_report

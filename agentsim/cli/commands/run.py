@@ -1,4 +1,4 @@
-"""`agentsim run`: plays a scenario, or goes on with it."""
+"""`agentsim run`: play a scenario, or continue it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ def run(
     set_: Sets = None,
     model: Model = None,
     seeds: Seeds = None,
-    results: Annotated[Path, typer.Option(help="Where the study's folder is, or will be.")] = Path("results"),
-    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of going on with an old one.")] = False,
+    results: Annotated[Path, typer.Option(help="The folder that holds the study's folder.")] = Path("results"),
+    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of continuing an old one.")] = False,
     fork: Annotated[
         Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option("--fork", help="Begin a new study with the replies of this one that still hold.", metavar="STUDY"),
+        typer.Option(
+            "--fork", help="Begin a new study, reusing replies of this one that are still valid.", metavar="STUDY"
+        ),
     ] = None,
     max_cost: Annotated[
         Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option("--max-cost", help="Never spend more than this on the study, in all sittings.", metavar="US$"),
+        typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
     ] = None,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch the weights of embedded models where missing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no tables.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")] = False,
 ) -> None:
-    """Play a scenario, or go on with it: the same command resumes where it stopped."""
+    """Play a scenario, or continue it: the same command resumes where it stopped."""
     from agentsim.cli.progress import Progress
     from agentsim.orchestrator.study import run as play
     from agentsim.scenario.loading import load_scenario
@@ -50,6 +52,6 @@ def run(
     with Progress(console, n_runs=len(specs)) as progress:
         result = play(scenario, results=results, new=new, fork=fork, observer=progress)
     if fork is not None:
-        console.print(Text(f"{result.n_taken_over:,} replies were taken over from {fork}"), soft_wrap=True)
+        console.print(Text(f"{result.n_taken_over:,} replies were reused from {fork}"), soft_wrap=True)
     tell(result, console, is_new=new or fork is not None)
     raise typer.Exit(exit_code(result))

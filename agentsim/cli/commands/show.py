@@ -9,7 +9,7 @@ from agentsim.cli.options import Studies, app
 
 @app.command()
 def show(folders: Studies) -> None:
-    """Print the runs, generations and strategies of a study or several."""
+    """Print the runs, generations and strategies of one or more studies."""
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.study import study_tables
 

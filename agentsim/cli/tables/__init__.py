@@ -1,1 +1,1 @@
-"""Tables for the terminal: rich tables from dataframes and results. Foreign text is shown inert and cut."""
+"""Rich tables for the terminal, from dataframes and results. Untrusted text is escaped and truncated."""

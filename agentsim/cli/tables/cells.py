@@ -1,6 +1,6 @@
-"""What all tables for the terminal are made of.
+"""Cells, columns and captions that all terminal tables share.
 
-Model text is foreign: shown without control characters, without markup, and cut.
+Model text is untrusted: it is shown without control characters and markup, and truncated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 BAR: Final = 12
 MAX_TEXT: Final = 300
 MAX_RUNS: Final = 12
-"""Runs whose strategies are shown; the rest is in the dataframes."""
+"""The most runs whose strategies are shown; the dataframes have the rest."""
 WIDTHS: Final = {
     "gen": 3,
     "mean": 8,
@@ -47,33 +47,33 @@ WIDTHS: Final = {
     "tokens in": 9,
     "out": 7,
 }
-"""Columns that never shrink below this; what is long (names, strategies) wraps instead."""
+"""Minimum width of each column; long text (names, strategies) wraps instead."""
 
 
 def plain(text: str, *, max_chars: int = MAX_TEXT) -> Text:
-    """Return foreign text for a terminal: one line, no control or direction characters, cut at `max_chars`."""
+    """Return untrusted text as one line without control or direction characters, truncated at `max_chars`."""
     return Text(one_line(text, max_chars=max_chars))
 
 
 def short(value: Any) -> str:
-    """Return three digits of a number: what a mean of a few runs can bear."""
+    """Return a number with three digits; a mean of a few runs is no more precise."""
     if is_missing(value):
         return "-"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def span(low: Any, high: Any) -> str:
-    """Return both ends of an interval, or - where one is missing."""
+    """Return both ends of an interval, or - if one is missing."""
     return "-" if is_missing(low) or is_missing(high) else f"{short(low)} to {short(high)}"
 
 
 def named(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Let runs of several studies carry their study's name."""
+    """Prefix each run with its study's name if there are several studies."""
     return frame if len(study.folders) == 1 else frame.assign(run=frame["study"] + "/" + frame["run"])
 
 
 def titled(title: str, *, caption: str | None) -> Table:
-    """Return an empty table as all tables here look."""
+    """Return an empty table in the style of all terminal tables."""
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
     table.title_style = "bold"
     return table
@@ -101,7 +101,7 @@ def number(value: Any) -> str:
 
 
 def missing(n_missed: Any, n_replaced: Any) -> str:
-    """Encounters without a readable decision; where the scenario counts them as 0 it says so."""
+    """Return the number of encounters without a readable decision, and how many of them were set to 0."""
     if is_missing(n_missed):
         return "-"
     return f"{n_missed}" if not n_replaced else f"{n_missed} + {n_replaced} as 0"

@@ -1,4 +1,4 @@
-"""Tables of a comparison: groups, pairs, and how much rests on a threshold or on lost decisions."""
+"""Tables of a comparison: groups, pairs, and sensitivity to the take-off threshold and to lost decisions."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         "Pairs",
         caption="; ".join(
             [
-                "ratio of geometric means, with the 95 % interval that the test by itself gives; p by itself, and after"
-                " Holm over all pairs; take-off: p of the rates, after Holm, never below that of final resources;"
-                f" test: {tests}",
+                "ratio of geometric means, with the 95 % interval that belongs to the uncorrected test; p uncorrected,"
+                " and after Holm over all pairs; take-off: p of the rates, after Holm, never below that of final"
+                f" resources; test: {tests}",
                 *_problems(table, ["first", "second"]),
             ]
         ),
@@ -80,37 +80,37 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
 
 
 def _take_off_table(comparison: Comparison) -> Table:
-    """Return how many runs of each group took off, by threshold: how much rests on the one that is set."""
-    found = comparison.sensitivity
-    thresholds = sorted(set(found["threshold"].astype(float)))
+    """Return how many runs of each group took off at each threshold, so that the choice of one can be judged."""
+    sensitivity = comparison.sensitivity
+    thresholds = sorted(set(sensitivity["threshold"].astype(float)))
     table = titled(
         "Took off, by threshold",
         caption=f"runs that ended at this efficiency or more; the comparison's threshold is {comparison.take_off:.3g}",
     )
     for name in ("group", *(f"{threshold:.3g}" for threshold in thresholds)):
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
-    for group, own in found.groupby("group", sort=True):
-        counts = own.sort_values("threshold")[["n_took_off", "n_followed"]].itertuples(index=False, name=None)
+    for group, group_rows in sensitivity.groupby("group", sort=True):
+        counts = group_rows.sort_values("threshold")[["n_took_off", "n_followed"]].itertuples(index=False, name=None)
         table.add_row(plain(str(group)), *(f"{n} of {n_all}" for n, n_all in counts))
     return table
 
 
 def sensitivity_table(study: Study) -> Table | None:
-    """Return each condition's score under every way to treat lost decisions; `None` where none was lost."""
+    """Return each condition's score under every way to treat lost decisions; `None` if none was lost."""
     if not lost(study.encounters).any():
         return None
-    found = score_sensitivity(study)
-    if (found["n_whole"] == found["n_runs"]).all():
+    scores = score_sensitivity(study)
+    if (scores["n_whole"] == scores["n_runs"]).all():
         return None
     table = titled(
-        "Final resources, whatever the lost decisions were",
-        caption="geometric means over complete runs (units), if lost decisions moved nothing (as logged), were the"
-        " agent's own mean, or whatever bounds it; whole: of the runs that lost none. - : not defined (under punishment"
-        " no bound is known)",
+        "Final resources under other values of the lost decisions",
+        caption="geometric means over complete runs (units); nothing: lost decisions moved nothing (as logged); own"
+        " mean: they gave the agent's mean fraction; bounds: the lowest and highest score possible; whole: only runs"
+        " that lost none. -: not defined (under punishment no bound is known)",
     )
     for name in ("condition", "runs", "nothing", "own mean", "bounds", "whole"):
         table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
-    for row in found.to_dict("records"):
+    for row in scores.to_dict("records"):
         table.add_row(
             plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
             str(row["n_runs"]),
@@ -123,8 +123,10 @@ def sensitivity_table(study: Study) -> Table | None:
 
 
 def _problems(frame: pd.DataFrame, names: list[str]) -> Iterator[str]:
-    """Yield what is missing from a table of a comparison and why, each reason once."""
-    for problem, own in frame.dropna(subset=["problem"]).groupby("problem", sort=True):
-        who = [plain(" / ".join(row), max_chars=60).plain for row in own[names].itertuples(index=False, name=None)]
+    """Yield each reason for missing values once, with the groups or pairs it concerns."""
+    for problem, problem_rows in frame.dropna(subset=["problem"]).groupby("problem", sort=True):
+        who = [
+            plain(" / ".join(row), max_chars=60).plain for row in problem_rows[names].itertuples(index=False, name=None)
+        ]
         more = f" and {len(who) - 4} more" if len(who) > 4 else ""
         yield f"{', '.join(who[:4])}{more}: {problem}"

@@ -1,4 +1,4 @@
-"""Invasions in the terminal: who invades whom, what follows for each pair, and every condition's numbers."""
+"""Terminal tables of invasions: the matrix of who invades whom, each condition's numbers, and the pairs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["invasion_tables"]
 
 MAX_NAME: Final = 36
 MAX_COLUMNS: Final = 8
-"""Contestants of a matrix that still fits a terminal."""
+"""The most contestants of a matrix that fits a terminal."""
 MAX_ROWS: Final = 42
-"""Conditions, or pairs, that are listed; the rest is in the files."""
+"""The most conditions or pairs that are listed; the files have the rest."""
 
 
-def invasion_tables(found: Invasions) -> Iterator[Table]:
-    """Yield the matrix where it fits, the conditions and the pairs."""
-    names, cells = matrix_rows(found)
+def invasion_tables(result: Invasions) -> Iterator[Table]:
+    """Yield the matrix if it fits, the conditions and the pairs."""
+    names, cells = matrix_rows(result)
     if cells and len(names) <= MAX_COLUMNS:
         yield _matrix(names, cells)
-    yield _conditions(found.conditions)
-    if not found.pairs.empty:
-        yield _pairs(found.pairs)
+    yield _conditions(result.conditions)
+    if not result.pairs.empty:
+        yield _pairs(result.pairs)
 
 
 def _matrix(names: list[str], cells: Mapping[tuple[str, str], Mapping[Any, Any]]) -> Table:
@@ -48,7 +48,7 @@ def _matrix(names: list[str], cells: Mapping[tuple[str, str], Mapping[Any, Any]]
 
 
 def _conditions(conditions: pd.DataFrame) -> Table:
-    """One row a resident and an invader under selection; what came of it without is beside it."""
+    """One row for each resident and invader, with the rate under selection and the rate without."""
     is_neutral = conditions["is_neutral"].astype(bool)
     under = conditions[~is_neutral] if not is_neutral.all() else conditions
     controls = {(row["resident"], row["invader"]): row for row in conditions[is_neutral].to_dict("records")}
@@ -57,11 +57,11 @@ def _conditions(conditions: pd.DataFrame) -> Table:
     table = titled(
         f"{first['n_invaders']} invading among {first['n_agents']}, {first['n_generations']} generations, selection:"
         f" {plain(first['selection']).plain}",
-        caption="runs that fixed, were lost (extinct), are open: undecided when the generations ended (censored), so"
-        f" the rate has bounds; without: the rate without selection; chance is {first['neutral']:.1%}; p: exact,"
-        " against chance, after Holm; advantage: mean score of invaders less that of residents in generation 1"
+        caption="fixed: invaders took over; lost: they died out; open: undecided when the generations ended (censored),"
+        f" so the rate has bounds; without: the rate without selection; chance is {first['neutral']:.1%}; p: exact,"
+        " against chance, after Holm; advantage: mean score of invaders minus that of residents in generation 1"
         " (units), ▲ more, ▼ less, · cannot say, by labels permuted within societies (p < 0.05 after Holm); intervals:"
-        " 95 %, each by itself" + (f"; {more} more are in invasions.csv" if more > 0 else ""),
+        " 95 %, not corrected" + (f"; {more} more are in invasions.csv" if more > 0 else ""),
     )
     for name in ("resident", "invader", "fixed/lost/open", "rate", "without", "p", "advantage"):
         is_name = name in ("resident", "invader")
@@ -85,7 +85,7 @@ def _pairs(pairs: pd.DataFrame) -> Table:
     more = len(pairs) - MAX_ROWS
     table = titled(
         "Pairs, in both directions",
-        caption="by fixation: how often it fixed, against chance; by fitness: what invaders earned while they were few"
+        caption="by fixation: from how often invaders fixed, against chance; by fitness: from their scores while rare"
         + (f"; {more} more pairs are in pairs.csv" if more > 0 else ""),
     )
     for name in ("contestants", "by fixation", "by fitness"):

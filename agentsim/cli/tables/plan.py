@@ -1,4 +1,4 @@
-"""What a study will take, as a table."""
+"""The table of a study's estimated calls, tokens, money and time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["plan_table"]
 
 
 def plan_table(plans: Sequence[ConditionPlan]) -> Table:
-    """One row a condition, and the sum."""
+    """One row for each condition, and the sum."""
     is_piloted = any(one.is_piloted for one in plans)
     source = "from the pilot's replies" if is_piloted else "without a pilot: from the length of the prompts"
     table = titled(
         "What it will take",
-        caption=f"{source}; a run: its questions; calls, tokens, money and time: the least (every answer readable at"
-        " once) and the most (with askings again); time: under the account's limits, without retries; unpriced: state"
-        " the price under providers",
+        caption=f"{source}; a run: questions in each run; calls, tokens, US$ and time: the least (every first answer is"
+        " readable) and the most (with repeated questions); time: under the account's limits, without retries;"
+        " unpriced: state the price under providers",
     )
     for name in ("condition", "runs", "a run", "calls", "tokens in", "out", "US$", "time"):
         table.add_column(
@@ -41,7 +41,7 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
         money = _dollars(_sum(priced)) + (" + unpriced" if len(priced) < len(plans) else "")
         n_runs = sum(one.n_runs for one in plans)
         table.add_section()
-        table.add_row("all", str(n_runs), "", *(_span(each) for each in sums), money, "")
+        table.add_row("all", str(n_runs), "", *(_span(total) for total in sums), money, "")
     return table
 
 

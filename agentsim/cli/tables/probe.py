@@ -1,4 +1,4 @@
-"""Tables of a probe for the terminal. Model text is foreign: shown without control characters, without markup, cut."""
+"""Terminal tables of a probe. Model text is untrusted: it is shown without control characters and truncated."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from agentsim.cli.tables.cells import plain, titled
 __all__ = ["probe_tables"]
 
 MAX_ROWS: Final = 24
-"""Strategies shown; the rest is in the dataframes."""
+"""The most strategies shown; the dataframes have the rest."""
 
 
 def probe_tables(probe: Probe) -> Iterator[Table]:
-    """Yield what a probe has found: surfaces of few strategies, what they come to, scores, children against parents."""
+    """Yield a probe's results: the surface of a single strategy, the summary, scores, children against parents."""
     if not probe.answers.empty:
         summary = probe.summary
         surfaces = summary[summary["subject"] != ALL]["subject"].tolist()
@@ -39,10 +39,10 @@ def _summary(probe: Probe) -> Table:
     table = titled(
         "What they would give",
         caption="given: mean fraction over situations; slope: d fraction / d recipient's record; kept, gave:"
-        " d fraction / d partner's record, if the recipient had kept all from it, or given it all (95 % over"
-        " repetitions); rule: what fits best, how far off (in fractions), and what is as near"
-        " or not to be told apart here; cannot say: others are as near, or resamples do not agree; missing:"
-        f" {n_missing} answers without a readable decision, in no number here",
+        " d fraction / d partner's record, if the recipient kept everything from that partner, or gave it everything"
+        " (95 % over repetitions); rule: the best fit, its distance (in fractions), and rules that fit as well or"
+        " cannot be told apart here; cannot say: other rules fit as well, or resamples disagree; missing:"
+        f" {n_missing} answers without a readable decision, which no number here counts",
     )
     for name in ("strategy", "given", "slope", "kept", "gave", "rule", "missing"):
         is_text = name in ("strategy", "rule")
@@ -62,16 +62,14 @@ def _summary(probe: Probe) -> Table:
 
 
 def _surface(probe: Probe, subject: str) -> Table:
-    """One row a record of the recipient, one column a partner's record and amount of resources."""
+    """One row for each record of the recipient, one column for each partner's record and amount of resources."""
     surface = probe.surface[probe.surface["subject"] == subject]
     unknown = surface[surface["level"].isna()]
     known = surface[surface["level"].notna()]
-    to_unknown = (
-        f"; to a recipient of whom nothing is known: {_number(unknown['mean'].iloc[0])}" if len(unknown) else ""
-    )
+    to_unknown = f"; to a recipient with no known record: {_number(unknown['mean'].iloc[0])}" if len(unknown) else ""
     table = titled(
         plain(f"Mean fraction given by {subject}").plain,
-        caption=f"columns: what the recipient's partner had given before, and units held{to_unknown}",
+        caption=f"columns: what the recipient's partner had given before, and the donor's units{to_unknown}",
     )
     columns = known[["partner", "resources"]].drop_duplicates().sort_values(["resources", "partner"])
     table.add_column("recipient", no_wrap=True)
@@ -93,19 +91,20 @@ def _surface(probe: Probe, subject: str) -> Table:
 
 def _scores(probe: Probe) -> Table:
     table = titled(
-        "Scores among stated policies",
-        caption=f"{probe.design.societies} societies each, the others playing {', '.join(probe.design.background)};"
-        " score: units, mean over societies; missing: decisions that could not be read",
+        "Scores among policies",
+        caption=f"{probe.design.societies} societies for each strategy; the other agents play"
+        f" {', '.join(probe.design.background)}; score: units, mean over societies; missing: decisions that could not"
+        " be read",
     )
     for name in ("strategy", "role", "score", "given", "missing"):
         table.add_column(name, justify="left" if name in ("strategy", "role") else "right")
-    for subject, own in list(probe.scores.groupby("subject", sort=False))[:MAX_ROWS]:
+    for subject, subject_scores in list(probe.scores.groupby("subject", sort=False))[:MAX_ROWS]:
         table.add_row(
             plain(str(subject), max_chars=40),
-            str(own["role"].iloc[0]),
-            f"{own['score'].mean():,.1f}",
-            _number(own["mean_fraction"].mean()),
-            f"{own['n_missed'].sum()} of {own['n_decisions'].sum()}",
+            str(subject_scores["role"].iloc[0]),
+            f"{subject_scores['score'].mean():,.1f}",
+            _number(subject_scores["mean_fraction"].mean()),
+            f"{subject_scores['n_missed'].sum()} of {subject_scores['n_decisions'].sum()}",
         )
     return table
 
@@ -117,8 +116,8 @@ def _shift(probe: Probe) -> Table:
         "Children against their parents",
         caption="; ".join(
             [
-                "shift: children's mean less parents', with its 95 % interval over children",
-                f"{without} children stated no strategy that could be read, and count in no mean",
+                "shift: children's mean minus parents', with its 95 % interval over children",
+                f"{without} children stated no readable strategy and count in no mean",
                 *(f"no interval: {problem}" for problem in problems),
             ]
         ),
@@ -145,7 +144,7 @@ def _strategies(probe: Probe) -> Table:
             plain(row["subject"], max_chars=40),
             row["role"],
             "-" if pd.isna(row["score"]) else f"{row['score']:,.1f}",
-            plain("(none that could be read)" if pd.isna(row["strategy"]) else row["strategy"]),
+            plain("(none could be read)" if pd.isna(row["strategy"]) else row["strategy"]),
         )
     return table
 

@@ -1,4 +1,4 @@
-"""Published runs, beside the study's own."""
+"""Tables of published runs, for comparison with the study's."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["published_table", "published_unlike_table"]
 
 
 def published_table(study: Study) -> Table | None:
-    """Return the published runs of the study's schedule and rules, first and last generation; `None` without any."""
+    """Return published runs under the study's schedule and rules, first and last generation; `None` without any."""
     theirs = published_summary(published_like(study))
     if theirs.empty:
         return None
     table = titled(
-        "Published runs of the same rules",
+        "Published runs under the same rules",
         caption="mean: over runs (units), with its standard error; geometric: the geometric mean, with one standard"
         f" error of the logarithm. {SOURCE}",
     )
     for name in ("runs of", "runs", "gen", "mean", "s.e.", "geometric", "from - to"):
         table.add_column(name, justify="left" if name == "runs of" else "right", overflow="fold")
-    for label, own in theirs.groupby("label", sort=True):
-        for row in (own.iloc[0], own.iloc[-1]):
+    for label, label_rows in theirs.groupby("label", sort=True):
+        for row in (label_rows.iloc[0], label_rows.iloc[-1]):
             table.add_row(
                 plain(str(label).removeprefix("published: ")),
                 str(row["n"]),
@@ -39,23 +39,23 @@ def published_table(study: Study) -> Table | None:
 
 
 def published_unlike_table(study: Study) -> Table | None:
-    """Return published runs as efficiency, first and last generation, beside models that played under other rules."""
+    """Return the efficiency of the study and of published runs under other rules, first and last generation."""
     theirs, differences = published_unlike(study)
     if theirs.empty:
         return None
-    own = efficiency(study.generations, study.runs).dropna(subset=["efficiency"])
-    own = own.assign(label=study.conditions(own))
+    measured = efficiency(study.generations, study.runs).dropna(subset=["efficiency"])
+    measured = measured.assign(label=study.conditions(measured))
     table = titled(
-        "Efficiency, beside published runs of other rules",
-        caption="0: as if nobody gave, 1: the most that the schedule allows; mean over runs. Units do not compare, as"
-        f" here: {plain('; '.join(differences), max_chars=MAX_TEXT * 2).plain}. {SOURCE}",
+        "Efficiency, beside published runs under other rules",
+        caption="0: as if nobody gave, 1: the most that the schedule allows; mean over runs. Units cannot be compared,"
+        f" because the rules differ: {plain('; '.join(differences), max_chars=MAX_TEXT * 2).plain}. {SOURCE}",
     )
     for name in ("runs of", "runs", "gen", "mean", "from - to"):
         table.add_column(name, justify="left" if name == "runs of" else "right", overflow="fold")
-    for frame in (own, theirs.assign(study="published")):
-        for label, each in frame.groupby("label", sort=True):
-            for generation in (each["generation"].min(), each["generation"].max()):
-                values = each[each["generation"] == generation]["efficiency"].astype(float)
+    for frame in (measured, theirs.assign(study="published")):
+        for label, label_rows in frame.groupby("label", sort=True):
+            for generation in (label_rows["generation"].min(), label_rows["generation"].max()):
+                values = label_rows[label_rows["generation"] == generation]["efficiency"].astype(float)
                 table.add_row(
                     plain(str(label)),
                     str(len(values)),

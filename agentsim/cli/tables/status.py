@@ -1,4 +1,4 @@
-"""How far the runs of a study are."""
+"""The table of a study's progress."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["status_table"]
 
 
 def status_table(study: Study) -> Table:
-    """One row a run: whether it is being played, how far it is, what it took, and why it stopped."""
+    """One row for each run: whether it is being played, its progress, calls and cost, and why it stopped."""
     spent = study.runs["cost_usd"].dropna().sum()
     unpriced = int((study.runs["cost_usd"].isna() & study.runs["n_replies"].notna()).sum())
     notes = [f"US$ {spent:,.2f} for the replies in the logs"] if spent or not unpriced else []
-    notes += [f"what the replies of {unpriced} runs cost is not known"] if unpriced else []
+    notes += [f"the cost of {unpriced} runs is not known"] if unpriced else []
     notes += ["invalid: decisions that could not be read", *study.notes]
     table = titled(
         plain(f"Status of {study.name}").plain,
@@ -48,7 +48,7 @@ def status_table(study: Study) -> Table:
 
 
 def _told(row: Any, *, reason: str | None, is_running: bool) -> str:
-    """Say what a run's state is, in words."""
+    """Return a run's state in words."""
     if row["status"] == "complete":
         return "complete"
     if row["status"] in ("unreadable", "unread"):
@@ -57,4 +57,4 @@ def _told(row: Any, *, reason: str | None, is_running: bool) -> str:
         return "being played now"
     if reason is not None:
         return "interrupted by the user" if reason == "interrupted" else f"stopped: {reason}"
-    return "not begun" if row["status"] == "not begun" else "broken off: its process ended without a word"
+    return "not begun" if row["status"] == "not begun" else "broken off: its process ended without stating a reason"

@@ -1,4 +1,4 @@
-"""Tables of a study: its runs, generations and, of models, strategies."""
+"""Tables of a study: its runs, its generations and, if models played, their strategies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["generations", "runs", "strategies", "study_tables"]
 
 
 def study_tables(study: Study) -> Iterator[Table]:
-    """Yield every table of a study: its runs, generations and, of models, strategies."""
+    """Yield every table that applies to a study."""
     yield runs(study)
     if not study.generations.empty:
         yield generations(study)
@@ -40,7 +40,7 @@ def study_tables(study: Study) -> Iterator[Table]:
 
 
 def runs(study: Study) -> Table:
-    """One row a run: how far it is, what it asked, what could not be read, tokens."""
+    """One row for each run: progress, replies, unreadable decisions, tokens and cost."""
     table = titled(plain(f"Runs of {study.name}").plain, caption=_caption(study))
     has_cost, is_asked = bool((study.runs["cost_usd"] > 0).any()), bool((study.runs["n_replies"] > 0).any())
     columns = ["run", "status", "gen", "mean", "replies", "missing", "tokens in", "out", "US$"]
@@ -63,18 +63,18 @@ def runs(study: Study) -> Table:
 
 
 def _punishment(study: Study) -> Table | None:
-    """One row a condition in which donors may punish: how often, at what cost, and whom; `None` without any."""
-    found = punishment_summary(study)
-    if found.empty:
+    """One row for each condition with punishment: how often, at what cost, and of whom; `None` if there is none."""
+    punishment = punishment_summary(study)
+    if punishment.empty:
         return None
     table = titled(
         "Punishment",
-        caption="share: of encounters with a decision; spent, removed: units; misers gave less than half the last time,"
-        " givers half or more: the share of encounters with such recipients that was punished",
+        caption="share: of encounters with a decision; spent, removed: units; misers, givers, unknown: the share of"
+        " encounters that was punished if the recipient last gave less than half, half or more, or has not given yet",
     )
     for name in ("condition", "punished", "share", "spent", "removed", "misers", "givers", "unknown"):
         table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
-    for row in found.to_dict("records"):
+    for row in punishment.to_dict("records"):
         table.add_row(
             plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
             f"{row['n_punished']:,} of {row['n_decided']:,}",
@@ -89,24 +89,24 @@ def _punishment(study: Study) -> Table | None:
 
 
 def _by_model(study: Study) -> Table | None:
-    """One row a model of a mixed society, in the first and the last generation; `None` without such societies."""
-    found = mixed_societies(study)
-    if found.empty:
+    """One row for each model of a mixed society, in the first and last generation; `None` without such societies."""
+    by_model = mixed_societies(study)
+    if by_model.empty:
         return None
-    listed = list(found["run"].unique())
+    listed = list(by_model["run"].unique())
     more = len(listed) - MAX_RUNS
     table = titled(
         "Models in mixed societies, first and last generation",
-        caption="agents: how many of them; score: mean over its agents (units); given: mean fraction, to agents of its"
-        " own model and to others; a model that has died out is not listed"
+        caption="agents: their number; score: mean over the model's agents (units); given: mean fraction; to own, to"
+        " others: mean fraction given to agents of the same model and of others; a model that died out is not listed"
         + (f"; {more} more runs: agentsim.analysis.measures.by_model has them all" if more > 0 else ""),
     )
     for name in ("gen", "model", "agents", "score", "given", "to own", "to others", "missing"):
         add_column(table, name)
-    for run, own in named(found[found["run"].isin(listed[:MAX_RUNS])], study).groupby("run", sort=False):
+    for run, run_rows in named(by_model[by_model["run"].isin(listed[:MAX_RUNS])], study).groupby("run", sort=False):
         table.add_section()
         table.add_row("", plain(str(run)))
-        for row in own.to_dict("records"):
+        for row in run_rows.to_dict("records"):
             fractions = (row[name] for name in ("mean_fraction", "to_own", "to_others"))
             table.add_row(
                 str(row["generation"]),
@@ -120,7 +120,7 @@ def _by_model(study: Study) -> Table | None:
 
 
 def generations(study: Study) -> Table:
-    """One row a generation and run: score, giving, and what is missing; the bar is on a logarithmic scale."""
+    """One row for each generation of a run: score, giving and missing decisions; the bar's scale is logarithmic."""
     data = named(study.generations, study)
     is_long = data["run"].nunique() > MAX_RUNS
     caption = "mean: mean final resources (units); given: mean fraction given; missing: no decision could be read"
@@ -150,7 +150,7 @@ def generations(study: Study) -> Table:
 
 
 def strategies(study: Study) -> Table:
-    """The strategies of the first and of the last generation, in the agents' own words."""
+    """Return the strategies of the first and the last generation, in the agents' words."""
     agents = named(study.agents[~study.agents["model"].str.startswith("scripted/")], study)
     listed = list(agents["run"].unique())
     more = len(listed) - MAX_RUNS
@@ -161,12 +161,12 @@ def strategies(study: Study) -> Table:
     for name in ("gen", "agent", "score", "given", "strategy"):
         add_column(table, name)
     for run in listed[:MAX_RUNS]:
-        own = agents[agents["run"] == run]
+        run_agents = agents[agents["run"] == run]
         table.add_section()
         if len(listed) > 1:
             table.add_row("", "", "", "", plain(run))
-        for generation in sorted({own["generation"].min(), own["generation"].max()}):
-            living = own[own["generation"] == generation].sort_values("score", ascending=False)
+        for generation in sorted({run_agents["generation"].min(), run_agents["generation"].max()}):
+            living = run_agents[run_agents["generation"] == generation].sort_values("score", ascending=False)
             for row in living.to_dict("records"):
                 table.add_row(
                     str(generation),
@@ -187,7 +187,7 @@ def _caption(study: Study) -> str | None:
     notes += [f"answered by {', '.join(answered)}"] if answered else []
     unpriced = int(study.runs["cost_usd"].isna().sum())
     notes += [f"the cost of {unpriced} runs is not known"] if unpriced else []
-    notes += [f"{torn} bytes of unfinished lines were passed over"] if torn else []
+    notes += [f"{torn} bytes of unfinished lines were skipped"] if torn else []
     notes += study.notes
     return plain("; ".join(notes), max_chars=MAX_TEXT * 4).plain or None
 
