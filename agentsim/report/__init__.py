@@ -1,4 +1,4 @@
-"""One self-contained HTML file that tells what a study or a probe is, what came out, and what is missing."""
+"""One self-contained HTML page of a study or a probe: what was run, the results, and what is missing."""
 
 from agentsim.report.page import render, write_report
 from agentsim.report.probe_page import render_probe, write_probe_report

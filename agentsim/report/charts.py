@@ -1,4 +1,4 @@
-"""The charts one can point at, as Vega-Lite specifications; their data are given to them in the browser by name.
+"""The interactive charts, as Vega-Lite specifications; the page's script gives them their data by name.
 
 Vega draws them as SVG from a script that is inlined once. It compiles expressions with its interpreter (`ast`), so
 that the page's policy need not allow `eval`. Colours of axes and text come from the style sheet, light or dark.
@@ -12,7 +12,7 @@ from typing import Any, Final
 __all__ = ["COLOURS", "bundle", "specifications"]
 
 COLOURS: Final = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"]
-"""Okabe & Ito's palette, told apart with any colour vision; grey instead of black, for dark pages."""
+"""Okabe & Ito's palette for colour-blind readers, with grey instead of black for dark pages."""
 DASHES: Final = [[6, 3], [2, 2], [8, 3, 2, 3], [10, 3, 2, 3, 2, 3]]
 HEIGHT: Final = 300
 
@@ -34,14 +34,14 @@ CONFIG: Final[Spec] = {
     "view": {"stroke": None},
 }
 WHOLE: Final[Spec] = {"format": "d", "labelExpr": "datum.value % 1 === 0 ? datum.label : ''", "grid": False}
-"""An axis of whole numbers: no label between them."""
+"""An axis of whole numbers, without labels in between."""
 FROM_0_TO_1: Final[Spec] = {"scale": {"domain": [0, 1]}}
 
 
 def bundle() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script that sets `window.vegaEmbed`.
 
-    The script is what `vl_convert.javascript_bundle(None)` makes, which takes longer than the rest of a report.
+    The script is stored because making it with `vl_convert.javascript_bundle(None)` takes longer than a whole report.
     """
     return (files("agentsim.report") / "vega.js").read_text(encoding="utf-8")
 
@@ -88,7 +88,7 @@ NEAR: Final[Spec] = {
     "select": {"type": "point", "fields": ["run"], "on": "pointerover", "nearest": True},
     "views": [POINTS],
 }
-"""The run pointed at."""
+"""The run nearest to the pointer."""
 
 
 def _if_near(value: float, otherwise: float) -> Spec:
@@ -99,7 +99,7 @@ def _if_near(value: float, otherwise: float) -> Spec:
 
 
 def _runs(y: Spec) -> list[Spec]:
-    """One thin line and its points for each run; the one pointed at stands out."""
+    """One thin line with points for each run; the run nearest to the pointer is highlighted."""
     common = {"x": GENERATION, "y": y, "color": BY_CONDITION, "detail": _name("run")}
     tooltip = [
         _name("run"),
@@ -133,7 +133,7 @@ def _resources(scale: Spec, *, has_published: bool) -> Spec:
 
 
 def _published(scale: Spec) -> list[Spec]:
-    """Published runs of the same rules and their means: dashed and grey, each model with its own dash."""
+    """Published runs under the same rules and their means: dashed and grey, with one dash pattern for each model."""
     theirs = {
         "x": GENERATION,
         "y": _number("mean_final_resources", "", scale=scale),
@@ -149,7 +149,7 @@ def _published(scale: Spec) -> list[Spec]:
 
 
 def _fractions() -> Spec:
-    """Mean fraction given by generation; the bar of a point is what lost decisions could have made of it."""
+    """Mean fraction given by generation; a point's bar is its sensitivity band for lost decisions."""
     low = _number("fraction_low", "", **FROM_0_TO_1)
     bar = {"x": GENERATION, "y": low, "y2": {"field": "fraction_high"}, "color": BY_CONDITION}
     return _chart(
@@ -189,7 +189,7 @@ def _society() -> Spec:
 
 
 def _life() -> Spec:
-    """One agent's turns as donor, in order: the fraction given or spent, and what it held before."""
+    """One agent's turns as donor, in order: the fraction given or spent, and its resources before."""
     turn = "its turns as donor, in order"
     acts = ["give", "punish", "lost"]
     tooltip = [

@@ -1,4 +1,4 @@
-"""What the page says in words and tables about a study: what came out, what is missing, what can be concluded."""
+"""The page's sentences and tables about a study: results, what is missing, and what can be concluded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from agentsim.report.tables import Table, number
 __all__ = ["conclusions", "missing", "runs_table", "said", "unreadable"]
 
 MANY_LOST: Final = 0.05
-"""From this share of lost decisions on, the page warns of them in its summary."""
+"""The summary warns of lost decisions if their share is at least this."""
 PROBLEMS: Final = ("unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off")
 
 
 def said(study: Study) -> list[str]:
-    """Return what came out, in plain sentences."""
+    """Return the results as sentences."""
     runs, complete = study.runs, study.runs[study.runs["status"] == "complete"]
     agents = sorted(set(runs["n_agents"].dropna()))
     generations = sorted(set(runs["n_generations"].dropna()))
@@ -35,25 +35,25 @@ def said(study: Study) -> list[str]:
     ]
     if study.generations.empty:
         return [*sentences, "No generation has ended yet, so there are no scores."]
-    for name, own in complete.groupby(study.conditions(complete), sort=False):
-        sentences.append(_outcome(study, str(name), own))
+    for name, condition_runs in complete.groupby(study.conditions(complete), sort=False):
+        sentences.append(_outcome(study, str(name), condition_runs))
     sentences.append(
-        "Final resources are what agents hold at the end of a game, in units; they began with "
+        "Final resources are the units that an agent holds at the end of a game; it began with "
         f"{_either(sorted(set(runs['endowment'].dropna())))}. Each gift costs its donor and is multiplied for its"
-        " recipient: the more all give, the more all hold."
+        " recipient: the more agents give, the more they all hold."
     )
     return sentences
 
 
-def _outcome(study: Study, name: str, own: pd.DataFrame) -> str:
-    keys = own[KEY].merge(study.generations, on=KEY)
+def _outcome(study: Study, name: str, condition_runs: pd.DataFrame) -> str:
+    keys = condition_runs[KEY].merge(study.generations, on=KEY)
     first = keys.loc[keys.groupby(KEY)["generation"].idxmin()]["mean_final_resources"].astype(float)
     last = keys.loc[keys.groupby(KEY)["generation"].idxmax()]["mean_final_resources"].astype(float)
-    maximum = own["maximum"].astype(float).max()
+    maximum = condition_runs["maximum"].astype(float).max()
     n_rose = int((last.to_numpy() > first.to_numpy()).sum())
     of_most = "" if pd.isna(maximum) else f", where {number(maximum)} is the most that the schedule allows"
     n_generations = int(keys["generation"].max())
-    if len(own) == 1:
+    if len(condition_runs) == 1:
         text = (
             f"{one_line(name)} (one run): mean final resources of {number(last.iloc[0])} units in the last generation"
         )
@@ -62,13 +62,15 @@ def _outcome(study: Study, name: str, own: pd.DataFrame) -> str:
     middle = number(exp(sum(log(value) for value in last) / len(last))) if (last > 0).all() else None
     mean = f"a geometric mean of {middle} units" if middle else f"a mean of {number(float(last.mean()))} units"
     spread = f"single runs from {number(float(last.min()))} to {number(float(last.max()))}"
-    rose = f"; higher than in the first generation in {n_rose} of {len(own)} runs" if n_generations > 1 else ""
+    rose = (
+        f"; higher than in the first generation in {n_rose} of {len(condition_runs)} runs" if n_generations > 1 else ""
+    )
     outcome = f"mean final resources of the last generation have {mean}, {spread}"
-    return f"{one_line(name)} ({len(own)} runs): {outcome}{of_most}{rose}."
+    return f"{one_line(name)} ({len(condition_runs)} runs): {outcome}{of_most}{rose}."
 
 
 def conclusions(study: Study) -> tuple[list[str], list[str]]:
-    """Return what can and what cannot be concluded from the study, in plain sentences."""
+    """Return what can and what cannot be concluded from the study, as sentences."""
     complete = study.runs[study.runs["status"] == "complete"]
     by_condition = complete.groupby(study.conditions(complete))
     n_least = min(by_condition.size(), default=0)
@@ -99,12 +101,12 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
         if (least := least_p(first, second)) >= ALPHA:
             cannot.append(
                 f"That conditions differ beyond chance: {first} against {_count(second, 'run')} cannot give a p below"
-                f" {number(least)}, whatever came out."
+                f" {number(least)}, whatever the results."
             )
     if complete["rules_digest"].nunique() > 1:
         cannot.append(
-            "That a difference between conditions comes from the model alone where their rules differ too"
-            " (see What was run)."
+            "That a difference between conditions comes from the model alone: some conditions also differ in their"
+            " rules (see What was run)."
         )
     if len(complete) and complete["model"].str.startswith("scripted/").all():
         cannot.append("Anything about language models: all players here are scripted policies.")
@@ -114,12 +116,12 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
             f"How these models would give if every answer could be read: {share:.1%} of decisions were lost"
             " (see the sensitivity band)."
         )
-    cannot.append("How these models behave under other prompts, other rules, or in later versions of theirs.")
+    cannot.append("How these models behave under other prompts or rules, or how later versions of them behave.")
     return can, cannot
 
 
 def missing(study: Study) -> list[str]:
-    """Return everything that is not there, one sentence each; empty if nothing is missing."""
+    """Return one sentence for each kind of missing data; empty if nothing is missing."""
     runs, names = study.runs, labels(study)
     sentences = [one_line(note, max_chars=600) for note in study.notes]
     meanings = {
@@ -129,8 +131,8 @@ def missing(study: Study) -> list[str]:
         "not begun": "has not begun",
     }
     for status, meaning in meanings.items():
-        own = runs[runs["status"] == status]
-        for row in own.to_dict("records"):
+        runs_of_status = runs[runs["status"] == status]
+        for row in runs_of_status.to_dict("records"):
             label = one_line(names[row["study"], row["run"]])
             done = (
                 "" if status == "not begun" else f": {row['generations']} of {row['n_generations']} generations ended"
@@ -142,19 +144,19 @@ def missing(study: Study) -> list[str]:
     n_lost, n_missing = int(lost(encounters).sum()), int((encounters["act"] == "missing").sum())
     if n_missing:
         sentences.append(
-            f"{_of(n_missing, len(encounters), 'encounters')} have no decision that could be read: nothing moved in"
-            " them, and they count in no mean of giving."
+            f"{_of(n_missing, len(encounters), 'encounters')} have no readable decision: nothing was given in them,"
+            " and they count in no mean of giving."
         )
     if n_lost - n_missing:
         sentences.append(
-            f"{_of(n_lost - n_missing, len(encounters), 'encounters')} were counted as a gift of 0 by the scenario's"
-            " fallback for want of a readable answer: they moved nothing, and count in no mean of giving."
+            f"{_of(n_lost - n_missing, len(encounters), 'encounters')} had no readable answer and were counted as a"
+            " gift of 0, the scenario's fallback: nothing was given, and they count in no mean of giving."
         )
     n_failed = int(failed(encounters).sum())
     if n_failed:
         sentences.append(
-            f"In {_of(n_failed, len(encounters), 'encounters')} the donor's act failed, as the rules say some do:"
-            " nothing moved, and its decision counts in no mean of giving."
+            f"In {_of(n_failed, len(encounters), 'encounters')} the donor's act failed at random, as the rules"
+            " prescribe: nothing was given, and the decision counts in no mean of giving."
         )
     newborn = study.agents[study.agents["born"] == study.agents["generation"]]
     mute = newborn["strategy"].isna() & ~newborn["model"].str.startswith("scripted/").fillna(False)
@@ -162,12 +164,10 @@ def missing(study: Study) -> list[str]:
         sentences.append(f"{_of(int(mute.sum()), len(newborn), 'agents')} have no strategy that could be read.")
     unread = int(study.gossip["note"].isna().sum())
     if unread:
-        sentences.append(
-            f"{_of(unread, len(study.gossip), 'notes')} could not be read: nobody was shown anything for them."
-        )
+        sentences.append(f"{_of(unread, len(study.gossip), 'notes')} could not be read, so nobody was shown them.")
     torn = int(runs["n_torn_bytes"].fillna(0).sum())
     if torn:
-        sentences.append(f"{torn:,} bytes of unfinished last lines were passed over (a crash tore them).")
+        sentences.append(f"{torn:,} bytes of unfinished last lines were skipped (left by a crash).")
     silent = runs["input_tokens"].isna() & (runs["n_replies"].fillna(0) > 0)
     if silent.any():
         sentences.append(
@@ -177,7 +177,7 @@ def missing(study: Study) -> list[str]:
 
 
 def runs_table(study: Study) -> Table:
-    """Return one row a run."""
+    """Return one row for each run."""
     names = labels(study)
     head = (
         "run", "status", "seed", "generations", "mean final resources (units)", "maximum (units)", "encounters",
@@ -195,32 +195,32 @@ def runs_table(study: Study) -> Table:
         )
         for row in study.runs.to_dict("records")
     )
-    note = "Mean final resources are of the last generation that has ended. A dash is a number that is not known."
+    note = "Mean final resources are of the last generation that has ended. A dash marks an unknown number."
     return Table(head, rows, (False, False, *[True] * len(columns)), note)
 
 
 def unreadable(study: Study) -> Table | None:
-    """Return, by condition and generation, what was asked and what could not be read; None without encounters."""
+    """Return asked and unreadable decisions by condition and generation; None without encounters."""
     if study.encounters.empty:
         return None
     data = study.encounters.assign(condition=study.conditions(study.encounters), is_lost=lost(study.encounters))
     rows = []
     kinds = [kind for kind in PROBLEMS if (data["problem"] == kind).any()]
-    for (condition, generation), own in data.groupby(["condition", "generation"], sort=False):
-        is_lost = own["is_lost"]
+    for (condition, generation), decisions in data.groupby(["condition", "generation"], sort=False):
+        is_lost = decisions["is_lost"]
         rows.append(
             (
                 one_line(condition),
                 str(generation),
-                number(len(own)),
-                number(int((own["attempts"] > 1).sum())),
-                number(int((own["attempts"] - 1).sum())),
-                number(int((own["reading"] == "percent").sum())),
-                number(int((own["reading"] == "clamped").sum())),
+                number(len(decisions)),
+                number(int((decisions["attempts"] > 1).sum())),
+                number(int((decisions["attempts"] - 1).sum())),
+                number(int((decisions["reading"] == "percent").sum())),
+                number(int((decisions["reading"] == "clamped").sum())),
                 number(int(is_lost.sum())),
                 f"{is_lost.mean():.1%}",
-                number(int(own["replaced_by"].notna().sum())),
-                *(number(int((own["problem"] == kind).sum())) for kind in kinds),
+                number(int(decisions["replaced_by"].notna().sum())),
+                *(number(int((decisions["problem"] == kind).sum())) for kind in kinds),
             )
         )
     head = (
@@ -229,8 +229,8 @@ def unreadable(study: Study) -> Table | None:
         "of these counted as 0", *(f"lost: {kind.replace('_', ' ')}" for kind in kinds),
     )  # fmt: skip
     note = (
-        "Clamped: more than the donor had, lowered to that as the scenario says. The reason is that of the last reply."
-        " Strategies are not in this table; see What is missing."
+        "Clamped: the answer was more than the donor had and was lowered to that, as the scenario says. The reason is"
+        " that of the last reply. Strategies are not in this table; see What is missing."
     )
     return Table(head, tuple(rows), (False, *[True] * (len(head) - 1)), note)
 

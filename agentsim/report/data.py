@@ -1,4 +1,4 @@
-"""The study as columns for the browser: strings once, numbers to six digits, models' words cut to a stated length."""
+"""The study as columns for the browser: each string once, numbers to six digits, replies cut to a stated length."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from agentsim.core.keys import StrategyKey
 __all__ = ["DIGITS", "MAX_STRATEGY", "browser_data", "embedded", "labels", "said"]
 
 DIGITS: Final = 6
-"""Significant digits of numbers in the page; the dataframes have them all."""
+"""Significant digits of numbers in the page; the dataframes have all digits."""
 MAX_STRATEGY: Final = 20_000
-"""Characters of a strategy that the page holds; the log has it whole."""
+"""The most characters of a strategy in the page; the log has all of them."""
 MAX_WORDS: Final = 3_000_000
-"""Characters of replies that the page holds altogether."""
+"""The most characters of all replies together."""
 CUTS: Final = (8_000, 4_000, 2_000, 1_000, 500, 250, 120, 60, 0)
-"""Characters of one reply that the page may hold: the first of these that keeps to MAX_WORDS."""
+"""Candidates for the most characters of one reply: the first that keeps to MAX_WORDS is used."""
 
 
 def labels(study: Study) -> dict[tuple[str, str], str]:
-    """Return the name of each run as the page shows it; of several studies, with its study's name."""
+    """Return each run's name as the page shows it; with its study's name if there are several studies."""
     is_one = len(study.folders) == 1
     keys = study.runs[KEY].itertuples(index=False, name=None)
     return {(name, run): run if is_one else f"{name}/{run}" for name, run in keys}
 
 
 def embedded(data: Mapping[str, Any]) -> str:
-    """Return JSON that cannot end the script element it stands in, whatever it holds."""
+    """Return JSON that cannot end the script element around it, whatever the data contain."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":  # outside of strings JSON has none of these
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -42,10 +42,10 @@ def embedded(data: Mapping[str, Any]) -> str:
 
 
 def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, Any]:
-    """Return all that the page's script shows, ready for JSON; `bands`: those of `sensitivity`, where known already.
+    """Return the data of the page's script, ready for JSON; `bands` is the result of `sensitivity` if already known.
 
-    `texts` holds each different string once; columns of strings hold places in it. Frames are columns of equal length,
-    with `run` as the place in `runs`. `cut` is the most characters of a reply that are kept.
+    `texts` holds each different string once; columns of strings hold indices into it. Frames are columns of equal
+    length, with `run` as an index into `runs`. `cut` is the most characters of a reply that are kept.
     """
     texts = _Texts()
     names = labels(study)
@@ -54,7 +54,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
     words, cut = _words(study, texts)
     scored = study.scored
     generations = scored.merge(bands, on=GENERATION, how="left", suffixes=("", "_known"))
-    own = _places(study.agents, places)
+    agent_runs = _places(study.agents, places)
     met = study.encounters.sort_values([*GENERATION, "game", "round"], kind="stable")
     acts = _places(met, places)
     written = study.gossip.dropna(subset=["note"])
@@ -77,12 +77,12 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
             **_numbers(generations, "fraction_low", "fraction_high", "resources_low", "resources_high"),
         },
         "agents": {
-            "run": own,
+            "run": agent_runs,
             **_strings(study.agents, texts, "agent", "parents"),
             "strategy": [texts.place(_cut(text, MAX_STRATEGY)) for text in study.agents["strategy"]],
             "words": [
                 words.get((run, str(StrategyKey(born, agent))), [])
-                for run, born, agent in zip(own, study.agents["born"], study.agents["agent"], strict=True)
+                for run, born, agent in zip(agent_runs, study.agents["born"], study.agents["agent"], strict=True)
             ],
             **_numbers(study.agents, "generation", "born", "score", "survived", "mean_fraction"),
             **_numbers(study.agents, "n_decisions", "n_missed"),
@@ -101,7 +101,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
 
 
 class _Texts:
-    """Strings by place; place 0 is for a string that is missing."""
+    """Strings by index; index 0 stands for a missing string."""
 
     def __init__(self) -> None:
         self.all: list[str | None] = [None]
@@ -117,26 +117,26 @@ class _Texts:
 
 
 def _words(study: Study, texts: _Texts) -> tuple[dict[tuple[int, str], list[int]], int]:
-    """Return the replies to each question, first asking first, and how many characters of each are kept."""
+    """Return the replies to each question, in the order of attempts, and how many characters of each are kept."""
     places = {key: place for place, key in enumerate(labels(study))}
     replies = study.replies.assign(text=said(study.replies))
     lengths = replies["text"].str.len()
     cut = next(cut for cut in CUTS if lengths.clip(upper=cut).sum() <= MAX_WORDS)
-    found: dict[tuple[int, str], list[int]] = {}
+    replies_by_key: dict[tuple[int, str], list[int]] = {}
     ordered = replies.sort_values("attempt", kind="stable")
     for name, run, key, text in ordered[[*KEY, "key", "text"]].itertuples(index=False, name=None):
-        found.setdefault((places[name, run], key), []).append(texts.place(_cut(text, cut)))
-    return found, cut
+        replies_by_key.setdefault((places[name, run], key), []).append(texts.place(_cut(text, cut)))
+    return replies_by_key, cut
 
 
 def said(replies: pd.DataFrame) -> pd.Series[str]:
-    """Return the text of each reply, with what its model thought before it, marked as such."""
+    """Return the text of each reply; the model's thoughts come first, marked as such."""
     thought = replies["thoughts"].notna()
     return replies["text"].mask(thought, "[thoughts] " + replies["thoughts"] + "\n\n[reply] " + replies["text"])
 
 
 def _cut(text: Any, max_chars: int) -> Any:
-    """Shorten foreign text and say by how much."""
+    """Truncate untrusted text and say by how much."""
     if not isinstance(text, str) or len(text) <= max_chars:
         return text
     return f"{text[:max_chars]} […{len(text) - max_chars:,} more characters]"

@@ -1,4 +1,4 @@
-"""The figures for papers as images inside the page: an SVG as a data address runs no script and asks for nothing."""
+"""The figures for papers as inline images: an SVG in a data URI runs no script and loads nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Image(NamedTuple):
 
 
 def image(figure: Figure, *, title: str) -> Image:
-    """Return a figure as an SVG in a data address; the same figure gives the same bytes."""
+    """Return a figure as an SVG in a data URI; the same figure gives the same bytes."""
     file = io.BytesIO()
     write_svg(figure, file)
     return Image(title, "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode())

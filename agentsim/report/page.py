@@ -1,4 +1,4 @@
-"""The page of a study, or of several: what was played, what came out, and what is missing."""
+"""The page of one or more studies: what was played, the results, and what is missing."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from agentsim.report.charts import bundle, specifications
 from agentsim.report.data import browser_data, embedded, labels, said
 from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
-from agentsim.report.shell import own, rendered, write
+from agentsim.report.shell import packaged, rendered, write
 from agentsim.report.tables import Table, from_frame, number
 
 __all__ = ["render", "write_report"]
 
 
 def write_report(study: Study, path: Path | None = None) -> Path:
-    """Write the report to `path`, or as report.html into the study's folder, and return where it is.
+    """Write the report to `path`, or to report.html in the study's folder, and return its path.
 
     Raises:
         AgentsimError: the file cannot be written, or there are several studies and no path.
     """
     if path is None:
         if len(study.folders) > 1:
-            raise AgentsimError("a report of several studies belongs to no one folder; name its file with -o")
+            raise AgentsimError("a report of several studies belongs to no single folder; name its file with -o")
         [folder] = study.folders.values()
         path = folder / "report.html"
     return write(render(study), path)
 
 
 def render(study: Study) -> str:
-    """Return the report as HTML that needs nothing but itself; the same study gives the same text."""
-    scripts = [own("script.js")]
+    """Return the report as self-contained HTML; the same study gives the same text."""
+    scripts = [packaged("script.js")]
     has_generations, has_agents = not study.generations.empty, not study.agents.empty
     if has_generations or has_agents:
         scripts.insert(0, bundle())
@@ -65,7 +65,7 @@ def render(study: Study) -> str:
     can, cannot = content.conclusions(study)
     figures, undrawn = _figures(study)
     context: dict[str, Any] = {
-        "data": Markup(embedded(data)),  # escaped there for the element it stands in
+        "data": Markup(embedded(data)),  # `embedded` escapes it
         "title": one_line(study.name),
         "version": metadata.version("agentsim"),
         "folders": ", ".join(one_line(folder) for folder in study.folders.values()),
@@ -136,14 +136,14 @@ def _published_table(runs: pd.DataFrame) -> Table | None:
 
 
 def _published_unlike(study: Study) -> str | None:
-    """Say why published runs are not drawn below runs of other rules, and where they are drawn; None without any."""
+    """Say why published runs under other rules are not drawn here, and where they are drawn; None without any."""
     theirs, differences = published_unlike(study)
     if theirs.empty:
         return None
     what = one_line("; ".join(differences), max_chars=600)
     return (
-        f"The published runs were played under another schedule or other rules, so their units do not compare ({what})."
-        " Their efficiency is in the figure of efficiency."
+        "The published runs were played under another schedule or other rules, so their units cannot be compared"
+        f" ({what}). The efficiency figure shows them."
     )
 
 
@@ -188,13 +188,13 @@ def _band_table(study: Study, bands: pd.DataFrame) -> Table | None:
         return None
     note = (
         f"Of {len(bands)} generations that have ended, {n_whole} lost no decision and are left out: their numbers have"
-        " no band. A dash under final resources: where punishment is allowed they have no such exact bounds."
+        " no band. A dash under final resources: with punishment there are no exact bounds."
     )
     return Table(head, rows, (False, *[True] * 6), note)
 
 
 def _scores_table(study: Study, bands: pd.DataFrame) -> Table | None:
-    """Return what each condition's score is if lost decisions are made something of; None where none was lost."""
+    """Return each condition's score under several treatments of lost decisions; None if none was lost."""
     if not (bands["n_lost"] > 0).any():
         return None
     titles = {"n_runs": "complete runs", "as_zero": "lost: nothing moved (units)", "as_own_mean": "lost: own mean"}
@@ -210,7 +210,7 @@ def _band_said(study: Study) -> str:
     """Return the band of all encounters together, in one sentence."""
     band: Band = fraction_band(study.encounters)
     if band.low is None or band.high is None:
-        return "No decision could be read and nobody who was asked had anything to give: there is no band."
+        return "No decision could be read and no donor had anything to give, so there is no band."
     if band.observed is None:
         return "No decision could be read: the mean fraction given could have been anything from 0 to 1."
     if band.low == band.high:
@@ -218,25 +218,25 @@ def _band_said(study: Study) -> str:
             f"Nothing was lost: the mean fraction given over all encounters is {number(band.observed)}, without a band."
         )
     return (
-        f"Over all encounters the mean fraction given is {number(band.observed)}; whatever the lost decisions were,"
+        f"Over all encounters the mean fraction given is {number(band.observed)}; for any values of the lost decisions"
         f" it lies between {number(band.low)} and {number(band.high)}."
     )
 
 
 def _words_note(study: Study, *, cut: int) -> str:
-    text = "Every encounter that is in the logs. A row on coloured ground is a decision that was lost."
+    text = "Every encounter in the logs. Coloured rows are lost decisions."
     if study.replies.empty:
-        return f"{text} There are no replies to read: scripted policies answer without words."
+        return f"{text} There are no replies to read: scripted policies give none."
     longest = int(said(study.replies).str.len().max())
     if longest <= cut:
         return f"{text} Replies are whole."
-    return f"{text} Replies are cut after {cut:,} characters to keep this file small; the logs have them whole."
+    return f"{text} Replies are cut after {cut:,} characters to keep this file small; the logs have the full replies."
 
 
 def _figures(study: Study) -> tuple[list[Image], list[str]]:
     """Return the figures that the study has data for, and why others are not drawn.
 
-    Of single runs only the first lineages: the map of each society stands above, to be clicked.
+    Society figures are left out, because the page has an interactive map of each society.
     """
     images, reasons = [], []
     for drawing in drawings(study):
@@ -257,7 +257,7 @@ class _Compared(NamedTuple):
 
 
 def _comparison(study: Study) -> _Compared | None:
-    """Compare models, or what else differs where that makes no sense; None where all runs are of one kind."""
+    """Compare by the first of model, condition and study that works; None if all runs are of one kind."""
     complete = study.runs[study.runs["status"] == "complete"]
     differing = [column for column in ("model", "condition", "study") if complete[column].nunique() > 1]
     problems = []
@@ -269,15 +269,21 @@ def _comparison(study: Study) -> _Compared | None:
     return _Compared([], [], None, problems[0]) if problems else None
 
 
-def _compared(found: Comparison) -> _Compared:
-    drawn = image(forest(found), title="Ratios with their intervals") if found.table["ratio"].notna().any() else None
-    notes = [one_line(note, max_chars=600) for note in found.notes]
-    took_off = f"took off: ended at an efficiency of {number(found.take_off)} or more"
-    groups = from_frame(
-        found.groups.drop(columns=["n_zero"]), titles=COMPARED | {"n_took_off": took_off}, note=GROUPS_NOTE
+def _compared(comparison: Comparison) -> _Compared:
+    drawn = (
+        image(forest(comparison), title="Ratios with their intervals")
+        if comparison.table["ratio"].notna().any()
+        else None
     )
-    pairs = from_frame(found.table.drop(columns=["n_first", "n_second", "p_heirs"]), titles=COMPARED, note=PAIRS_NOTE)
-    counts = from_frame(found.sensitivity, titles=COMPARED | {"threshold": "by another efficiency"})
+    notes = [one_line(note, max_chars=600) for note in comparison.notes]
+    took_off = f"took off: ended at an efficiency of {number(comparison.take_off)} or more"
+    groups = from_frame(
+        comparison.groups.drop(columns=["n_zero"]), titles=COMPARED | {"n_took_off": took_off}, note=GROUPS_NOTE
+    )
+    pairs = from_frame(
+        comparison.table.drop(columns=["n_first", "n_second", "p_heirs"]), titles=COMPARED, note=PAIRS_NOTE
+    )
+    counts = from_frame(comparison.sensitivity, titles=COMPARED | {"threshold": "by another efficiency"})
     return _Compared([groups, pairs, counts], notes, drawn, "")
 
 
@@ -300,7 +306,7 @@ GROUPS_NOTE: Final = (
     "Intervals of means are Student's, of logarithms; those of rates are exact. A group is a player with its settings."
 )
 PAIRS_NOTE: Final = (
-    "The interval holds the ratios that the test does not reject, for this pair by itself: it excludes 1 exactly where"
+    "The interval holds the ratios that the uncorrected test of this pair does not reject: it excludes 1 if and only if"
     " p is below 0.05. The verdict is after Holm's correction over all pairs."
 )
 OUTCOMES: Final = ["mean_final_resources", "efficiency", "implied_share", "gini", "took_off_at", "collapsed_at"]
@@ -319,7 +325,7 @@ PUNISHED: Final = {
     "rate_of_no_record": "of unknown recipients",
 }
 PUNISHED_NOTE: Final = (
-    "Punishment by condition. Misers gave less than half of what they held the last time they were donors, givers half"
+    "Punishment by condition. Misers gave less than half of their resources the last time they were donors, givers half"
     " or more; the shares are of encounters with such recipients."
 )
 
@@ -342,7 +348,7 @@ MIXED_NOTE: Final = (
 
 
 def _measures(study: Study) -> list[Table]:
-    """Return the measures of every run, in two tables that a page is wide enough for."""
+    """Return the measures of every run, in two tables so that they fit the page's width."""
     if study.generations.empty:
         return []
     frame = summary(study)

@@ -1,4 +1,4 @@
-"""The page of a probe: what strategies would give in designed situations, and which norm that is nearest to."""
+"""The page of a probe: what strategies would give in designed situations, and the nearest norm."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["render_probe", "write_probe_report"]
 
 INTERVALS: Final = ("slope", "partner_if_kept", "partner_if_gave")
 NORMS_NOTE: Final = (
-    "Given: mean fraction over situations. Slope: how much more is given for a better record of the recipient, in"
-    " fractions of each other. Kept, gave: the same for the record of its partner, if the recipient had kept all from"
-    " it, or given it all. Intervals are 95 %, over repetitions. Distance: of the nearest rule, in fractions; ties are"
-    " as near, or cannot be told apart in these situations."
+    "Given: mean fraction over situations. Slope: change in the fraction given for each unit of the recipient's"
+    " record. Kept, gave: the same for the record of the recipient's partner, if the recipient kept everything from"
+    " that partner, or gave it everything. Intervals are 95 %, over repetitions. Distance: to the nearest rule, in"
+    " fractions. Ties: rules that are as near, or cannot be told apart in these situations."
 )
 ROLES: Final = {
     "strategy": ("strategy", "strategies"),
@@ -33,15 +33,15 @@ ROLES: Final = {
     "child": ("newborn", "newborns"),
 }
 FIGURE: Final = "Mean fraction given, by what the recipient gave"
-SURFACE_NOTE: Final = "One row a strategy and situation; means have 95 % intervals over repetitions."
+SURFACE_NOTE: Final = "One row for each strategy and situation; means have 95 % intervals over repetitions."
 SHIFT_NOTE: Final = (
-    "Newborns less their parents, with the 95 % interval over newborns; the parents are taken as they are. Without:"
-    " newborns that stated no strategy, or decided nothing readable."
+    "Newborns minus their parents, with the 95 % interval over newborns; the parents are taken as fixed. Newborns that"
+    " stated no strategy or made no readable decision are left out."
 )
 
 
 def write_probe_report(probe: Probe, path: Path | None = None) -> Path:
-    """Write the page to `path`, or as report.html into the probe's folder, and return where it is.
+    """Write the page to `path`, or to report.html in the probe's folder, and return its path.
 
     Raises:
         AgentsimError: the file cannot be written.
@@ -50,7 +50,7 @@ def write_probe_report(probe: Probe, path: Path | None = None) -> Path:
 
 
 def render_probe(probe: Probe) -> str:
-    """Return the page as HTML that needs nothing but itself; the same probe gives the same text."""
+    """Return the page as self-contained HTML; the same probe gives the same text."""
     has_answers = bool(probe.answers["given"].notna().any())
     started = probe.started
     facts = [
@@ -84,7 +84,7 @@ def _said(probe: Probe) -> Iterator[str]:
     who = " and ".join(f"{n} {ROLES[str(role)][n > 1]}" for role, n in roles.items())
     yield (
         f"{who}, asked in {len(design.situations)} situations, {design.n} times each: {len(probe.answers):,} answers,"
-        f" of which {n_missing:,} without a readable decision."
+        f" {n_missing:,} of them without a readable decision."
     )
     for row in probe.summary.to_dict("records"):
         if pd.notna(row["norm"]):
@@ -99,13 +99,13 @@ def _said(probe: Probe) -> Iterator[str]:
 
 def _missing(probe: Probe) -> Iterator[str]:
     if not probe.is_complete:
-        yield "The probe is not finished: the same command goes on with it."
+        yield "The probe is not finished: the same command continues it."
     problems = probe.answers.loc[probe.answers["given"].isna(), "problem"].fillna("nothing to give").value_counts()
     for problem, n in problems.items():
-        yield f"{n:,} answers: {one_line(problem)}. They are in no mean."
+        yield f"{n:,} answers: {one_line(problem)}. They count in no mean."
     silent = probe.subjects["problem"].dropna()
     if len(silent):
-        yield f"{len(silent)} newborns stated no strategy that could be read, and were asked nothing more."
+        yield f"{len(silent)} newborns stated no readable strategy and were not asked further."
 
 
 def _norms(probe: Probe) -> Table:
@@ -119,6 +119,6 @@ def _norms(probe: Probe) -> Table:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame for a table: no name of ours, and no trace of how floats are added up."""
+    """Return a frame for a table: without internal names, and rounded so that float noise does not show."""
     numbers = frame.select_dtypes("Float64")
     return frame.assign(**numbers.round(9)).replace({"subject": {ALL: "all"}})

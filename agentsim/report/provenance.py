@@ -18,21 +18,21 @@ __all__ = ["Condition", "accounts_of", "conditions", "pairs"]
 
 
 class Condition(NamedTuple):
-    """One condition of a study and everything that decided its runs but the seed."""
+    """One condition of a study and everything except the seed that decided its runs."""
 
     name: str
     seeds: str
     yaml: str
     """The condition as resolved from the scenario."""
     facts: tuple[tuple[str, str], ...]
-    """Versions, account, models, tokens and times: what, and what it was."""
+    """Versions, account, models, tokens and times, as names and values."""
 
 
 def conditions(study: Study) -> Iterator[Condition]:
-    """Yield every condition of which a log could be read, as it was run."""
+    """Yield every condition with a readable log, as it was run."""
     runs = study.runs.assign(label=study.conditions(study.runs))
-    for name, own in runs.groupby("label", sort=False):
-        keys = [key for key in own[KEY].itertuples(index=False, name=None) if key in study.started]
+    for name, condition_runs in runs.groupby("label", sort=False):
+        keys = [key for key in condition_runs[KEY].itertuples(index=False, name=None) if key in study.started]
         variants: dict[str, list[tuple[str, str]]] = {}
         for key in keys:
             started = study.started[key]
@@ -47,23 +47,23 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
     first = study.started[keys[0]]
     runs = study.runs.set_index(KEY).loc[list(keys)]
     replies = study.replies.set_index(KEY)
-    own = replies.loc[replies.index.isin(keys)]
-    answered = own["model_answered"].dropna().value_counts()
-    times = own["time"].dropna()
-    n_silent = len(own) - int(answered.sum())
+    run_replies = replies.loc[replies.index.isin(keys)]
+    answered = run_replies["model_answered"].dropna().value_counts()
+    times = run_replies["time"].dropna()
+    n_silent = len(run_replies) - int(answered.sum())
     said_by = [f"{one_line(model)} ({count:,} replies)" for model, count in answered.items()]
-    said_by += [f"{n_silent:,} replies did not say"] if n_silent else []
+    said_by += [f"{n_silent:,} replies did not name one"] if n_silent else []
     is_scripted = all(player.startswith("scripted/") for player in first.players)
     facts = (
         ("model asked for", one_line(" + ".join(first.players))),
         ("models that answered", "none: a scripted policy" if is_scripted else "; ".join(said_by) or "none yet"),
-        ("tokens", "none: nobody was asked" if is_scripted else _tokens(runs)),
-        ("cost", "none: nobody was asked" if is_scripted else _cost(runs)),
+        ("tokens", "none: no model was called" if is_scripted else _tokens(runs)),
+        ("cost", "none: no model was called" if is_scripted else _cost(runs)),
         (
             "replies",
-            f"{len(own):,}, from {times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M} UTC"
+            f"{len(run_replies):,}, from {times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M} UTC"
             if len(times)
-            else f"{len(own):,}",
+            else f"{len(run_replies):,}",
         ),
         *accounts_of(first),
         ("versions", pairs(first.versions)),
@@ -78,7 +78,8 @@ def accounts_of(started: RunStarted) -> list[tuple[str, str]]:
     """Name the account of each model, without its key."""
     if len(started.players) > 1 and started.accounts:
         return [
-            (f"account of {one_line(player)}, without its key", pairs(own)) for player, own in started.accounts.items()
+            (f"account of {one_line(player)}, without its key", pairs(account))
+            for player, account in started.accounts.items()
         ]
     return [("account, without its key", pairs(started.account_of(None)) or "none")]
 
@@ -92,7 +93,7 @@ TOKENS: Final = {
 
 
 def _tokens(runs: pd.DataFrame) -> str:
-    """Return the tokens of some runs, each kind only where every reply says it."""
+    """Return the tokens of some runs; a kind is known only if every reply states it."""
     known = {column: int(runs[column].sum()) for column in TOKENS if runs[column].notna().all()}
     parts = [
         f"{known[column]:,} {name}" if column in known else f"{name}: not known" for column, name in TOKENS.items()
@@ -101,15 +102,15 @@ def _tokens(runs: pd.DataFrame) -> str:
 
 
 def _cost(runs: pd.DataFrame) -> str:
-    """Return the dollars of some runs; of runs without a known price it says so."""
+    """Return the cost of some runs in dollars, and how many runs have no known price."""
     known = runs["cost_usd"].dropna()
     if known.empty:
-        return "unpriced: no price is known of these models"
+        return "unpriced: no price of these models is known"
     unpriced = len(runs) - len(known)
     more = f", and {unpriced} runs of unknown cost" if unpriced else ""
     return f"US$ {known.sum():,.2f} at the prices logged with the runs{more}"
 
 
 def pairs(values: Mapping[str, Any]) -> str:
-    """Return names and values in one one_line; what is not set is left out."""
+    """Return names and values in one line; names without a value are left out."""
     return ", ".join(f"{one_line(name)} {one_line(value)}" for name, value in values.items() if value is not None)

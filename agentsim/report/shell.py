@@ -1,7 +1,7 @@
-"""What every page here is made in: everything inline, a policy that lets nothing else run or load, one file.
+"""The frame of every page: one file, everything inline, and a policy that lets nothing else run or load.
 
-A script may run because its hash stands in the page's policy (`Content-Security-Policy`), and nothing else may: text of
-models is data in a JSON block, drawn as text. Foreign text outside of it is escaped by the templates.
+Only scripts whose hash is in the page's policy (`Content-Security-Policy`) may run. Models' text is data in a JSON
+block and is drawn as text; the templates escape untrusted text elsewhere.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from markupsafe import Markup
 from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
 
-__all__ = ["own", "rendered", "write"]
+__all__ = ["packaged", "rendered", "write"]
 
 
 def rendered(template: str, context: Mapping[str, Any], *, scripts: Sequence[str] = ()) -> str:
-    """Return a template of this package, filled in, with our style and these scripts of ours."""
-    style = own("style.css")
+    """Return a template of this package, rendered with the package's style and `scripts`."""
+    style = packaged("style.css")
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,
-        loader=FunctionLoader(own),
+        loader=FunctionLoader(packaged),
     )
     shell = {
         "policy": _policy(style, scripts),
-        "style": Markup(style),  # ours, checked by own
+        "style": Markup(style),  # checked by `packaged`
         "scripts": [Markup(script) for script in scripts],
     }
     return environment.get_template(template).render({**context, **shell})
 
 
 def write(text: str, path: Path) -> Path:
-    """Write a page whole, and return where it is.
+    """Write a page atomically and return its path.
 
     Raises:
         AgentsimError: the file cannot be written.
@@ -57,11 +57,11 @@ def write(text: str, path: Path) -> Path:
     return path
 
 
-def own(name: str) -> str:
-    """Return a file of this package; scripts and styles must not be able to end their own element."""
+def packaged(name: str) -> str:
+    """Return a file of this package; a script or style that would end its HTML element is an error."""
     text = files("agentsim.report").joinpath(name).read_text(encoding="utf-8")
     if not name.endswith(".j2") and "</s" in text.lower():
-        raise ValueError(f"{name}: would end its own element")
+        raise ValueError(f"{name}: would end its HTML element")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Tables of the page: text and numbers as a person reads them. What is missing is said, never 0."""
+"""Tables of the page: text and numbers formatted for people. A missing value is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MISSING = "–"
 
 
 class Table(NamedTuple):
-    """A table, ready to be drawn: all cells are text, escaped where they are drawn."""
+    """A table ready to be drawn: all cells are text, which the templates escape."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     is_number: tuple[bool, ...]
-    """Whether each column holds numbers, which stand at the right."""
+    """Whether each column holds numbers, which are right-aligned."""
     note: str = ""
 
 
 def from_frame(frame: pd.DataFrame, *, titles: Mapping[str, str] | None = None, note: str = "") -> Table:
-    """Return a dataframe's rows as they are, with its columns' names, or with other titles for them."""
+    """Return a dataframe's rows; `titles` replaces names of columns."""
     titles = titles or {}
     columns = list(frame.columns)
     rows = tuple(tuple(number(value) for value in row) for row in frame.itertuples(index=False, name=None))
@@ -36,7 +36,7 @@ def from_frame(frame: pd.DataFrame, *, titles: Mapping[str, str] | None = None, 
 
 
 def number(value: Any, *, digits: int = 4) -> str:
-    """Return a value as text: numbers to so many significant digits with thousands marked, foreign text in one line."""
+    """Return a value as text: numbers to `digits` significant digits with thousands separators, text in one line."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(number(item, digits=digits) for item in value)
     if value is None or pd.isna(value):

@@ -119,7 +119,7 @@ def test_efficiency_of_the_published_runs_is_that_of_their_schedule(tmp_path: Pa
     last = theirs[(theirs["generation"] == 10)]
     assert sorted(last["efficiency"].round(2)) == [0.58, 0.58, 0.73, 0.84, 0.89]
     page = render(study(tmp_path, f"anthropic/{CLAUDE}", pairing={"kind": "random"}))
-    assert "published: released" in page and "Their efficiency is in the figure of efficiency" in page
+    assert "published: released" in page and "The efficiency figure shows them" in page
 
 
 def test_scripted_societies_get_none(tmp_path: Path) -> None:
@@ -134,5 +134,5 @@ def test_figure_table_and_report_show_them_with_their_source(tmp_path: Path) -> 
     table = published_table(own)
     assert table is not None and table.row_count == 2
     page = render(own)
-    assert "published runs of the same schedule and rules" in page and "arXiv:2412.10270" in page
+    assert "published runs under the same schedule and rules" in page and "arXiv:2412.10270" in page
     assert f"published: {CLAUDE} run 0" in page

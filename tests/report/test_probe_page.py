@@ -20,9 +20,7 @@ ATTACK = '</title><script>alert(1)</script><img src=x onerror=alert(2)> "\u202e 
 def test_a_known_policy_is_told_for_what_it_is(tmp_path: Path) -> None:
     text = render_probe(scripted(tmp_path, "standing"))
     assert "nearest to simple standing, or leading eight L1, L3, L4, L7, at a distance of 0.00" in text
-    assert (
-        "1 strategy, asked in 31 situations, 3 times each: 93 answers, of which 0 without a readable decision" in text
-    )
+    assert "1 strategy, asked in 31 situations, 3 times each: 93 answers, 0 of them without a readable decision" in text
     assert "every answer could be read" in text and "e-16" not in text
     assert text == render_probe(load_probe(tmp_path / "probed"))
 
@@ -42,7 +40,7 @@ def test_what_could_not_be_read_and_what_is_not_finished_is_said(tmp_path: Path)
     result = asked(tmp_path, Fake(text=moody), n=2)
     found = load_probe(result.folder)
     n_missing = int(found.answers["given"].isna().sum())
-    assert n_missing and f"{n_missing} answers: unreadable. They are in no mean." in render_probe(found)
+    assert n_missing and f"{n_missing} answers: unreadable. They count in no mean." in render_probe(found)
     stopped = asked(tmp_path / "stopped", Fake(text=moody, fail_at=9), n=2)
     assert "The probe is not finished" in render_probe(load_probe(stopped.folder))
 

@@ -96,7 +96,7 @@ def test_the_page_holds_the_frames(hostile: Study, written: Path) -> None:
 
 def test_cost_and_what_is_missing_are_said(hostile: Study, written: Path) -> None:
     text = written.read_text()
-    assert "unpriced: no price is known" in text
+    assert "unpriced: no price of these models is known" in text
     n = int((hostile.encounters["act"] == "missing").sum())
     assert f"{n:,} of {len(hostile.encounters):,} encounters" in text
     priced = replace(hostile, runs=hostile.runs.assign(cost_usd=0.25))
@@ -128,7 +128,7 @@ def test_scripted_studies_say_that_nobody_was_asked(tmp_path: Path) -> None:
     study = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
     path = write_report(study)
     assert path == tmp_path / "scripted-baselines" / "report.html"
-    assert "none: nobody was asked" in path.read_text()
+    assert "none: no model was called" in path.read_text()
 
 
 def test_where_it_cannot_be_written_is_a_sentence(hostile: Study, tmp_path: Path) -> None:
