@@ -10,7 +10,7 @@ from agentsim.core.answers import Answer
 from agentsim.core.facts import Problem
 from agentsim.core.requests import Request
 from agentsim.errors import AnswerError
-from agentsim.prompts.sets import READER, READERS, PromptSet
+from agentsim.prompts.sets import READER, PromptSet
 from agentsim.prompts.structured import schema_of
 from agentsim.prompts.thoughts import without_thoughts
 from agentsim.providers.base import Completion, Message, Prompt
@@ -40,7 +40,7 @@ def first_prompt(request: Request, player: ModelPlayer, prompts: PromptSet, *, s
         model=player.model_name,
         messages=_placed(prompts.messages(request), player.system_prompt),
         sampling=player.sampling(derived=_derived_seed(request.key, seed=seed, attempt=1)),
-        answer_schema=schema_of(request.spec) if player.answer_format == "json" else None,
+        answer_schema=schema_of(request.spec, prompts.words) if player.answer_format == "json" else None,
     )
 
 
@@ -69,9 +69,10 @@ def read_answer(
     Raises:
         AnswerError: it was the last attempt and the scenario says `then: stop`.
     """
-    answer = READERS[reader](
+    answer = prompts.read(
         completion,
         question.request.spec,
+        reader=reader,
         is_structured=question.prompt.answer_schema is not None,
         clamps=on_invalid.out_of_range == "clamp",
     )

@@ -25,6 +25,7 @@ from agentsim.play.course import Course, Questioning
 from agentsim.play.probe import ProbeCourse
 from agentsim.play.rehearsal import prompt_set
 from agentsim.prompts.sets import READERS, PromptSet, kept_prompt_set
+from agentsim.prompts.words import FILE, Words, default_words
 from agentsim.providers.base import Message
 from agentsim.scenario.conditions import Condition, digest
 
@@ -72,8 +73,8 @@ def code_digest(package: Path = Path(__file__).parents[1]) -> str:
 
 def deciding(package: Path) -> list[Path]:
     """Return the source files on which facts depend, besides the replies, the scenario and the templates."""
-    found = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in ONLY_READING)
-    return sorted(found)
+    found = (*package.rglob("*.py"), *package.rglob(FILE))
+    return sorted(path for path in found if path.relative_to(package).parts[0] not in ONLY_READING)
 
 
 def catch_up(
@@ -211,11 +212,11 @@ def _replay_run(folder: Path) -> ReplayState:
     return ReplayState(folder.name, True, is_complete, further, n_replies, n_events, note if n_replies else None)
 
 
-class _Wordless(PromptSet):
-    """A prompt set without words, for logs whose prompts cannot be made again; facts follow from the replies alone."""
+class _Unspoken(PromptSet):
+    """A prompt set without templates, for logs whose prompts cannot be made again; facts follow from the replies."""
 
-    def __init__(self) -> None:
-        super().__init__(Path(), {})
+    def __init__(self, words: Words) -> None:
+        super().__init__(Path(), {FILE: words.source})
 
     def messages(self, request: Request) -> tuple[Message, ...]:
         return Message(role="system", content=""), Message(role="user", content="")
@@ -225,14 +226,14 @@ class _Wordless(PromptSet):
 
 
 def _prompts_of(started: RunStarted, condition: Condition, *, study: Path) -> tuple[PromptSet, str | None]:
-    """Return a logged run's prompt set, if it is kept or unchanged; else one without words, and the reason."""
+    """Return a logged run's prompt set, if it is kept or unchanged; else one without templates, and the reason."""
     if kept := kept_prompt_set(study, started.prompts_digest):
         return kept, None
     what = "facts were computed from the logged replies, and prompts were not compared"
     try:
         prompts = prompt_set(condition)
     except ScenarioError as error:
-        return _Wordless(), f"{what}, as its prompt set cannot be read today: {error}"
+        return _Unspoken(default_words()), f"{what}, as its prompt set cannot be read today: {error}"
     if prompts.digest != started.prompts_digest:
-        return _Wordless(), f"{what}, as its prompt set is not the one of today"
+        return _Unspoken(prompts.words), f"{what}, as its prompt set is not the one of today"
     return prompts, None

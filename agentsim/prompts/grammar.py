@@ -1,103 +1,26 @@
 """The grammar of a decision: what a donor's answer may be, in one line. `docs/reading.md` states it for readers.
 
 Whatever is not of this grammar is no answer. There is no list of forbidden words: "I keep 10 units" is not read, as
-nothing here begins so.
+nothing here begins so. The forms are the same in all prompt sets; their words are the set's own (`words`).
 """
 
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 from agentsim.core.answers import ActSpec, Answer
 from agentsim.core.facts import Act, Problem, Reading
-from agentsim.prompts.numbers import NUMBER, NUMBER_WORDS, number, worked_out
+from agentsim.prompts.numbers import NUMBER, Sums, number
+from agentsim.prompts.phrases import compiled, either
 from agentsim.prompts.thoughts import REPLY_TAGS
+from agentsim.prompts.words import Words
 
-__all__ = ["MAX_LINE", "Amount", "plain_line", "read_amount", "read_line", "read_yes_or_no", "why_not"]
+__all__ = ["MAX_LINE", "Amount", "Grammar", "plain_line"]
 
 MAX_LINE: Final = 300
 """Characters that a line with an answer may have."""
-
-# --- the words of the grammar --------------------------------------------------------------------------------------
-
-_UNIT = r"(?:(?:resource )?units?\b|unit\(s\)|resources\b|points?\b|coins?\b|tokens?\b|credits?\b|dollars?\b)"
-_OWN = (
-    rf"(?:(?:(?:my|our|the) (?:own )?)?(?:(?:current|total|remaining|available) ){{0,2}}(?:(?P<holdings>{NUMBER}) )?"
-    r"(?:units|resources|holdings|balance)(?: (?:that )?(?:i|we) (?:currently )?(?:have|hold|own))?"
-    r"|what (?:i|we) (?:have|hold|own))"
-)
-_WHO = (
-    r"(?:(?:the |my |this )?(?:agent|recipient|partner|player)(?: agent)? \d+_\d+"
-    r"|(?:the |my |this )(?:agent|recipient|partner|player)(?: agent)?|recipient|partner"
-    r"|(?:agent|player)(?! ?#?\d)"  # "give agent 3" names an agent in the wrong way, and no amount
-    r"|(?:the )?\d+_\d+|them|him|her|it)"
-)
-_WHEN = (
-    r"(?:(?:in |for |during )?(?:(?:this|the current) (?:round|game|generation|time)|(?:round|game|generation) #?\d+)"
-    r"|now)"
-)
-_WILL = r"(?:will|shall|would|'ll|'d|am going to|'m going to|are going to|'re going to)"
-_CHOOSE = r"(?:(?:have |'ve )?(?:choose|chosen|decide|decided|want|wish|intend|like|plan) to|am|'m|are|'re)"
-_I = rf"(?:to |by |(?:i|we|you) ?(?:{_WILL} ?)?(?:{_CHOOSE} ?)?)?"
-_ONLY = r"(?:(?:only|just|exactly|precisely|a total of) )?"
-_GIVE = (
-    r"(?:(?:giv(?:e|ing)|donat(?:e|ing)|contribut(?:e|ing)|send(?:ing)?|transfer(?:ring)?)\b(?: (?:up|away|back)\b)?"
-    r"|(?:a |my )?(?:gift|donation|contribution)\b(?: (?:of|is|will be)\b)?)"
-)
-_PUNISH = r"(?:punish(?:ing)?\b|(?:a |my )?punishment\b(?: (?:of|is|will be)\b)?)"
-_LABEL = (
-    r"(?:(?:(?:my |the |your )?(?:final )?(?:answer|decision|choice|response|reply|result)"
-    r"|(?:the )?(?:amount|number)(?: of units)?(?: to (?:give|donate))?|units to (?:give|donate))"
-    r"(?: ?[:=] ?| (?:is|would be|will be) ?:? ?)|(?:final )?answer (?=\d))"
-)
-_OPENING = rf"(?:(?:so|thus|therefore|hence|finally),? )?(?:{_WHEN}, )?{_LABEL}{{0,2}}"
-_AMOUNT = r"(?P<amount>\S(?:.{0,120}?\S)??)"
-_NOTED = rf"(?: ?\((?P<noted>[^()]{{1,60}})\)(?: {_UNIT})?)?"
-_STOP = r"[ .!,;:]*"
-_END = rf"{_NOTED}(?:,? (?:to|for) {_WHO})?(?:,? {_WHEN})?{_NOTED.replace('noted', 'noted_2')}{_STOP}"
-_GIVING: Final = rf"{_I}{_GIVE}(?: (?:to )?{_WHO})? ?[:=,]? ?{_ONLY}{_AMOUNT}{_END}"
-_PUNISHING: Final = (
-    rf"{_I}{_PUNISH}(?: {_WHO})? ?[:=,]? ?(?:with |using |by (?:spending|using) )?{_ONLY}{_AMOUNT}{_END}"
-)
-_SPENDING: Final = (
-    rf"{_I}(?:spend(?:ing)?|us(?:e|ing)) {_ONLY}{_AMOUNT}{_NOTED}"
-    rf" (?:to punish|on punishing|punishing|on punishment|for punishment)(?: {_WHO})?(?:,? {_WHEN})?{_STOP}"
-)
-_FORMS: Final[tuple[tuple[Act | None, re.Pattern[str]], ...]] = (
-    ("give", re.compile(_OPENING + _GIVING, re.IGNORECASE)),
-    ("punish", re.compile(_OPENING + _PUNISHING, re.IGNORECASE)),
-    ("punish", re.compile(_OPENING + _SPENDING, re.IGNORECASE)),
-    (None, re.compile(_OPENING + _ONLY + _AMOUNT + _END, re.IGNORECASE)),
-)
-"""The forms of a decision, with the act that each names; the first that fits a line is tried and no other."""
-_YES: Final = rf"(?:yes(?:,? (?:i )?(?:will )?(?:give|donate|help))?|{_I}(?:give|donate|help)(?: it| the gift)?)"
-_NO: Final = (
-    r"(?:no(?:,? (?:i )?(?:(?:will )?keep|(?:will not|won't|do not|don't) (?:give|donate|help)))?"
-    rf"|{_I}(?:keep|refuse)(?: it)?|(?:i )?(?:will not|won't|do not|don't) (?:give|donate|help))"
-)
-_YES_OR_NO: Final = re.compile(
-    rf"{_OPENING}(?:(?P<yes>{_YES})|(?P<no>{_NO}))(?:,? (?:to|for) {_WHO})?(?:,? {_WHEN})?{_STOP}", re.IGNORECASE
-)
-"""What an answer to a yes-or-no gift may be, behind a marker, beside an amount of nothing or of the gift itself."""
-_TERM: Final = re.compile(
-    rf"(?P<nothing>nothing(?: at all)?|none(?: of my units)?|no units|zero(?: units?\b| percent\b| ?%)?)"
-    rf"|(?P<all>(?:all(?: of)?(?: my| the)?(?: (?P<of_all>{NUMBER}))?(?: (?P<all_units>units?|resources))?|everything)"
-    r"(?: (?:that )?i (?:have|hold|own))?)"
-    rf"|(?P<sign>[-+] ?)?(?:[$€£] ?)?(?P<number>{NUMBER})(?: ?(?P<magnitude>k|thousand|million)\b)?"
-    rf"(?: ?(?P<percent>%|percent\b|per cent\b)|(?P<unit> ?[€£$]| ?{_UNIT}))?(?P<of>(?: out)? of {_OWN})?",
-    re.IGNORECASE,
-)
-_SHARES: Final = {
-    "half": 1 / 2, "a half": 1 / 2, "one half": 1 / 2, "a third": 1 / 3, "one third": 1 / 3, "two thirds": 2 / 3,
-    "a quarter": 1 / 4, "one quarter": 1 / 4, "three quarters": 3 / 4,
-}  # fmt: skip
-"""Shares that may repeat an amount in a parenthesis."""
-_SHARE: Final = re.compile(rf"({'|'.join(_SHARES)})(?: of {_OWN})?", re.IGNORECASE)
-_ASIDE: Final = re.compile(r"(?:=|i\.?e\.?,?|or|that is,?|about|approximately|roughly|exactly) ?", re.IGNORECASE)
-_PERCENT_ASIDE: Final = re.compile(r"%|percent|per cent", re.IGNORECASE)
-_UNIT_ASIDE: Final = re.compile(rf"s|{_UNIT}", re.IGNORECASE)
-_WHEN_ASIDE: Final = re.compile(_WHEN, re.IGNORECASE)
 
 
 class Amount(NamedTuple):
@@ -142,32 +65,233 @@ def plain_line(line: str) -> str:
     return line
 
 
-def read_line(line: str, spec: ActSpec, *, is_marked: bool) -> Answer | None:
-    """Return the decision that a line states, its amount perhaps out of range; `None` if it is not of the grammar.
+_NAME: Final = re.compile(r"\b\d+_\d+\b")
+_WRITTEN: Final = re.compile(r"(?<![\w.,'])[$€£]?(\d(?:[\d.,']*\d)?)(?!\w)")
+_AMOUNT: Final = r"(?P<amount>\S(?:.{0,120}?\S)??)"
+_STOP: Final = r"[ .!,;:]*"
 
-    `is_marked`: it stood behind a marker; otherwise `nothing` and `all` must come with an act.
-    """
-    line = plain_line(line)
-    if len(line) > MAX_LINE:
+
+class Grammar:
+    """The grammar in the words of a prompt set."""
+
+    def __init__(self, words: Words) -> None:
+        """Compile the words."""
+        self._unit = either(words.units.read, whole_words=True)
+        self._own = _own(words)
+        self._who = rf"(?:{either(words.whom.who)}|{either(words.whom.not_before_digits)}(?! ?#?\d))"
+        self._when = either(words.when)
+        self._forms = self._all_forms(words)
+        self._yes_or_no = self._all_yes_or_no(words)
+        self._sums = words.made(Sums)
+        self._term_form = self._all_terms(words)
+        self._shares = [float(Fraction(share)) for share in words.amounts.shares]
+        shares = (rf"(?P<share_{n}>{either(said)})" for n, said in enumerate(words.amounts.shares.values()))
+        self._share_form = compiled(rf"(?:{'|'.join(shares)})(?: {either(words.amounts.of)} {self._own})?")
+        self._number_words = {word.lower(): value for word, value in words.amounts.number_words.items()}
+        self._one_or_many = tuple(f" {noun.lower()}" for noun in (words.units.many, words.units.one))
+        self._half_of = compiled(rf"^{either(words.amounts.half_of)} ")
+        self._aside = compiled(rf"(?:=|{either(words.amounts.same_as)}) ?")
+        self._percent_aside = compiled(rf"%|{either(words.amounts.percent)}")
+        self._unit_aside = compiled(rf"s|{self._unit}")
+        self._when_aside = compiled(self._when)
+        self._counted = compiled(rf"\b{either(words.doubts.counted)}[ #]{{0,3}}\d+\b")
+        self._negation = compiled(rf"\b{either(words.doubts.negations)}\b")
+        self._punishes = compiled(rf"\b{either(words.doubts.punishes, whole_words=True)}")
+
+    # --- its forms ---------------------------------------------------------------------------------------------
+
+    def _all_forms(self, words: Words) -> list[tuple[Act | None, re.Pattern[str]]]:
+        """Return the forms of a decision with the act that each names; the first that fits a line is tried alone."""
+        opening, i, only = self._opening(words), _i(words), rf"(?:{either(words.openings.only)} )?"
+        who, when = self._who, self._when
+        to = either(words.whom.to)
+        noted = rf"(?: ?\((?P<noted>[^()]{{1,60}})\)(?: {self._unit})?)?"
+        noted_2 = noted.replace("noted", "noted_2")
+        for_whom = rf"(?:,? {either((*words.whom.to, *words.whom.for_))} {who})?(?:,? {when})?"
+        giving, punishing = words.giving, words.punishing
+        give = (
+            rf"(?:{_option(words, 'give')}(?: {either(giving.beside, whole_words=True)})?"
+            rf"|{either(giving.gift, whole_words=True)})"
+        )
+        punish = rf"(?:{_option(words, 'punish')}|{either(punishing.punishment, whole_words=True)})"
+
+        def end(parted: tuple[str, ...]) -> str:
+            return rf"{noted}{for_whom}{rf'(?: {either(parted)})?' if parted else ''}{noted_2}{_STOP}"
+
+        def last(behind: tuple[str, ...], *, before: tuple[str, ...], whom: str) -> str:
+            amount = rf"(?:{whom} )?(?:{either(before)} )?{only}{_AMOUNT}{noted}(?: {whom})?(?:,? {when})?"
+            return rf"{i}{amount} {either(behind)}(?:,? {when})?{_STOP}"
+
+        forms: list[tuple[Act | None, str]] = [
+            ("give", rf"{i}{give}(?: (?:{to} )?{who})? ?[:=,]? ?{only}{_AMOUNT}{end(giving.parted)}"),
+            (
+                "punish",
+                rf"{i}{punish}(?: {who})? ?[:=,]? ?(?:{either(punishing.with_)} )?{only}{_AMOUNT}"
+                rf"{end(punishing.parted)}",
+            ),
+            (
+                "punish",
+                rf"{i}{either(punishing.spend)} {only}{_AMOUNT}{noted} {either(punishing.on_punishing)}"
+                rf"(?: {who})?(?:,? {when})?{_STOP}",
+            ),
+            (None, rf"{only}{_AMOUNT}{end(())}"),
+        ]
+        if punishing.behind_amount:
+            forms.insert(0, ("punish", last(punishing.behind_amount, before=punishing.with_, whom=who)))
+        if giving.behind_amount:
+            forms.insert(0, ("give", last(giving.behind_amount, before=(), whom=rf"(?:{to} )?{who}")))
+        return [(act, compiled(opening + form)) for act, form in forms]
+
+    def _opening(self, words: Words) -> str:
+        openings = words.openings
+        label = (
+            rf"(?:{either(openings.labels)}(?: ?[:=] ?| {either(openings.is_)} ?:? ?)"
+            rf"|{either(openings.labels_before_digits)} (?=\d))"
+        )
+        return rf"(?:{either(openings.so)},? )?(?:{self._when}, )?{label}{{0,2}}"
+
+    def _all_yes_or_no(self, words: Words) -> re.Pattern[str]:
+        """Return what an answer to a yes-or-no gift may be, beside an amount of nothing or of the gift itself."""
+        said, i = words.yes_or_no, _i(words)
+        yes = rf"(?:{either(said.yes)}(?:,? {either(said.behind_yes)})?|{i}{either(said.give)})"
+        no = rf"(?:{either(said.no)}(?:,? {either(said.behind_no)})?|{i}{either(said.keep)}|{either(said.not_give)})"
+        to = either((*words.whom.to, *words.whom.for_))
+        return compiled(
+            rf"{self._opening(words)}(?:(?P<yes>{yes})|(?P<no>{no}))(?:,? {to} {self._who})?(?:,? {self._when})?{_STOP}"
+        )
+
+    def _all_terms(self, words: Words) -> re.Pattern[str]:
+        said = words.amounts
+        percent = either(said.percent, whole_words=True)
+        thousand, million = either(said.thousand, whole_words=True), either(said.million, whole_words=True)
+        return compiled(
+            rf"(?P<nothing>{either(said.nothing)})"
+            rf"|(?P<all>(?:{either(said.all)}(?: (?P<of_all>{NUMBER}))?(?: (?P<all_units>{either(said.all_units)}))?"
+            rf"|{either(said.everything)})(?: {either(said.all_held)})?)"
+            rf"|(?P<sign>[-+] ?)?(?:[$€£] ?)?(?P<number>{NUMBER})"
+            rf"(?: ?(?:(?P<thousand>{thousand})|(?P<million>{million})))?"
+            rf"(?: ?(?P<percent>%|{percent})|(?P<unit> ?[€£$]| ?{self._unit}))?"
+            rf"(?P<of> {either(said.of_own)} {self._own})?"
+        )
+
+    # --- what a line says --------------------------------------------------------------------------------------
+
+    def read_line(self, line: str, spec: ActSpec, *, is_marked: bool) -> Answer | None:
+        """Return the decision that a line states, its amount perhaps out of range; `None` if not of the grammar.
+
+        `is_marked`: it stood behind a marker; otherwise `nothing` and `all` must come with an act.
+        """
+        line = plain_line(line)
+        if len(line) > MAX_LINE:
+            return None
+        if is_marked and (said := self.read_yes_or_no(line, spec)) is not None:
+            return said
+        for act, form in self._forms:
+            found = form.fullmatch(line)
+            if found is not None:
+                amount = self.read_amount(found["amount"], high=spec.high)
+                noted = [text for name, text in found.groupdict().items() if name.startswith("noted") and text]
+                for text in noted:
+                    amount = None if amount is None else self._confirmed(amount, text.strip(), high=spec.high)
+                return None if amount is None else _decision(act, amount, spec, is_marked=is_marked)
         return None
-    if is_marked and (said := read_yes_or_no(line, spec)) is not None:
-        return said
-    for act, form in _FORMS:
-        found = form.fullmatch(line)
-        if found is not None:
-            amount = read_amount(found["amount"], high=spec.high)
-            noted = [text for name, text in found.groupdict().items() if name.startswith("noted") and text]
-            for text in noted:
-                amount = None if amount is None else _confirmed(amount, text.strip(), high=spec.high)
-            return None if amount is None else _decision(act, amount, spec, is_marked=is_marked)
-    return None
+
+    def read_yes_or_no(self, line: str, spec: ActSpec) -> Answer | None:
+        """Return the decision of a line that says yes or no to a fixed gift; `None` if it is nothing else."""
+        if spec.gift.yes is None or (said := self._yes_or_no.fullmatch(plain_line(line))) is None:
+            return None
+        return Answer(act="give", amount=spec.gift.yes if said["yes"] else 0.0)
+
+    def read_amount(self, text: str, *, high: float) -> Amount | None:
+        """Return the one amount that `text` states, or a sum whose terms agree; `high` is what its author holds."""
+        *sums, last = (part.strip() for part in text.split("="))
+        amount = self._term(last, high=high)
+        for written in sums:
+            said = self._term(written, high=high) or self._worked_out(written, high=high)
+            if amount is None or not _is_near(amount, said):
+                return None
+        return amount
+
+    def _worked_out(self, written: str, *, high: float) -> Amount | None:
+        value = self._sums.worked_out(self._half_of.sub("0.5 × ", written), high=high)
+        return None if value is None else Amount(value, "plain")
+
+    def _term(self, text: str, *, high: float) -> Amount | None:
+        found = self._term_form.fullmatch(text)
+        if found is None:
+            return self._share(text, high=high)
+        if found["nothing"]:
+            return Amount(0.0, "plain", word="nothing")
+        if found["all"]:
+            is_right = _is_holdings(found["of_all"], high=high)
+            return Amount(high, "plain", word="all units" if found["all_units"] else "all") if is_right else None
+        scale = 1e3 if found["thousand"] else 1e6 if found["million"] else 1.0
+        written = number(found["number"], scale=scale, high=high)
+        if written is None or not _is_holdings(found["holdings"], high=high):
+            return None
+        value = -written.value if (found["sign"] or "").startswith("-") else written.value
+        if found["percent"]:
+            return Amount(value / 100 * high, "percent", slack=(written.step or 1.0) / 200 * high)
+        if found["of"] and value % 1 != 0:  # 0.5 of my units: half a unit, or half of them
+            return None
+        return Amount(value, "plain", slack=written.step, is_bare=not (found["unit"] or found["of"]))
+
+    def _share(self, text: str, *, high: float) -> Amount | None:
+        found = self._share_form.fullmatch(text)
+        if found is None or not _is_holdings(found["holdings"], high=high):
+            return None
+        share = next(share for n, share in enumerate(self._shares) if found[f"share_{n}"])
+        return Amount(share * high, "plain", word="share")
+
+    def _confirmed(self, amount: Amount, aside: str, *, high: float) -> Amount | None:
+        """Return the amount if what stands in parentheses behind it says the same, or says when.
+
+        A share, as `half of my units`, counts only as such a parenthesis, or with its number in one.
+        """
+        if self._when_aside.fullmatch(aside) or self._unit_aside.fullmatch(aside):
+            return amount
+        if self._percent_aside.fullmatch(aside):
+            if amount.reading == "percent":
+                return amount
+            return Amount(amount.value / 100 * high, "percent") if amount.is_bare else None
+        aside = self._aside.sub("", aside, count=1) if self._aside.match(aside) else aside
+        word = aside.lower()
+        for noun in self._one_or_many:
+            word = word.removesuffix(noun)
+        if word in self._number_words:
+            said: Amount | None = Amount(self._number_words[word], "plain")
+        else:
+            said = self.read_amount(aside, high=high)
+        if said is None or not _is_near(amount, said):
+            return None
+        return said if amount.word == "share" else amount
+
+    def why_not(self, text: str, spec: ActSpec) -> Problem:
+        """Return what to tell the author of a text without a decision: it could mean several things, or nothing."""
+        written = set(_WRITTEN.findall(self._counted.sub(" ", _NAME.sub(" ", text))))
+        if len(written) > 1 or any(number(one[:MAX_LINE], high=spec.high) is None for one in written):
+            return "ambiguous"
+        is_denied = written and self._negation.search(text) and not self._punishes.search(text)
+        return "ambiguous" if is_denied else "unreadable"
 
 
-def read_yes_or_no(line: str, spec: ActSpec) -> Answer | None:
-    """Return the decision of a line that says yes or no to a fixed gift; `None` if it is nothing else."""
-    if spec.gift.yes is None or (said := _YES_OR_NO.fullmatch(plain_line(line))) is None:
-        return None
-    return Answer(act="give", amount=spec.gift.yes if said["yes"] else 0.0)
+def _option(words: Words, name: str) -> str:
+    return either(words.options.get(name, ()), whole_words=True)
+
+
+def _i(words: Words) -> str:
+    """Return how a sentence begins before its verb: "I will", "I have decided to", "to"."""
+    said = words.openings
+    will, choose = rf"(?:{either(said.will)} ?)?", rf"(?:{either(said.choose)} ?)?"
+    return rf"(?:{either(said.to)} |{either(said.who)} ?{will}{choose})?"
+
+
+def _own(words: Words) -> str:
+    own = words.own
+    return (
+        rf"(?:(?:{either(own.whose)} )?(?:{either(own.which)} ){{0,2}}(?:(?P<holdings>{NUMBER}) )?"
+        rf"{either(own.things)}(?: {either(own.held)})?|{either(own.alone)})"
+    )
 
 
 def _decision(act: Act | None, amount: Amount, spec: ActSpec, *, is_marked: bool) -> Answer | None:
@@ -182,73 +306,10 @@ def _decision(act: Act | None, amount: Amount, spec: ActSpec, *, is_marked: bool
     return Answer(act=act, amount=amount.value, reading=amount.reading)
 
 
-def read_amount(text: str, *, high: float) -> Amount | None:
-    """Return the one amount that `text` states, or a sum whose terms agree; `high` is what its author holds."""
-    *sums, last = (part.strip() for part in text.split("="))
-    amount = _term(last, high=high)
-    for written in sums:
-        if amount is None or not _is_near(amount, _term(written, high=high) or _worked_out(written, high=high)):
-            return None
-    return amount
-
-
-def _worked_out(written: str, *, high: float) -> Amount | None:
-    value = worked_out(re.sub(r"^half of (?:my )?", "0.5 × ", written, flags=re.IGNORECASE), high=high)
-    return None if value is None else Amount(value, "plain")
-
-
-def _term(text: str, *, high: float) -> Amount | None:
-    found = _TERM.fullmatch(text)
-    if found is None:
-        return _share(text, high=high)
-    if found["nothing"]:
-        return Amount(0.0, "plain", word="nothing")
-    if found["all"]:
-        is_right = _is_holdings(found["of_all"], high=high)
-        return Amount(high, "plain", word="all units" if found["all_units"] else "all") if is_right else None
-    written = number(found["number"], magnitude=found["magnitude"] or "", high=high)
-    if written is None or not _is_holdings(found["holdings"], high=high):
-        return None
-    value = -written.value if (found["sign"] or "").startswith("-") else written.value
-    if found["percent"]:
-        return Amount(value / 100 * high, "percent", slack=(written.step or 1.0) / 200 * high)
-    if found["of"] and value % 1 != 0:  # 0.5 of my units: half a unit, or half of them
-        return None
-    return Amount(value, "plain", slack=written.step, is_bare=not (found["unit"] or found["of"]))
-
-
-def _share(text: str, *, high: float) -> Amount | None:
-    found = _SHARE.fullmatch(text)
-    if found is None or not _is_holdings(found["holdings"], high=high):
-        return None
-    return Amount(_SHARES[found[1].lower()] * high, "plain", word="share")
-
-
 def _is_holdings(written: str | None, *, high: float) -> bool:
     """Return whether a number, if one is written, is what the donor holds; it is shown with two decimals."""
     found = None if written is None else number(written, high=high)
     return written is None or (found is not None and abs(found.value - high) <= max(0.01, found.step))
-
-
-def _confirmed(amount: Amount, aside: str, *, high: float) -> Amount | None:
-    """Return the amount if what stands in parentheses behind it says the same, or says when.
-
-    A share, as `half of my units`, counts only as such a parenthesis, or with its number in one.
-    """
-    if _WHEN_ASIDE.fullmatch(aside) or _UNIT_ASIDE.fullmatch(aside):
-        return amount
-    if _PERCENT_ASIDE.fullmatch(aside):
-        if amount.reading == "percent":
-            return amount
-        return Amount(amount.value / 100 * high, "percent") if amount.is_bare else None
-    aside = _ASIDE.sub("", aside, count=1) if _ASIDE.match(aside) else aside
-    if (word := aside.lower().removesuffix(" units").removesuffix(" unit")) in NUMBER_WORDS:
-        said: Amount | None = Amount(NUMBER_WORDS[word], "plain")
-    else:
-        said = read_amount(aside, high=high)
-    if said is None or not _is_near(amount, said):
-        return None
-    return said if amount.word == "share" else amount
 
 
 def _is_near(amount: Amount, other: Amount | None) -> bool:
@@ -256,20 +317,3 @@ def _is_near(amount: Amount, other: Amount | None) -> bool:
     if other is None:
         return False
     return abs(amount.value - other.value) <= amount.slack + other.slack + 1e-9 * max(abs(amount.value), 1.0)
-
-
-# --- why a text is no decision -------------------------------------------------------------------------------------
-
-_NAME: Final = re.compile(r"\b\d+_\d+\b")
-_COUNTED: Final = re.compile(r"\b(?:round|generation|game)s?[ #]{0,3}\d+\b", re.IGNORECASE)
-_WRITTEN: Final = re.compile(r"(?<![\w.,'])[$€£]?(\d(?:[\d.,']*\d)?)(?!\w)")
-_NEGATION: Final = re.compile(r"\b(?:not|never|no|won't|don't|cannot|can't|instead of|rather than)\b", re.IGNORECASE)
-_PUNISHES: Final = re.compile(r"\bpunish", re.IGNORECASE)
-
-
-def why_not(text: str, spec: ActSpec) -> Problem:
-    """Return what to tell the author of a text that states no decision: it could mean several things, or nothing."""
-    written = set(_WRITTEN.findall(_COUNTED.sub(" ", _NAME.sub(" ", text))))
-    if len(written) > 1 or any(number(one[:MAX_LINE], high=spec.high) is None for one in written):
-        return "ambiguous"
-    return "ambiguous" if written and _NEGATION.search(text) and not _PUNISHES.search(text) else "unreadable"

@@ -10,17 +10,13 @@ import re
 import unicodedata
 from typing import Final, NamedTuple
 
-__all__ = ["NUMBER", "NUMBER_WORDS", "Number", "number", "plain_characters", "worked_out"]
+from agentsim.prompts.phrases import compiled, either
+from agentsim.prompts.words import Words
+
+__all__ = ["NUMBER", "Number", "Sums", "number", "plain_characters"]
 
 NUMBER: Final = r"(?:\d(?:[\d.,']*\d)?|\.\d+)(?:e[+-]?\d+)?"
 """A number as written, in the regular expressions of the grammar; `number` says what it is worth."""
-NUMBER_WORDS: Final = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
-}  # fmt: skip
-"""Words that may repeat an amount in a parenthesis, as in `5 (five)`."""
-_MAGNITUDES: Final = {"": 1.0, "k": 1e3, "thousand": 1e3, "million": 1e6}
 _SIGNS: Final = {
     "：": ":", "﹕": ":", "∶": ":", "＝": "=", "﹦": "=", "％": "%", "﹪": "%", "٪": "%", "٫": ".", "٬": ",", "−": "-",
     "–": "-", "—": " — ", "‐": "-", "‑": "-", "’": "'", "‘": "'", "´": "'", "·": "×", "∙": "×", "⋅": "×", "✕": "×",
@@ -62,13 +58,13 @@ class Number(NamedTuple):
     """One unit in its last decimal place, within which it may have been rounded; 0 for a whole number."""
 
 
-def number(written: str, *, magnitude: str = "", high: float) -> Number | None:
+def number(written: str, *, scale: float = 1.0, high: float) -> Number | None:
     """Return the number written, or `None` where its separators can be read in two ways.
 
-    `high`: the most that it can be; a point before three digits is a decimal point where thousands would be more.
+    `scale`: what one of it is worth, as 1000 for thousands; `high`: the most that it can be; a point before three
+    digits is a decimal point where thousands would be more.
     """
     digits, _, exponent = written.lower().partition("e")
-    scale = _MAGNITUDES[magnitude.lower()]
     if re.fullmatch(r"[1-9]\d{0,2}(?:'\d{3})+(?:\.\d+)?", digits):
         digits = digits.replace("'", "")
     elif re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", digits):
@@ -88,37 +84,44 @@ def number(written: str, *, magnitude: str = "", high: float) -> Number | None:
     return Number(value * scale if scale > 1 else value, step)
 
 
-_OPERAND: Final = re.compile(rf"({NUMBER}) ?(%|percent\b)?(?: ?(?:units?|of my units)\b)?", re.IGNORECASE)
-_OPERATOR: Final = re.compile(r" ?(\+|-|\*|×|x|/|÷|times|of my|of) ?", re.IGNORECASE)
 MAX_OPERANDS: Final = 5
 
 
-def worked_out(written: str, *, high: float) -> float | None:
-    """Return the value of a sum such as `10 - 2 * 3` or `25% of 20`, or `None` if it is no such sum.
+class Sums:
+    """Reads sums in the words of a prompt set."""
 
-    At most `MAX_OPERANDS` numbers; products before sums; a percentage is its hundredth part.
-    """
-    terms: list[float] = []
-    place, operator = 0, "+"
-    for _ in range(MAX_OPERANDS):
-        operand = _OPERAND.match(written, place)
-        value = None if operand is None else number(operand[1], high=high)
-        if operand is None or value is None:
-            return None
-        worth = value.value / 100 if operand[2] else value.value
-        if operator in "+-":
-            terms.append(-worth if operator == "-" else worth)
-        elif operator in "/÷":
-            if worth == 0:
+    def __init__(self, words: Words) -> None:
+        """Compile the words."""
+        percent, behind = either(words.amounts.percent_in_sums), either(words.amounts.in_sums)
+        self._operand = compiled(rf"({NUMBER}) ?(%|{percent}\b)?(?: ?{behind}\b)?")
+        self._operator = compiled(rf" ?([-+*×/÷]|{either(words.amounts.times)}) ?")
+
+    def worked_out(self, written: str, *, high: float) -> float | None:
+        """Return the value of a sum such as `10 - 2 * 3` or `25% of 20`, or `None` if it is no such sum.
+
+        At most `MAX_OPERANDS` numbers; products before sums; a percentage is its hundredth part.
+        """
+        terms: list[float] = []
+        place, operator = 0, "+"
+        for _ in range(MAX_OPERANDS):
+            operand = self._operand.match(written, place)
+            value = None if operand is None else number(operand[1], high=high)
+            if operand is None or value is None:
                 return None
-            terms[-1] /= worth
-        else:
-            terms[-1] *= worth
-        place = operand.end()
-        if place == len(written):
-            return math.fsum(terms)
-        found = _OPERATOR.match(written, place)
-        if found is None:
-            return None
-        place, operator = found.end(), found[1].lower()
-    return None
+            worth = value.value / 100 if operand[2] else value.value
+            if operator in "+-":
+                terms.append(-worth if operator == "-" else worth)
+            elif operator in "/÷":
+                if worth == 0:
+                    return None
+                terms[-1] /= worth
+            else:
+                terms[-1] *= worth
+            place = operand.end()
+            if place == len(written):
+                return math.fsum(terms)
+            found = self._operator.match(written, place)
+            if found is None:
+                return None
+            place, operator = found.end(), found[1].lower()
+        return None

@@ -14,16 +14,15 @@ from typing import Final
 from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
 from agentsim.core.gifts import ANY_SHARE
 from agentsim.prompts import structured
-from agentsim.prompts.grammar import MAX_LINE, plain_line, read_amount, read_line, read_yes_or_no, why_not
+from agentsim.prompts.grammar import MAX_LINE, Grammar, plain_line
 from agentsim.prompts.numbers import NUMBER, plain_characters
-from agentsim.prompts.texts import MARKERS, STRATEGY_MARKER, begins_sentence, read_text
+from agentsim.prompts.phrases import compiled, either
+from agentsim.prompts.texts import Texts, begins_sentence
 from agentsim.prompts.thoughts import without_elements, without_thoughts
+from agentsim.prompts.words import Words, default_words
 from agentsim.providers.base import Completion
 
-__all__ = ["ANSWER_MARKER", "MARKERS", "STRATEGY_MARKER", "parse"]
-
-ANSWER_MARKER = "Answer:"
-"""What a donor is asked to write before its decision."""
+__all__ = ["parse"]
 
 MAX_BEHIND: Final = 20_000
 """Characters behind an answer that are looked at for one that takes it back."""
@@ -31,52 +30,28 @@ MAX_BEHIND: Final = 20_000
 ROUNDING = 1e-9
 """Relative slack for an amount at the edge of its range."""
 
-_ANSWER: Final = re.compile(r"(?<![^\W_])answer[ \t*_`]*(?:is[ \t*_`]*)?[:=]", re.IGNORECASE)
-_BEFORE_ANSWER: Final = re.compile(
-    r"(?:(?:so|thus|therefore|hence|then|and|finally|here is|here's|this is|that is),?[ *_`]+)*"
-    r"(?:(?:my|the|your)[ *_`]+)?(?:final[ *_`]+)?$",
-    re.IGNORECASE,
-)
-"""The words that may stand between the beginning of a sentence and the marker's own."""
 _ENDS_SENTENCE: Final = re.compile(r"[.!?…;)\"'”*_`]\s*$")
 _QUOTED: Final = re.compile(r"\w[*_]{0,3}:[*_]{0,3} ?[\"“']$")
 """Somebody's words, as in `the format is: "Answer: 5"`."""
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?;:]) +")
-_TAKES_BACK: Final = re.compile(
-    r"(?:no[,.!;:-]|no wait|wait\b(?! (?:and|to|for)\b)|hold on\b(?! to)|hmm|oops|sorry|actually|correction"
-    r"|scratch that|strike that|make (?:that|it)\b|err?\b|um+\b|uh\b|not[!.]"
-    r"|alternatively|that said|p\.?s\.?\b|edit\b|never ?mind|just kidding|not really"
-    r"|on (?:second thought|reflection)|or\b|i mean\b"
-    r"|rather(?! than)|instead(?! of)|let me (?:re|change|correct|fix|try)"
-    r"|(?:edit|update|final|finally|new|revised|corrected|changed)(?: (?:amount|decision|choice|gift))?:"
-    r"|i (?:meant|misspoke|changed?|take (?:it|that) back|withdraw|revise|retract)\b"
-    r"|(?:this|that|it) (?:is|was) (?:wrong|a mistake|an error|a joke|only an example|what (?:they|you)))",
-    re.IGNORECASE,
-)
-"""How a sentence behind an answer begins that takes it back."""
-_RESTATES: Final = re.compile(
-    rf"(?!.*\b(?:keep|left|leaves?|remain|hold|lose|gave|would have)).*\b(?:i|i'd|i'll|my|the)\b"
-    rf".*\b(?:give|donate|say|gift|answer|decision|choice|amount|prefer)\b"
-    rf".* (?P<amount>{NUMBER}(?: ?%| ?units?)?)[ .!)]*",
-    re.IGNORECASE,
-)
-"""A sentence that ends with what its author gives, in words that the grammar of an answer does not know."""
-_REFUSES: Final = re.compile(
-    r"i (?:(?:refuse|decline)\b|(?:will not|won't|do not|don't|cannot|can't) (?:give|donate)"
-    r" (?:anything|any|at all|it)\b"
-    r"|(?:will )?keep (?:everything|it all|all\b))",
-    re.IGNORECASE,
-)
-"""How a sentence begins that takes back a gift of more than nothing."""
 _ITEM: Final = re.compile(r"\s*(?:[-•–—]|\*(?!\*)|\d+[.)])\s")
 
 
-def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = False, clamps: bool = False) -> Answer:
+def parse(
+    completion: Completion,
+    spec: AnswerSpec,
+    words: Words | None = None,
+    /,
+    *,
+    is_structured: bool = False,
+    clamps: bool = False,
+) -> Answer:
     """Return the answer in `completion`, or an `Answer` whose `problem` says why there is none. Never raises.
 
-    `is_structured`: it was to be JSON of a schema; `clamps`: more than the donor has is all that it has, and marked so.
+    `words`: those of the prompt set that asked, without them those of `default`; `is_structured`: it was to be JSON of
+    a schema; `clamps`: more than the donor has is all that it has, and marked so.
     """
-    answer = _parse(completion, spec, is_structured=is_structured)
+    answer = _parse(completion, spec, words=words or default_words(), is_structured=is_structured)
     if isinstance(spec, TextSpec) or answer.amount is None:
         return answer
     amount = answer.amount
@@ -89,7 +64,7 @@ def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = Fal
     return Answer(problem="out_of_range")
 
 
-def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> Answer:
+def _parse(completion: Completion, spec: AnswerSpec, *, words: Words, is_structured: bool) -> Answer:
     """Return the answer as it was written, its amount perhaps out of range."""
     match completion.finish_reason:
         case "refused" | "filtered" as problem:
@@ -104,97 +79,130 @@ def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> 
     if not text.strip():
         return Answer(problem="empty" if is_whole and not completion.text.strip() else "cut_off")
     if is_structured:
-        return structured.read(completion.text, spec, is_whole=is_whole)
+        return structured.read(completion.text, spec, words=words, is_whole=is_whole)
     if isinstance(spec, TextSpec):
-        return read_text(text, spec, is_whole=is_whole)
-    return _read_decision(without_elements(plain_characters(text)), spec, is_whole=is_whole)
+        return words.made(Texts).read(text, spec, is_whole=is_whole)
+    return words.made(_Decisions).read(without_elements(plain_characters(text)), spec, is_whole=is_whole)
 
 
-def _read_decision(text: str, spec: ActSpec, *, is_whole: bool) -> Answer:
-    markers = list(_markers(text))
-    if not is_whole and not (markers and _has_ended(text, markers)):
-        return Answer(problem="cut_off")
-    if not markers:
-        return _read_unmarked(text, spec)
-    starts = [marker.start() for marker in markers[1:]]
-    lines = [
-        _first_line(text[marker.end() : following]) for marker, following in zip(markers, [*starts, None], strict=True)
-    ]
-    answers = [read_line(line, spec, is_marked=True) for line in lines]
-    last = answers[-1]
-    if last is None:
-        return Answer(problem=why_not(lines[-1], spec))
-    behind = text[markers[-1].end() :].partition(lines[-1])[2]
-    is_plain = all(_is_same(answer, last) for answer in answers) and not _takes_back(behind, last, spec)
-    return last if is_plain else Answer(problem="ambiguous")
+class _Decisions:
+    """Reads decisions in the words of a prompt set."""
+
+    def __init__(self, words: Words) -> None:
+        """Compile the words."""
+        markers, back = words.markers, words.taken_back
+        self._grammar = words.made(Grammar)
+        answers = "|".join(_marker(phrase) for phrase in markers.answer)
+        self._answer = compiled(rf"(?<![^\W_])(?:{answers})[ \t*_`]*(?:{either(markers.is_)}[ \t*_`]*)?[:=]")
+        self._before_answer = compiled(
+            rf"(?:{either(markers.leads_to_answer)},?[ *_`]+)*(?:{either(markers.whose)}[ *_`]+)?"
+            rf"(?:{either(markers.final)}[ *_`]+)?$"
+        )
+        """The words that may stand between the beginning of a sentence and the marker's own."""
+        unless = (
+            rf"{either([begins], whole_words=True)}(?! {either(behind, whole_words=True)})"
+            for begins, behind in back.unless.items()
+        )
+        self._takes_back_form = compiled("|".join((either(back.begins, whole_words=True), *unless)))
+        """How a sentence behind an answer begins that takes it back."""
+        nouns = "|".join(re.escape(noun) for noun in (words.units.many, words.units.one))
+        self._restates = compiled(
+            rf"(?!.*\b{either(back.keeps, whole_words=True)}).*\b{either(back.who)}\b.*\b{either(back.says)}\b"
+            rf".* (?P<amount>{NUMBER}(?: ?%| ?(?:{nouns}))?)[ .!)]*"
+        )
+        """A sentence that ends with what its author gives, in words that the grammar of an answer does not know."""
+        self._refuses = compiled(either(back.refuses, whole_words=True))
+        """How a sentence begins that takes back a gift of more than nothing."""
+
+    def read(self, text: str, spec: ActSpec, *, is_whole: bool) -> Answer:
+        """Return the decision that a reply states; `is_whole`: the model stopped of its own accord."""
+        markers = list(self._markers(text))
+        if not is_whole and not (markers and self._has_ended(text, markers)):
+            return Answer(problem="cut_off")
+        if not markers:
+            return self._read_unmarked(text, spec)
+        starts = [marker.start() for marker in markers[1:]]
+        lines = [
+            _first_line(text[marker.end() : following])
+            for marker, following in zip(markers, [*starts, None], strict=True)
+        ]
+        answers = [self._grammar.read_line(line, spec, is_marked=True) for line in lines]
+        last = answers[-1]
+        if last is None:
+            return Answer(problem=self._grammar.why_not(lines[-1], spec))
+        behind = text[markers[-1].end() :].partition(lines[-1])[2]
+        is_plain = all(_is_same(answer, last) for answer in answers) and not self._takes_back(behind, last, spec)
+        return last if is_plain else Answer(problem="ambiguous")
+
+    def _takes_back(self, behind: str, answer: Answer, spec: ActSpec) -> bool:
+        """Return whether what stands behind an answer states another one, or says that it is none: nothing is read."""
+        gives = answer.act == "give" and answer.amount != 0
+        for line in behind[:MAX_BEHIND].splitlines():
+            for sentence in [line, *_SENTENCE_END.split(line)]:
+                words = plain_line(sentence[:MAX_LINE])
+                if self._takes_back_form.match(words) or (gives and self._refuses.match(words)):
+                    return True
+                if not _is_same(self._stated(sentence, spec), answer):
+                    return True
+                restated = self._restates.fullmatch(words[:MAX_LINE])
+                if restated is not None:
+                    amount = self._grammar.read_amount(restated["amount"], high=spec.high)
+                    if amount is not None and amount.value != answer.amount:
+                        return True
+        return False
+
+    def _stated(self, sentence: str, spec: ActSpec) -> Answer | None:
+        return None if _ITEM.match(sentence) else self._grammar.read_line(sentence, spec, is_marked=True)
+
+    def _markers(self, text: str) -> Iterator[re.Match[str]]:
+        """Return where the text says `Answer:` of itself, unlike "a bad answer: 10" and "1_4's answer: 10"."""
+        for marker in self._answer.finditer(text):
+            if begins_sentence(text, marker.start(), between=self._before_answer) and not _QUOTED.search(
+                text[max(marker.start() - 80, 0) : marker.start()]
+            ):
+                yield marker
+
+    def _has_ended(self, text: str, markers: list[re.Match[str]]) -> bool:
+        """Return whether a reply that was cut off had stated its answer: it began with it, and went on behind its line.
+
+        Elsewhere the line might be part of a thought whose end, and the tag that would tell, were cut off.
+        """
+        begins = not self._before_answer.sub("", text[: markers[0].start()].strip(" \t\r\n*_`#>-") + " ").strip()
+        behind = text[markers[-1].end() :].lstrip()
+        return begins and "\n" in behind.rstrip()
+
+    def _read_unmarked(self, text: str, spec: ActSpec) -> Answer:
+        """Read a reply without a marker: its last line must be a decision, and begin a sentence of its own."""
+        lines = [line for line in text.splitlines() if line.strip(" \t*_`~")]
+        answer = None
+        stated = {(found.act, found.amount) for line in lines if (found := self._sentence(line, spec)) is not None}
+        if len(stated) > 1:
+            return Answer(problem="ambiguous")
+        if len(lines) == 1 and (said := self._grammar.read_yes_or_no(lines[0][:MAX_LINE], spec)) is not None:
+            return said
+        if len(lines) == 1 or (
+            len(lines) > 1 and _ENDS_SENTENCE.search(lines[-2][-20:]) and not _ITEM.match(lines[-1])
+        ):
+            answer = self._grammar.read_line(lines[-1], spec, is_marked=False)
+        elif len(lines) > 1 and len(lines[-2]) <= MAX_LINE:
+            answer = self._grammar.read_line(f"{lines[-2]} {lines[-1]}", spec, is_marked=False)
+        return answer or Answer(problem=self._grammar.why_not(text, spec))
+
+    def _sentence(self, line: str, spec: ActSpec) -> Answer | None:
+        """Return the decision that a line states in words: a number alone may be of anything."""
+        return (
+            self._grammar.read_line(line, spec, is_marked=False) if plain_line(line[:MAX_LINE])[:1].isalpha() else None
+        )
+
+
+def _marker(phrase: str) -> str:
+    return r"\s+".join(re.escape(word) for word in phrase.removesuffix(":").split())
 
 
 def _is_same(answer: Answer | None, last: Answer) -> bool:
     return answer is None or (answer.act, answer.amount) == (last.act, last.amount)
 
 
-def _takes_back(behind: str, answer: Answer, spec: ActSpec) -> bool:
-    """Return whether what stands behind an answer states another one, or says that it is none: then nothing is read."""
-    gives = answer.act == "give" and answer.amount != 0
-    for line in behind[:MAX_BEHIND].splitlines():
-        for sentence in [line, *_SENTENCE_END.split(line)]:
-            words = plain_line(sentence[:MAX_LINE])
-            if _TAKES_BACK.match(words) or (gives and _REFUSES.match(words)):
-                return True
-            if not _is_same(_stated(sentence, spec), answer):
-                return True
-            restated = _RESTATES.fullmatch(words[:MAX_LINE])
-            if restated is not None:
-                amount = read_amount(restated["amount"], high=spec.high)
-                if amount is not None and amount.value != answer.amount:
-                    return True
-    return False
-
-
-def _stated(sentence: str, spec: ActSpec) -> Answer | None:
-    return None if _ITEM.match(sentence) else read_line(sentence, spec, is_marked=True)
-
-
-def _markers(text: str) -> Iterator[re.Match[str]]:
-    """Return where the text says `Answer:` of itself: "a bad answer: 10" and "1_4's answer: 10" are no such places."""
-    for marker in _ANSWER.finditer(text):
-        if begins_sentence(text, marker.start(), between=_BEFORE_ANSWER) and not _QUOTED.search(
-            text[max(marker.start() - 80, 0) : marker.start()]
-        ):
-            yield marker
-
-
-def _has_ended(text: str, markers: list[re.Match[str]]) -> bool:
-    """Return whether a reply that was cut off had stated its answer: it began with it, and went on behind its line.
-
-    Elsewhere the line might be part of a thought whose end, and the tag that would tell, were cut off.
-    """
-    begins = not _BEFORE_ANSWER.sub("", text[: markers[0].start()].strip(" \t\r\n*_`#>-") + " ").strip()
-    behind = text[markers[-1].end() :].lstrip()
-    return begins and "\n" in behind.rstrip()
-
-
 def _first_line(text: str) -> str:
     """Return the first line that holds more than signs of emphasis."""
     return next((line for line in text.splitlines() if plain_line(line[:MAX_LINE])), "")
-
-
-def _read_unmarked(text: str, spec: ActSpec) -> Answer:
-    """Read a reply without a marker: its last line must be a decision, and begin a sentence of its own."""
-    lines = [line for line in text.splitlines() if line.strip(" \t*_`~")]
-    answer = None
-    stated = {(found.act, found.amount) for line in lines if (found := _sentence(line, spec)) is not None}
-    if len(stated) > 1:
-        return Answer(problem="ambiguous")
-    if len(lines) == 1 and (said := read_yes_or_no(lines[0][:MAX_LINE], spec)) is not None:
-        return said
-    if len(lines) == 1 or (len(lines) > 1 and _ENDS_SENTENCE.search(lines[-2][-20:]) and not _ITEM.match(lines[-1])):
-        answer = read_line(lines[-1], spec, is_marked=False)
-    elif len(lines) > 1 and len(lines[-2]) <= MAX_LINE:
-        answer = read_line(f"{lines[-2]} {lines[-1]}", spec, is_marked=False)
-    return answer or Answer(problem=why_not(text, spec))
-
-
-def _sentence(line: str, spec: ActSpec) -> Answer | None:
-    """Return the decision that a line states in words: a number alone may be of anything."""
-    return read_line(line, spec, is_marked=False) if plain_line(line[:MAX_LINE])[:1].isalpha() else None

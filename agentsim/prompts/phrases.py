@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MAX_CHARS", "checked", "either", "shown"]
+__all__ = ["MAX_CHARS", "checked", "compiled", "either", "shown"]
 
 MAX_CHARS: Final = 200
 """Characters that a phrase may have."""
@@ -55,6 +55,11 @@ def either(phrases: Iterable[str], *, whole_words: bool = False) -> str:
     """
     patterns = [_pattern(phrase, whole_words=whole_words) for phrase in phrases]
     return f"(?:{'|'.join(patterns)})" if patterns else r"(?!)"
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Return a pattern of words, in upper or lower case."""
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _pattern(phrase: str, *, whole_words: bool) -> str:

@@ -1,40 +1,41 @@
 """Prompt sets: folders of templates that turn a request into the messages a model reads.
 
-A set holds the files named in `TEMPLATES`, those of `OPTIONAL` where a scenario has use for them, and in `rules/` a
-sentence file for each rule that is played (`sentences`). `default` ships with agentsim; any folder of the user's with
-the same files can take its place. Templates are Jinja, sandboxed; an unknown name in one is an error, not an empty
-string.
+A set holds the files named in `TEMPLATES`, those of `OPTIONAL` where a scenario has use for them, in `rules/` a
+sentence file for each rule that is played (`sentences`), and the words that replies are read by (`words`). Some ship
+with agentsim (`SHIPPED`); any folder of the user's with the same files can take their place. Templates are Jinja,
+sandboxed; an unknown name in one is an error, not an empty string.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from agentsim.core.answers import ActSpec, AnswerSpec
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec
 from agentsim.core.facts import Problem
 from agentsim.core.gifts import ANY_SHARE
 from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 from agentsim.prompts import first_reader
-from agentsim.prompts.parsing import ANSWER_MARKER, MARKERS, parse
+from agentsim.prompts.parsing import parse
 from agentsim.prompts.sandbox import BoundedEnvironment
 from agentsim.prompts.sentences import FOLDER, told
-from agentsim.providers.base import Message
+from agentsim.prompts.showing import filters, percent, quoted, units
+from agentsim.prompts.words import FILE, default_words, read_words, words_from
+from agentsim.providers.base import Completion, Message
 
 __all__ = [
     "READER",
     "READERS",
+    "SHIPPED",
     "TEMPLATES",
     "PromptSet",
     "kept_name",
@@ -43,10 +44,11 @@ __all__ = [
     "parse",
     "percent",
     "quoted",
+    "units",
 ]
 
-READERS: Final = {1: first_reader.parse, 2: parse}
-"""The readers of replies, by version. A log names the one it was begun with, and is only ever read by that one."""
+READERS: Final = (1, 2)
+"""The versions of the reader of replies. A log names the one it was begun with, and is only ever read by that one."""
 READER: Final = 2
 """The version that new runs are read by."""
 
@@ -57,6 +59,11 @@ OPTIONAL = {"kept-strategy.md": "transmission.rewrite", "note.md": "observation:
 strategies, and for recipients that write notes."""
 
 MAX_TEMPLATE_BYTES = 100_000
+HERE: Final = Path(__file__).parent
+SHIPPED: Final = tuple(sorted(path.parent.name for path in HERE.glob(f"*/{FILE}")))
+"""The names of the sets that come with agentsim."""
+ANSWERS: Final = "answers"
+"""Among the sources of a set: `json` where answers are JSON and its templates ask for that by `is_json`; no file."""
 
 
 class PromptSet:
@@ -69,14 +76,18 @@ class PromptSet:
     def __init__(self, folder: Path, sources: Mapping[str, str]) -> None:
         """`sources` are the templates' texts by name; errors name them as files of `folder`."""
         self._folder = folder
-        self._environment = BoundedEnvironment(FILTERS)
+        self.words = words_from(sources[FILE], source=str(folder / FILE)) if FILE in sources else default_words()
+        """The words that its templates show and that replies are read by; those of `default` where it has none."""
+        self._environment = BoundedEnvironment(self.words.made(filters))
         self.sources = dict(sources)
         self.digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
-        """SHA-256 over the names and texts of all templates."""
+        """SHA-256 over the names and texts of all templates, and the words."""
         self._templates = {}
         self._systems: dict[SocietyRules, Message] = {}
         """The system messages made so far: one for each set of rules."""
         for name, source in sources.items():
+            if name in (FILE, ANSWERS):
+                continue
             try:
                 self._templates[name] = self._environment.template(source)
             except TemplateSyntaxError as error:
@@ -93,7 +104,7 @@ class PromptSet:
         else:
             name = "decision.md"
             facts |= self._reputations(request.view)
-        facts["marker"] = _marker(request.spec)
+        facts["marker"] = self._marker(request.spec)
         if isinstance(request.spec, ActSpec):
             facts["can_punish"] = "punish" in request.spec.acts
             facts["gift"] = request.spec.gift
@@ -161,7 +172,7 @@ class PromptSet:
         spec = request.spec
         facts = {
             "problem": problem,
-            "marker": _marker(spec),
+            "marker": self._marker(spec),
             "is_decision": isinstance(spec, ActSpec),
             "is_note": not isinstance(spec, ActSpec) and spec.what == "note",
             "can_punish": isinstance(spec, ActSpec) and "punish" in spec.acts,
@@ -174,6 +185,7 @@ class PromptSet:
         if name not in self._templates:
             what = f"{OPTIONAL[name]} needs it; begin with agentsim/prompts/default/{name}"
             raise ScenarioError(f"{self._folder / name}: is missing; {what}")
+        facts = {**facts, "is_json": self.sources.get(ANSWERS) == "json"}
         try:
             return self._environment.rendered(self._templates[name], facts).strip()
         except (TemplateError, TypeError, ArithmeticError) as error:
@@ -182,36 +194,55 @@ class PromptSet:
                 f"{self._folder / name}{f':{line}' if line else ''}: {error}; known here: {', '.join(sorted(facts))}"
             ) from error
 
+    def _marker(self, spec: AnswerSpec) -> str:
+        markers = self.words.markers
+        if isinstance(spec, ActSpec):
+            return markers.answer[0]
+        return markers.strategy[0] if spec.what == "strategy" else markers.note[0]
 
-def _marker(spec: AnswerSpec) -> str:
-    return ANSWER_MARKER if isinstance(spec, ActSpec) else MARKERS[spec.what]
+    def read(
+        self,
+        completion: Completion,
+        spec: AnswerSpec,
+        *,
+        reader: int = READER,
+        is_structured: bool = False,
+        clamps: bool = False,
+    ) -> Answer:
+        """Return the answer in a completion, in this set's words, by the reader of that version (see `parse`)."""
+        if reader == 1:
+            return first_reader.parse(completion, spec, is_structured=is_structured, clamps=clamps)
+        return parse(completion, spec, self.words, is_structured=is_structured, clamps=clamps)
 
 
 def load_prompt_set(name_or_folder: str | Path, *, answer_format: str = "text") -> PromptSet:
-    """Return the shipped set of that name (`default`), in the words of the answers' format, or the set in a folder.
+    """Return the shipped set of that name (`SHIPPED`), or the set in a folder, in the words of the answers' format.
 
     Raises:
         ScenarioError: a file is missing, too large or no valid template.
     """
-    if name_or_folder not in ("default", "default-json"):
-        return _read_set(Path(name_or_folder))
-    here = Path(__file__).parent
-    if answer_format == "json" or name_or_folder == "default-json":
-        return _read_set(here / "default-json", fallback=here / "default")
-    return _read_set(here / "default")
+    if name_or_folder == "default-json" or (name_or_folder == "default" and answer_format == "json"):
+        return _read_set(HERE / "default-json", answer_format="json", fallback=HERE / "default")
+    folder = HERE / name_or_folder if name_or_folder in SHIPPED else Path(name_or_folder)
+    return _read_set(folder, answer_format=answer_format)
 
 
-def _read_set(folder: Path, *, fallback: Path | None = None) -> PromptSet:
+def _read_set(folder: Path, *, answer_format: str, fallback: Path | None = None) -> PromptSet:
     """Return the set in a folder; what is not in it is taken from `fallback`, if there is one."""
     paths = {
         name: folder / name if fallback is None or (folder / name).exists() else fallback / name
-        for name in (*TEMPLATES, *OPTIONAL)
+        for name in (*TEMPLATES, *OPTIONAL, FILE)
     }
     for base in (folder,) if fallback is None else (folder, fallback):
         for path in sorted(base.glob(f"{FOLDER}/*/*.md")):
             paths.setdefault(path.relative_to(base).as_posix(), path)
     is_there = {name: name in TEMPLATES or path.exists() for name, path in paths.items()}
-    return PromptSet(folder, {name: _read(path) for name, path in paths.items() if is_there[name]})
+    sources = {name: _read(path) for name, path in paths.items() if is_there[name] and name != FILE}
+    if is_there[FILE]:
+        sources[FILE] = read_words(paths[FILE]).source
+    if answer_format == "json" and any("is_json" in source for source in sources.values()):
+        sources[ANSWERS] = "json"
+    return PromptSet(folder, sources)
 
 
 def kept_name(digest: str) -> str:
@@ -228,60 +259,6 @@ def kept_prompt_set(study: Path, digest: str) -> PromptSet | None:
     except (OSError, ValueError, AttributeError, ScenarioError):
         return None
     return prompts if prompts.digest == digest else None
-
-
-def quoted(text: str) -> str:
-    """Return foreign text on one line between quotation marks that it cannot close.
-
-    Control and format characters (line breaks, escapes, direction marks) become spaces; quotes and backslashes are
-    escaped.
-    """
-    visible = text
-    if not text.isprintable():  # no such character is
-        visible = "".join(" " if unicodedata.category(character)[0] == "C" else character for character in text)
-    return json.dumps(re.sub(r"\s+", " ", visible).strip(), ensure_ascii=False)
-
-
-def units(amount: float) -> str:
-    """Return an amount with at most two decimals, rounded down so that what is shown can be given."""
-    shown = math.floor(amount * 100 + 1e-6) / 100
-    return f"{shown:.2f}".rstrip("0").rstrip(".")
-
-
-def percent(fraction: float) -> str:
-    """Return a fraction in [0, 1] as a percentage with at most one decimal, as `50%`."""
-    return f"{fraction * 100:.1f}".removesuffix(".0") + "%"
-
-
-def amount(value: float) -> str:
-    """Return an amount that somebody holds or moved, as `units` shows it, with its noun: `1 unit`."""
-    return _with_noun(units(value))
-
-
-def exactly(value: float) -> str:
-    """Return an amount that a rule sets, with up to six digits behind the point, and its noun: `0.333333 units`."""
-    shown = f"{value:.6f}".rstrip("0").rstrip(".")
-    return _with_noun(shown if shown != "0" else f"{value:.3g}")
-
-
-def _with_noun(number: str) -> str:
-    return f"{number} unit" if number == "1" else f"{number} units"
-
-
-def chance(fraction: float) -> str:
-    """Return a setting in [0, 1], a probability or share, as a percentage without rounding it, as `0.05%`."""
-    return f"{fraction * 100:.10g}%"
-
-
-FILTERS: Final[dict[str, Callable[..., str]]] = {
-    "quoted": quoted,
-    "units": units,
-    "amount": amount,
-    "exactly": exactly,
-    "percent": percent,
-    "chance": chance,
-}
-"""Filters that templates may use in addition to Jinja's harmless ones."""
 
 
 def _read(path: Path) -> str:

@@ -13,10 +13,11 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
-from agentsim.prompts.grammar import plain_line, read_amount
+from agentsim.prompts.grammar import Grammar, plain_line
 from agentsim.prompts.numbers import plain_characters
 from agentsim.prompts.texts import cut
 from agentsim.prompts.thoughts import without_thoughts
+from agentsim.prompts.words import Words, default_words
 
 __all__ = ["read", "schema_of"]
 
@@ -24,21 +25,23 @@ _SIGNS: Final = re.compile(r'\\.|["{}]', re.DOTALL)
 """What tells where a JSON object begins and ends; an escaped character tells nothing."""
 
 
-YES_OR_NO: Final = {"yes": True, "true": True, "no": False, "false": False}
+def schema_of(spec: AnswerSpec, words: Words | None = None) -> dict[str, Any]:
+    """Return the JSON schema of an answer: a reason first, as in free text, then the text or the decision.
 
-
-def schema_of(spec: AnswerSpec) -> dict[str, Any]:
-    """Return the JSON schema of an answer: a reason first, as in free text, then the text or the decision."""
-    properties: dict[str, Any] = {"reasoning": {"type": "string"}}
+    `words`: those of the prompt set, which name its keys and acts; without them those of `default`.
+    """
+    words = words or default_words()
+    keys = words.json_
+    properties: dict[str, Any] = {keys.reasoning: {"type": "string"}}
     if isinstance(spec, TextSpec):
-        properties[spec.what] = {"type": "string"}
-    else:
-        if _is_yes_or_no(spec):
-            properties["give"] = {"type": "boolean"}
-            return _schema(properties)
-        if len(spec.acts) > 1:
-            properties["act"] = {"type": "string", "enum": list(spec.acts)}
-        properties["units"] = {"type": "number"}
+        properties[_asked(spec, words)] = {"type": "string"}
+        return _schema(properties)
+    if _is_yes_or_no(spec):
+        properties[keys.give] = {"type": "boolean"}
+        return _schema(properties)
+    if len(spec.acts) > 1:
+        properties[keys.act] = {"type": "string", "enum": [words.word(act) for act in spec.acts]}
+    properties[keys.units] = {"type": "number"}
     return _schema(properties)
 
 
@@ -50,7 +53,7 @@ def _is_yes_or_no(spec: ActSpec) -> bool:
     return spec.gift.yes is not None and spec.acts == ("give",)
 
 
-def read(text: str, spec: AnswerSpec, *, is_whole: bool = True) -> Answer:
+def read(text: str, spec: AnswerSpec, *, words: Words, is_whole: bool = True) -> Answer:
     """Return the answer in the one JSON object of a text, its amount perhaps out of range.
 
     Thoughts, a fence and words around the object are passed over. Objects that say different things are ambiguous; a
@@ -61,7 +64,7 @@ def read(text: str, spec: AnswerSpec, *, is_whole: bool = True) -> Answer:
         objects = [_object(text)]
     except (ValueError, RecursionError):
         objects = list(_objects(without_thoughts(text))) if is_whole else []
-    answers = [_read(value, spec) for value in objects if value is None or _asked(spec) in value]
+    answers = [_read(value, spec, words) for value in objects if value is None or _asked(spec, words) in value]
     if not answers:
         return Answer(problem="unreadable" if is_whole else "cut_off")
     return answers[0] if all(answer == answers[0] for answer in answers) else Answer(problem="ambiguous")
@@ -106,38 +109,40 @@ def _objects(text: str) -> Iterator[dict[str, Any] | None]:
                     yield _object(text[start : sign.end()])
 
 
-def _asked(spec: AnswerSpec) -> str:
+def _asked(spec: AnswerSpec, words: Words) -> str:
+    """Return the key of what was asked for."""
     if isinstance(spec, TextSpec):
-        return spec.what
-    return "give" if _is_yes_or_no(spec) else "units"
+        return words.json_.strategy if spec.what == "strategy" else words.json_.note
+    return words.json_.give if _is_yes_or_no(spec) else words.json_.units
 
 
-def _read(value: dict[str, Any] | None, spec: AnswerSpec) -> Answer:
+def _read(value: dict[str, Any] | None, spec: AnswerSpec, words: Words) -> Answer:
     if value is None:
         return Answer(problem="ambiguous")
     if isinstance(spec, TextSpec):
-        words = value[spec.what]
-        if not isinstance(words, str):
+        text = value[_asked(spec, words)]
+        if not isinstance(text, str):
             return Answer(problem="unreadable")
-        said = without_thoughts(words).strip()
+        said = without_thoughts(text).strip()
         return cut(said, spec) if said else Answer(problem="empty")
-    return _decision(value, spec)
+    return _decision(value, spec, words)
 
 
-def _decision(value: dict[str, Any], spec: ActSpec) -> Answer:
+def _decision(value: dict[str, Any], spec: ActSpec, words: Words) -> Answer:
     if spec.gift.yes is not None and _is_yes_or_no(spec):
-        said = value["give"]
-        gives = YES_OR_NO.get(said.strip().lower()) if isinstance(said, str) else said
-        if not isinstance(gives, bool):
-            return Answer(problem="unreadable")
-        return Answer(act="give", amount=spec.gift.yes if gives else 0.0)
-    act = value.get("act", spec.acts[0] if len(spec.acts) == 1 else None)
-    act = act.strip().lower() if isinstance(act, str) else act
-    units = value["units"]
-    if act not in spec.acts or isinstance(units, bool) or not isinstance(units, int | float | str):
+        gives = _yes_or_no(value[words.json_.give], words)
+        return Answer(problem="unreadable") if gives is None else Answer("give", spec.gift.yes if gives else 0.0)
+    acts = {words.word(act).lower(): act for act in spec.acts}
+    said = value.get(words.json_.act)
+    if words.json_.act in value:
+        act = acts.get(said.strip().lower()) if isinstance(said, str) else None
+    else:
+        act = spec.acts[0] if len(spec.acts) == 1 else None
+    units = value[words.json_.units]
+    if act is None or isinstance(units, bool) or not isinstance(units, int | float | str):
         return Answer(problem="unreadable")
     if isinstance(units, str):
-        amount = read_amount(plain_line(plain_characters(units)), high=spec.high)
+        amount = words.made(Grammar).read_amount(plain_line(plain_characters(units)), high=spec.high)
         if amount is None or amount.word == "share":
             return Answer(problem="unreadable")
         return Answer(act, amount.value, reading=amount.reading)
@@ -146,3 +151,11 @@ def _decision(value: dict[str, Any], spec: ActSpec) -> Answer:
     except OverflowError:  # an integer of hundreds of digits
         return Answer(problem="out_of_range")
     return Answer(act=act, amount=number) if math.isfinite(number) else Answer(problem="unreadable")
+
+
+def _yes_or_no(said: object, words: Words) -> bool | None:
+    if isinstance(said, bool):
+        return said
+    text = said.strip().lower() if isinstance(said, str) else None
+    answers = dict.fromkeys(words.yes_or_no.json_yes, True) | dict.fromkeys(words.yes_or_no.json_no, False)
+    return next((answer for word, answer in answers.items() if word.lower() == text), None)

@@ -10,64 +10,99 @@ import re
 from typing import Final
 
 from agentsim.core.answers import Answer, TextSpec
+from agentsim.prompts.phrases import compiled, either
+from agentsim.prompts.words import Words
 
-__all__ = ["MARKERS", "STRATEGY_MARKER", "begins_sentence", "cut", "read_text"]
+__all__ = ["Texts", "begins_sentence", "cut"]
 
-STRATEGY_MARKER = "My strategy will be"
-"""What an agent is asked to write before its strategy."""
-MARKERS: Final = {"strategy": STRATEGY_MARKER, "note": "My note:"}
-"""What an agent is asked to write before a text, by what the text is."""
-
-_MARKED: Final = {
-    "strategy": re.compile(r"my\s+strategy\s+will\s+be", re.IGNORECASE),
-    "note": re.compile(r"\bmy\s+note[*_`]*\s*:", re.IGNORECASE),
-}
-_NOTHING_BETWEEN: Final = re.compile(
-    r"(?:(?:so|thus|therefore|hence|then|and|finally|overall),?[ *_`]+)*$", re.IGNORECASE
-)
 _INLINE: Final = " \t:,;.*`_\"'“”‘’«»<>[]-–—…"
-_LISTED: Final = re.compile(
-    r"[ \t]*(?:[-*+•–—◦▪‣]\s|\(?\d{1,3}[.):]\s|\(?[a-z][.)]\s|\(?[ivx]{1,4}[.)]\s|\||```|~~~"
-    r"|(?:step|rule|phase|round|rounds|case|stage|principle)\s+\w+(?:\+|[-–]\w+)?\s?[:.)–—-]"
-    r"|first(?:ly)?[,:]|#{1,6}\s|<(?:ol|ul|li|table|tr)\b)",
-    re.IGNORECASE,
-)
-"""How a line of a list or of a table begins."""
-_GOES_ON: Final = re.compile(
-    r"\*\*|__|#{1,6}\s|>|\t|\ {2,}|(?:first|second|third|fourth|fifth|last)(?:ly)?\b"
-    r"|(?:then|next|finally|otherwise|else|if|when)\b",
-    re.IGNORECASE,
-)
-"""How a further paragraph of a list may begin, other than as a list item."""
-_ANNOUNCES: Final = re.compile(
-    r"(?:as follows|(?:as )?(?:described|stated|outlined|explained|given|listed|detailed|shown) (?:below|here)"
-    r"|the following(?: (?:one|strategy|rules|steps|list|table))?)[ .:!]*",
-    re.IGNORECASE,
-)
-"""What only leads to a strategy below."""
-_STATES_NOTHING: Final = re.compile(
-    r"(?:as )?(?:(?:described|stated|outlined|explained|given|listed|detailed|shown) )?above"
-    r"|(?:this|that|it|the same|n/a|none)"
-    r"|(?:insert|your|state|write)\b.{0,40}\bstrategy(?: here)?|strategy here",
-    re.IGNORECASE,
-)
-"""What stands for a strategy without being one."""
 _CLOSING_TAG: Final = re.compile(r"\s*</([a-z_]{1,30})>\s*$", re.IGNORECASE)
 _PARAGRAPH_END: Final = re.compile(r"\n(?:[ \t\r]*\n)+")
 _FENCE: Final = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 
 
-def read_text(text: str, spec: TextSpec, *, is_whole: bool) -> Answer:
-    """Return the text behind the last marker; `is_whole`: the model stopped of its own accord."""
-    # The last marker counts, as models tend to repeat the instruction first; one that begins a sentence before others.
-    found = list(_MARKED[spec.what].finditer(text))
-    found = [marker for marker in found if begins_sentence(text, marker.start(), between=_NOTHING_BETWEEN)] or found
-    if not found or not (is_whole or not text[: found[0].start()].strip(" \t\r\n*_`#>\"'-")):
-        return Answer(problem="unreadable" if is_whole else "cut_off")
-    words, has_ended = _statement(text[found[-1].end() :])
-    if not words:
-        return Answer(problem="unreadable")
-    return cut(words, spec) if is_whole or has_ended else Answer(problem="cut_off")
+class Texts:
+    """Reads strategies and notes in the words of a prompt set."""
+
+    def __init__(self, words: Words) -> None:
+        """Compile the words."""
+        said = words.texts
+        markers = {"strategy": words.markers.strategy, "note": words.markers.note}
+        self._marked = {what: _marker(phrases) for what, phrases in markers.items()}
+        self._between = compiled(rf"(?:{either(words.markers.leads_to_text)},?[ *_`]+)*$")
+        self._listed = compiled(
+            r"[ \t]*(?:[-*+•–—◦▪‣]\s|\(?\d{1,3}[.):]\s|\(?[a-z][.)]\s|\(?[ivx]{1,4}[.)]\s|\||```|~~~"
+            rf"|{either(said.listed)}\s+\w+(?:\+|[-–]\w+)?\s?[:.)–—-]"
+            rf"|{either(said.first)}[,:]|#{{1,6}}\s|<(?:ol|ul|li|table|tr)\b)"
+        )
+        """How a line of a list or of a table begins."""
+        self._goes_on = compiled(rf"\*\*|__|#{{1,6}}\s|>|\t|\ {{2,}}|{either(said.goes_on, whole_words=True)}")
+        """How a further paragraph of a list may begin, other than as a list item."""
+        self._announces = compiled(rf"{either(said.announces)}[ .:!]*")
+        """What only leads to a strategy below."""
+        self._says_nothing = compiled(
+            rf"{either(said.says_nothing)}|{either(said.insert)}\b.{{0,40}}\b{either(said.inserted)}"
+        )
+        """What stands for a strategy without being one."""
+
+    def read(self, text: str, spec: TextSpec, *, is_whole: bool) -> Answer:
+        """Return the text behind the last marker; `is_whole`: the model stopped of its own accord."""
+        # The last marker counts, as models tend to repeat the instruction first; one that begins a sentence before
+        # others.
+        found = list(self._marked[spec.what].finditer(text))
+        found = [one for one in found if begins_sentence(text, one.start(), between=self._between)] or found
+        if not found or not (is_whole or not text[: found[0].start()].strip(" \t\r\n*_`#>\"'-")):
+            return Answer(problem="unreadable" if is_whole else "cut_off")
+        words, has_ended = self._statement(text[found[-1].end() :])
+        if not words:
+            return Answer(problem="unreadable")
+        return cut(words, spec) if is_whole or has_ended else Answer(problem="cut_off")
+
+    def _statement(self, text: str) -> tuple[str, bool]:
+        """Return what is stated at the beginning of `text`, and whether anything stands behind it."""
+        paragraphs = _PARAGRAPH_END.split(self._behind_punctuation(text))
+        kept, is_list = paragraphs[:1], self._has_list(paragraphs[0])
+        is_fenced = len(_FENCE.findall(kept[0])) % 2 == 1
+        for paragraph in paragraphs[1:]:
+            leads_on = is_fenced or self._leads_on(kept[-1])
+            if not (leads_on or self._listed.match(paragraph) or (is_list and self._goes_on.match(paragraph))):
+                break
+            kept.append(paragraph)
+            is_list = True
+            is_fenced ^= len(_FENCE.findall(paragraph)) % 2 == 1
+        words = _FENCE.sub("", "\n\n".join(kept)).strip()
+        while (tag := _CLOSING_TAG.search(words[-100:])) is not None and f"<{tag[1]}" not in words:
+            words = words.removesuffix(tag[0])
+        words = words.rstrip("*`\"'”’» ").rstrip()
+        if (self._leads_on(words) and "\n" not in words) or self._says_nothing.fullmatch(words.strip(" .!:[]<>()")):
+            return "", False  # what it leads to is missing
+        return words, len(kept) < len(paragraphs)
+
+    def _behind_punctuation(self, text: str) -> str:
+        """Return the text without the punctuation behind the marker, but with the sign of a list's first item."""
+        on_the_line = text.lstrip(_INLINE)
+        if not on_the_line.startswith(("\n", "\r")):
+            return on_the_line
+        below = on_the_line.lstrip("\r\n \t")
+        return below if self._listed.match(below) else below.lstrip(_INLINE + "\r\n")
+
+    def _has_list(self, paragraph: str) -> bool:
+        return any(self._listed.match(line) for line in paragraph.splitlines())
+
+    def _leads_on(self, paragraph: str) -> bool:
+        return (
+            paragraph.rstrip(" \t\r*_`").endswith((":", "："))
+            or self._announces.fullmatch(paragraph.strip()) is not None
+        )
+
+
+def _marker(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what reads a text's marker; one that ends in a colon may have signs of emphasis before it."""
+    markers = []
+    for phrase in phrases:
+        words = r"\s+".join(re.escape(word) for word in phrase.removesuffix(":").split())
+        markers.append(rf"\b{words}[*_`]*\s*:" if phrase.endswith(":") else words)
+    return compiled("|".join(markers))
 
 
 def cut(words: str, spec: TextSpec) -> Answer:
@@ -84,41 +119,3 @@ def begins_sentence(text: str, place: int, *, between: re.Pattern[str]) -> bool:
         line = "x" + line  # the line began further back
     left = between.sub("", line).rstrip(" \t*_`#\"'“‘(«[{<$\\")
     return not left.strip(" \t>-•–—+") or left[-1] in ".!?:;…)]}>|»”—–" or left.endswith(" -")
-
-
-def _statement(text: str) -> tuple[str, bool]:
-    """Return what is stated at the beginning of `text`, and whether anything stands behind it."""
-    paragraphs = _PARAGRAPH_END.split(_behind_punctuation(text))
-    kept, is_list = paragraphs[:1], _has_list(paragraphs[0])
-    is_fenced = len(_FENCE.findall(kept[0])) % 2 == 1
-    for paragraph in paragraphs[1:]:
-        leads_on = is_fenced or _leads_on(kept[-1])
-        if not (leads_on or _LISTED.match(paragraph) or (is_list and _GOES_ON.match(paragraph))):
-            break
-        kept.append(paragraph)
-        is_list = True
-        is_fenced ^= len(_FENCE.findall(paragraph)) % 2 == 1
-    words = _FENCE.sub("", "\n\n".join(kept)).strip()
-    while (tag := _CLOSING_TAG.search(words[-100:])) is not None and f"<{tag[1]}" not in words:
-        words = words.removesuffix(tag[0])
-    words = words.rstrip("*`\"'”’» ").rstrip()
-    if (_leads_on(words) and "\n" not in words) or _STATES_NOTHING.fullmatch(words.strip(" .!:[]<>()")):
-        return "", False  # what it leads to is missing
-    return words, len(kept) < len(paragraphs)
-
-
-def _behind_punctuation(text: str) -> str:
-    """Return the text without the punctuation behind the marker, but with the sign of a list's first item."""
-    on_the_line = text.lstrip(_INLINE)
-    if not on_the_line.startswith(("\n", "\r")):
-        return on_the_line
-    below = on_the_line.lstrip("\r\n \t")
-    return below if _LISTED.match(below) else below.lstrip(_INLINE + "\r\n")
-
-
-def _has_list(paragraph: str) -> bool:
-    return any(_LISTED.match(line) for line in paragraph.splitlines())
-
-
-def _leads_on(paragraph: str) -> bool:
-    return paragraph.rstrip(" \t\r*_`").endswith((":", "：")) or _ANNOUNCES.fullmatch(paragraph.strip()) is not None

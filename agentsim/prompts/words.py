@@ -118,7 +118,10 @@ class Amounts(Frozen):
     shares: Mapping[Share, Phrases]
     half_of: Phrases
     times: Phrases
+    """Between two numbers whose product is meant."""
+    percent_in_sums: Phrases
     in_sums: Phrases
+    """What may stand behind a number in a sum."""
     same_as: Phrases
     """How an aside begins that says the amount again."""
     number_words: Mapping[str, Annotated[int, Field(ge=0, le=1000)]]
@@ -236,6 +239,13 @@ class Words(Frozen):
     doubts: Doubts
 
     _made: dict[Callable[[Words], Any], Any] = PrivateAttr(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether these are the same words, whatever was made of them."""
+        return isinstance(other, Words) and self.source == other.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
 
     def word(self, option: str) -> str:
         """Return the word that prompts show for an option.

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+import agentsim.prompts.sets
+from agentsim.core.answers import ActSpec, TextSpec
+from agentsim.core.rules import SocietyRules
+from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
+from agentsim.play.replay import deciding
 from agentsim.prompts.phrases import checked, either, shown
+from agentsim.prompts.sets import kept_name, kept_prompt_set, load_prompt_set
+from agentsim.prompts.structured import schema_of
 from agentsim.prompts.words import default_words, read_words, words_from
+from agentsim.providers.base import Completion
 
 
 @pytest.mark.parametrize(
@@ -90,3 +100,60 @@ def test_what_is_made_of_words_is_made_once() -> None:
 
 def lambda_of(words: object) -> list[object]:
     return [words]
+
+
+def completion(text: str) -> Completion:
+    return Completion(text=text, model="m", finish_reason="stop", latency_s=0)
+
+
+def own_set(folder: Path, words: str) -> Path:
+    mine = Path(shutil.copytree(Path(agentsim.prompts.sets.__file__).parent / "default", folder))
+    (mine / "words.yaml").write_text(f"base: default\n{words}")
+    return mine
+
+
+def test_a_users_set_is_asked_and_read_in_its_own_words(tmp_path: Path) -> None:
+    mine = load_prompt_set(
+        own_set(
+            tmp_path / "mine",
+            "markers: {answer: ['Choice:'], strategy: [My plan is]}\noptions: {give: [hand over]}\n"
+            "units: {one: shell, many: shells, read: [shell|shells]}",
+        )
+    )
+    asked = Society(SocietyRules(generations=1), labels="m", seed=0).start().asked
+    system, question = mine.messages(asked[0])
+    assert question.content.endswith("My plan is") and "game with 10 shells." in system.content
+    assert mine.read(completion("My plan is to hand over all."), TextSpec(99)).text == "to hand over all."
+    spec = ActSpec(("give",), high=10)
+    assert mine.read(completion("Choice: I will hand over 4 shells"), spec).amount == 4
+    for text in ("Answer: 4 shells\nOr so.", "Choice: give 4 shells", "Choice: 4 units"):
+        assert not mine.read(completion(text), spec).is_valid
+    assert schema_of(ActSpec(("give", "punish"), high=1), mine.words)["properties"]["act"]["enum"][0] == "hand over"
+
+
+def test_words_count_in_the_digest_of_a_set_but_comments_in_them_do_not(tmp_path: Path) -> None:
+    digests = {
+        load_prompt_set(own_set(tmp_path / str(n), words)).digest
+        for n, words in enumerate(["", "# a comment", "when: [today]"])
+    }
+    assert len(digests) == 2 and load_prompt_set("default").digest in digests
+
+
+def test_a_users_set_without_words_is_read_in_those_of_default(tmp_path: Path) -> None:
+    mine = own_set(tmp_path / "mine", "")
+    (mine / "words.yaml").unlink()
+    without = load_prompt_set(mine)
+    assert without.words is default_words() and without.digest != load_prompt_set("default").digest
+    assert without.read(completion("Answer: 4 units"), ActSpec(("give",), high=10)).amount == 4
+
+
+def test_a_kept_set_keeps_its_words(tmp_path: Path) -> None:
+    mine = load_prompt_set(own_set(tmp_path / "mine", "markers: {answer: ['Choice:']}"))
+    (tmp_path / kept_name(mine.digest)).write_text(json.dumps(mine.sources))
+    kept = kept_prompt_set(tmp_path, mine.digest)
+    assert kept is not None and kept.words == mine.words
+
+
+def test_words_are_among_what_decides_facts() -> None:
+    package = Path(agentsim.__file__).parent
+    assert package / "prompts" / "default" / "words.yaml" in deciding(package)
