@@ -7,11 +7,12 @@ read. They are not a confidence interval and know nothing of how agents would ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from agentsim.analysis.frames.columns import GENERATION, KEY
@@ -22,6 +23,7 @@ from agentsim.log.records import RunStarted
 
 __all__ = ["Band", "final_resources_band", "fraction_band", "score_sensitivity", "sensitivity"]
 
+Numbers = npt.NDArray[np.int64]
 FLOATS: Final = ("fraction", "donor_before")
 NEEDED: Final = [*GENERATION, "game", "round", "donor", "recipient", "act", "is_lost", "own", *FLOATS]
 
@@ -44,13 +46,20 @@ def fraction_band(encounters: pd.DataFrame) -> Band:
     had something to give: observed S/n, low S/(n + k) (each gives nothing), high (S + k)/(n + k) (each gives all).
     Had some of them punished instead, they would count in no mean, and the result would lie between the same bounds.
     """
-    known = _decided(encounters)
-    own = known["own"].dropna()
-    total, n = float(own.sum()), len(own)
-    k = int((known["is_lost"] & (known["donor_before"] > 0)).sum())
-    if n + k == 0:
-        return Band(None, None, None)
-    return Band(total / n if n else None, total / (n + k), (total + k) / (n + k))
+    [band] = _fraction_bands(_decided(encounters), np.zeros(len(encounters), dtype=np.int64), n_groups=1)
+    return band
+
+
+def _fraction_bands(known: pd.DataFrame, group: Numbers, *, n_groups: int) -> list[Band]:
+    """Return `fraction_band` of each group of encounters."""
+    own, is_own = known["own"].to_numpy(float), known["own"].notna().to_numpy()
+    could = (known["is_lost"] & (known["donor_before"] > 0)).to_numpy(dtype=bool, na_value=False)
+    totals = np.bincount(group[is_own], weights=own[is_own], minlength=n_groups).tolist()
+    n_own, n_could = (np.bincount(group[which], minlength=n_groups).tolist() for which in (is_own, could))
+    return [
+        Band(total / n if n else None, total / (n + k), (total + k) / (n + k)) if n + k else Band(None, None, None)
+        for total, n, k in zip(totals, n_own, n_could, strict=True)
+    ]
 
 
 def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_agents: int) -> Band:
@@ -69,32 +78,55 @@ def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_age
     game, known = started.condition["game"], _decided(encounters)
     if game.get("punishment") is not None:
         return _played_again(known, game=game, n_agents=n_agents)
-    is_certain = not known["is_lost"].any() and bool((known["donor_before"] > 0).all())
-    worth: dict[str, dict[tuple[int, str], float]] = {"observed": {}}
-    if not is_certain:
-        worth |= {"low": {}, "high": {}, "own mean": {}}
-    means, everyone = ({}, np.nan) if is_certain else _own_means(known)
-    choose = {"low": min, "high": max}
-    ordered = known.sort_values(["game", "round"], ascending=False)
-    columns = ["game", "donor", "recipient", "fraction", "is_lost", "donor_before"]
-    for number, donor, recipient, fraction, is_lost, before in ordered[columns].itertuples(index=False, name=None):
-        given = 0.0 if is_lost or isnan(fraction) else fraction
-        for name, values in worth.items():
-            kept = values.get((number, donor), 1.0)
-            passed = game["multiplier"] * values.get((number, recipient), 1.0)
-            if name in choose and (is_lost or before == 0):
-                values[number, donor] = choose[name](kept, passed)
-            else:
-                of_its_own = name == "own mean" and is_lost and not isnan(everyone)
-                share = means.get(donor, everyone) if of_its_own else given
-                values[number, donor] = (1 - share) * kept + share * passed
-    n_holders = encounters["game"].nunique() * n_agents
-    mean = {
-        name: game["endowment"] * (sum(values.values()) + n_holders - len(values)) / n_holders
-        for name, values in worth.items()
-    }
-    observed = mean["observed"]
-    return Band(observed, mean.get("low", observed), mean.get("high", observed), mean.get("own mean", observed))
+    [band] = _worth_bands(known, np.zeros(len(known), dtype=np.int64), games=[game], n_agents=[n_agents])
+    return band
+
+
+def _worth_bands(
+    known: pd.DataFrame, group: Numbers, *, games: Sequence[Mapping[str, Any]], n_agents: Sequence[int]
+) -> list[Band]:
+    """Return `final_resources_band` of each generation: `group` is the place of an encounter's own in the others."""
+    n_groups = len(games)
+    agents, _ = pd.factorize(pd.concat([known["donor"], known["recipient"]]))
+    number = known["game"].to_numpy(dtype=np.int64)
+    of_game = group * (number.max(initial=0) + 1) + number
+    pairs = np.tile(of_game, 2) * (agents.max(initial=0) + 1) + agents
+    _, firsts, holders = np.unique(pairs, return_index=True, return_inverse=True)
+    donors, recipients = np.split(holders, 2)
+    is_lost = known["is_lost"].to_numpy(dtype=bool)
+    is_free = is_lost | (known["donor_before"] == 0).to_numpy(dtype=bool, na_value=False)
+    given = np.where(is_lost, 0.0, np.nan_to_num(known["fraction"].to_numpy(float)))
+    shares = np.vstack([given, given, given, np.where(is_lost, _own_shares(known, group, agents), given)])
+    multiplier = np.array([game["multiplier"] for game in games], dtype=float)[group]
+    worth = np.ones((len(WAYS), len(firsts)))
+    rounds = known["round"].to_numpy(dtype=np.int64)
+    order = np.argsort(-rounds, kind="stable")
+    for now in np.split(order, np.flatnonzero(np.diff(rounds[order])) + 1):  # a holder meets once in a round
+        kept, passed = worth[:, donors[now]], multiplier[now] * worth[:, recipients[now]]
+        after = (1 - shares[:, now]) * kept + shares[:, now] * passed
+        for way, choose in ((1, np.minimum), (2, np.maximum)):
+            after[way] = np.where(is_free[now], choose(kept[way], passed[way]), after[way])
+        worth[:, donors[now]] = after
+    of_holder = np.tile(group, 2)[firsts]
+    n_games = np.bincount(group[np.unique(of_game, return_index=True)[1]], minlength=n_groups)
+    n_holders = n_games * np.array(n_agents)
+    n_idle = n_holders - np.bincount(of_holder, minlength=n_groups)  # who met nobody holds the endowment
+    endowment = np.array([game["endowment"] for game in games], dtype=float)
+    means = [
+        endowment * (np.bincount(of_holder, weights=own, minlength=n_groups) + n_idle) / n_holders for own in worth
+    ]
+    return [Band(*band) for band in np.transpose(means).tolist()]
+
+
+WAYS: Final = Band._fields
+"""What is made of a lost decision: nothing, the worst, the best, its agent's own mean."""
+
+
+def _own_shares(known: pd.DataFrame, group: Numbers, agents: Numbers) -> npt.NDArray[np.float64]:
+    """Return the mean fraction of each decision's agent in its group, of its whole group where it has none, or 0."""
+    own = known["own"].groupby([group, agents[: len(known)]]).transform("mean")
+    everyone = known["own"].groupby(group).transform("mean")
+    return own.fillna(everyone).fillna(0.0).to_numpy(float)
 
 
 def _decided(encounters: pd.DataFrame) -> pd.DataFrame:
@@ -188,35 +220,33 @@ def sensitivity(study: Study) -> pd.DataFrame:
     `resources`, `resources_low`, `resources_high` (units), and `resources_own_mean`, if each lost decision had been its
     agent's own mean of that generation (all agents' where it has none). Missing where a number is not defined.
     """
-    ended = study.generations.set_index(GENERATION)["mean_final_resources"].to_dict()
+    ended: dict[Any, Any] = study.generations.set_index(GENERATION)["mean_final_resources"].to_dict()
     agents = study.agents.groupby(GENERATION)["agent"].nunique().to_dict()
-    rows = []
-    for key, own in _decided(study.encounters)[NEEDED].groupby(GENERATION, sort=False):
-        name, run, generation = cast(tuple[str, str, int], key)
-        if key not in ended:
-            continue
-        given = fraction_band(own)
-        started = study.started[name, run]
-        if gives_shares(started.condition["game"]):
-            ends = final_resources_band(own, started=started, n_agents=int(agents[key]))
-        else:  # what could have been given depends on what is held: there are no bounds
-            ends = Band(float(ended[key]), None, None)
-        rows.append(
-            {
-                "study": name,
-                "run": run,
-                "generation": generation,
-                "n_lost": int(own["is_lost"].sum()),
-                "n_encounters": len(own),
-                "fraction": given.observed,
-                "fraction_low": given.low,
-                "fraction_high": given.high,
-                "resources": float(ended[key]),
-                "resources_low": ends.low,
-                "resources_high": ends.high,
-                "resources_own_mean": ends.own_mean,
-            }
-        )
+    known = _decided(study.encounters)[NEEDED]
+    known = known[pd.MultiIndex.from_frame(known[GENERATION]).isin(list(ended))]
+    group, index = pd.factorize(pd.MultiIndex.from_frame(known[GENERATION]))
+    keys = [cast(tuple[str, str, int], key) for key in index]
+    n_encounters = np.bincount(group, minlength=len(keys)).tolist()
+    n_lost = np.bincount(group[known["is_lost"].to_numpy(dtype=bool)], minlength=len(keys)).tolist()
+    given = _fraction_bands(known, group, n_groups=len(keys))
+    ends = _ends(study, known, group, keys=keys, n_agents=[int(agents[key]) for key in keys])
+    rows = [
+        {
+            "study": key[0],
+            "run": key[1],
+            "generation": key[2],
+            "n_lost": n_lost[place],
+            "n_encounters": n_encounters[place],
+            "fraction": given[place].observed,
+            "fraction_low": given[place].low,
+            "fraction_high": given[place].high,
+            "resources": float(ended[key]),
+            "resources_low": ends[place].low,
+            "resources_high": ends[place].high,
+            "resources_own_mean": ends[place].own_mean,
+        }
+        for place, key in enumerate(keys)
+    ]
     text, count, number = "string", "Int64", "Float64"
     dtypes = {
         **dict.fromkeys(("study", "run"), text),
@@ -225,3 +255,27 @@ def sensitivity(study: Study) -> pd.DataFrame:
         **dict.fromkeys(("resources", "resources_low", "resources_high", "resources_own_mean"), number),
     }
     return pd.DataFrame(rows, columns=list(dtypes)).astype(dtypes)
+
+
+def _ends(
+    study: Study, known: pd.DataFrame, group: Numbers, *, keys: Sequence[tuple[str, str, int]], n_agents: Sequence[int]
+) -> list[Band]:
+    """Return `final_resources_band` of each generation; nothing where donors may not give any share."""
+    games = [study.started[name, run].condition["game"] for name, run, _ in keys]
+    bands = [Band(None, None, None)] * len(keys)
+    is_linear = np.array([gives_shares(game) and game.get("punishment") is None for game in games], dtype=bool)
+    places: list[int] = np.flatnonzero(is_linear).tolist()
+    if places:
+        own = is_linear[group]
+        found = _worth_bands(
+            known[own],
+            np.searchsorted(places, group[own]),
+            games=[games[place] for place in places],
+            n_agents=[n_agents[place] for place in places],
+        )
+        for place, band in zip(places, found, strict=True):
+            bands[place] = band
+    for place in np.flatnonzero(~is_linear).tolist():
+        if gives_shares(games[place]):
+            bands[place] = _played_again(known[group == place], game=games[place], n_agents=n_agents[place])
+    return bands
