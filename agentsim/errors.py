@@ -2,6 +2,7 @@
 
     AgentsimError
     ├── ScenarioError           the user's file, option or template is wrong: where, what, what instead
+    ├── PluginError             code of the user's own cannot be read, or what it brings cannot be added
     ├── ModelFileError          weights are missing, damaged or cannot be fetched
     ├── ProviderError           a model was asked and did not answer
     │   ├── TransientError      asking again may help
@@ -43,6 +44,7 @@ __all__ = [
     "NeverRead",
     "NotSent",
     "NotWritten",
+    "PluginError",
     "ProviderError",
     "RateLimited",
     "ReplayMismatch",
@@ -62,6 +64,10 @@ class AgentsimError(Exception):
 
 class ScenarioError(AgentsimError):
     """A scenario file, a command-line setting or a template is wrong; the message says where and what instead."""
+
+
+class PluginError(AgentsimError):
+    """A plug-in cannot be read, or what it brings cannot be added; the message says what instead."""
 
 
 class ModelFileError(AgentsimError):

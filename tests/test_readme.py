@@ -168,9 +168,9 @@ def test_the_rule_shown_becomes_a_rule_by_one_class_one_name_and_one_sentence(ch
     changed = checkout / "changed"
     shutil.copytree(ROOT / "agentsim", changed / "agentsim", ignore=shutil.ignore_patterns("__pycache__"))
     module = changed / "agentsim" / "core" / "pairing.py"
-    before, union, after = module.read_text().partition("PairingRule = Annotated[")
+    before, union, after = module.read_text().partition('PairingRule = Annotated[Pairing, among("pairing", ')
     rule = block.text[block.text.index("class Neighbours") :]
-    module.write_text(f"{before}{rule}\n\n{union}Neighbours | {after}")
+    module.write_text(f"{before}{rule}\n\n{union}Neighbours, {after}")
     chosen = ("scenarios/donor-game.yaml", "--set", "pairing={kind: neighbours}")
     untold = agentsim_command("check", *chosen, cwd=checkout, path=changed)
     assert untold.returncode == 2 and "rules/pairing/neighbours.md: is missing" in untold.stderr

@@ -6,11 +6,12 @@ from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-from agentsim.core.facts import Frozen, Note, Observed, Reputation, TraceItem, born_and_index, by_kind
+from agentsim.core.facts import Frozen, Note, Observed, Reputation, TraceItem, born_and_index
+from agentsim.core.registry import among
 
 __all__ = [
     "HIGHEST_SCORE",
@@ -64,6 +65,9 @@ class _Look:
 
 class Observation(Frozen):
     """The interface of every observation rule: what donors are shown, and what others need to know about that."""
+
+    if TYPE_CHECKING:
+        kind: str
 
     @property
     def shows_anything(self) -> bool:
@@ -466,11 +470,5 @@ def _n_before(turns: Sequence[TraceItem], round: int) -> int:
 
 
 ObservationRule = Annotated[
-    Annotated[Trace, Tag("trace")]
-    | Annotated[Nothing, Tag("none")]
-    | Annotated[OwnActs, Tag("history")]
-    | Annotated[ImageScore, Tag("image_score")]
-    | Annotated[Standing, Tag("standing")]
-    | Annotated[Gossip, Tag("gossip")],
-    by_kind("trace"),
+    Observation, among("observation", Trace, Nothing, OwnActs, ImageScore, Standing, Gossip, default="trace")
 ]

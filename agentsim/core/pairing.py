@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from random import Random
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from agentsim.core.facts import Frozen
+from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
 __all__ = ["Alternating", "Pairing", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
@@ -21,6 +22,9 @@ that sits out where their number is odd."""
 
 class Pairing(Frozen):
     """The interface of every pairing rule: who meets whom, and what others need to know about that."""
+
+    if TYPE_CHECKING:
+        kind: str
 
     takes_odd: ClassVar[bool] = False
     """Whether an odd number of agents can be paired."""
@@ -94,7 +98,7 @@ class RandomMatching(Pairing):
         return tuple(tuple(zip(order[0:paired:2], order[1:paired:2], strict=True)) for order in orders)
 
 
-PairingRule = Annotated[Alternating | Released | RandomMatching, Field(discriminator="kind")]
+PairingRule = Annotated[Pairing, among("pairing", Alternating, Released, RandomMatching)]
 
 
 def swapped(schedule: Schedule) -> Schedule:

@@ -6,11 +6,12 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field
 
-from agentsim.core.facts import Frozen, born_and_index, by_kind, rounded, total
+from agentsim.core.facts import Frozen, born_and_index, rounded, total
+from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
 __all__ = [
@@ -37,6 +38,9 @@ RENAMED: Final = {
 
 class Selection(Frozen):
     """The interface of every selection rule: scores, survivors, and what others need to know about them."""
+
+    if TYPE_CHECKING:
+        kind: str
 
     looks_at_scores: ClassVar[bool] = True
     """Whether who survives depends on scores."""
@@ -247,13 +251,17 @@ def _ranked(scores: Mapping[str, float], rng: Random) -> tuple[str, ...]:
 
 
 SelectionRule = Annotated[
-    Annotated[Top, Tag("top")]
-    | Annotated[Proportional, Tag("proportional")]
-    | Annotated[Tournament, Tag("tournament")]
-    | Annotated[Drift, Tag("drift")]
-    | Annotated[DeathBirth, Tag("death_birth")]
-    | Annotated[BirthDeath, Tag("birth_death")]
-    | Annotated[Staggered, Tag("staggered")]
-    | Annotated[Nobody, Tag("none")],
-    by_kind("top"),
+    Selection,
+    among(
+        "selection",
+        Top,
+        Proportional,
+        Tournament,
+        Drift,
+        DeathBirth,
+        BirthDeath,
+        Staggered,
+        Nobody,
+        default="top",
+    ),
 ]

@@ -9,11 +9,12 @@ import itertools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field
 
-from agentsim.core.facts import Agent, Frozen, ShownStrategy, by_kind
+from agentsim.core.facts import Agent, Frozen, ShownStrategy
+from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
 __all__ = ["Advice", "Copy", "OneParent", "SomeParents", "TransmissionRule"]
@@ -21,6 +22,9 @@ __all__ = ["Advice", "Copy", "OneParent", "SomeParents", "TransmissionRule"]
 
 class Transmission(Frozen):
     """The interface of every transmission rule: what newborns learn, and what others need to know about that."""
+
+    if TYPE_CHECKING:
+        kind: str
 
     copies: ClassVar[bool] = False
     """Whether a newborn takes over a parent's strategy (`parent`), and is not asked for one."""
@@ -137,9 +141,5 @@ class Copy(_Drawn):
 
 
 TransmissionRule = Annotated[
-    Annotated[Advice, Tag("advice")]
-    | Annotated[OneParent, Tag("one_parent")]
-    | Annotated[SomeParents, Tag("some_parents")]
-    | Annotated[Copy, Tag("copy")],
-    by_kind("advice"),
+    Transmission, among("transmission", Advice, OneParent, SomeParents, Copy, default="advice")
 ]

@@ -6,14 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import Role, contestant_name
-from agentsim.core.policies import ScriptedPlayer
+from agentsim.core.registry import REGISTRY
 from agentsim.errors import LogError, ScenarioError, quote
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.messages import did_you_mean, translated
@@ -25,7 +25,6 @@ __all__ = ["Contestant", "contestants"]
 MAX_OWN_CHARS: Final = 28
 """The longest addition to a player's name; with the role and a number it still fits what a scenario allows."""
 OF_A_RUN: Final = re.compile(r"(?P<run>.+)@(?P<generation>[1-9][0-9]{0,4}|last)(?:/(?P<agent>[0-9]+_[0-9]+|all))?")
-POLICIES: Final = [str(policy.model_fields["model"].default) for policy in get_args(get_args(ScriptedPlayer)[0])]
 SETTINGS: Final = re.compile(r"(?P<model>.+?):(?P<settings>[a-z_]+=.*)", re.DOTALL)
 
 
@@ -111,7 +110,7 @@ def _of_settings(word: str) -> Contestant:
     match = SETTINGS.fullmatch(word)
     model = match["model"] if match else word
     if "/" not in model:
-        near = did_you_mean(f"scripted/{model}", POLICIES) or ";"
+        near = did_you_mean(f"scripted/{model}", REGISTRY.of("policy")) or ";"
         raise ScenarioError(
             f"{quote(word)} is no contestant{near} write scripted/policy, provider/model, STUDY/RUN@GENERATION or a"
             " YAML file of players"

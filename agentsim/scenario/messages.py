@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from agentsim.core.registry import Among
 from agentsim.core.selection import RENAMED
 from agentsim.errors import ScenarioError, quote
 from agentsim.scenario.yaml_source import KeyPath, Node
@@ -125,9 +126,22 @@ def _message(
 
 
 def _classes(annotation: Any) -> list[type[BaseModel]]:
+    if (mark := _mark(annotation)) is not None:
+        return mark.classes
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [found for part in get_args(annotation) for found in _classes(part)]
+
+
+def _mark(annotation: Any) -> Among | None:
+    """Return what says that any member of a part may stand there."""
+    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return next((mark for mark in marks if isinstance(mark, Among)), None)
+
+
+def _annotation(field: FieldInfo) -> Any:
+    """Return a field's annotation with its metadata, which pydantic takes apart."""
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
 def _is_literal(owner: type[BaseModel], tag: str) -> bool:
@@ -146,7 +160,7 @@ def _chosen(owners: list[type[BaseModel]], data: Any) -> type[BaseModel] | None:
     open_ones = [owner for owner in owners if not any(_is_literal(owner, tag) for tag in TAGS)]
     if open_ones:
         return open_ones[0]
-    # Without a tag the first member is meant (see `core.facts.by_kind`).
+    # Without a tag the first member is meant (see `core.registry.Among` and `core.facts.by_kind`).
     is_default = bool(owners) and not any(tag in data for tag in TAGS)
     return owners[0] if is_default or len(owners) == 1 else None
 
@@ -156,7 +170,7 @@ def _class_at(path: KeyPath, *, tree: Node, schema: type[BaseModel]) -> type[Bas
         return schema
     field = _field_at(path, tree=tree, schema=schema)
     node = tree.find(path)
-    return _chosen(_classes(field.annotation), node.plain() if node else None) if field else None
+    return _chosen(_classes(_annotation(field)), node.plain() if node else None) if field else None
 
 
 def _field_at(path: KeyPath, *, tree: Node, schema: type[BaseModel]) -> FieldInfo | None:
@@ -164,14 +178,14 @@ def _field_at(path: KeyPath, *, tree: Node, schema: type[BaseModel]) -> FieldInf
         return None
     if isinstance(path[-1], int):  # an item is what the list's field takes
         field = _field_at(path[:-1], tree=tree, schema=schema)
-        return field if field and _classes(field.annotation) else None
+        return field if field and _classes(_annotation(field)) else None
     owner = _class_at(path[:-1], tree=tree, schema=schema)
     return owner.model_fields.get(str(path[-1])) if owner else None
 
 
 def _expected(path: KeyPath, *, tree: Node, schema: type[BaseModel], tag: str) -> list[str]:
     field = _field_at(path, tree=tree, schema=schema)
-    owners = _classes(field.annotation) if field else []
+    owners = _classes(_annotation(field)) if field else []
     tagged = [owner.model_fields[tag] for owner in owners if _is_literal(owner, tag)]
     return list(dict.fromkeys(str(name) for one in tagged for name in get_args(one.annotation)))
 
@@ -187,12 +201,12 @@ def _describe(field: FieldInfo | None) -> str:
     """Return in words what a field takes, as `a whole number from 1 to 100`."""
     if field is None:
         return ""
-    return " or ".join(_words(field.annotation, bounds=_bounds(field.metadata)))
+    return " or ".join(_words(_annotation(field), bounds=_bounds(field.metadata)))
 
 
 def _words(annotation: Any, *, bounds: str) -> list[str]:
     origin = get_origin(annotation)
-    if origin is Annotated:
+    if origin is Annotated and _mark(annotation) is None:
         base, *metadata = get_args(annotation)
         return _words(base, bounds=_bounds(metadata) or bounds)
     if origin is Literal:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -10,8 +9,9 @@ from hypothesis import strategies as st
 
 from agentsim.core.pairing import Alternating, PairingRule, RandomMatching, Released, n_reversed, swapped
 from agentsim.core.rng import stream
+from tests.core.test_rules import members
 
-KINDS = [kind() for kind in get_args(get_args(PairingRule)[0])]
+KINDS = [kind() for kind in members(PairingRule)]
 
 
 @pytest.mark.parametrize("rule", KINDS, ids=lambda rule: rule.kind)

@@ -18,6 +18,7 @@ from agentsim.core.games import DonorGame
 from agentsim.core.observation import ObservationRule
 from agentsim.core.pairing import PairingRule, RandomMatching
 from agentsim.core.policies import ConstantShare, Policy, ScriptedPlayer
+from agentsim.core.registry import Among
 from agentsim.core.requests import DecisionView, Request, StrategyView
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
@@ -37,7 +38,10 @@ from tests.core.playing import constant, play
 
 
 def members(union: Any) -> list[type[BaseModel]]:
-    """Return the classes of a union, or the one class of what is not yet one."""
+    """Return the classes of a union, or those that a field may take by their names."""
+    for mark in get_args(union):
+        if isinstance(mark, Among):
+            return mark.classes
     if isinstance(union, type):
         return [union] if issubclass(union, BaseModel) else []
     return [kind for part in get_args(union) for kind in members(part)]

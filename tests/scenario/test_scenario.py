@@ -265,7 +265,7 @@ IN_RULES = [
     ("game: {multiplier: 1e400}", "3:20: game.multiplier: inf is not allowed", "a number greater than 0"),
     ("game: {punishment: {cost: -1}}", "3:27: game.punishment.cost: -1 is not allowed", "greater than 0"),
     ("game: {punishment: yes}", "3:20: game.punishment: 'yes' is not allowed", "a mapping of cost, effect or null"),
-    ("game: {kind: dontor}", "3:14: game.kind: 'dontor' is not allowed", "did you mean 'donor'?"),
+    ("game: {kind: dontor}", "3:14: game.kind: 'dontor' is unknown", "did you mean 'donor'?"),
     ("game: 3", "3:7: game: 3 is not allowed", "a mapping, as {kind: donor}"),
     ("pairing: random", "3:10: pairing: 'random' is not allowed", "as {kind: alternating}"),
     ("pairing: {kind: rnadom}", "3:17: pairing.kind: 'rnadom' is unknown, did you mean 'random'?", "released"),

@@ -1,8 +1,10 @@
 """The games a society can play, one file each."""
 
+from typing import Annotated
+
 from agentsim.core.games.donor import DonorGame, Punishment
+from agentsim.core.registry import among
 
 __all__ = ["DonorGame", "Game", "Punishment"]
 
-Game = DonorGame
-"""A second game turns this into `Annotated[DonorGame | Other, Field(discriminator="kind")]`."""
+Game = Annotated[DonorGame, among("game", DonorGame, default="donor")]

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
 from agentsim.core.policies.graded import ProportionalShare, RaiseTheStakes
 from agentsim.core.policies.leading_eight import LeadingEight, StandingPolicy, leading_eight
 from agentsim.core.policies.scoring import Discriminator, GenerousDiscriminator, ImageScorer
 from agentsim.core.policies.traits import Draw, Draws, PlayerSettings, Policy, Traits
 from agentsim.core.policies.unconditional import AllGive, AllKeep, ConstantShare, RandomShare
+from agentsim.core.registry import among
 
 __all__ = [
     "AllGive",
@@ -40,16 +39,20 @@ __all__ = [
 ]
 
 ScriptedPlayer = Annotated[
-    AllGive
-    | AllKeep
-    | ConstantShare
-    | RandomShare
-    | Discriminator
-    | GenerousDiscriminator
-    | ImageScorer
-    | StandingPolicy
-    | LeadingEight
-    | ProportionalShare
-    | RaiseTheStakes,
-    Field(discriminator="model"),
+    Policy,
+    among(
+        "policy",
+        AllGive,
+        AllKeep,
+        ConstantShare,
+        RandomShare,
+        Discriminator,
+        GenerousDiscriminator,
+        ImageScorer,
+        StandingPolicy,
+        LeadingEight,
+        ProportionalShare,
+        RaiseTheStakes,
+        tag="model",
+    ),
 ]

@@ -59,6 +59,9 @@ class Traits:
 class Policy(PlayerSettings):
     """The interface of every scripted policy: which fraction of its resources a donor gives."""
 
+    if TYPE_CHECKING:
+        model: str
+
     @property
     @abstractmethod
     def traits(self) -> Traits:

@@ -12,6 +12,7 @@ from agentsim.core.facts import Agent
 from agentsim.core.rng import stream, uniforms
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import SelectionRule
+from agentsim.core.transmission import Copy
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
 
@@ -184,7 +185,7 @@ def _inherited(
     parent = np.full(index.shape, -1)
     if rule.copies:
         numbers = uniforms("parent", living.seeds, generation, index)
-        if rule.kind == "copy":
+        if isinstance(rule, Copy):
             parent = pool[_picked(rule.chances, scores[pool, column], numbers), column]
         else:
             parent = _copied_one_by_one(rules, living, pool, scores, numbers)
