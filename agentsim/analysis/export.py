@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from agentsim.analysis.foreign import cell_text
-from agentsim.analysis.frames.columns import COLUMNS
-from agentsim.analysis.frames.sight import SIGHT
+from agentsim.analysis.frames.columns import TABLES
+from agentsim.analysis.frames.declared import Column, Table
 from agentsim.analysis.frames.study import Study
 from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
@@ -25,7 +25,6 @@ __all__ = ["Format", "export", "write_csv"]
 
 Format = Literal["parquet", "csv"]
 DESCRIPTION: Final = "columns.json"
-OF_A_SETTING: Final = "the setting of this path, which varies"
 
 CSV_NOTE: Final = (
     "UTF-8, comma, RFC 4180 quotes. A missing value is an empty cell without quotes, an empty text one with quotes."
@@ -50,7 +49,7 @@ def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
     if format not in get_args(Format):
         raise AgentsimError(f"--format {format}: unknown format; use {' or '.join(get_args(Format))}")
     folder = Path(folder)
-    frames: dict[str, pd.DataFrame] = {name: getattr(study, name) for name in COLUMNS}
+    frames: dict[str, pd.DataFrame] = {name: study.frame(name) for name in TABLES}
     files = {name: f"{name}.{format}" for name in frames}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,22 +109,29 @@ def _own_files(folder: Path) -> set[str]:
 def _description(
     study: Study, frames: Mapping[str, pd.DataFrame], *, files: Mapping[str, str], format: Format, own: set[str]
 ) -> str:
-    columns: dict[str, Any] = {}
-    for name, frame in frames.items():
-        known = COLUMNS[name]
-        columns[name] = {
-            str(column): {
-                "dtype": str(frame[column].dtype),
-                "meaning": known[column].meaning if column in known else SIGHT.get(column, OF_A_SETTING),
-            }
-            for column in frame.columns
-        }
     description = {
         "written_by": f"agentsim {metadata.version('agentsim')}",
         "studies": list(study.folders),
         "notes": [PARQUET_NOTE if format == "parquet" else CSV_NOTE, *study.notes],
         "files": sorted({*files.values(), *(own - {DESCRIPTION})}),
         "rows": {name: len(frame) for name, frame in frames.items()},
-        "columns": columns,
+        "tables": {name: {"row": TABLES[name].row, "records": TABLES[name].record_types} for name in frames},
+        "columns": {name: _columns(TABLES[name], frame) for name, frame in frames.items()},
     }
     return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+
+
+def _columns(table: Table, frame: pd.DataFrame) -> dict[str, Any]:
+    """Say of each column what it holds; one that is not declared is named after a setting."""
+    found = {}
+    for name in map(str, frame.columns):
+        column = table.column(name)
+        said = {"meaning": table.others} if column is None else _said(column)
+        found[name] = {"dtype": str(frame[name].dtype), **said}
+    return found
+
+
+def _said(column: Column) -> dict[str, str]:
+    """Return what is declared of a column but its dtype; what does not apply is left out."""
+    said = {"unit": column.unit, "meaning": column.meaning, "path": column.path, "derived": column.derived}
+    return {key: text for key, text in said.items() if text}

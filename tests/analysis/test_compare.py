@@ -65,7 +65,7 @@ def study(
     frames = {name: shaped(name, {"runs": rows, "generations": ends}.get(name, [])) for name in COLUMNS}
     for frame in frames.values():
         frame.insert(0, "study", pd.Series(["s"] * len(frame), dtype="string"))
-    return Study(folders={"s": Path("s")}, started={}, notes=(), **frames)
+    return Study(folders={"s": Path("s")}, started={}, notes=(), further={}, **frames)
 
 
 A = dict(enumerate([100.0, 200.0, 400.0, 150.0, 300.0, 500.0]))

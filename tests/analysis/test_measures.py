@@ -359,7 +359,7 @@ def test_measures_of_nothing_are_empty() -> None:
     frames = {name: shaped(name, []) for name in COLUMNS}
     for frame in frames.values():
         frame.insert(0, "study", pd.Series([], dtype="string"))
-    empty = Study(folders={"s": Path("s")}, started={}, notes=(), **frames)
+    empty = Study(folders={"s": Path("s")}, started={}, notes=(), further={}, **frames)
     assert agentsim.summary(empty).empty
     assert measures.giving_by_record(empty.encounters).empty and measures.punishment_targets(empty.encounters).empty
     assert measures.variances(empty.agents, empty.runs).empty and measures.mean_final_resources(empty.generations).empty

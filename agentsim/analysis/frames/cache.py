@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.columns import TABLES
 from agentsim.disk.whole_files import replace_whole
 from agentsim.log.files import LOG_NAME
 from agentsim.log.records import SCHEMA, RunStarted
@@ -44,7 +44,7 @@ class Cached(NamedTuple):
     started: dict[str, RunStarted]
     """By run; these are the runs the frames hold."""
     frames: dict[str, pd.DataFrame]
-    """By name; as `COLUMNS` without `study`."""
+    """By name; as declared in `TABLES`, without `study`."""
 
 
 class _File(BaseModel):
@@ -88,7 +88,7 @@ def read(folder: Path, wanted: Mapping[str, str]) -> Cached | None:
         fresh = {run for run, fingerprint in wanted.items() if manifest.runs.get(run) == fingerprint}
         if manifest.made_by != _made_by() or not fresh <= manifest.started.keys() or not fresh:
             return None
-        frames = {name: _read_frame(place, name, manifest.files[name]) for name in COLUMNS}
+        frames = {name: _read_frame(place, name, manifest.files[name]) for name in TABLES}
     except (OSError, ValueError, KeyError, ValidationError):
         return None
     if fresh != manifest.runs.keys():
@@ -121,7 +121,10 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
 
 
 def _made_by() -> str:
-    columns = {name: {key: column.dtype for key, column in own.items()} for name, own in COLUMNS.items()}
+    columns = {
+        name: {key: (column.dtype, column.path) for key, column in table.columns.items()}
+        for name, table in TABLES.items()
+    }
     parts: list[Any] = [VERSION, SCHEMA, metadata.version("agentsim"), columns]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -143,7 +146,6 @@ def _read_frame(place: Path, name: str, file: _File) -> pd.DataFrame:
     if hashlib.sha256(data).hexdigest() != file.digest:
         raise ValueError("not the file that was written")
     frame = pd.read_parquet(BytesIO(data), engine="pyarrow")
-    promised = {key: column.dtype for key, column in COLUMNS[name].items() if key != "study"}
-    if {key: str(dtype) for key, dtype in frame.dtypes.items()} != promised:
+    if {key: str(dtype) for key, dtype in frame.dtypes.items()} != TABLES[name].dtypes:
         raise ValueError("not the columns of this agentsim")
     return frame

@@ -1,178 +1,415 @@
-"""What every column of every dataframe holds."""
+"""Every table of a study, and every column of it: the one place that declares them.
+
+Loading, the cache, the export's `columns.json` and `docs/columns.md` follow from it. A table of another game's
+decisions is one more entry of `TABLES`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
-__all__ = ["COLUMNS", "GENERATION", "KEY", "Column"]
+from agentsim.analysis.frames import derived
+from agentsim.analysis.frames.declared import OF_FOLDERS, Column, Table
+from agentsim.core.facts import Donated, GameEnded, GenerationEnded, Missed, NoteWritten, Punished, StrategyFormed
+from agentsim.log.records import Reply, RunStarted
 
+__all__ = ["ACTS", "COLUMNS", "GENERATION", "KEY", "TABLES", "TOKENS", "Column", "Table"]
 
-class Column(NamedTuple):
-    """One column of a dataframe."""
-
-    dtype: str
-    """pandas dtype; capital letters, `boolean` and `string` are dtypes that know missing values."""
-    meaning: str
-    """What it holds, with units."""
-
-
-KEY: Final = ["study", "run"]
+KEY: Final = list(OF_FOLDERS)
 """The columns that name a run, in every frame."""
 GENERATION: Final = [*KEY, "generation"]
 """The columns that name a generation of a run."""
+ACTS: Final = {"donated": "give", "punished": "punish", "missed": "missing"}
+"""What the column `act` says of an encounter, by the type of its record."""
 
-_KEYS: Final = {
-    "study": Column("string", "name of the study, and of its folder"),
-    "run": Column("string", "name of the run, and of its folder in the study's; with study the key of a run"),
-}
+_ENCOUNTERS: Final = "the encounters, counted"
 
-COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {
-    "runs": {
-        **_KEYS,
-        "condition": Column("string", "the run's name without its seed: equal for all seeds of one condition"),
-        "model": Column("string", "the player, as provider/model; of a mixed society all of them, joined by +"),
-        "seed": Column("Int64", "seed of the run"),
-        "status": Column(
-            "string",
-            "complete; unread: played to its end, but none of a model's decisions could be read; unfinished; not begun:"
-            " nothing was answered yet; or unreadable: its log cannot be read",
-        ),
-        "problem": Column("string", "why the log could not be read, or whose decisions could not be, not one"),
-        "n_agents": Column("Int64", "agents of a generation"),
-        "n_generations": Column("Int64", "generations to be played"),
-        "n_games": Column("Int64", "games of a generation"),
-        "n_rounds": Column("Int64", "rounds of a game; missing where the number is drawn for each generation"),
-        "endowment": Column("Float64", "units each agent holds at the start of a game"),
-        "maximum": Column(
-            "Float64",
-            "units: highest mean final resources that the schedule of the last finished generation allows (of the"
-            " first generation where none has finished); everyone giving all, wherever roles alternate",
-        ),
-        "rules_digest": Column(
-            "string", "SHA-256 of all that decides a run but its players and seed; equal for comparable runs"
-        ),
-        "prompts": Column("string", "its prompt set's name, and the first digits of the SHA-256 of its templates"),
-        "generations": Column("Int64", "generations finished"),
-        "mean_final_resources": Column("Float64", "units: the last finished generation's reported score"),
-        "n_replies": Column("Int64", "replies in the log, every asking counted"),
-        "n_encounters": Column("Int64", "encounters that happened"),
-        "n_asked_again": Column("Int64", "askings beyond the first of a question"),
-        "n_missed": Column("Int64", "encounters without a readable decision: nothing moved"),
-        "n_replaced": Column("Int64", "encounters where the scenario counts an unreadable answer as a gift of 0"),
-        "n_failed": Column("Int64", "encounters in which the donor decided, but its act failed: nothing moved"),
-        "input_tokens": Column("Int64", "tokens of all prompts; missing where a reply did not say"),
-        "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
-        "output_tokens": Column("Int64", "tokens of all answers, reasoning included"),
-        "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
-        "cost_usd": Column(
-            "Float64", "US dollars of all replies at the price logged with the run; missing where it is not known"
-        ),
-        "models_answered": Column("string", "the models that answered, in the servers' words, comma-separated"),
-        "n_torn_bytes": Column("Int64", "bytes of an unfinished last line, passed over"),
-    },
-    "agents": {
-        **_KEYS,
-        "generation": Column("Int64", "a generation the agent lives in, from 1"),
-        "agent": Column("string", "its name, <generation born>_<index>"),
-        "born": Column("Int64", "generation it joined in"),
-        "model": Column("string", "the player behind it"),
-        "strategy": Column("string", "its strategy; missing where none could be read"),
-        "parents": Column("string", "the survivors it was shown, by space"),
-        "score": Column("Float64", "units: what selection saw; missing until the generation has ended"),
-        "survived": Column("boolean", "whether it was kept; missing in the last generation"),
-        "mean_fraction": Column(
-            "Float64", "mean fraction given in its own donations of this generation, as in generations"
-        ),
-        "n_decisions": Column("Int64", "encounters it was donor in"),
-        "n_missed": Column("Int64", "those of them without a readable decision"),
-    },
-    "generations": {
-        **_KEYS,
-        "generation": Column("Int64", "from 1; only generations that have ended"),
-        "mean_final_resources": Column("Float64", "units: mean over agents, averaged over the generation's games"),
-        "maximum": Column(
-            "Float64",
-            "units: highest mean_final_resources that this generation's schedule allows; missing where donors"
-            " may not give any share",
-        ),
-        "mean_fraction": Column(
-            "Float64",
-            "mean fraction given over donations the donors decided themselves; acts that failed are left out",
-        ),
-        "n_rounds": Column("Int64", "rounds of each of its games"),
-        "n_encounters": Column("Int64", "encounters"),
-        "n_punished": Column("Int64", "encounters in which the donor punished, and its act did not fail"),
-        "n_missed": Column("Int64", "encounters without a readable decision"),
-        "n_replaced": Column("Int64", "encounters counted as a gift of 0 for want of a readable answer"),
-        "n_failed": Column("Int64", "encounters in which the donor decided, but its act failed: nothing moved"),
-        "n_asked_again": Column("Int64", "askings beyond the first, strategies and notes included"),
-    },
-    "resources": {
-        **_KEYS,
-        "generation": Column("Int64", "from 1"),
-        "game": Column("Int64", "from 1; only games that have ended"),
-        "agent": Column("string", "its name"),
-        "resources": Column("Float64", "units it held at the end of the game"),
-    },
-    "encounters": {
-        **_KEYS,
-        "key": Column("string", "the decision's key, as g3/game1/r04/2_4"),
-        "generation": Column("Int64", "from 1"),
-        "game": Column("Int64", "from 1"),
-        "round": Column("Int64", "from 1"),
-        "donor": Column("string", "agent"),
-        "recipient": Column("string", "agent"),
-        "donor_model": Column("string", "the player behind the donor"),
-        "recipient_model": Column("string", "the player behind the recipient"),
-        "act": Column("string", "give, punish or missing"),
-        "amount": Column(
-            "Float64", "units given, or spent on punishing; 0 where the act failed; missing without a decision"
-        ),
-        "fraction": Column("Float64", "amount / donor_before; missing without a decision or with nothing to give"),
-        "intended": Column("Float64", "units the donor had decided on, where its act failed; else missing"),
-        "removed": Column("Float64", "units taken from the recipient by punishment"),
-        "donor_before": Column("Float64", "units"),
-        "donor_after": Column("Float64", "units"),
-        "recipient_before": Column("Float64", "units"),
-        "recipient_after": Column("Float64", "units"),
-        "attempts": Column("Int64", "how often the donor was asked"),
-        "problem": Column("string", "why the last reply was not readable; missing for a valid answer"),
-        "replaced_by": Column("string", "zero where the scenario's fallback stands in for an answer"),
-        "reading": Column("string", "how the amount was written: plain units, or percent of own resources"),
-    },
-    "gossip": {
-        **_KEYS,
-        "key": Column("string", "the note's key: that of the decision it is about, and /note"),
-        "generation": Column("Int64", "from 1"),
-        "game": Column("Int64", "from 1"),
-        "round": Column("Int64", "from 1"),
-        "author": Column("string", "agent; the encounter's recipient"),
-        "about": Column("string", "agent; the encounter's donor"),
-        "note": Column("string", "what was written, cut at the stated length; missing where no note could be read"),
-        "is_cut": Column("boolean", "whether it was longer"),
-        "attempts": Column("Int64", "how often the author was asked"),
-        "problem": Column("string", "why the last reply was not readable; missing for a note that was read"),
-    },
-    "replies": {
-        **_KEYS,
-        "key": Column("string", "the question's key"),
-        "generation": Column("Int64", "generation in which it was asked, from 1; with run and cost_usd: its cost"),
-        "attempt": Column("Int64", "1 for the first asking"),
-        "player": Column("string", "the player that was asked, as provider/model"),
-        "model": Column("string", "the model asked for"),
-        "model_answered": Column("string", "the model that answered, in the server's words"),
-        "finish_reason": Column("string", "stop, length, filtered, refused or other"),
-        "input_tokens": Column("Int64", "tokens of the prompt"),
-        "cached_tokens": Column("Int64", "those of them read from the provider's cache"),
-        "output_tokens": Column("Int64", "tokens of the answer"),
-        "reasoning_tokens": Column("Int64", "those of them spent on hidden reasoning"),
-        "cost_usd": Column("Float64", "US dollars at the price logged with the run; missing where it is not known"),
-        "latency_s": Column("Float64", "seconds from sending to the whole answer"),
-        "hedged": Column("boolean", "a second copy was sent because the first was slow; both may be billed"),
-        "time": Column("datetime64[us, UTC]", "when the answer had come"),
-        "text": Column("string", "the model's words"),
-        "thoughts": Column("string", "what it thought before, where the server sends that apart; missing otherwise"),
-    },
+TABLES: Final[dict[str, Table]] = {
+    "runs": Table(
+        row="a run, also one that is not complete; `status` says what each is",
+        records=(RunStarted,),
+        of_records={
+            "condition": Column(
+                "string", "name of the condition, equal for all its seeds", derived="the run's name without its seed"
+            ),
+            "model": Column(
+                "string",
+                "the player, as provider/model; of a mixed society all of them, joined by +",
+                derived="`condition.players`",
+                of=derived.names_of_players,
+            ),
+            "seed": Column("Int64", "seed of the run", path="seed"),
+            "status": Column(
+                "string",
+                "complete; unread: played to its end, but none of a model's decisions could be read; unfinished; not"
+                " begun: nothing was answered yet; or unreadable: its log cannot be read",
+                derived="whether there are `run_finished`, replies, and decisions that were read",
+            ),
+            "problem": Column(
+                "string",
+                "why the log could not be read, or of which players not one decision could be",
+                derived="the reading of the log, or the encounters",
+            ),
+            "n_agents": Column("Int64", "agents of a generation", path="condition.agents"),
+            "n_generations": Column("Int64", "generations to be played", path="condition.generations"),
+            "n_games": Column("Int64", "games of a generation", path="condition.game.games"),
+            "n_rounds": Column(
+                "Int64",
+                "rounds of a game; missing where the number is drawn for each generation",
+                derived="`condition.game.rounds`, if there is no `continuation`",
+                of=derived.n_rounds,
+            ),
+            "endowment": Column(
+                "Float64",
+                "what each agent holds at the start of a game",
+                unit="units",
+                path="condition.game.endowment",
+            ),
+            "maximum": Column(
+                "Float64",
+                "highest mean final resources that the schedule of the last finished generation allows (of the first"
+                " generation where none has finished); everyone giving all, wherever roles alternate",
+                unit="units",
+                derived="`maximum` of generations, or the condition",
+            ),
+            "rules_digest": Column(
+                "string",
+                "SHA-256 of all that decides a run but its players and seed; equal for comparable runs",
+                derived="`condition` and `prompts_digest`",
+                of=derived.rules_digest,
+            ),
+            "prompts": Column(
+                "string",
+                "its prompt set's name, and the first digits of the SHA-256 of its templates",
+                derived="`condition.prompts` and `prompts_digest`",
+                of=derived.prompt_set,
+            ),
+            "generations": Column("Int64", "generations finished", derived="`generation_ended`, counted"),
+            "mean_final_resources": Column(
+                "Float64",
+                "the last finished generation's reported score",
+                unit="units",
+                derived="`mean_final_resources` of generations",
+            ),
+            "n_replies": Column("Int64", "replies in the log, every asking counted", derived="the replies, counted"),
+            "n_encounters": Column("Int64", "encounters that happened", derived=_ENCOUNTERS),
+            "n_asked_again": Column(
+                "Int64", "askings beyond the first of a question", derived="the replies whose `attempt` is above 1"
+            ),
+            "n_missed": Column("Int64", "encounters without a readable decision: nothing moved", derived=_ENCOUNTERS),
+            "n_replaced": Column(
+                "Int64",
+                "encounters where the scenario counts an unreadable answer as a gift of 0",
+                derived=_ENCOUNTERS,
+            ),
+            "n_failed": Column(
+                "Int64",
+                "encounters in which the donor decided, but its act failed: nothing moved",
+                derived=_ENCOUNTERS,
+            ),
+            "input_tokens": Column(
+                "Int64",
+                "tokens of all prompts; missing where a reply did not say",
+                unit="tokens",
+                derived="the replies, summed",
+            ),
+            "cached_tokens": Column(
+                "Int64",
+                "those of them read from the provider's cache",
+                unit="tokens",
+                derived="the replies, summed",
+            ),
+            "output_tokens": Column(
+                "Int64", "tokens of all answers, reasoning included", unit="tokens", derived="the replies, summed"
+            ),
+            "reasoning_tokens": Column(
+                "Int64", "those of them spent on hidden reasoning", unit="tokens", derived="the replies, summed"
+            ),
+            "cost_usd": Column(
+                "Float64",
+                "cost of all replies at the price logged with the run; missing where it is not known",
+                unit="US dollars",
+                derived="the replies, summed",
+            ),
+            "models_answered": Column(
+                "string",
+                "the models that answered, in the servers' words, comma-separated",
+                derived="`completion.model` of the replies",
+            ),
+            "n_torn_bytes": Column(
+                "Int64", "size of an unfinished last line, passed over", unit="bytes", derived="the reading of the log"
+            ),
+        },
+        others="the setting of this path, which varies",
+    ),
+    "agents": Table(
+        row="an agent and a generation it lives in",
+        records=(StrategyFormed,),
+        of_records={
+            "generation": Column(
+                "Int64", "a generation the agent lives in, from 1", derived="its birth, and `survivors` of each end"
+            ),
+            "agent": Column("string", "its name, <generation born>_<index>", path="agent.id"),
+            "born": Column("Int64", "generation it joined in", path="agent.born"),
+            "model": Column("string", "the player behind it", path="agent.model"),
+            "strategy": Column("string", "its strategy; missing where none could be read", path="agent.strategy"),
+            "parents": Column(
+                "string",
+                "the survivors it was shown, by space",
+                derived="`agent.parents`",
+                of=derived.names_of_parents,
+            ),
+            "score": Column(
+                "Float64",
+                "what selection saw; missing until the generation has ended",
+                unit="units",
+                derived="`scores` of `generation_ended`",
+            ),
+            "survived": Column(
+                "boolean",
+                "whether it was kept; missing in the last generation",
+                derived="`survivors` of `generation_ended`",
+            ),
+            "mean_fraction": Column(
+                "Float64",
+                "mean fraction given in its own donations of this generation, as in generations",
+                unit="fraction",
+                derived="`fraction` of encounters",
+            ),
+            "n_decisions": Column("Int64", "encounters it was donor in", derived=_ENCOUNTERS),
+            "n_missed": Column("Int64", "those of them without a readable decision", derived=_ENCOUNTERS),
+        },
+    ),
+    "generations": Table(
+        row="a generation that has ended",
+        records=(GenerationEnded,),
+        of_records={
+            "generation": Column("Int64", "from 1; only generations that have ended", path="generation"),
+            "mean_final_resources": Column(
+                "Float64",
+                "mean over agents, averaged over the generation's games",
+                unit="units",
+                path="mean_final_resources",
+            ),
+            "maximum": Column(
+                "Float64",
+                "highest `mean_final_resources` that this generation's schedule allows; missing where donors may not"
+                " give any share",
+                unit="units",
+                derived="who met whom, `endowment` and `multiplier`",
+            ),
+            "mean_fraction": Column(
+                "Float64",
+                "mean fraction given over donations the donors decided themselves; acts that failed are left out",
+                unit="fraction",
+                derived="`fraction` of encounters",
+            ),
+            "n_rounds": Column("Int64", "rounds of each of its games", derived="the highest `round` of encounters"),
+            "n_encounters": Column("Int64", "encounters", derived=_ENCOUNTERS),
+            "n_punished": Column(
+                "Int64", "encounters in which the donor punished, and its act did not fail", derived=_ENCOUNTERS
+            ),
+            "n_missed": Column("Int64", "encounters without a readable decision", derived=_ENCOUNTERS),
+            "n_replaced": Column(
+                "Int64", "encounters counted as a gift of 0 for want of a readable answer", derived=_ENCOUNTERS
+            ),
+            "n_failed": Column(
+                "Int64",
+                "encounters in which the donor decided, but its act failed: nothing moved",
+                derived=_ENCOUNTERS,
+            ),
+            "n_asked_again": Column(
+                "Int64",
+                "askings beyond the first, strategies and notes included",
+                derived="`attempts` of encounters, strategies and notes",
+            ),
+        },
+    ),
+    "resources": Table(
+        row="an agent and a game that has ended",
+        records=(GameEnded,),
+        of_records={
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1; only games that have ended", path="game"),
+            "agent": Column("string", "its name", path="resources.*~"),
+            "resources": Column("Float64", "what it held at the end of the game", unit="units", path="resources.*"),
+        },
+    ),
+    "encounters": Table(
+        row="an encounter",
+        records=(Donated, Punished, Missed),
+        of_records={
+            "key": Column("string", "the decision's key, as g3/game1/r04/2_4", path="key"),
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1", path="game"),
+            "round": Column("Int64", "from 1", path="round"),
+            "donor": Column("string", "agent", path="donor"),
+            "recipient": Column("string", "agent", path="recipient"),
+            "donor_model": Column(
+                "string", "the player behind the donor", derived="`agent.model` of the donor's `strategy_formed`"
+            ),
+            "recipient_model": Column(
+                "string",
+                "the player behind the recipient",
+                derived="`agent.model` of the recipient's `strategy_formed`",
+            ),
+            "act": Column(
+                "string",
+                f"{', '.join(list(ACTS.values())[:-1])} or {list(ACTS.values())[-1]}",
+                derived="`type`",
+            ),
+            "amount": Column(
+                "Float64",
+                "given, or spent on punishing; 0 where the act failed; missing without a decision",
+                unit="units",
+                path="amount",
+            ),
+            "fraction": Column(
+                "Float64",
+                "amount / donor_before; missing without a decision or with nothing to give",
+                unit="fraction",
+                path="fraction",
+            ),
+            "intended": Column(
+                "Float64",
+                "what the donor had decided on, where its act failed; else missing",
+                unit="units",
+                path="intended",
+            ),
+            "removed": Column("Float64", "taken from the recipient by punishment", unit="units", path="removed"),
+            "donor_before": Column("Float64", "what the donor held before", unit="units", path="donor_before"),
+            "donor_after": Column("Float64", "what the donor held after", unit="units", path="donor_after"),
+            "recipient_before": Column(
+                "Float64", "what the recipient held before", unit="units", path="recipient_before"
+            ),
+            "recipient_after": Column("Float64", "what the recipient held after", unit="units", path="recipient_after"),
+            "attempts": Column("Int64", "how often the donor was asked", path="attempts"),
+            "problem": Column(
+                "string", "why the last reply was not readable; missing for a valid answer", path="problem"
+            ),
+            "replaced_by": Column(
+                "string", "zero where the scenario's fallback stands in for an answer", path="replaced_by"
+            ),
+            "reading": Column(
+                "string",
+                "how the amount was read: plain, in units; percent, of own resources; clamped, lowered to what it held",
+                path="reading",
+            ),
+        },
+        sometimes={
+            "shown_delay": Column(
+                "Int64",
+                "how many rounds late acts become known; 0: in the next round",
+                derived="`condition.observation`, where a run's donors saw less than a trace of two acts shows in time",
+            ),
+            "shown_records": Column(
+                "Int64",
+                "2: the recipient's last act and its partner's before it are shown or judged; 1: its own; 0: none",
+                derived="as `shown_delay`",
+            ),
+            "was_informed": Column(
+                "boolean",
+                "whether the donor was shown anything about its recipient, by chance, under the rule's known",
+                derived="as `shown_delay`, and the seed",
+            ),
+        },
+    ),
+    "gossip": Table(
+        row="a note that a recipient was to write about its donor, under gossip; there are none under other rules",
+        records=(NoteWritten,),
+        of_records={
+            "key": Column("string", "the note's key: that of the decision it is about, and /note", path="key"),
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1", path="game"),
+            "round": Column("Int64", "from 1", path="round"),
+            "author": Column("string", "agent; the encounter's recipient", path="author"),
+            "about": Column("string", "agent; the encounter's donor", path="about"),
+            "note": Column(
+                "string",
+                "what was written, cut at the stated length; missing where no note could be read",
+                path="text",
+            ),
+            "is_cut": Column("boolean", "whether it was longer", path="is_cut"),
+            "attempts": Column("Int64", "how often the author was asked", path="attempts"),
+            "problem": Column(
+                "string", "why the last reply was not readable; missing for a note that was read", path="problem"
+            ),
+        },
+    ),
+    "replies": Table(
+        row="a reply; scripted players leave none",
+        records=(Reply,),
+        of_records={
+            "key": Column("string", "the question's key", path="key"),
+            "generation": Column(
+                "Int64",
+                "generation in which it was asked, from 1; with run and cost_usd: its cost",
+                derived="`key`",
+                of=derived.generation_asked,
+            ),
+            "attempt": Column("Int64", "1 for the first asking", path="attempt"),
+            "player": Column(
+                "string",
+                "the player that was asked, as provider/model",
+                derived="`player`, or the only one of the run",
+                of=derived.player_asked,
+            ),
+            "model": Column("string", "the model asked for", path="prompt.model"),
+            "model_answered": Column(
+                "string", "the model that answered, in the server's words", path="completion.model"
+            ),
+            "finish_reason": Column(
+                "string", "stop, length, filtered, refused or other", path="completion.finish_reason"
+            ),
+            "input_tokens": Column(
+                "Int64", "tokens of the prompt", unit="tokens", path="completion.usage.input_tokens"
+            ),
+            "cached_tokens": Column(
+                "Int64",
+                "those of them read from the provider's cache",
+                unit="tokens",
+                path="completion.usage.cached_tokens",
+            ),
+            "output_tokens": Column(
+                "Int64", "tokens of the answer", unit="tokens", path="completion.usage.output_tokens"
+            ),
+            "reasoning_tokens": Column(
+                "Int64",
+                "those of them spent on hidden reasoning",
+                unit="tokens",
+                path="completion.usage.reasoning_tokens",
+            ),
+            "cost_usd": Column(
+                "Float64",
+                "cost at the price logged with the run; missing where it is not known",
+                unit="US dollars",
+                derived="`completion.usage`, and `accounts` of the run",
+                of=derived.usd,
+            ),
+            "latency_s": Column(
+                "Float64", "time from sending to the whole answer", unit="seconds", path="completion.latency_s"
+            ),
+            "hedged": Column(
+                "boolean",
+                "a second copy was sent because the first was slow; both may be billed",
+                derived="`completion.hedge`",
+                of=derived.is_hedged,
+            ),
+            "time": Column("datetime64[us, UTC]", "when the answer had come", path="time"),
+            "text": Column("string", "the model's words", path="completion.text"),
+            "thoughts": Column(
+                "string",
+                "what it thought before, where the server sends that apart; missing otherwise",
+                path="completion.thoughts",
+            ),
+        },
+    ),
 }
+"""Every table of a study, by name, in the order in which they are exported."""
+
+TOKENS: Final = [name for name, column in TABLES["replies"].of_records.items() if column.unit == "tokens"]
+"""The columns of tokens, of replies and of runs."""
+
+COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = {name: table.columns for name, table in TABLES.items()}
 """Every column of every dataframe; `runs` also has one for each setting that a study varies, by its path."""

@@ -7,17 +7,18 @@ be wrong with a line is looked for in the columns. A log in which anything at al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 from pydantic import TypeAdapter, ValidationError
 
-from agentsim.analysis.frames.columns import COLUMNS
-from agentsim.core.facts import Encounter, Problem, Reading, StrategyFormed
+from agentsim.analysis.frames.columns import ACTS, TABLES
+from agentsim.core.facts import Encounter, StrategyFormed
 from agentsim.errors import LogError
 from agentsim.log.files import LOG_NAME
 from agentsim.log.integrity import RESTORE, fault_of
@@ -25,28 +26,42 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import SCHEMA, Record, RunStarted
 from agentsim.scenario.digests import content_digest
 
-__all__ = ["RunColumns", "read_run"]
+__all__ = ["ARROW", "RunColumns", "read_run"]
 
 ARROW: Final = {"string": pa.string(), "Int64": pa.int64(), "Float64": pa.float64()}
+"""By the dtype that a column of encounters is declared with."""
+ENCOUNTERS: Final = TABLES["encounters"]
 ROW: Final = pa.schema(
     [("type", pa.string())]
-    + [
-        (name, ARROW[column.dtype])
-        for name, column in COLUMNS["encounters"].items()
-        if name not in ("study", "run", "act", "donor_model", "recipient_model")
-    ]
+    + [(column.path, ARROW[column.dtype]) for column in ENCOUNTERS.of_records.values() if column.path]
 )
-ACTS: Final = {"donated": "give", "punished": "punish", "missed": "missing"}
-OF_SOME_ACTS: Final = {
-    "amount": ("donated", "punished"),
-    "reading": ("donated", "punished"),
-    "removed": ("punished",),
-}
-"""Fields that these records must have, and others cannot."""
-NOT_ALWAYS: Final = (*OF_SOME_ACTS, "fraction", "intended", "problem", "replaced_by")
-NEVER_MISSING: Final = [name for name in ROW.names if name not in NOT_ALWAYS]
-WORDS: Final = {"problem": get_args(Problem), "reading": get_args(Reading), "replaced_by": ("zero",)}
 _RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
+
+
+class _Field(NamedTuple):
+    """What the records of encounters promise of one field."""
+
+    name: str
+    types: tuple[str, ...]
+    """The types of the records that have it."""
+    may_be_none: bool
+    words: tuple[str, ...]
+    """The only texts that it may hold; empty for any."""
+
+
+def _field(name: str) -> _Field:
+    own = {
+        str(record.model_fields["type"].default): record.model_fields[name].annotation
+        for record in ENCOUNTERS.records
+        if name in record.model_fields
+    }
+    annotation = next(iter(own.values()))
+    options = (annotation,) if get_origin(annotation) in (None, Literal) else get_args(annotation)
+    words = tuple(word for option in options if get_origin(option) is Literal for word in get_args(option))
+    return _Field(name, tuple(own), type(None) in options, words)
+
+
+FIELDS: Final = [_field(name) for name in ROW.names if name != "type"]
 
 
 class RunColumns(NamedTuple):
@@ -78,11 +93,11 @@ def read_run(folder: Path) -> RunColumns:
             f" so it was edited; {RESTORE}"
         )
     table = content.encounters
-    acts = pc.take(pa.array(ACTS.values()), pc.index_in(table["type"], value_set=pa.array(ACTS.keys())))
-    table = table.append_column("act", acts)
+    columns = {name: table[column.path] for name, column in ENCOUNTERS.of_records.items() if column.path}
+    columns["act"] = pc.take(pa.array(ACTS.values()), pc.index_in(table["type"], value_set=pa.array(ACTS.keys())))
     for role in ("donor", "recipient"):
-        table = table.append_column(f"{role}_model", _models(first, content.records, table[role]))
-    table = table.select(list(COLUMNS["encounters"])[2:])
+        columns[f"{role}_model"] = _models(first, content.records, table[role])
+    table = pa.table({name: columns[name] for name in ENCOUNTERS.of_records})
     return RunColumns(first, content.records, table, content.n_torn_bytes)
 
 
@@ -161,30 +176,31 @@ def _encounters(lines: Sequence[bytes]) -> pa.Table:
 
 def _is_usual(table: pa.Table, *, n_rows: int) -> bool:
     """Whether every row is what `log.writing` writes, once; the types of the columns are known to be right."""
-    if table.num_rows != n_rows or any(table[name].null_count for name in NEVER_MISSING):
+    if table.num_rows != n_rows or table["type"].null_count:
         return False
     if pc.count_distinct(table["key"]).as_py() != n_rows:
         return False
     kinds = {kind: pc.equal(table["type"], kind) for kind in ACTS}
     if sum(pc.sum(is_kind).as_py() or 0 for is_kind in kinds.values()) != n_rows:
         return False
-    for name, where in OF_SOME_ACTS.items():
-        belongs = kinds[where[0]] if len(where) == 1 else pc.or_(kinds[where[0]], kinds[where[1]])
-        if not _all(pc.equal(table[name].is_valid(), belongs)):
-            return False
+    if not all(_is_where_it_belongs(table[field.name], field, kinds) for field in FIELDS):
+        return False
     # A fraction is missing where nothing could be given or no decision was read, and nowhere else.
     is_missing = pc.or_(kinds["missed"], pc.equal(table["donor_before"], 0.0))
     if not _all(pc.equal(table["fraction"].is_null(), is_missing)):
         return False
-    if not _all(pc.or_(table["replaced_by"].is_null(), kinds["donated"])):
-        return False
-    if not _all(pc.or_(table["intended"].is_null(), pc.invert(kinds["missed"]))):
-        return False
-    for name, words in WORDS.items():
-        if not _all(pc.is_in(table[name], value_set=pa.array([*words, None]))):
-            return False
     numbers = [name for name in ROW.names if ROW.field(name).type == pa.float64()]
     return all(_all(pc.is_finite(table[name])) for name in numbers)
+
+
+def _is_where_it_belongs(values: pa.ChunkedArray, field: _Field, kinds: Mapping[str, pa.ChunkedArray]) -> bool:
+    """Whether the records that have the field hold one of its values, and no others hold any."""
+    if field.words and not _all(pc.is_in(values, value_set=pa.array([*field.words, None]))):
+        return False
+    if len(field.types) == len(kinds):
+        return field.may_be_none or not values.null_count
+    belongs = functools.reduce(pc.or_, [kinds[kind] for kind in field.types])
+    return _all(pc.or_(values.is_null(), belongs) if field.may_be_none else pc.equal(values.is_valid(), belongs))
 
 
 def _all(values: pa.ChunkedArray) -> bool:

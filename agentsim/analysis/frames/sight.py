@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from agentsim.analysis.frames.columns import KEY
+from agentsim.analysis.frames.columns import KEY, TABLES
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import logged_observation
 
 if TYPE_CHECKING:
     from agentsim.log.records import RunStarted
 
-__all__ = ["SIGHT", "with_sight"]
-
-SIGHT: Final = {
-    "shown_delay": "how many rounds late acts become known; 0: in the next round",
-    "shown_records": "2: the recipient's last act and its partner's before it are shown or judged; 1: its own; 0: none",
-    "was_informed": "whether the donor was shown anything about its recipient, by chance, under the rule's known",
-}
-"""Columns that encounters have where a run's donors saw less than a trace of two acts or more shows in time."""
+__all__ = ["with_sight"]
 
 ALL: Final = (0, 2, 1.0)
 """The delay, the records shown and the chance to be shown anything where a trace shows two acts or more in time."""
@@ -31,7 +24,7 @@ ALL: Final = (0, 2, 1.0)
 def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
     """Add to each encounter what its donor could see, where any run's rule shows less than all.
 
-    `SIGHT` says what the columns hold.
+    The columns are those that encounters have `sometimes`.
     """
     shown = {key: _sight(run.condition) for key, run in started.items()}
     if encounters.empty or all(sight == ALL for sight in shown.values()):
@@ -49,9 +42,10 @@ def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunSt
         places = [some[name].to_numpy(dtype=np.int64) for name in ("generation", "game", "round")]
         drawn = uniforms("known", seeds[codes][is_chance], *places, *(donors[at].to_numpy() for at in (0, 1)))
         informed[is_chance] = drawn < known[is_chance]
-    columns = {"shown_delay": delay, "shown_records": records}
-    added: dict[str, Any] = {name: pd.array(values, dtype="Int64") for name, values in columns.items()}
-    return encounters.assign(**added, was_informed=pd.array(informed, dtype="boolean"))
+    values = {"shown_delay": delay, "shown_records": records, "was_informed": informed}
+    declared = TABLES["encounters"].sometimes
+    added: dict[str, Any] = {name: pd.array(values[name], dtype=column.dtype) for name, column in declared.items()}
+    return encounters.assign(**added)
 
 
 def _sight(condition: Mapping[str, Any]) -> tuple[int, int, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +14,7 @@ import pandas as pd
 from agentsim.analysis.frames.cache import Cached, fingerprints
 from agentsim.analysis.frames.cache import read as read_cache
 from agentsim.analysis.frames.cache import write as write_cache
-from agentsim.analysis.frames.columns import COLUMNS, KEY, Column
+from agentsim.analysis.frames.columns import KEY, TABLES
 from agentsim.analysis.frames.logs import RunColumns, read_run
 from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.sight import with_sight
@@ -26,7 +26,7 @@ from agentsim.log.records import RunStarted
 from agentsim.providers.ledger_state import LedgerState, read_ledger
 from agentsim.scenario.names import condition_of
 
-__all__ = ["COLUMNS", "Column", "Study", "load"]
+__all__ = ["Study", "load"]
 
 
 BROKEN: Final = (ArithmeticError, LookupError, TypeError, ValueError)
@@ -35,7 +35,7 @@ BROKEN: Final = (ArithmeticError, LookupError, TypeError, ValueError)
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The dataframes of one study or several; `COLUMNS` says what their columns hold."""
+    """The dataframes of one study or several; `COLUMNS` says what their columns hold, `docs/columns.md` where from."""
 
     folders: Mapping[str, Path]
     """The folder of each study, by the study's name."""
@@ -48,7 +48,7 @@ class Study:
     resources: pd.DataFrame
     """One row an agent and game that has ended."""
     encounters: pd.DataFrame
-    """One row an encounter; where donors see less than a trace shows in time, also the columns of `sight.SIGHT`."""
+    """One row an encounter; where donors see less than a trace shows in time, also what `with_sight` adds."""
     replies: pd.DataFrame
     """One row a reply; none for scripted players."""
     gossip: pd.DataFrame
@@ -57,6 +57,13 @@ class Study:
     """The first record of each readable log, by study and run: condition, seed, versions, account."""
     notes: tuple[str, ...] = ()
     """What is amiss with the folders themselves, in sentences for a person."""
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Every other table that is declared, by name."""
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """Return the dataframe of a declared table, by its name in `COLUMNS`."""
+        frame: pd.DataFrame = self.further[name] if name in self.further else getattr(self, name)
+        return frame
 
     @property
     def name(self) -> str:
@@ -107,8 +114,10 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
         for study, part in zip(studies, parts, strict=True)
         for run, first in part.started.items()
     }
-    frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in COLUMNS}
+    frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in TABLES}
     frames["encounters"] = with_sight(frames["encounters"], started)
+    named = {own.name for own in fields(Study)}
+    further = {name: frames.pop(name) for name in TABLES if name not in named}
     return Study(
         folders={study.name: study.folder for study in studies},
         started=started,
@@ -120,6 +129,7 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
             ),
             *filter(None, mixtures),
         ),
+        further=further,
         runs=_with_settings(frames.pop("runs"), started),
         **frames,
     )
@@ -153,7 +163,7 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     if cached:
         started |= cached.started
         parts.append(cached.frames)
-    frames = {name: _in_order([part[name] for part in parts]) for name in COLUMNS}
+    frames = {name: _in_order([part[name] for part in parts]) for name in TABLES}
     if any(run in known for run in read):
         write_cache(study.folder, Cached(started, frames), known)
     if unreadable or not_begun:
@@ -247,7 +257,8 @@ def _stacked(frames: Sequence[pd.DataFrame], studies: Sequence[StudyFolder]) -> 
 
 def _with_settings(runs: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
     """Add a column for each setting that any of the studies varies, filled for all runs that have such a setting."""
-    paths = dict.fromkeys(path for run in started.values() for path in run.settings if path not in COLUMNS["runs"])
+    declared = TABLES["runs"].columns
+    paths = dict.fromkeys(path for run in started.values() for path in run.settings if path not in declared)
     keys = list(zip(runs["study"], runs["run"], strict=True))
     for path in paths:
         values = [_setting(started[key], path) if key in started else _ABSENT for key in keys]

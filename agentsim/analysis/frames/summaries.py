@@ -1,11 +1,8 @@
-"""From the columns of runs to the seven frames of one study, all runs at once."""
+"""From the columns of runs to the frames of one study, all runs at once."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,49 +11,62 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.columns import TABLES, TOKENS
 from agentsim.analysis.frames.decisions import failed, own_fraction
-from agentsim.analysis.frames.logs import RunColumns
+from agentsim.analysis.frames.logs import ARROW, RunColumns
 from agentsim.analysis.frames.maximum import gives_shares, highest_mean_of_first, unit_worth
-from agentsim.core.facts import Agent, GameEnded, GenerationEnded, NoteWritten, StrategyFormed
-from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
+from agentsim.analysis.frames.rows import Row, given, row_of, rows_of
+from agentsim.core.facts import GenerationEnded, NoteWritten, StrategyFormed
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.scenario.names import condition_of
 
-__all__ = ["TOKENS", "frames_of", "shaped"]
+__all__ = ["frames_of", "shaped"]
 
-TOKENS: Final = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
-DTYPES: Final = {pa.string(): pd.StringDtype(), pa.int64(): pd.Int64Dtype(), pa.float64(): pd.Float64Dtype()}
+DTYPES: Final = {arrow: pd.api.types.pandas_dtype(dtype) for dtype, arrow in ARROW.items()}
 TURN: Final = ["run", "generation", "donor"]
-
-Row = dict[str, Any]
 
 
 def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
-    """Return the frames of a study's readable runs, by name; their columns are those of `COLUMNS` but `study`."""
+    """Return the frames of a study's readable runs, by name; their columns are those declared in `TABLES` but `study`.
+
+    What follows from several records is computed here; the rows of every other table are what its records give.
+    """
     encounters = _encounters(runs)
-    ends = {name: list(_ends(columns)) for name, columns in runs.items()}
-    generations = _generations(runs, ends, encounters)
-    frames = {
+    generations = _generations(runs, encounters)
+    computed = {
         "runs": _runs(runs, generations, encounters),
         "agents": _agents(runs, encounters),
         "generations": generations,
-        "resources": shaped("resources", (row for name, run in runs.items() for row in _resources(name, run))),
         "encounters": encounters,
-        "gossip": shaped("gossip", (row for name, run in runs.items() for row in _gossip(name, run))),
-        "replies": shaped("replies", (row for name, run in runs.items() for row in _replies(name, run))),
     }
-    return {name: frame[[column for column in COLUMNS[name] if column != "study"]] for name, frame in frames.items()}
+    return {name: _as_declared(name, computed[name]) if name in computed else _recorded(name, runs) for name in TABLES}
+
+
+def _recorded(name: str, runs: Mapping[str, RunColumns]) -> pd.DataFrame:
+    """Return a table whose rows single records give; what follows from several of them is missing."""
+    table = TABLES[name]
+    return shaped(
+        name,
+        ({"run": run, **row} for run, log in runs.items() for row in rows_of(table, log.records, log.started)),
+    )
+
+
+def _as_declared(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame's declared columns, in their order and with their dtypes."""
+    dtypes = TABLES[name].dtypes
+    others = {column: dtype for column, dtype in dtypes.items() if str(frame[column].dtype) != dtype}
+    return frame[list(dtypes)].astype(others)
 
 
 def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
-    """Return rows as a frame with the columns of `COLUMNS[name]` but `study`; what a row lacks is missing."""
-    columns = {key: column.dtype for key, column in COLUMNS[name].items() if key != "study"}
-    frame = pd.DataFrame(list(rows)).reindex(columns=list(columns))
-    if "time" in columns:
-        frame["time"] = pd.to_datetime(frame["time"], format="ISO8601", utc=True)
-    return frame.astype(columns)
+    """Return rows as a frame with the declared columns but `study`; what a row lacks is missing."""
+    dtypes = TABLES[name].dtypes
+    frame = pd.DataFrame(list(rows)).reindex(columns=list(dtypes))
+    for column, dtype in dtypes.items():
+        if dtype.startswith("datetime64"):
+            frame[column] = pd.to_datetime(frame[column], format="ISO8601", utc=True)
+    return frame.astype(dtypes)
 
 
 # --- encounters, and what they sum to ------------------------------------------------------------------------------
@@ -106,16 +116,8 @@ def _ends(run: RunColumns) -> Iterator[GenerationEnded]:
     return (record for record in run.records if isinstance(record, GenerationEnded))
 
 
-def _generations(
-    runs: Mapping[str, RunColumns], ends: Mapping[str, Sequence[GenerationEnded]], encounters: pd.DataFrame
-) -> pd.DataFrame:
-    rows = [
-        {"run": name, "generation": end.generation, "mean_final_resources": end.mean_final_resources}
-        for name, own in ends.items()
-        for end in own
-    ]
-    frame = pd.DataFrame(rows, columns=["run", "generation", "mean_final_resources"])
-    frame = frame.astype({"run": "string", "generation": "Int64", "mean_final_resources": "Float64"})
+def _generations(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.DataFrame:
+    frame = _recorded("generations", runs)[["run", *given(TABLES["generations"])]]
     frame = _joined(frame, _sums(encounters, ["run", "generation"]), on=["run", "generation"])
     frame = frame.join(_maxima(runs, encounters), on=["run", "generation"])
     n_rounds = encounters.groupby(["run", "generation"])["round"].max().rename("n_rounds")
@@ -131,7 +133,7 @@ def _generations(
     ).astype({"run": "string", "generation": "Int64", "again": "Int64"})
     again = formed.groupby(["run", "generation"])["again"].sum()
     frame["n_asked_again"] += frame.join(again, on=["run", "generation"])["again"].fillna(0)
-    return frame.astype({"mean_fraction": "Float64", "maximum": "Float64"})
+    return frame
 
 
 def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Series[float]:
@@ -184,42 +186,38 @@ def _agents(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Data
     sums = _sums(encounters, TURN).rename(columns={"n_encounters": "n_decisions"})
     sums = sums.rename_axis(index={"donor": "agent"})[["n_decisions", "n_missed", "mean_fraction"]]
     rows = rows.drop(columns=list(sums.columns))
-    return _joined(rows, sums, on=["run", "generation", "agent"]).astype({"mean_fraction": "Float64"})
+    return _joined(rows, sums, on=["run", "generation", "agent"])
 
 
 def _living(name: str, run: RunColumns) -> Iterator[Row]:
     formed = [record for record in run.records if isinstance(record, StrategyFormed)]
     ends = {end.generation: end for end in _ends(run)}
-    by_name: dict[str, Agent] = {}
+    last: dict[str, StrategyFormed] = {}
     alive: list[str] = []
     for generation in sorted({event.generation for event in formed} | set(ends)):
-        own = {event.agent.id: event.agent for event in formed if event.generation == generation}
-        by_name |= own  # the last words of a survivor that may state another strategy
+        own = {event.agent.id: event for event in formed if event.generation == generation}
+        last |= own  # the last words of a survivor that may state another strategy
         alive += [name for name in own if name not in alive]
         end = ends.get(generation)
-        for agent in (by_name[one] for one in alive):
+        for agent in alive:
             yield {
                 "run": name,
+                **row_of(TABLES["agents"], last[agent], run.started),
                 "generation": generation,
-                "agent": agent.id,
-                "born": agent.born,
-                "model": agent.label,
-                "strategy": agent.strategy,
-                "parents": " ".join(agent.parents) or None,
-                "score": end.scores.get(agent.id) if end else None,
-                "survived": agent.id in end.survivors if end and end.survivors else None,
+                "score": end.scores.get(agent) if end else None,
+                "survived": agent in end.survivors if end and end.survivors else None,
             }
-        alive = [one for one in end.survivors if one in by_name] if end else []
+        alive = [one for one in end.survivors if one in last] if end else []
 
 
-# --- runs, resources, replies --------------------------------------------------------------------------------------
+# --- runs --------------------------------------------------------------------------------------------------------
 
 
 def _runs(runs: Mapping[str, RunColumns], generations: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
     last = generations.groupby("run").last()
     highest, score = last["maximum"].to_dict(), last["mean_final_resources"].to_dict()
     frame = shaped("runs", (_run(name, run, maximum=highest.get(name)) for name, run in runs.items()))
-    frame["mean_final_resources"] = frame["run"].map(score).astype("Float64")
+    frame["mean_final_resources"] = frame["run"].map(score)
     sums = _sums(encounters, ["run"])[["n_encounters", "n_missed", "n_replaced", "n_failed"]]
     frame = _joined(frame.drop(columns=list(sums.columns)), sums, on=["run"])
     frame["problem"] = frame["run"].map(_unread(encounters)).astype("string")
@@ -242,26 +240,17 @@ def _unread(encounters: pd.DataFrame) -> dict[str, str]:
 
 
 def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
-    started, condition = run.started, run.started.condition
-    game = condition["game"]
+    started = run.started
     replies = [record for record in run.records if isinstance(record, Reply)]
     is_complete = any(isinstance(record, RunFinished) for record in run.records)
     is_asked = not all(player.startswith("scripted/") for player in started.players)
     answered = sorted({reply.completion.model for reply in replies if reply.completion.model})
     return {
         "run": name,
+        **row_of(TABLES["runs"], started, started),
         "condition": condition_of(name),
-        "model": " + ".join(started.players),
-        "seed": started.seed,
         "status": "complete" if is_complete else "unfinished" if replies or not is_asked else "not begun",
-        "n_agents": condition["agents"],
-        "n_generations": condition["generations"],
-        "n_games": game["games"],
-        "n_rounds": None if game.get("continuation") else game["rounds"],
-        "endowment": game["endowment"],
         "maximum": _maximum_of_rules(started) if maximum is None else maximum,
-        "rules_digest": _rules_digest(started),
-        "prompts": f"{Path(condition['prompts']).name} {started.prompts_digest[:8]}",
         "generations": sum(1 for _ in _ends(run)),
         "n_replies": len(replies),
         "n_asked_again": sum(reply.attempt > 1 for reply in replies),
@@ -270,13 +259,6 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
         "models_answered": ", ".join(answered) or None,
         "n_torn_bytes": run.n_torn_bytes,
     }
-
-
-def _rules_digest(started: RunStarted) -> str:
-    """Return the SHA-256 of the condition without its players; of the prompt set only the content counts."""
-    rules = {key: value for key, value in started.condition.items() if key != "players"}
-    text = json.dumps({**rules, "prompts": started.prompts_digest}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _maximum_of_rules(started: RunStarted) -> float | None:
@@ -294,49 +276,3 @@ def _total(values: Sequence[float | None]) -> float | None:
     """Sum, or missing where a reply did not say."""
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None
-
-
-def _resources(name: str, run: RunColumns) -> Iterator[Row]:
-    for record in run.records:
-        if isinstance(record, GameEnded):
-            key = {"run": name, "generation": record.generation, "game": record.game}
-            yield from ({**key, "agent": agent, "resources": units} for agent, units in record.resources.items())
-
-
-def _gossip(name: str, run: RunColumns) -> Iterator[Row]:
-    for record in run.records:
-        if isinstance(record, NoteWritten):
-            yield {"run": name, "note": record.text, **record.model_dump(exclude={"type", "text"})}
-
-
-def _generation(key: str) -> int | None:
-    """Return the 3 of `g3/game1/r04/2_4`; missing where a log holds a key of another form."""
-    try:
-        parsed = parse(key)
-    except ValueError:
-        return None
-    return parsed.generation if isinstance(parsed, StrategyKey | DecisionKey | NoteKey) else None
-
-
-def _replies(name: str, run: RunColumns) -> Iterator[Row]:
-    players = run.started.players
-    for reply in run.records:
-        if isinstance(reply, Reply):
-            completion = reply.completion
-            yield {
-                "run": name,
-                "key": reply.key,
-                "generation": _generation(reply.key),
-                "attempt": reply.attempt,
-                "player": reply.player or players[0],
-                "model": reply.prompt.model,
-                "model_answered": completion.model,
-                "finish_reason": completion.finish_reason,
-                **{token: getattr(completion.usage, token) for token in TOKENS},
-                "cost_usd": run.started.cost_usd(reply),
-                "latency_s": completion.latency_s,
-                "hedged": completion.hedge is not None,
-                "time": reply.time,
-                "text": completion.text,
-                "thoughts": completion.thoughts,
-            }

@@ -43,8 +43,8 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     acts that had become known. They are missing where there is none yet, where the rule shows none or chance kept the
     donor uninformed (see `analysis.sight`), and where the act was none (it punished, could not be read, was replaced,
     or it had nothing); an act that failed is a record of 0, as nothing was seen to be given. Frames without the columns
-    of `sight.SIGHT` are taken as of a trace that shows all at once. What was misperceived is not in the log: records
-    are true. Rows keep their order.
+    that `with_sight` adds are taken as of a trace that shows all at once. What was misperceived is not in the log:
+    records are true. Rows keep their order.
     """
     if "recipient_record" in encounters:  # they are known already, from more encounters than these
         return encounters
