@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 stopped, not exact, or the output could not be written; 2 
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from rich.console import Console
@@ -21,6 +22,7 @@ __all__ = ["app", "commands", "main"]
 
 def main() -> None:
     """Run the command line; a user's mistake prints one message and exits with code 2."""
+    gc.set_threshold(100_000, 20, 20)  # most of what a command makes it keeps: to look for cycles took a tenth of it
     output = Output()
     output.guard()
     code = _run()

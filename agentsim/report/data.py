@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
+from math import isnan
 from typing import Any, Final
 
 import pandas as pd
@@ -155,15 +156,16 @@ def _strings(frame: pd.DataFrame, texts: _Texts, *columns: str) -> dict[str, lis
 
 
 def _numbers(frame: pd.DataFrame, *columns: str) -> dict[Hashable, list[Any]]:
-    return {column: list(_rounded(frame[column])) for column in columns}
+    return {column: _rounded(frame[column]) for column in columns}
 
 
-def _rounded(values: Iterable[Any]) -> Iterable[Any]:
-    for value in values:
-        if pd.isna(value):
-            yield None
-        elif isinstance(value, float):
-            short = float(f"{value:.{DIGITS}g}")
-            yield int(short) if short.is_integer() and abs(short) < 1e15 else short
-        else:
-            yield bool(value) if isinstance(value, bool) else int(value)
+def _rounded(values: pd.Series[Any]) -> list[Any]:
+    plain = values.astype(object).where(values.notna(), None).tolist()
+    return [_short(value) if isinstance(value, float) else value for value in plain]
+
+
+def _short(value: float) -> float | int | None:
+    if isnan(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short

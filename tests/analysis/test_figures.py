@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import agentsim
 from agentsim.analysis import figures, measures
 from agentsim.analysis.figures.drawn import declared
+from agentsim.analysis.figures.style import above_legend, blank, legend_below, settle
 from agentsim.analysis.frames.study import Study
 from agentsim.cli import app
 from agentsim.errors import AgentsimError, LogError
@@ -130,6 +131,30 @@ def test_the_ledger_counts_what_became_of_every_decision(study: Study) -> None:
     legend = figures.unreadable(replace(study, encounters=encounters)).axes[0].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["asked again", "clamped", "replaced", "refused"]
+
+
+def test_where_every_answer_was_readable_a_sentence_says_so_of_each_model(study: Study) -> None:
+    figure = figures.unreadable(study)
+    [words] = [text.get_text() for text in figure.texts if "at once\n" in text.get_text()]
+    decisions = study.encounters.groupby("donor_model").size()
+    assert figure.axes == [] and words.splitlines()[0] == "every answer was readable at once"
+    assert words.splitlines()[2:] == [f"{model} ({n:,} decisions)" for model, n in decisions.items()]
+
+
+@pytest.mark.parametrize("n_labels", [1, 4, 60])
+def test_a_legend_never_takes_the_room_of_the_axes(n_labels: int) -> None:
+    figure = blank(is_placed=True)
+    axes = above_legend(figure, left=0.75, n_labels=n_labels, note="in\nlines")
+    for number in range(n_labels):
+        axes.plot([1, 2], [1, 2], label=f"condition {number}")
+    legend_below(figure)
+    axes.set_xlabel("generation")
+    settle(figure)
+    around = axes.get_tightbbox()
+    [note] = [text for text in figure.texts if text.get_text()]
+    assert axes.get_window_extent().height / figure.dpi >= 1.99
+    assert around is not None and around.y0 >= note.get_window_extent().y1
+    assert note.get_window_extent().y0 >= figure.legends[0].get_window_extent().y1
 
 
 def test_where_roles_do_not_alternate_the_highest_line_is_not_called_all_give_all(tmp_path: Path) -> None:

@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 
 from agentsim.analysis.figures.declared import OfStudy
-from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.figures.style import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    above_legend,
+    blank,
+    label,
+    legend_below,
+    shown,
+    thin_lines,
+)
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import efficiency as efficiencies
@@ -43,8 +53,10 @@ def efficiency(study: Study) -> Figure:
         raise LogError(f"{study.name}: no generation has an efficiency yet; there is nothing to draw")
     data = data.assign(condition=study.conditions(data), efficiency=data["efficiency"].astype(float))
     theirs, differences = published_unlike(study)
-    figure = blank(7.2, 4.8)
-    axes = figure.add_subplot()
+    figure = blank(7.2, 4.8, is_placed=True)
+    n_labels = data["condition"].nunique() + theirs["label"].nunique()
+    note = fill(_differ(differences), 110) if differences and not theirs.empty else ""
+    axes = above_legend(figure, left=0.75, n_labels=n_labels, note=note)
     for index, (name, own) in enumerate(theirs.groupby("label", sort=True)):
         dash: Any = (0, DASHES[index % len(DASHES)])
         _draw(axes, str(name), own.assign(study="published"), color="0.4", linestyle=dash, zorder=1)
@@ -52,13 +64,10 @@ def efficiency(study: Study) -> Figure:
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
         _draw(axes, str(name).replace("--", ", "), own, color=colour, marker=marker, markersize=4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("generation")
-    axes.set_ylabel("efficiency (no unit)")
-    axes.set_title(f"{shown(study.name)}: how near to the most that is possible", fontsize=11)
+    label(axes, x="generation", y="efficiency (no unit)", y_beside=0.52)
+    axes.set_title(f"{shown(study.name)}: how near to the most that is possible", fontsize=11, y=1)
     axes.grid(visible=True, alpha=0.25)
-    if differences and not theirs.empty:
-        figure.supxlabel(fill(_differ(differences), 110), fontsize=7)
-    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2, handlelength=3.5)
+    legend_below(figure)
     return figure
 
 

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Final, Literal
 import pandas as pd
 
 from agentsim.analysis.figures.declared import OfStudy
-from agentsim.analysis.figures.style import COLOURS, DASHES, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.figures.style import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    above_legend,
+    blank,
+    label,
+    legend_below,
+    shown,
+    thin_lines,
+)
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.analysis.frames.study import Study
@@ -50,24 +60,27 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     if scored.empty:
         raise LogError(f"{study.name}: no decision could be read; there is nothing to draw")
     data = scored.assign(condition=study.conditions(scored))
-    figure = blank()
-    axes = figure.add_subplot()
+    lines, theirs = references(study), published_like(study)
+    figure = blank(is_placed=True)
+    axes = above_legend(figure, left=0.95, n_labels=data["condition"].nunique() + theirs["label"].nunique())
     means = geometric_means(data).dropna(subset=["mean"])
     means = means.astype({"generation": int, "mean": float, "low": float, "high": float})
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, means[means["condition"] == name], index=index)
-    lines, theirs = references(study), published_like(study)
     _draw_published(axes, theirs)
     scores = pd.concat([data["mean_final_resources"], theirs["mean_final_resources"]])
     _fit(axes, [float(score) for score in scores] + list(lines), scale)
     _draw_references(axes, lines)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.set_xlabel("generation")
-    axes.set_ylabel("mean final resources (units)")
-    axes.set_title(f"{shown(study.name)}: mean final resources by generation", fontsize=11)
+    low, high = axes.get_ylim()
+    numbers = [f"{value:,g}" for value in axes.yaxis.get_majorticklocs() if low <= value <= high]
+    label(
+        axes, x="generation", y="mean final resources (units)", y_beside=0.16 + 0.08 * max(map(len, numbers), default=1)
+    )
+    axes.set_title(f"{shown(study.name)}: mean final resources by generation", fontsize=11, y=1)
     axes.grid(visible=True, which="major", alpha=0.25)
-    figure.legend(loc="outside lower center", fontsize=8, frameon=False, ncols=2, handlelength=3.5)
+    legend_below(figure)
     return figure
 
 
@@ -75,8 +88,8 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFra
     colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     thin_lines(axes, runs, x="generation", y="mean_final_resources", color=colour, alpha=0.35, linewidth=0.8)
     n = len(runs[KEY].drop_duplicates())
-    label = shown(name.replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
-    axes.plot(means["generation"], means["mean"], color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
+    words = shown(name.replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
+    axes.plot(means["generation"], means["mean"], color=colour, marker=marker, markersize=4, linewidth=1.8, label=words)
     band = means.dropna(subset=["low"])
     if not band.empty:
         axes.fill_between(band["generation"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
@@ -84,9 +97,9 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFra
 
 def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
     """Lay the published runs of the same rules under the study's own: dashed and grey, each model with its own dash."""
-    for index, (label, own) in enumerate(published_summary(runs).groupby("label", sort=True)):
+    for index, (name, own) in enumerate(published_summary(runs).groupby("label", sort=True)):
         dash = (0, DASHES[index % len(DASHES)])
-        for _, run in runs[runs["label"] == label].groupby("run"):
+        for _, run in runs[runs["label"] == name].groupby("run"):
             axes.plot(
                 run["generation"].astype(int),
                 run["mean_final_resources"].astype(float),
@@ -98,8 +111,8 @@ def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
             )
         x, low, high = own["generation"].astype(int), own["low"].astype(float), own["high"].astype(float)
         axes.fill_between(x, low, high, color="0.45", alpha=0.1, linewidth=0, zorder=1)
-        name = shown(f"{label} ({int(own['n'].iloc[0])} runs)")
-        axes.plot(x, own["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=name, zorder=1)
+        words = shown(f"{name} ({int(own['n'].iloc[0])} runs)")
+        axes.plot(x, own["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=words, zorder=1)
 
 
 def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:

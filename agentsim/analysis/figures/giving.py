@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agentsim.analysis.figures.declared import OfStudy
-from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown, thin_lines
+from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, label, placed, shown, thin_lines
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import giving_by_record
@@ -33,8 +33,8 @@ def giving(study: Study) -> Figure:
         raise LogError(f"{study.name}: nobody has given to a recipient with a record yet; there is nothing to draw")
     found["condition"] = study.conditions(found)
     found["middle"] = (found["record_low"] + found["record_high"]) / 2
-    figure = blank(5.6, 4.8)
-    axes = figure.add_subplot()
+    figure = blank(5.6, 4.8, is_placed=True)
+    axes = placed(figure, left=0.65, right=0.2, bottom=0.55, top=0.35)
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
     for index, (condition, own) in enumerate(found.groupby("condition", sort=True)):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
@@ -42,15 +42,14 @@ def giving(study: Study) -> Figure:
         n = len(own[KEY].drop_duplicates())
         bins = own.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
         error = bins["std"] / np.sqrt(bins["count"])
-        label = shown(str(condition).replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
+        name = shown(str(condition).replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
         axes.errorbar(
-            bins.index, bins["mean"], yerr=error, color=colour, marker=marker, markersize=5, linewidth=1.8, label=label
+            bins.index, bins["mean"], yerr=error, color=colour, marker=marker, markersize=5, linewidth=1.8, label=name
         )
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel("fraction that the recipient gave last (bins of 0.2)")
-    axes.set_ylabel("mean fraction given to it")
-    axes.set_title(f"{shown(study.name)}: giving by the recipient's record", fontsize=11)
+    label(axes, x="fraction that the recipient gave last (bins of 0.2)", y="mean fraction given to it")
+    axes.set_title(f"{shown(study.name)}: giving by the recipient's record", fontsize=11, y=1)
     axes.grid(visible=True, alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from math import ceil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -22,9 +23,11 @@ __all__ = [
     "DASHES",
     "FRACTIONS",
     "MARKERS",
+    "above_legend",
     "blank",
     "colour_scale",
     "label",
+    "legend_below",
     "placed",
     "save",
     "shown",
@@ -37,6 +40,10 @@ DASHES: Final = ((6, 2), (2, 2), (6, 2, 2, 2), (8, 3, 2, 3, 2, 3))
 """Of published runs, each model with its own."""
 MARKERS: Final = "osD^vPX"
 MAX_SHOWN: Final = 60
+LEGEND, LEGEND_ROW, LEGEND_COLUMNS = 0.1, 0.19, 2
+"""Height of a legend without its rows, and of one row, in inches; how many labels stand in a row."""
+LEAST_HEIGHT: Final = 2.0
+"""Of axes above a legend, in inches."""
 FRACTIONS: Final[dict[str, Any]] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
 """How fractions from 0 to 1 are coloured."""
 
@@ -121,6 +128,24 @@ def placed(figure: Figure, *, left: float, right: float, bottom: float, top: flo
     return figure.add_axes(
         (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
     )
+
+
+def above_legend(figure: Figure, *, left: float, n_labels: int, note: str = "") -> Axes:
+    """Add the axes of a figure whose legend of so many labels stands below (`legend_below`), under a note in between.
+
+    `left`: the margin of the ticks and their label, in inches.
+    """
+    legend = LEGEND + LEGEND_ROW * ceil(n_labels / LEGEND_COLUMNS)
+    bottom, top = legend + 0.14 * len(note.splitlines()) + 0.55, 0.35
+    figure.set_figheight(max(figure.get_figheight(), bottom + top + LEAST_HEIGHT))  # whatever the legend takes
+    if note:
+        figure.supxlabel(note, y=legend / figure.get_figheight(), fontsize=7)
+    return placed(figure, left=left, right=0.15, bottom=bottom, top=top)
+
+
+def legend_below(figure: Figure) -> None:
+    """Put what the figure's lines are called below its axes, which `above_legend` has made."""
+    figure.legend(loc="lower center", fontsize=8, frameon=False, ncols=LEGEND_COLUMNS, handlelength=3.5)
 
 
 def label(axes: Axes, *, x: str = "", y: str = "", x_below: float = 0.32, y_beside: float = 0.42) -> None:

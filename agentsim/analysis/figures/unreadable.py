@@ -35,6 +35,10 @@ def unreadable(study: Study) -> Figure:
     odd = found[found["outcome"] != "read at once"]
     order = {"asked again": 0, "clamped": 1, "replaced": 2}
     outcomes = sorted(odd["outcome"].unique(), key=lambda outcome: (order.get(outcome, 3), outcome))
+    title = f"{shown(study.name)}: answers not readable at once"
+    n_decisions = found.groupby("model")["n"].sum()
+    if odd.empty:
+        return _nothing(title, [f"{shown(model)} ({int(n_decisions[model]):,} decisions)" for model in models])
     figure = blank(7.2, 1.4 + 1.7 * len(models))
     panels = figure.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0]
     for axes, model in zip(panels, models, strict=True):
@@ -57,7 +61,7 @@ def unreadable(study: Study) -> Figure:
                 label=outcome.replace("_", " "),
             )
             floor = floor + share
-        axes.set_title(f"{shown(model)} ({int(totals.sum()):,} decisions)", fontsize=9, loc="left")
+        axes.set_title(f"{shown(model)} ({int(n_decisions[model]):,} decisions)", fontsize=9, loc="left")
         if not floor.any():
             axes.annotate(
                 "every answer was readable at once", (0.5, 0.5), xycoords="axes fraction", ha="center", fontsize=9
@@ -68,9 +72,18 @@ def unreadable(study: Study) -> Figure:
         axes.grid(visible=True, axis="y", alpha=0.25)
     panels[-1].set_xlabel("generation")
     figure.supylabel("share of decisions", fontsize=10)
-    figure.suptitle(f"{shown(study.name)}: answers not readable at once", fontsize=11)
-    if outcomes:
-        panels[0].legend(fontsize=8, frameon=False, ncols=3)
+    figure.suptitle(title, fontsize=11)
+    panels[0].legend(fontsize=8, frameon=False, ncols=3)
+    return figure
+
+
+def _nothing(title: str, models: list[str]) -> Figure:
+    """Say that every answer of these models was readable at once: panels without a bar would say no more."""
+    height = 1.0 + 0.2 * len(models)
+    figure = blank(7.2, height, is_placed=True)
+    figure.text(0.5, 1 - 0.25 / height, title, fontsize=11, ha="center", va="center")
+    words = "\n".join(["every answer was readable at once", "", *models])
+    figure.text(0.5, (height - 0.45) / 2 / height, words, fontsize=9, ha="center", va="center", linespacing=1.4)
     return figure
 
 
