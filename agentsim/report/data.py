@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
-from math import isnan
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from agentsim.analysis.foreign import one_line
@@ -148,24 +148,29 @@ def _condition(study: Study, name: str, condition: str) -> str:
 
 
 def _places(frame: pd.DataFrame, places: Mapping[tuple[str, str], int]) -> list[int]:
-    return [places[key] for key in frame[KEY].itertuples(index=False, name=None)]
+    (study, names), (run, runs) = (pd.factorize(frame[column]) for column in KEY)
+    pairs, rows = np.unique(study * len(runs) + run, return_inverse=True)
+    found = [places[names[pair // len(runs)], runs[pair % len(runs)]] for pair in pairs.tolist()]
+    return [found[row] for row in rows.tolist()]
 
 
 def _strings(frame: pd.DataFrame, texts: _Texts, *columns: str) -> dict[str, list[int]]:
-    return {column: [texts.place(value) for value in frame[column]] for column in columns}
+    return {column: _each(frame[column], texts.place) for column in columns}
+
+
+def _each(values: pd.Series[Any], of: Callable[[Any], Any]) -> list[Any]:
+    """Return what `of` makes of each value, asked once for each different one; it gets None for what is missing."""
+    rows, different = pd.factorize(values)
+    made = [*(of(value) for value in different.tolist()), of(None)]  # a missing value is at -1
+    return [made[row] for row in rows.tolist()]
 
 
 def _numbers(frame: pd.DataFrame, *columns: str) -> dict[Hashable, list[Any]]:
-    return {column: _rounded(frame[column]) for column in columns}
+    return {column: _each(frame[column], _rounded) for column in columns}
 
 
-def _rounded(values: pd.Series[Any]) -> list[Any]:
-    plain = values.astype(object).where(values.notna(), None).tolist()
-    return [_short(value) if isinstance(value, float) else value for value in plain]
-
-
-def _short(value: float) -> float | int | None:
-    if isnan(value):
-        return None
+def _rounded(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() and abs(short) < 1e15 else short

@@ -130,8 +130,9 @@ class _Schedule(NamedTuple):
 
 
 def _schedule(encounters: pd.DataFrame) -> _Schedule:
-    games = encounters["game"].astype(str) + "/"
-    holders, names = pd.factorize(pd.concat([games + encounters["donor"], games + encounters["recipient"]]))
+    agents, _ = pd.factorize(pd.concat([encounters["donor"], encounters["recipient"]]))
+    games = np.tile(encounters["game"].to_numpy(dtype=np.int64), 2)
+    names, holders = np.unique(games * (agents.max(initial=0) + 1) + agents, return_inverse=True)
     donors, recipients = holders[: len(encounters)], holders[len(encounters) :]
     rounds = encounters["round"].to_numpy(dtype=np.int64)
     in_order = [rounds == number for number in np.unique(rounds)]
