@@ -45,7 +45,14 @@ def rows_of(table: Table, records: Iterable[BaseModel], started: RunStarted) -> 
             yield row
             continue
         for entry, value in value_at(type(record), mapping)(record).items():
-            yield row | dict.fromkeys(entry_names, entry) | dict.fromkeys(entry_values, value)
+            own = (
+                row.copy()
+            )  # not joined dicts: there is a row for each agent and game, and that took 1.7 times as long
+            for name in entry_names:
+                own[name] = entry
+            for name in entry_values:
+                own[name] = value
+            yield own
 
 
 @functools.cache
