@@ -36,8 +36,8 @@ def conditions(study: Study) -> Iterator[Condition]:
         variants: dict[str, list[tuple[str, str]]] = {}
         for key in keys:
             started = study.started[key]
-            text = yaml.safe_dump(started.condition, sort_keys=False, allow_unicode=True, width=100)
-            same = json.dumps([text, started.versions, started.accounts, started.prompts_digest], sort_keys=True)
+            rules = json.dumps(started.condition)  # in its own order, as it will be shown
+            same = json.dumps([rules, started.versions, started.accounts, started.prompts_digest], sort_keys=True)
             variants.setdefault(same, []).append(key)
         for group in variants.values():
             yield _described(study, str(name), group)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.image import imread
 from typer.testing import CliRunner
 
 import agentsim
@@ -175,3 +176,12 @@ def test_every_figure_that_a_file_declares_is_drawn_and_public(study: Study) -> 
     for name in [*(one.name for one in of_studies), *(one.name for one in of_runs)]:
         function = name.removesuffix("-linear").replace("-", "_")
         assert function in figures.__all__ and inspect.getdoc(getattr(figures, function))
+
+
+def test_a_png_holds_the_pixels_that_matplotlib_draws(tmp_path: Path) -> None:
+    figure = blank(is_placed=True)
+    figure.text(0.5, 0.5, "words", color="#d55e00")
+    [_, png] = figures.save(figure, tmp_path / "words")
+    figure.savefig(tmp_path / "theirs.png")
+    ours, theirs = imread(png), imread(tmp_path / "theirs.png")
+    assert ours.shape == (660, 1080, 3) and (ours == theirs[:, :, :3]).all() and (theirs[:, :, 3] == 1).all()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from struct import pack
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from agentsim.analysis.foreign import one_line
 from agentsim.disk.whole_files import replace_whole
@@ -95,7 +98,27 @@ def _write_png(figure: Figure, file: IO[bytes]) -> None:
 
     settle(figure)
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(file, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    canvas.draw()
+    file.write(_png(np.asarray(canvas.buffer_rgba())[:, :, :3], dpi=figure.dpi))
+
+
+def _png(pixels: npt.NDArray[np.uint8], *, dpi: float) -> bytes:
+    """Return pixels, (height, width, 3), as a PNG file (W3C's specification, third edition, sections 5 and 11).
+
+    Rows are not filtered: filters suit photographs, and choosing them took half of the time.
+    """
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each begins with the number of its filter, 0
+    rows[:, 1:] = pixels.reshape(height, -1)
+    a_metre = round(dpi / 0.0254)
+    chunks = (
+        (b"IHDR", pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits a channel, three channels
+        (b"pHYs", pack(">IIB", a_metre, a_metre, 1)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 3)),
+        (b"IEND", b""),
+    )
+    parts = (pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def thin_lines(axes: Axes, runs: pd.DataFrame, *, x: str, y: str, **style: Any) -> None:

@@ -85,9 +85,9 @@ def punishment_summary(study: Study) -> pd.DataFrame:
     `removed` (units); and for each of miser, giver and no_record, the share punished of encounters with such recipients
     (`rate_of_miser`, ...; see `punishment_targets`). Only conditions in which donors may punish.
     """
-    if study.encounters.empty:
-        return pd.DataFrame(columns=SUMMARY)
     may = {key for key, run in study.started.items() if run.condition["game"].get("punishment") is not None}
+    if study.encounters.empty or not may:
+        return pd.DataFrame(columns=SUMMARY)
     runs = study.runs[[(name, run) in may for name, run in study.runs[KEY].itertuples(index=False, name=None)]]
     group = ["study", "condition"]
     whole = punishment(study.encounters).merge(runs[[*KEY, "condition"]], on=KEY)

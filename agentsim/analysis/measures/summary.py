@@ -6,7 +6,7 @@ import pandas as pd
 
 from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
-from agentsim.analysis.measures.cooperation import conditional_slope, discrimination
+from agentsim.analysis.measures.cooperation import conditional_slope, discrimination, with_records
 from agentsim.analysis.measures.evolution import price_equation, strategy_length, survival_differential
 from agentsim.analysis.measures.outcomes import collapse, efficiency, gini, implied_share, take_off
 from agentsim.analysis.measures.punishment import punishment
@@ -23,7 +23,7 @@ def summary(study: Study) -> pd.DataFrame:
     `transmission`, means over its generations. Each is described at the function of its name.
     """
     ends = study.generations.groupby(KEY, sort=True)["generation"].max().reset_index()
-    last = study.encounters.merge(ends, on=GENERATION)
+    last = with_records(study.encounters.merge(ends, on=GENERATION))
     frame = ends.merge(study.runs[[*KEY, "condition", "model", "seed", "status"]], on=KEY)
     parts = [
         study.generations[[*GENERATION, "mean_final_resources", "mean_fraction"]],
