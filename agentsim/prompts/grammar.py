@@ -134,12 +134,12 @@ class Grammar:
                 rf"{i}{either(punishing.spend)} {only}{_AMOUNT}{noted} {either(punishing.on_punishing)}"
                 rf"(?: {who})?(?:,? {when})?{_STOP}",
             ),
-            (None, rf"{only}{_AMOUNT}{end(())}"),
         ]
         if punishing.behind_amount:
-            forms.insert(0, ("punish", last(punishing.behind_amount, before=punishing.with_, whom=who)))
+            forms.append(("punish", last(punishing.behind_amount, before=punishing.with_, whom=who)))
         if giving.behind_amount:
-            forms.insert(0, ("give", last(giving.behind_amount, before=(), whom=rf"(?:{to} )?{who}")))
+            forms.append(("give", last(giving.behind_amount, before=(), whom=rf"(?:{to} )?{who}")))
+        forms.append((None, rf"{only}{_AMOUNT}{end(())}"))
         return [(act, compiled(opening + form)) for act, form in forms]
 
     def _opening(self, words: Words) -> str:

@@ -44,7 +44,8 @@ class Condition(SocietyRules):
     players: Players
     """Who plays: one player for all agents, or a list of players for a mixed society."""
     prompts: str = Field(default="default", min_length=1)
-    """`default`, its words for `answer_format: json` as `default-json`, or a folder of templates: an absolute path."""
+    """The name of a shipped set, such as `default` or `german` (docs/prompts.md), or a folder of templates: an absolute
+    path. `default-json` is `default` in its words for `answer_format: json`."""
     on_invalid: OnInvalid = OnInvalid()
 
     @field_validator("players", mode="before")

@@ -16,8 +16,8 @@ __all__ = ["Cell", "assigned", "cells", "load_tree", "placed_prompts", "variatio
 
 NOT_INHERITED = ("name", "description")
 """Keys of a parent file that say what that file is; its children write their own."""
-SHIPPED_PROMPTS = ("default", "default-json")
-"""Prompt sets that come with agentsim; the second is what the first is where answers are JSON."""
+SHIPPED_PROMPTS = ("default", "default-json", "german", "neutral", "paraphrase-1", "paraphrase-2", "paraphrase-3")
+"""Prompt sets that come with agentsim; `default-json` is what `default` is where answers are JSON."""
 NOT_RULES = ("vary", "providers")
 """Top-level mappings whose keys are the user's, so that `kind` and `model` mean nothing in them."""
 
@@ -78,7 +78,7 @@ def placed_prompts(tree: Node, *, folder: Path, is_confined: bool) -> Node:
         target = _inside(node, folder=folder, path=path) if is_confined else (folder / node.value).resolve()
         if not target.is_dir():
             raise node.mark.error(
-                path, f"{quote(node.value)} is no folder; write `default`, `default-json` or a folder of templates"
+                path, f"{quote(node.value)} is no folder; write {', '.join(SHIPPED_PROMPTS)}, or a folder of templates"
             )
         return replace(node, value=str(target))
 

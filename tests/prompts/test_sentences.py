@@ -23,10 +23,11 @@ from agentsim.core.society import Society
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.errors import ScenarioError
 from agentsim.prompts.sentences import PARTS, settings_of
-from agentsim.prompts.sets import load_prompt_set
+from agentsim.prompts.sets import SHIPPED, load_prompt_set
 from tests.core.test_rules import members
 
-FOLDER = Path(agentsim.prompts.sets.__file__).parent / "default"
+SETS = Path(agentsim.prompts.sets.__file__).parent
+FOLDER = SETS / "default"
 DEFAULT = load_prompt_set("default")
 UNIONS = dict(zip(PARTS, (Game, PairingRule, ObservationRule, SelectionRule, TransmissionRule), strict=True))
 EVERY = [pytest.param(part, kind, id=f"{part}-{kind.__name__}") for part in PARTS for kind in members(UNIONS[part])]
@@ -51,10 +52,14 @@ def played(part: str, kind: type[BaseModel]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("part", "kind"), EVERY)
 @pytest.mark.parametrize("agents", [2, 4, 6])
-def test_every_rule_is_told_in_a_sentence_of_its_own(part: str, kind: type[BaseModel], agents: int) -> None:
+@pytest.mark.parametrize("prompts", SHIPPED)
+def test_every_rule_is_told_in_a_sentence_of_its_own(
+    part: str, kind: type[BaseModel], agents: int, prompts: str
+) -> None:
     name = kind.model_fields["kind"].default
-    assert (FOLDER / "rules" / part / f"{name}.md").is_file()
-    sentences = told(agents=agents, **played(part, kind))
+    assert (SETS / prompts / "rules" / part / f"{name}.md").is_file()
+    rules = SocietyRules.model_validate({"agents": agents, **played(part, kind)}).told
+    sentences = "\n".join(load_prompt_set(prompts).sentences(rules))
     assert "  " not in sentences and "{" not in sentences and "None" not in sentences
     for line in sentences.splitlines():
         assert line[0].isupper() and line.endswith(".") and " ." not in line and ".." not in line, line
@@ -62,10 +67,12 @@ def test_every_rule_is_told_in_a_sentence_of_its_own(part: str, kind: type[BaseM
 
 
 @pytest.mark.parametrize(("part", "kind"), EVERY)
-def test_every_setting_is_spoken_of(part: str, kind: Any) -> None:
+@pytest.mark.parametrize("prompts", SHIPPED)
+def test_every_setting_is_spoken_of(part: str, kind: Any, prompts: str) -> None:
     name = kind.model_fields["kind"].default
-    own = (FOLDER / "rules" / part / f"{name}.md").read_text()
-    others = {path.stem: path.read_text() for path in (FOLDER / "rules" / part).glob("*.md")}
+    folder = SETS / prompts / "rules" / part
+    own = (folder / f"{name}.md").read_text()
+    others = {path.stem: path.read_text() for path in folder.glob("*.md")}
     for setting in settings_of(kind()):
         texts = [own, *(text for stem, text in others.items() if stem in (setting, *settings_of(kind())))]
         said = [text for text in texts if re.search(rf"\brule\.{setting}\b", re.sub(r"{#.*?#}", "", text, flags=re.S))]

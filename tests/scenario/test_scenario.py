@@ -17,12 +17,14 @@ from agentsim.core.observation import Trace
 from agentsim.core.policies import AllKeep, ConstantShare
 from agentsim.errors import ScenarioError
 from agentsim.play.rehearsal import prompt_set
+from agentsim.prompts import sets
 from agentsim.scenario.conditions import Condition, Scenario, digest, identity
 from agentsim.scenario.loading import load_scenario, scenario_from
 from agentsim.scenario.names import MAX_CHARS, run_names
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.runs import describe, runs
 from agentsim.scenario.schema import json_schema
+from agentsim.scenario.tree import SHIPPED_PROMPTS
 from agentsim.scenario.yaml_source import read_text
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -556,3 +558,16 @@ def test_the_shipped_words_for_json_can_be_named(tmp_path: Path) -> None:
     assert prompt_set(scenario).digest == prompt_set(scenario.model_copy(update={"prompts": "default"})).digest
     with pytest.raises(ScenarioError, match=r"set players\.answer_format: json"):
         prompt_set(load_scenario(path, sets=["players.answer_format=text"]))
+
+
+def test_the_names_of_prompt_sets_are_those_that_are_shipped() -> None:
+    assert {*SHIPPED_PROMPTS} == {*sets.SHIPPED, "default-json"}
+
+
+def test_shipped_prompt_sets_are_a_factor_whose_names_are_in_the_runs_and_conditions() -> None:
+    data = {"name": "s", "players": {"model": "openai/m"}, "seeds": 0, "vary": {"prompts": ["default", "german"]}}
+    found = {spec.name: spec.condition for spec in runs(scenario_from(data))}
+    assert list(found) == ["m--prompts-default--seed-0", "m--prompts-german--seed-0"]
+    assert [identity(condition)["prompts"] for condition in found.values()] == ["default", "german"]
+    with pytest.raises(ScenarioError, match=r"'germain' is no folder; write default, .*german, neutral"):
+        scenario_from({**data, "vary": {"prompts": ["default", "germain"]}})

@@ -21,6 +21,10 @@ def show_prompts(
     file: File,
     set_: Sets = None,
     model: Model = None,
+    prompts: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A shipped prompt set, such as neutral, or a folder, instead of the scenario's."),
+    ] = None,
     generation: Annotated[Optional[int], typer.Option(help="The generation shown; 2 by default.", min=1)] = None,  # noqa: UP045
     round: Annotated[Optional[int], typer.Option(help="The round shown; 3 by default.", min=1)] = None,  # noqa: UP045
 ) -> None:
@@ -33,9 +37,10 @@ def show_prompts(
     specs = runs(load_scenario(file, sets=set_ or (), model=model))
     spec = next((spec for spec in specs if spec.condition.model_players), specs[0])
     conditions = {condition_of(spec.name) for spec in specs}
+    condition = spec.condition if prompts is None else spec.condition.model_copy(update={"prompts": prompts})
     if len(conditions) > 1:
         console.print(Text(f"of {len(conditions)} conditions, {condition_of(spec.name)}:"))
-    for prompt in shown(spec.condition, generation=generation, round=round, seed=spec.seed):
+    for prompt in shown(condition, generation=generation, round=round, seed=spec.seed):
         console.print(Text(f"--- {prompt.title}", style="bold cyan"), soft_wrap=True)
         for message in prompt.messages:
             console.print(Text(f"{message.role}:", style="bold"))
