@@ -21,6 +21,7 @@ from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer, Hang, Request, Status
 from tests.commands import run_command
 from tests.orchestrator.test_study import facts, said
+from tests.processes import Started, start
 
 KEY = "sk-sentinel-0123456789abcdef"
 SCENARIO = """\
@@ -63,13 +64,24 @@ def process(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
     return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment(), cwd=cwd, check=False)
 
 
+async def played(*arguments: str | Path) -> tuple[int, str]:
+    """Run a command in this process, beside the server that it asks; return its exit code and what it printed."""
+    done = await asyncio.to_thread(cli, *arguments)
+    return done.returncode, done.stdout + done.stderr
+
+
 async def started(*arguments: str | Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *command(*arguments), env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
 
 
-async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
+async def forked(*arguments: str | Path) -> Started:
+    """Begin a command in a process of its own, to be sent signals; it need not load anything."""
+    return await start(*map(str, arguments), environ=environment())
+
+
+async def ended(process: asyncio.subprocess.Process | Started) -> tuple[int, str]:
     output, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, output.decode()
@@ -88,7 +100,7 @@ def scenario_file(tmp_path: Path, server: FaultServer, *, concurrency: int = 32)
 async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninterrupted_run(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server, concurrency=4)
-        assert (await ended(await started("run", path, "--quiet", "--results", tmp_path / "whole")))[0] == 0
+        assert (await played("run", path, "--quiet", "--results", tmp_path / "whole"))[0] == 0
         whole = read_log(tmp_path / "whole" / "small" / "model--seed-0").records
         n_whole = len(server.requests)
         rng, n_kills = Random(0), 0
@@ -96,7 +108,7 @@ async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninter
         stored: dict[tuple[str, int], str] = {}
         while n_kills < 20:
             before = len(server.requests)
-            process = await started("run", path, "--quiet", "--results", tmp_path / "killed")
+            process = await forked("run", path, "--quiet", "--results", tmp_path / "killed")
             finishing = asyncio.create_task(process.wait())
             arriving = asyncio.create_task(server.received(before + rng.randrange(1, 4)))
             await asyncio.wait({finishing, arriving}, return_when=asyncio.FIRST_COMPLETED)
@@ -109,7 +121,7 @@ async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninter
             now = said(read_log(folder).records)
             assert stored.items() <= now.items()
             stored = now
-        code, output = await ended(await started("run", path, "--results", tmp_path / "killed"))
+        code, output = await played("run", path, "--results", tmp_path / "killed")
         assert code == 0, output
     records = read_log(folder).records
     assert n_kills >= 10
@@ -130,7 +142,8 @@ async def test_killed_at_20_points_and_run_again_ends_in_the_facts_of_an_uninter
 async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_path: Path, number: int) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server, concurrency=2)
-        process = await started("run", path, "--results", tmp_path)
+        begin = started if number == signal.SIGINT else forked
+        process = await begin("run", path, "--results", tmp_path)
         await server.received(10)
         process.send_signal(number)
         code, output = await ended(process)
@@ -138,7 +151,7 @@ async def test_ctrl_c_stores_what_is_in_flight_and_the_same_command_goes_on(tmp_
         assert "Run the same command again to continue" in output
         n_stored = len(said(read_log(tmp_path / "small" / "model--seed-0").records))
         assert n_stored == len(server.requests)
-        code, output = await ended(await started("run", path, "--results", tmp_path))
+        code, output = await played("run", path, "--results", tmp_path)
         assert code == 0 and len(server.requests) == len(
             said(read_log(tmp_path / "small" / "model--seed-0").records)
         ), output
@@ -160,9 +173,9 @@ async def test_a_second_process_is_told_who_plays_and_nothing_else(tmp_path: Pat
     async with FaultServer([Answer(words)] * 9 + [Hang()]) as server:
         path = scenario_file(tmp_path, server, concurrency=2)
         patient = ("--set", "providers.fake.gives_up_early=false")
-        first = await started("run", path, "--results", tmp_path, *patient)
+        first = await forked("run", path, "--results", tmp_path, *patient)
         await server.received(11)
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--quiet", *patient))
+        code, output = await played("run", path, "--results", tmp_path, "--quiet", *patient)
         assert code == 1 and f"is being written by process {first.pid} on " in output
         assert not (tmp_path / "small" / "final-resources.png").exists() and len(server.requests) == 11
         first.kill()
@@ -173,7 +186,7 @@ async def test_a_second_process_is_told_who_plays_and_nothing_else(tmp_path: Pat
 async def test_ctrl_c_says_what_is_waited_for_and_twice_stops_at_once(tmp_path: Path, number: int) -> None:
     async with FaultServer([Answer(words)] * 9 + [Hang()]) as server:
         path = scenario_file(tmp_path, server, concurrency=2)
-        process = await started("run", path, "--results", tmp_path)
+        process = await forked("run", path, "--results", tmp_path)
         assert process.stdout is not None
         await server.received(11)  # nine are answered and the two in flight never will be
         process.send_signal(number)
@@ -192,7 +205,7 @@ async def test_ctrl_c_says_what_is_waited_for_and_twice_stops_at_once(tmp_path: 
 async def test_a_run_prints_tables_without_a_models_control_characters_and_no_key_anywhere(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server)
-        code, output = await ended(await started("run", path, "--results", tmp_path))
+        code, output = await played("run", path, "--results", tmp_path)
     assert code == 0, output
     assert "\x1b" not in output and "[bold]<b>to give" in output
     for word in ("Generations", "Strategies", "final-resources.png", "agentsim replay", "complete"):
@@ -210,10 +223,10 @@ async def test_a_run_prints_tables_without_a_models_control_characters_and_no_ke
 async def test_what_was_spent_is_shown_and_what_is_unpriced_is_said(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server)
-        _, output = await ended(await started("run", path, "--results", tmp_path / "unpriced"))
+        _, output = await played("run", path, "--results", tmp_path / "unpriced")
         assert "the cost of 1 runs is not known" in output and "US$" not in output
         prices = "providers.fake.prices={model: {input: 1000, output: 5000}}"
-        code, output = await ended(await started("run", path, "--results", tmp_path / "priced", "--set", prices))
+        code, output = await played("run", path, "--results", tmp_path / "priced", "--set", prices)
     assert code == 0 and "US$" in output
     study = agentsim.load(tmp_path / "priced" / "small")
     [run] = study.runs.to_dict("records")
@@ -224,14 +237,14 @@ async def test_what_was_spent_is_shown_and_what_is_unpriced_is_said(tmp_path: Pa
 
 async def test_a_refused_key_stops_the_study_with_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
     async with FaultServer([Status(401, f"bad key {KEY}")]) as server:
-        code, output = await ended(await started("run", scenario_file(tmp_path, server), "--results", tmp_path))
+        code, output = await played("run", scenario_file(tmp_path, server), "--results", tmp_path)
     assert code == 1 and "not complete:" in output and "Traceback" not in output and KEY not in output
 
 
 async def test_a_model_that_is_never_readable_exits_3_and_is_named(tmp_path: Path) -> None:
     async with FaultServer([Answer(lambda prompt: "I had rather not say.")]) as server:
         path = scenario_file(tmp_path, server)
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--set", "generations=1"))
+        code, output = await played("run", path, "--results", tmp_path, "--set", "generations=1")
     assert code == 3 and "no reply of 'fake/model' to 5 questions in a row could be read" in " ".join(output.split())
     assert len(server.requests) < 60 and "█" not in output and ": complete" not in output
     assert "3 a model never gave a readable answer" in " ".join(cli("run", "--help").stdout.split())
@@ -258,7 +271,7 @@ async def test_server_errors_are_asked_again_and_never_a_decision(tmp_path: Path
         return Answer(words)
 
     async with FaultServer(flaky) as server:
-        code, output = await ended(await started("run", scenario_file(tmp_path, server), "--results", tmp_path))
+        code, output = await played("run", scenario_file(tmp_path, server), "--results", tmp_path)
     records = read_log(tmp_path / "small" / "model--seed-0").records
     assert code == 0, output
     assert len(server.requests) == 3 + sum(isinstance(record, Reply) for record in records)
@@ -365,13 +378,13 @@ async def test_a_budget_is_kept_over_sittings_and_raised_to_go_on(tmp_path: Path
         text = SCENARIO.format(url=server.openai_url, concurrency=4)
         path = tmp_path / "s.yaml"
         path.write_text(text.replace("api_key_env", "prices: {model: {input: 10, output: 10}}, api_key_env"))
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "0.08"))
+        code, output = await played("run", path, "--results", tmp_path, "--max-cost", "0.08")
         assert code == 1 and "the budget of $0.08 is reached" in " ".join(output.split())
         assert 0 < spent(tmp_path / "small") <= 0.08
         n_before = len(server.requests)
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "0.08"))
+        code, output = await played("run", path, "--results", tmp_path, "--max-cost", "0.08")
         assert code == 1 and len(server.requests) == n_before  # nothing more was sent
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "50"))
+        code, output = await played("run", path, "--results", tmp_path, "--max-cost", "50")
         assert code == 0, output
         assert len(server.requests) == len(said(read_log(tmp_path / "small" / "model--seed-0").records))
 
@@ -379,14 +392,14 @@ async def test_a_budget_is_kept_over_sittings_and_raised_to_go_on(tmp_path: Path
 async def test_a_budget_without_a_price_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = scenario_file(tmp_path, server)
-        code, output = await ended(await started("run", path, "--results", tmp_path, "--max-cost", "1"))
+        code, output = await played("run", path, "--results", tmp_path, "--max-cost", "1")
         assert code == 2 and "needs the price of fake/model" in output and server.requests == []
 
 
 async def test_status_says_how_far_and_why_it_stopped(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)] * 20 + [Status(401)]) as server:
         path = scenario_file(tmp_path, server)
-        code, _ = await ended(await started("run", path, "--results", tmp_path, "--seeds", "0-1"))
+        code, _ = await played("run", path, "--results", tmp_path, "--seeds", "0-1")
     assert code == 1
     told = cli("status", tmp_path / "small")
     text = " ".join(told.stdout.split())

@@ -103,9 +103,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def written(hostile: Study, tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def written(hostile: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the hostile study."""
     from agentsim.report import write_report
 
-    return write_report(hostile, tmp_path / "report.html")
+    return write_report(hostile, tmp_path_factory.mktemp("written") / "report.html")
