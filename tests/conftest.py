@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""Before NumPy is loaded: test processes have a core each, and threads that wait for one another take twice as much."""
 
 settings.register_profile("agentsim", deadline=None, derandomize=True)
 settings.load_profile("agentsim")

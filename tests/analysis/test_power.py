@@ -16,14 +16,14 @@ CLAUDE = curves().query("model.str.startswith('claude') and not punishment and g
 
 
 def test_many_seeds_have_the_power_of_the_t_test() -> None:
-    found = power(1.0, effect=np.exp(0.5), n_studies=1500)
+    found = power(1.0, effect=np.exp(0.5), n_studies=600)
     assert found.seeds is not None
     wanted = TTestIndPower().solve_power(effect_size=0.5, alpha=0.05, power=0.8)
     assert found.seeds == pytest.approx(wanted, rel=0.1)
 
 
 def test_many_pairs_have_the_power_of_the_paired_t_test() -> None:
-    found = power(1.0, effect=np.exp(0.5), design="paired", n_studies=1500)
+    found = power(1.0, effect=np.exp(0.5), design="paired", n_studies=600)
     assert found.seeds is not None
     wanted = TTestPower().solve_power(effect_size=0.5, alpha=0.05, power=0.8)
     assert found.seeds == pytest.approx(wanted, rel=0.15)

@@ -10,7 +10,7 @@ import agentsim
 from agentsim.log.reading import read_log
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer
-from tests.cli.test_cli import KEY, cli, ended, started, written_below
+from tests.cli.test_cli import KEY, cli, ended, forked, played, started, written_below
 from tests.orchestrator.test_study import facts, said
 
 SCENARIO = """\
@@ -43,7 +43,7 @@ async def test_killed_anywhere_the_same_command_goes_on_and_pays_for_nothing_twi
         whole, n_whole = read_log(tmp_path / "whole" / "p" / "probe").records, len(server.requests)
         folder, n_kills = tmp_path / "killed" / "p" / "probe", 0
         for _ in range(4):
-            process = await started("probe", path, *ASKED, "--results", tmp_path / "killed")
+            process = await forked("probe", path, *ASKED, "--results", tmp_path / "killed")
             finishing = asyncio.create_task(process.wait())
             arriving = asyncio.create_task(server.received(len(server.requests) + 5))
             await asyncio.wait({finishing, arriving}, return_when=asyncio.FIRST_COMPLETED)
@@ -52,7 +52,7 @@ async def test_killed_anywhere_the_same_command_goes_on_and_pays_for_nothing_twi
             if not finishing.done():
                 process.kill()
             await ended(process)
-        code, output = await ended(await started("probe", path, *ASKED, "--results", tmp_path / "killed"))
+        code, output = await played("probe", path, *ASKED, "--results", tmp_path / "killed")
     assert code == 0 and n_kills >= 2, output
     records = read_log(folder).records
     assert facts(records) == facts(whole) and said(records) == said(whole)
@@ -74,13 +74,13 @@ async def test_a_budget_is_kept_and_a_higher_one_goes_on(tmp_path: Path) -> None
     costly = Answer(words, usage={"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050})
     async with FaultServer([costly]) as server:
         path = file_for(tmp_path, server)
-        code, output = await ended(await started("probe", path, *ASKED, "--max-cost", "0.02", "--results", tmp_path))
+        code, output = await played("probe", path, *ASKED, "--max-cost", "0.02", "--results", tmp_path)
         ledger = read_ledger(tmp_path / "p")
         assert code == 1 and "the budget of $0.02 is reached" in output, output
         assert ledger is not None and 0 < ledger.spent_usd <= 0.02
         n_first = len(server.requests)
         assert not agentsim.load_probe(tmp_path / "p").is_complete
-        code, output = await ended(await started("probe", path, *ASKED, "--max-cost", "1", "--results", tmp_path))
+        code, output = await played("probe", path, *ASKED, "--max-cost", "1", "--results", tmp_path)
         assert code == 0, output
     assert len(server.requests) == 62 and 0 < n_first < 62
 
@@ -95,12 +95,12 @@ async def test_a_plan_asks_nobody_and_writes_nothing(tmp_path: Path) -> None:
 async def test_a_changed_design_is_refused_and_new_begins_another(tmp_path: Path) -> None:
     async with FaultServer([Answer(words)]) as server:
         path = file_for(tmp_path, server)
-        assert (await ended(await started("probe", path, *ASKED, "--quiet", "--results", tmp_path)))[0] == 0
+        assert (await played("probe", path, *ASKED, "--quiet", "--results", tmp_path))[0] == 0
         n = len(server.requests)
         changed = ("probe", path, *ASKED, "--records", "0,100", "--results", tmp_path)
-        code, output = await ended(await started(*changed))
+        code, output = await played(*changed)
         assert code == 2 and "probe.situations" in output and len(server.requests) == n
-        assert (await ended(await started(*changed, "--new")))[0] == 0
+        assert (await played(*changed, "--new"))[0] == 0
     assert json.loads((tmp_path / "p-2" / "probe.json").read_text())["n"] == 2
 
 

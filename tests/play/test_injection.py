@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from agentsim.core.answers import ActSpec, TextSpec
+from agentsim.core.answers import ActSpec, Answer, TextSpec
 from agentsim.core.facts import Note, ShownStrategy, StrategyFormed, TraceItem
 from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.observation import Gossip
@@ -80,13 +81,13 @@ def test_two_thousand_strategies_change_nothing_of_a_prompt_but_one_quoted_line(
     prompts = load_prompt_set("default", answer_format=prompts_format)
     decision = Request("g2/game1/r02/1_1", "1_1", DECISION, ActSpec(("give", "punish"), 12.5))
     newborn = Request("g2/strategy/2_1", "2_1", NEWBORN, TextSpec(1000))
+    plains = [[message.content for message in prompts.messages(request)] for request in (decision, newborn)]
     for payload in PAYLOADS:
-        cut = parse(spoken(payload), TextSpec(1000)).text or payload[:1000]
-        for request, view in (
-            (decision, replace(DECISION, strategy=cut)),
-            (newborn, replace(NEWBORN, advice=(ShownStrategy("1_1", cut, 20.0), NEWBORN.advice[1]))),
+        cut = read(payload, TextSpec(1000)).text or payload[:1000]
+        for request, view, plain in (
+            (decision, replace(DECISION, strategy=cut), plains[0]),
+            (newborn, replace(NEWBORN, advice=(ShownStrategy("1_1", cut, 20.0), NEWBORN.advice[1])), plains[1]),
         ):
-            plain = [message.content for message in prompts.messages(request)]
             hostile = [message.content for message in prompts.messages(replace(request, view=view))]
             shown = quoted(cut)
             assert "\n" not in shown and json.loads(shown) is not None
@@ -105,8 +106,7 @@ def test_two_thousand_notes_change_nothing_of_a_prompt_but_one_quoted_line(promp
 
     [system, plain] = [message.content for message in prompts.messages(decision("NOTHING TO SAY"))]
     for payload in PAYLOADS:
-        said = Completion(text=f"My note: {payload}", model=None, finish_reason="stop", latency_s=0)
-        answer = parse(said, TextSpec(200, "note"))
+        answer = read(payload, TextSpec(200, "note"))
         assert answer.text is None or len(answer.text) <= 200
         cut = answer.text or payload[:200]
         shown = quoted(cut)
@@ -115,16 +115,18 @@ def test_two_thousand_notes_change_nothing_of_a_prompt_but_one_quoted_line(promp
         assert hostile == [system, plain.replace('"NOTHING TO SAY"', shown)]
 
 
-def spoken(payload: str) -> Completion:
-    text = f"My strategy will be {payload}"
-    return Completion(text=text, model=None, finish_reason="stop", latency_s=0)
+@cache
+def read(payload: str, spec: TextSpec) -> Answer:
+    """Return how such words are read as a strategy or a note, once for all tests."""
+    text = f"My note: {payload}" if spec.what == "note" else f"My strategy will be {payload}"
+    return parse(Completion(text=text, model=None, finish_reason="stop", latency_s=0), spec)
 
 
 def test_a_strategy_is_cut_at_its_stated_length() -> None:
     for payload in PAYLOADS:
-        answer = parse(spoken(payload), TextSpec(1000))
+        answer = read(payload, TextSpec(1000))
         assert answer.text is None or len(answer.text) <= 1000
-    assert parse(spoken("A" * 100_000), TextSpec(1000)).is_cut
+    assert read("A" * 100_000, TextSpec(1000)).is_cut
 
 
 @pytest.mark.parametrize("seed", range(len(SEEDS)))

@@ -936,11 +936,11 @@ async def test_a_mutated_body_is_an_answer_or_a_failure_with_a_name(dialect: str
     prompt = Prompt(model="m", messages=(Message(role="user", content="How much?"),), sampling=Sampling())
     n_answers = 0
     async with adapter_and_server(dialect, lambda request: Raw(mutated(body, draw))) as (adapter, _):
-        for _ in range(5000):
+        for _ in range(1500):
             try:
                 completion = await adapter.complete(prompt)
             except ProviderError:
                 continue
             completion.model_dump_json()
             n_answers += 1
-    assert 500 < n_answers < 4500
+    assert 150 < n_answers < 1350

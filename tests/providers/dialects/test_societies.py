@@ -56,21 +56,23 @@ async def test_a_society_through_a_dialect_of_a_real_server(
     scenario = agentsim.scenario_from(
         {
             **TINY,
+            "game": {**TINY["game"], "rounds": 1},
             "players": {"model": "server/some-name", "max_tokens": 24},
+            "on_invalid": {**TINY["on_invalid"], "attempts": 1},
             "providers": {"server": {"dialect": dialect, "base_url": base_url, "api_key_env": "SERVER_KEY"}},
         }
     )
     result = await agentsim.run_async(scenario, results=tmp_path)
     assert {state.status for state in result.runs} <= {"complete", "unread"}, result.runs  # it may only mutter
-    checked(agentsim.load(result.folder))
+    checked(agentsim.load(result.folder), n_encounters=2)
     assert llama_server.api_key not in (result.folder / "study.json").read_text()
 
 
 @pytest.mark.model
 def test_a_real_model_held_to_a_schema_answers_readably(tmp_path: Path, small_model: Path) -> None:
     players = {"model": "local/smollm2-135m", "max_tokens": 120, "answer_format": "json"}
-    game = {**TINY["game"], "games": 2}
+    game = {**TINY["game"], "rounds": 1, "games": 2}
     result = agentsim.run(agentsim.scenario_from({**TINY, "game": game, "players": players}), results=tmp_path)
-    study = checked(agentsim.load(result.folder), n_encounters=8)
+    study = checked(agentsim.load(result.folder), n_encounters=4)
     whole = study.replies[study.replies["finish_reason"] == "stop"]
     assert len(whole) and all(text.lstrip().startswith("{") for text in whole["text"])

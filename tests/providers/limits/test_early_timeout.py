@@ -132,7 +132,7 @@ def test_fewer_than_one_honest_answer_in_a_thousand_is_given_up(seed: int) -> No
 
 def test_one_call_in_a_hundred_that_hangs_costs_a_third_more_time_at_most() -> None:
     def wall_s(hung: float, **settings: object) -> float:
-        """Return the seconds until all but the last 32 of 4,000 questions are answered."""
+        """Return the seconds until all but the last 32 of 2,000 questions are answered."""
         draw, latency, times = Random(2), lognormal(1.5, seed=1), list[float]()
         server = Slow(then=lambda: 1e9 if draw.random() < hung else latency())
         opened, _ = account(server, concurrency=32, attempts=100, **settings)
@@ -142,7 +142,7 @@ def test_one_call_in_a_hundred_that_hangs_costs_a_third_more_time_at_most() -> N
             times.append(asyncio.get_running_loop().time())
 
         async def main() -> None:
-            await asyncio.gather(*(ask() for _ in range(4000)))
+            await asyncio.gather(*(ask() for _ in range(2000)))
 
         virtually(main())
         return times[-33]

@@ -108,18 +108,18 @@ def asked(server: Desk, n: int, **settings: object) -> float:
 
 def test_calls_that_hang_among_quick_answers_make_nobody_ask_fewer() -> None:
     def wall_s(hung: float) -> float:
-        return asked(Desk(1.5, deadline_s=20, at_a_time=10_000, hung=hung), 3000, gives_up_early=False)
+        return asked(Desk(1.5, deadline_s=20, at_a_time=10_000, hung=hung), 1000, gives_up_early=False)
 
     # Each fifth call costs its whole deadline, and no place is lost beyond that.
     assert wall_s(0.2) <= 1.1 * wall_s(0.0) * (0.8 * 1.5 + 0.2 * 20) / 0.8 / 1.5
 
 
 def test_a_quick_server_is_soon_asked_as_much_as_allowed() -> None:
-    assert asked(Desk(1.5, deadline_s=120, at_a_time=10_000), 3200) <= 1.05 * 1.5 * 3200 / 32
+    assert asked(Desk(1.5, deadline_s=120, at_a_time=10_000), 2400) <= 1.05 * 1.5 * 2400 / 32
 
 
 def test_answers_that_take_long_whatever_is_asked_are_waited_for_side_by_side() -> None:
-    assert asked(Desk(70, deadline_s=120, at_a_time=10_000, jitter=0.3), 3200) <= 1.25 * 70 * 3200 / 32
+    assert asked(Desk(70, deadline_s=120, at_a_time=10_000, jitter=0.3), 1600) <= 1.25 * 70 * 1600 / 32
 
 
 def test_a_server_that_becomes_quicker_is_asked_more() -> None:

@@ -80,14 +80,14 @@ def test_an_unknown_limit_of_calls_at_a_time_is_found_at_little_cost() -> None:
 
 def test_an_unknown_limit_of_requests_a_minute_is_found_at_little_cost() -> None:
     server = Strict(a_minute=500)
-    seconds, _ = asked(server, 6000)
+    seconds, _ = asked(server, 3000)
     assert server.n_calls / server.n_answered <= 1.05
-    assert seconds <= 1.1 * 6000 / 500 * 60
+    assert seconds <= 1.1 * 3000 / 500 * 60
 
 
 @pytest.mark.parametrize(("share", "slower"), [(0.1, 1.25), (0.5, 2.5)])
 def test_refusals_at_random_do_not_make_it_slow(share: float, slower: float) -> None:
-    n = 6000
+    n = 4000
     server = Strict(at_random=share)
     seconds, widths = asked(server, n)
     assert seconds <= slower * n * CALL_S / 32
@@ -97,9 +97,9 @@ def test_refusals_at_random_do_not_make_it_slow(share: float, slower: float) -> 
 
 def test_refusals_at_random_that_ask_for_a_long_rest_are_no_limit_of_the_minute() -> None:
     server = Strict(at_random=0.1, rest_s=10.0)
-    seconds, _ = asked(server, 6000)
+    seconds, _ = asked(server, 2000)
     rests = 1 + 0.1 * 10.0 / CALL_S  # a place that was refused rests
-    assert seconds <= 2.0 * rests * 6000 * CALL_S / 32  # once it is tried, in vain, whether fewer places help
+    assert seconds <= 2.0 * rests * 2000 * CALL_S / 32  # once it is tried, in vain, whether fewer places help
 
 
 def test_the_pace_is_forgotten_when_the_limit_of_the_minute_is_lifted() -> None:
@@ -111,12 +111,12 @@ def test_the_pace_is_forgotten_when_the_limit_of_the_minute_is_lifted() -> None:
         clock = asyncio.get_running_loop().time
         await asyncio.gather(*(account.complete(PROMPT) for _ in range(800)))
         server.a_minute = 10**9
-        await asyncio.gather(*(account.complete(PROMPT) for _ in range(8000)))
+        await asyncio.gather(*(account.complete(PROMPT) for _ in range(4000)))
         began = clock()
-        await asyncio.gather(*(account.complete(PROMPT) for _ in range(3200)))
+        await asyncio.gather(*(account.complete(PROMPT) for _ in range(1600)))
         return clock() - began
 
-    assert virtually(main()) <= 1.05 * 3200 * CALL_S / 32
+    assert virtually(main()) <= 1.05 * 1600 * CALL_S / 32
 
 
 def test_places_come_back_when_the_limit_is_lifted() -> None:
