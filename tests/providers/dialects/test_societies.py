@@ -15,14 +15,14 @@ TINY: dict[str, Any] = {
     "name": "tiny",
     "agents": 2,
     "generations": 2,
-    "game": {"kind": "donor", "rounds": 2, "games": 1},
+    "game": {"kind": "donor", "rounds": 1, "games": 1},
     "players": {"model": "local/smollm2-135m", "max_tokens": 24},
-    "on_invalid": {"attempts": 2, "then": "pass", "stop_after": None},
+    "on_invalid": {"attempts": 1, "then": "pass", "stop_after": None},
     "seeds": [0],
 }
 
 
-def checked(study: Study, *, n_encounters: int = 4) -> Study:
+def checked(study: Study, *, n_encounters: int = 2) -> Study:
     """A whole society happened, and nothing the model muttered was taken for a decision it was not."""
     [status] = study.runs["status"]
     assert status == ("complete" if study.encounters["act"].eq("give").any() else "unread")
@@ -56,23 +56,22 @@ async def test_a_society_through_a_dialect_of_a_real_server(
     scenario = agentsim.scenario_from(
         {
             **TINY,
-            "game": {**TINY["game"], "rounds": 1},
             "players": {"model": "server/some-name", "max_tokens": 24},
-            "on_invalid": {**TINY["on_invalid"], "attempts": 1},
             "providers": {"server": {"dialect": dialect, "base_url": base_url, "api_key_env": "SERVER_KEY"}},
         }
     )
     result = await agentsim.run_async(scenario, results=tmp_path)
     assert {state.status for state in result.runs} <= {"complete", "unread"}, result.runs  # it may only mutter
-    checked(agentsim.load(result.folder), n_encounters=2)
+    checked(agentsim.load(result.folder))
     assert llama_server.api_key not in (result.folder / "study.json").read_text()
 
 
 @pytest.mark.model
 def test_a_real_model_held_to_a_schema_answers_readably(tmp_path: Path, small_model: Path) -> None:
     players = {"model": "local/smollm2-135m", "max_tokens": 120, "answer_format": "json"}
-    game = {**TINY["game"], "rounds": 1, "games": 2}
-    result = agentsim.run(agentsim.scenario_from({**TINY, "game": game, "players": players}), results=tmp_path)
+    game, on_invalid = {**TINY["game"], "games": 2}, {**TINY["on_invalid"], "attempts": 2}
+    scenario = agentsim.scenario_from({**TINY, "game": game, "players": players, "on_invalid": on_invalid})
+    result = agentsim.run(scenario, results=tmp_path)
     study = checked(agentsim.load(result.folder), n_encounters=4)
     whole = study.replies[study.replies["finish_reason"] == "stop"]
     assert len(whole) and all(text.lstrip().startswith("{") for text in whole["text"])
