@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -83,10 +84,14 @@ class Study:
 
         Runs that one model answered and runs that another did (a server's new snapshot) are not one condition.
         """
+        return frame[KEY].join(self._condition_of_run, on=KEY)["condition"]
+
+    @cached_property
+    def _condition_of_run(self) -> pd.DataFrame:
         names = self.runs["condition"]
         names = names if len(self.folders) == 1 else self.runs["study"] + ": " + names
         named, _ = one_player_each(self.runs, names, self.started)
-        return frame[KEY].join(self.runs[KEY].assign(condition=named).set_index(KEY), on=KEY)["condition"]
+        return self.runs[KEY].assign(condition=named).set_index(KEY)
 
 
 def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> Study:

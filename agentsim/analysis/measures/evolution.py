@@ -50,12 +50,14 @@ def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.
     `newborns_change`, `problem`. The parts sum to the change. Missing, with the reason, where an agent's trait is not
     known or a newborn has no recorded parents.
     """
+    by_run: dict[tuple[str, str], dict[int, list[_Agent]]] = {}
+    parents = agents["parents"].fillna("").str.split()
+    traits = agents[trait].to_numpy(dtype=float, na_value=nan).tolist()
+    keys = agents[[*GENERATION, "agent"]].itertuples(index=False, name=None)
+    for (study, run, number, agent), named, value in zip(keys, parents, traits, strict=True):
+        by_run.setdefault((study, run), {}).setdefault(int(number), []).append(_Agent(agent, named, value))
     rows = []
-    for key, run in agents[[*GENERATION, "agent", "parents", trait]].groupby(KEY, sort=True):
-        living: dict[int, list[_Agent]] = {}
-        for number, agent, parents, value in run[["generation", "agent", "parents", trait]].itertuples(index=False):
-            named = [] if pd.isna(parents) else str(parents).split()
-            living.setdefault(int(number), []).append(_Agent(agent, named, nan if pd.isna(value) else float(value)))
+    for key, living in sorted(by_run.items()):
         for number in sorted(living)[:-1]:
             if number + 1 in living:
                 row = dict(zip(KEY, key, strict=True)) | {"generation": number}
