@@ -1,14 +1,60 @@
-"""What may be answered, and what was: the specification of an answer, and checked answers."""
+"""What may be answered, and what was: the options of a decision, checked answers, and the moves they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from agentsim.core.facts import Act, Problem, Reading
-from agentsim.core.gifts import ANY_SHARE, Gift
+from agentsim.core.gifts import ANY_SHARE, ROUNDING, Gift
 
-__all__ = ["ActSpec", "Answer", "AnswerSpec", "TextSpec"]
+__all__ = ["ActSpec", "Answer", "AnswerSpec", "DonorSpec", "Move", "MoveSpec", "Option", "TextSpec"]
+
+_NOBODY: Final[Mapping[str, float]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of the things that a member may do: `give` an amount, `cooperate`, or `punish` named members."""
+
+    name: str
+    """Its name in the core and in logs; a prompt set has its own words for it."""
+    high: float | None = None
+    """The most units it may be done with; `None`: it has no amount."""
+    low: float = 0.0
+    """The least units."""
+    step: float | None = None
+    """Amounts are `low`, `low + step`, ... up to `high`; `None`: any amount between."""
+    targets: tuple[str, ...] = ()
+    """The members that it may be aimed at, each with an amount of its own; empty: it is aimed at nobody."""
+
+    def allows(self, amount: float) -> bool:
+        """Return whether it may be done with an amount."""
+        if self.high is None or not self.low <= amount <= self.high:
+            return False
+        steps = 0.0 if self.step is None else (amount - self.low) / self.step
+        return abs(steps - round(steps)) <= ROUNDING * max(1.0, steps)
+
+    def nearest(self, level: float) -> float:
+        """Return the amount at a level in [0, 1] between the least and the most, to the nearest step, halves up."""
+        assert self.high is not None
+        if self.step is None:
+            return self.low + level * (self.high - self.low)
+        n_steps = math.floor((self.high - self.low) / self.step * (1 + ROUNDING))
+        return min(self.low + math.floor(level * n_steps + 0.5) * self.step, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a member does: an option, and the units it does that with."""
+
+    option: str
+    amount: float | None = None
+    """`None` for options without an amount, and for those that are aimed at named members."""
+    aimed: Mapping[str, float] = field(default_factory=lambda: _NOBODY)
+    """Units by the member that the option is aimed at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +73,46 @@ class ActSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveSpec:
+    """The answer is one of these options, with the amounts that it takes."""
+
+    options: tuple[Option, ...]
+    most_together: float | None = None
+    """The most units of all amounts of one answer together; `None`: no such limit."""
+
+    def option(self, name: str | None) -> Option | None:
+        """Return the option of that name, if there is one."""
+        return next((option for option in self.options if option.name == name), None)
+
+    def allows(self, move: Move) -> bool:
+        """Return whether a move is one of the options, with amounts that it takes."""
+        option = self.option(move.option)
+        if option is None:
+            return False
+        amounts = [*move.aimed.values(), *([] if move.amount is None else [move.amount])]
+        if self.most_together is not None and sum(amounts) > self.most_together * (1 + ROUNDING):
+            return False
+        if option.targets:
+            return move.amount is None and all(
+                name in option.targets and option.allows(amount) for name, amount in move.aimed.items()
+            )
+        if move.aimed:
+            return False
+        return move.amount is None if option.high is None else move.amount is not None and option.allows(move.amount)
+
+
+@dataclass(frozen=True, slots=True)
 class TextSpec:
     """The answer is the text behind the prompt set's marker for it, cut at `max_chars`."""
 
     max_chars: int
-    what: Literal["strategy", "note"] = "strategy"
+    what: Literal["strategy", "note", "message"] = "strategy"
     """What the text is, and so which marker it stands behind."""
 
 
-AnswerSpec = ActSpec | TextSpec
+DonorSpec = ActSpec | TextSpec
+"""What an answer in the donor game must be."""
+AnswerSpec = ActSpec | MoveSpec | TextSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +132,8 @@ class Answer:
     """The scenario's fallback where no readable answer came."""
     attempts: int = 1
     """How often the agent was asked."""
+    move: Move | None = None
+    """What a member does, in games other than the donor game; it is one that the spec allows."""
 
     @property
     def is_valid(self) -> bool:

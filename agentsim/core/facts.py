@@ -24,17 +24,21 @@ __all__ = [
     "GameEnded",
     "GenerationEnded",
     "Missed",
+    "Moved",
     "Note",
     "NoteWritten",
     "Observed",
+    "Past",
     "Probed",
     "Problem",
     "Punished",
     "Reading",
     "Reputation",
     "Scored",
+    "Settled",
     "ShownStrategy",
     "StrategyFormed",
+    "Talked",
     "TraceItem",
     "born_and_index",
     "by_kind",
@@ -112,17 +116,41 @@ def total(values: Iterable[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TraceItem:
-    """One past donor turn, as it is shown to a donor."""
+    """One past act, as it is shown to those who meet the one that did it: in the donor game, a donor's turn."""
 
     round: int
     donor: str
-    recipient: str
-    act: Act | None
-    """`None`: the turn passed without a decision that could be read."""
+    recipient: str | None
+    """Whom the act was done to; `None`: the whole group that met, in games of more than two."""
+    act: str | None
+    """In the donor game `give` or `punish`, in others the option; `None`: no decision could be read."""
     fraction: float | None
-    """Share of its resources the donor gave or spent; `None` without an act, or where it had nothing."""
+    """Share of its resources the donor gave or spent, and in other games the level of what it did; `None` without an
+    act, or where it had nothing."""
     note: str | None = None
     """What the recipient wrote about it, where notes are written; `None` where none could be read."""
+    amount: float | None = None
+    """In other games than the donor game, the units the option was done with, where it has any."""
+
+    @property
+    def level(self) -> float | None:
+        """How cooperative the act was, in [0, 1]: the share given, 0 for punishing; `None`: that cannot be said."""
+        if self.act is None or self.fraction is None:
+            return None
+        return 0.0 if self.act == "punish" else self.fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An encounter of its own that an agent remembers."""
+
+    round: int
+    others: tuple[str, ...]
+    """Whom it met."""
+    acts: tuple[TraceItem, ...]
+    """What each member did, in the order in which they were asked."""
+    change: float
+    """Units that it gained or lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +268,54 @@ class Missed(Encounter):
     type: Literal["missed"] = "missed"
 
 
+class Moved(Frozen):
+    """A member of an encounter made a move, in games other than the donor game."""
+
+    type: Literal["moved"] = "moved"
+    key: str
+    generation: int
+    game: int
+    round: int
+    stage: str
+    actor: str
+    role: str
+    option: str | None
+    """What happened; `None`: no move could be read."""
+    amount: float | None = None
+    """Units it was done with, where the option has any."""
+    aimed: dict[str, float] = Field(default_factory=dict)
+    """Units by the member that it was aimed at, where it is aimed at named members."""
+    level: float | None
+    """How cooperative it was, in [0, 1]; `None` where that cannot be said."""
+    intended: str | None = None
+    """The option that was decided on, where chance made another of it."""
+    reading: Reading = "plain"
+    replaced_by: Literal["zero"] | None = None
+    """`zero`: no move could be read and the scenario counts that as the least cooperative one."""
+    problem: Problem | None = None
+    """Why the reply was not readable; `None` where the agent itself decided."""
+    attempts: int = 1
+
+
+class Settled(Frozen):
+    """What an encounter came to, in games other than the donor game."""
+
+    type: Literal["settled"] = "settled"
+    generation: int
+    game: int
+    round: int
+    members: tuple[str, ...]
+    """In the order of their roles."""
+    before: tuple[float, ...]
+    """Units that each member held."""
+    after: tuple[float, ...]
+    state_before: float | None = None
+    """What the group shared before, such as a stock; `None` in games without it."""
+    state_after: float | None = None
+    is_missing: bool = False
+    """Whether a move could not be read: nothing moved, and the encounter counts as missing data."""
+
+
 class NoteWritten(Frozen):
     """The recipient of an encounter wrote about its donor, for those who meet that one later."""
 
@@ -256,6 +332,27 @@ class NoteWritten(Frozen):
     """Whether the note was cut at the stated length."""
     problem: Problem | None = None
     """Why no note was read."""
+    attempts: int = 1
+
+
+class Talked(Frozen):
+    """A member of an encounter said something to the others before they decided."""
+
+    type: Literal["talked"] = "talked"
+    key: str
+    generation: int
+    game: int
+    round: int
+    turn: int
+    """The round of talk, from 1."""
+    author: str
+    to: tuple[str, ...]
+    text: str | None
+    """`None` where no message could be read."""
+    is_cut: bool = False
+    """Whether the message was cut at the stated length."""
+    problem: Problem | None = None
+    """Why no message was read."""
     attempts: int = 1
 
 
@@ -327,6 +424,17 @@ class Scored(Frozen):
 
 
 Event = Annotated[
-    StrategyFormed | Donated | Punished | Missed | NoteWritten | GameEnded | GenerationEnded | Probed | Scored,
+    StrategyFormed
+    | Donated
+    | Punished
+    | Missed
+    | Moved
+    | Settled
+    | Talked
+    | NoteWritten
+    | GameEnded
+    | GenerationEnded
+    | Probed
+    | Scored,
     Field(discriminator="type"),
 ]

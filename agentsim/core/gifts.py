@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["ANY_SHARE", "FixedGift", "Gift", "ShareGift", "UnitGift"]
+__all__ = ["ANY_SHARE", "ROUNDING", "FixedGift", "Gift", "ShareGift", "UnitGift"]
 
 ROUNDING = 1e-9
 """Relative slack where an amount is compared with whole steps."""

@@ -9,7 +9,19 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-__all__ = ["ChildKey", "DecisionKey", "Key", "NoteKey", "ProbeKey", "ScoreKey", "SocietyKey", "StrategyKey", "parse"]
+__all__ = [
+    "ChildKey",
+    "DecisionKey",
+    "Key",
+    "NoteKey",
+    "ProbeKey",
+    "ScoreKey",
+    "SocietyKey",
+    "StageKey",
+    "StrategyKey",
+    "TalkKey",
+    "parse",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +37,49 @@ class StrategyKey:
 
 @dataclass(frozen=True, slots=True)
 class DecisionKey:
-    """A donor is asked what it does in an encounter: `g3/game1/r04/2_4`."""
+    """An agent is asked what it does in an encounter: `g3/game1/r04/2_4`."""
 
     generation: int
     game: int
     round: int
     donor: str
+    """The agent that is asked, in whatever role."""
 
     def __str__(self) -> str:
         return f"g{self.generation}/game{self.game}/r{self.round:02}/{self.donor}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageKey:
+    """A member is asked again in the same encounter, in a later stage of the game: `g3/game1/r04/2_4/punish`."""
+
+    decision: DecisionKey
+    stage: str
+
+    @property
+    def generation(self) -> int:
+        """The generation of the encounter."""
+        return self.decision.generation
+
+    def __str__(self) -> str:
+        return f"{self.decision}/{self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class TalkKey:
+    """A member is asked for a message to the others before they decide: `g3/game1/r04/2_4/talk/1`."""
+
+    decision: DecisionKey
+    turn: int
+    """The round of talk, from 1."""
+
+    @property
+    def generation(self) -> int:
+        """The generation of the encounter."""
+        return self.decision.generation
+
+    def __str__(self) -> str:
+        return f"{self.decision}/talk/{self.turn}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +98,7 @@ class NoteKey:
         return f"{self.decision}/note"
 
 
-SocietyKey: TypeAlias = StrategyKey | DecisionKey | NoteKey
+SocietyKey: TypeAlias = StrategyKey | DecisionKey | StageKey | TalkKey | NoteKey
 """A question that a society asks."""
 
 
@@ -102,7 +148,8 @@ Key: TypeAlias = SocietyKey | ProbeKey | ChildKey | ScoreKey
 _NUMBER: Final = "[1-9][0-9]{0,8}"
 _OF_SOCIETY: Final = re.compile(
     rf"g(?P<generation>{_NUMBER})/"
-    rf"(?:strategy/(?P<agent>[^/]+)|game(?P<game>{_NUMBER})/r(?P<round>[0-9]{{2,9}})/(?P<donor>[^/]+)(?P<note>/note)?)"
+    rf"(?:strategy/(?P<agent>[^/]+)|game(?P<game>{_NUMBER})/r(?P<round>[0-9]{{2,9}})/(?P<donor>[^/]+)"
+    rf"(?P<note>/note)?(?:/talk/(?P<turn>{_NUMBER}))?(?:/(?P<stage>(?!note$)[a-z][a-z0-9_-]*))?)"
 )
 _OF_PROBE: Final = re.compile(r"probe/(?P<subject>[^/]+)/(?P<situation>[^/]+)/(?P<repetition>[0-9]{2,9})")
 _OF_CHILD: Final = re.compile(r"child/(?P<number>[0-9]{2,9})")
@@ -134,4 +181,8 @@ def _of_society(match: re.Match[str]) -> SocietyKey:
     if match["agent"] is not None:
         return StrategyKey(generation, match["agent"])
     decision = DecisionKey(generation, int(match["game"]), int(match["round"]), match["donor"])
+    if match["turn"] is not None:
+        return TalkKey(decision, int(match["turn"]))
+    if match["stage"] is not None:
+        return StageKey(decision, match["stage"])
     return decision if match["note"] is None else NoteKey(decision)

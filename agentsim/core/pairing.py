@@ -13,11 +13,21 @@ from agentsim.core.facts import Frozen
 from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
-__all__ = ["Alternating", "Pairing", "PairingRule", "RandomMatching", "Released", "Schedule", "n_reversed", "swapped"]
+__all__ = [
+    "Alternating",
+    "Pairing",
+    "PairingRule",
+    "RandomMatching",
+    "Released",
+    "Repeated",
+    "Schedule",
+    "n_reversed",
+    "swapped",
+]
 
-Schedule = tuple[tuple[tuple[str, str], ...], ...]
-"""For each round its encounters as (donor, recipient); every agent is in exactly one encounter a round, except the one
-that sits out where their number is odd."""
+Schedule = tuple[tuple[tuple[str, ...], ...], ...]
+"""For each round its encounters as members in the order of the game's roles, such as (donor, recipient). Every agent is
+in one encounter a round at most; where the numbers do not divide, some sit out."""
 
 
 class Pairing(Frozen):
@@ -27,13 +37,23 @@ class Pairing(Frozen):
         kind: str
 
     takes_odd: ClassVar[bool] = False
-    """Whether an odd number of agents can be paired."""
+    """Whether agents may be left over, who sit out the round."""
+    takes_groups: ClassVar[bool] = False
+    """Whether encounters of other than two members can be formed."""
     keeps_roles: ClassVar[bool] = False
     """Whether two agents are meant never to meet in both roles in a game; two alone cannot avoid it."""
 
+    @property
+    def keeps_groups(self) -> bool:
+        """Whether the members of an encounter stay together through a whole game."""
+        return False
+
     @abstractmethod
-    def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
-        """Return `rounds` rounds over the agents; their number is even unless `takes_odd`."""
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
+        """Return `rounds` rounds over the agents, in encounters of `size` members.
+
+        The agents' number is a multiple of `size` unless the rule `takes_odd`; `size` is 2 unless it `takes_groups`.
+        """
 
 
 class Alternating(Pairing):
@@ -56,7 +76,7 @@ class Alternating(Pairing):
         """Return whether two of so many agents that meet again do so with roles reversed; otherwise they never do."""
         return n_agents == 2 or (self.in_both_roles and n_agents % 4 == 2)
 
-    def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         """Return `rounds` rounds over an even number of agents."""
         half = len(agents) // 2
         if self.is_reversing(len(agents)):
@@ -75,7 +95,7 @@ class Released(Pairing):
 
     kind: Literal["released"] = "released"
 
-    def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         """Return `rounds` rounds over an even number of agents."""
         half = len(agents) // 2
         cycles = [divmod(index, half) for index in range(rounds)]
@@ -83,32 +103,65 @@ class Released(Pairing):
 
 
 class RandomMatching(Pairing):
-    """A fresh, uniformly random perfect matching with random roles in each round.
+    """A fresh, uniformly random partition into groups with random roles in each round.
 
-    Where the number of agents is odd, one of them, drawn at random, sits out each round.
+    Where the number of agents does not divide, those left over, drawn at random, sit out the round.
     """
 
     kind: Literal["random"] = "random"
     takes_odd: ClassVar[bool] = True
+    takes_groups: ClassVar[bool] = True
 
-    def schedule(self, agents: Sequence[str], rounds: int, rng: Random) -> Schedule:
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         """Return `rounds` rounds over any number of agents."""
-        paired = len(agents) // 2 * 2
-        orders = (shuffled(agents, rng) for _ in range(rounds))
-        return tuple(tuple(zip(order[0:paired:2], order[1:paired:2], strict=True)) for order in orders)
+        return tuple(_in_groups(shuffled(agents, rng), size) for _ in range(rounds))
 
 
-PairingRule = Annotated[Pairing, among("pairing", Alternating, Released, RandomMatching)]
+class Repeated(Pairing):
+    """The same agents meet again and again: groups drawn once a game, or anew after each `length` rounds.
+
+    Of two, this is direct reciprocity (the repeated games of Axelrod & Hamilton 1981, Science 211); of more, the
+    partners of Andreoni 1988, J. Public Econ. 37. Where members have different roles, the roles rotate from round to
+    round.
+    """
+
+    kind: Literal["repeated"] = "repeated"
+    length: int | None = Field(default=None, ge=1, le=10_000)
+    """Rounds that a group stays together; `null`: all rounds of the game."""
+    takes_groups: ClassVar[bool] = True
+
+    @property
+    def keeps_groups(self) -> bool:
+        """Whether the groups stay together through a whole game."""
+        return self.length is None
+
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
+        """Return `rounds` rounds over a number of agents that `size` divides."""
+        schedule = []
+        groups: tuple[tuple[str, ...], ...] = ()
+        for index in range(rounds):
+            if index % (self.length or rounds) == 0:
+                groups = _in_groups(shuffled(agents, rng), size)
+            shift = index % size
+            schedule.append(tuple(group[shift:] + group[:shift] for group in groups))
+        return tuple(schedule)
+
+
+PairingRule = Annotated[Pairing, among("pairing", Alternating, Released, RandomMatching, Repeated)]
+
+
+def _in_groups(order: Sequence[str], size: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(order[place : place + size]) for place in range(0, len(order) // size * size, size))
 
 
 def swapped(schedule: Schedule) -> Schedule:
-    """Return the schedule with donor and recipient exchanged in every encounter."""
-    return tuple(tuple((recipient, donor) for donor, recipient in pairs) for pairs in schedule)
+    """Return the schedule with the roles of each encounter in reverse order: donor and recipient exchanged."""
+    return tuple(tuple(tuple(reversed(members)) for members in groups) for groups in schedule)
 
 
 def n_reversed(schedule: Schedule) -> int:
-    """Return the number of encounters in which a donor meets an agent that has been its donor before in the game."""
-    met: set[tuple[str, str]] = set()
+    """Return the number of encounters of two in which a donor meets one that has been its donor before in the game."""
+    met: set[tuple[str, ...]] = set()
     found = 0
     for pairs in schedule:
         found += sum((recipient, donor) in met for donor, recipient in pairs)

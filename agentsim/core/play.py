@@ -4,37 +4,55 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from agentsim.core.answers import ActSpec, Answer, TextSpec
-from agentsim.core.facts import Act, Agent, Donated, Missed, NoteWritten, Punished, TraceItem, born_and_index
-from agentsim.core.games import DonorGame
-from agentsim.core.keys import DecisionKey, NoteKey
-from agentsim.core.observation import Chance, Judgements, ObservationRule
+from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec, TextSpec
+from agentsim.core.facts import Agent, Event, NoteWritten, Observed, Past, Talked, TraceItem, born_and_index
+from agentsim.core.games import Encounter, Game, Outcome, Place, Said, Stage
+from agentsim.core.keys import DecisionKey, NoteKey, StageKey, TalkKey
+from agentsim.core.observation import Chance, Judgements, Observation
 from agentsim.core.pairing import Schedule
-from agentsim.core.requests import DecisionView, NoteView, Request
+from agentsim.core.requests import DecisionView, Made, Message, MessageView, NoteView, Other, Request
 from agentsim.core.rules import SocietyRules
 
-__all__ = ["DonorPlay"]
+__all__ = ["Play"]
 
-_Meeting = tuple[int, str, str]
-"""Round, donor and recipient of an encounter."""
+_Meeting = tuple[int, tuple[str, ...]]
+"""Round and members of an encounter, in the order of their roles."""
 
 
-class DonorPlay:
+@dataclass(slots=True)
+class _Open:
+    """An encounter that is going on."""
+
+    encounter: Encounter
+    seen: dict[str, tuple[Observed, ...]]
+    """What each member that was asked is shown of each other member."""
+    messages: list[Message] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    moves: dict[str, dict[str, Move | None]] = field(default_factory=dict)
+    """Of complete stages."""
+    stage: Stage | None = None
+    waiting: int = 0
+    """Questions that are open."""
+    order: int = 0
+    """The questions asked so far, of those that wait for each other."""
+
+
+class Play:
     """One game being played: who holds what, what was done, and which encounters may happen now.
 
-    An encounter is open as soon as its donor and its recipient have finished all their earlier ones; rounds do not
-    wait for each other. What an encounter depends on is thereby fixed, whatever order answers arrive in.
+    An encounter is open as soon as its members have finished all their earlier ones; rounds do not wait for each
+    other. What an encounter depends on is thereby fixed, whatever order answers arrive in.
     """
 
     def __init__(
         self,
-        game: DonorGame,
+        game: Game,
         schedule: Schedule,
         *,
         agents: Sequence[Agent],
-        observation: ObservationRule,
+        observation: Observation,
         rules: SocietyRules,
         generation: int,
         number: int,
@@ -51,173 +69,280 @@ class DonorPlay:
         self._chance = chance
         self._judged: Judgements = {}
         self._history: dict[str, list[TraceItem]] = {agent.id: [] for agent in agents}
+        self._past: dict[str, list[Past]] = {agent.id: [] for agent in agents}
+        self._states: dict[tuple[str, ...], float | None] = {}
+        """What each group shares, by its members in the order of their names."""
         self._ahead: dict[str, deque[_Meeting]] = {agent.id: deque() for agent in agents}
-        for round, pairs in enumerate(schedule, start=1):
-            for donor, recipient in pairs:
-                self._ahead[donor].append((round, donor, recipient))
-                self._ahead[recipient].append((round, donor, recipient))
+        for round, groups in enumerate(schedule, start=1):
+            for members in groups:
+                meeting = round, members
+                for member in members:
+                    self._ahead[member].append(meeting)
         self._first = schedule[0]
-        self._open: dict[str, _Meeting] = {}
-        self._untold: dict[str, TraceItem] = {}
-        self._n_left = sum(len(pairs) for pairs in schedule)
+        self._open: dict[str, tuple[_Open, str, ActSpec | MoveSpec]] = {}
+        """By key, the encounter of each open question, the member that is asked, and what it may answer."""
+        self._talking: dict[str, tuple[_Open, str]] = {}
+        self._untold: dict[str, tuple[TraceItem, Encounter, tuple[float, ...]]] = {}
+        self._ready: deque[_Meeting] = deque()
+        """Encounters that can begin; those that ask nothing may be many in a row."""
+        self._n_left = sum(len(groups) for groups in schedule)
 
     @property
     def is_finished(self) -> bool:
         """Whether every encounter has happened."""
         return self._n_left == 0
 
-    def start(self) -> list[Request]:
-        """Return the first round's requests."""
-        return [self._ask(1, donor, recipient) for donor, recipient in self._first]
+    def start(self) -> tuple[list[Event], list[Request]]:
+        """Return the first round's requests, and the facts that are known without asking."""
+        events: list[Event] = []
+        requests: list[Request] = []
+        self._ready.extend((1, members) for members in self._first)
+        self._begin_ready(events, requests)
+        return events, requests
 
-    def answer(self, key: str, answer: Answer) -> tuple[Donated | Punished | Missed | NoteWritten, list[Request]]:
-        """Let the encounter `key` happen, or the note on it be written; return the fact and the requests it opens."""
+    def answer(self, key: str, answer: Answer) -> tuple[list[Event], list[Request]]:
+        """Take the answer to an open question; return the facts that follow and the requests that it opens."""
+        events: list[Event] = []
+        requests: list[Request] = []
         if key in self._untold:
-            turn = self._untold.pop(key)
-            return self._written(key, turn, answer), self._end(replace(turn, note=answer.text))
-        round, donor, recipient = self._open.pop(key)
-        event = self._happen(key, answer, round=round, donor=donor, recipient=recipient)
-        self.resources[donor] = event.donor_after
-        self.resources[recipient] = event.recipient_after
-        turn = _seen(event)
-        max_chars = self._observation.max_note_chars
-        if max_chars is not None and turn.act is not None:
-            change = event.recipient_after - event.recipient_before
-            return event, [self._ask_note(turn, max_chars=max_chars, change=change)]
-        return event, self._end(turn)
+            act, encounter, changes = self._untold.pop(key)
+            events.append(self._written(key, act, answer))
+            self._end(encounter, [replace(act, note=answer.text)], changes)
+        elif key in self._talking:
+            self._hear(key, answer, events, requests)
+        else:
+            self._decide(key, answer, events, requests)
+        self._begin_ready(events, requests)
+        return events, requests
 
-    def _happen(
-        self, key: str, answer: Answer, *, round: int, donor: str, recipient: str
-    ) -> Donated | Punished | Missed:
-        before, recipient_before = self.resources[donor], self.resources[recipient]
-        amount = 0.0 if answer.replaced_by == "zero" else answer.amount
-        common = {
-            "key": key,
-            "generation": self._generation,
-            "game": self.number,
-            "round": round,
-            "donor": donor,
-            "recipient": recipient,
-            "donor_before": before,
-            "recipient_before": recipient_before,
-            "problem": answer.problem,
-            "attempts": answer.attempts,
-        }
-        if amount is None or answer.replaced_by == "pass":
-            return Missed(**common, donor_after=before, recipient_after=recipient_before)
-        if not 0 <= amount <= before:
-            raise ValueError(f"{key}: amount {amount!r} is not within the donor's resources, 0 to {before!r}")
-        if answer.act != "punish" and not self._game.gift.allows(amount, before):
-            raise ValueError(f"{key}: {amount!r} is no gift that the game allows: {self._game.gift!r}")
-        intended = None
-        if answer.is_valid and self._fails(round, donor):
-            amount, intended = 0.0, amount
-        if answer.act == "punish":
-            fraction = amount / before if before > 0 else None
-            if self._game.punishment_effect is None:
-                raise ValueError(f"{key}: nobody may punish in this game")
-            removed = min(amount * self._game.punishment_effect, recipient_before)
-            return Punished(
-                **common,
-                amount=amount,
-                fraction=fraction,
-                removed=removed,
-                reading=answer.reading,
-                intended=intended,
-                donor_after=before - amount,
-                recipient_after=recipient_before - removed,
+    def _begin_ready(self, events: list[Event], requests: list[Request]) -> None:
+        while self._ready:
+            self._begin(self._ready.popleft(), events, requests)
+
+    def _begin(self, meeting: _Meeting, events: list[Event], requests: list[Request]) -> None:
+        round, members = meeting
+        group = tuple(sorted(members))
+        if group not in self._states:
+            self._states[group] = self._game.first_state(len(members))
+        holdings = tuple(self.resources[member] for member in members)
+        running = _Open(Encounter(round, members, holdings, self._states[group]), {})
+        if self._game.talk is not None:
+            self._ask_to_talk(running, requests)
+        else:
+            self._go_on(running, events, requests)
+
+    # --- talk -------------------------------------------------------------------------------------------------------
+
+    def _ask_to_talk(self, running: _Open, requests: list[Request]) -> None:
+        assert self._game.talk is not None
+        running.order += 1
+        running.waiting = len(running.encounter.members)
+        for member in running.encounter.members:
+            key = str(TalkKey(self._key(running.encounter.round, member), running.order))
+            self._talking[key] = running, member
+            view = MessageView(self._view(running, member, stage="talk"), running.order)
+            requests.append(Request(key, member, view, TextSpec(self._game.talk.max_chars, "message")))
+
+    def _hear(self, key: str, answer: Answer, events: list[Event], requests: list[Request]) -> None:
+        running, author = self._talking.pop(key)
+        members = running.encounter.members
+        events.append(
+            Talked(
+                key=key,
+                generation=self._generation,
+                game=self.number,
+                round=running.encounter.round,
+                turn=running.order,
+                author=author,
+                to=tuple(member for member in members if member != author),
+                text=answer.text,
+                is_cut=answer.is_cut,
+                problem=answer.problem,
+                attempts=answer.attempts,
             )
-        return Donated(
-            **common,
-            amount=amount,
-            fraction=self._game.gift.fraction(amount, before),
-            reading=answer.reading,
-            intended=intended,
-            replaced_by="zero" if answer.replaced_by == "zero" else None,
-            donor_after=before - amount,
-            recipient_after=recipient_before + self._game.received(amount),
+        )
+        if answer.text is not None:
+            running.messages.append(Message(author, running.order, answer.text))
+        running.waiting -= 1
+        if running.waiting:
+            return
+        running.messages.sort(key=lambda message: (message.turn, members.index(message.author)))
+        if running.order < self._game.n_talks:
+            self._ask_to_talk(running, requests)
+        else:
+            self._go_on(running, events, requests)
+
+    # --- decisions --------------------------------------------------------------------------------------------------
+
+    def _go_on(self, running: _Open, events: list[Event], requests: list[Request]) -> None:
+        """Ask the next stage of an encounter, or let it be over."""
+        following = self._game.after(running.encounter, running.moves)
+        if isinstance(following, Outcome):
+            self._settle(running, following, events, requests)
+            return
+        running.stage = following
+        running.waiting = len(following.asked)
+        running.order += 1
+        for member, spec in following.asked:
+            decision = self._key(running.encounter.round, member)
+            key = str(decision if following.name == self._game.stages[0] else StageKey(decision, following.name))
+            self._open[key] = running, member, spec
+            requests.append(Request(key, member, self._view(running, member, stage=following.name), spec))
+
+    def _decide(self, key: str, answer: Answer, events: list[Event], requests: list[Request]) -> None:
+        running, member, spec = self._open.pop(key)
+        stage, game, encounter = running.stage, self._game, running.encounter
+        assert stage is not None
+        move = game.move_of(answer, spec, key=key, stage=stage.name)
+        intended = None
+        if move is not None and answer.is_valid and game.may_fail:
+            purpose = "error" if stage.name == game.stages[0] else f"error/{stage.name}"
+            number = self._chance(purpose, encounter.round, *born_and_index(member))
+            if (instead := game.failed(move, spec, number)) is not None:
+                move, intended = instead, move
+        said = Said(key, member, stage.name, spec, answer, move, intended)
+        running.said.append(said)
+        role = game.roles[encounter.members.index(member)]
+        fact = game.moved(self._place(encounter.round), role, said)
+        if fact is not None:
+            events.append(fact)
+        running.waiting -= 1
+        if running.waiting:
+            return
+        by_member = {one.agent: one.move for one in running.said if one.stage == stage.name}
+        running.moves[stage.name] = {agent: by_member[agent] for agent, _ in stage.asked}
+        self._go_on(running, events, requests)
+
+    def _in_order(self, running: _Open) -> list[Said]:
+        """Return what was said by stage and member, in whatever order answers arrived."""
+        members = running.encounter.members
+        stages = list(running.moves)
+        last = len(stages)
+        return sorted(
+            running.said,
+            key=lambda one: (stages.index(one.stage) if one.stage in stages else last, members.index(one.agent)),
         )
 
-    def _fails(self, round: int, donor: str) -> bool:
-        return self._game.error > 0 and self._chance("error", round, *born_and_index(donor)) < self._game.error
+    def _settle(self, running: _Open, outcome: Outcome, events: list[Event], requests: list[Request]) -> None:
+        encounter = running.encounter
+        said = self._in_order(running)
+        events.append(self._game.settled(self._place(encounter.round), encounter, said, outcome))
+        for member, held, change in zip(encounter.members, encounter.holdings, outcome.changes, strict=True):
+            self.resources[member] = held + change
+        self._states[tuple(sorted(encounter.members))] = outcome.state
+        acts = [act for one in said if (act := self._game.act(encounter, one)) is not None]
+        max_chars = self._observation.max_note_chars
+        if max_chars is not None and acts[0].act is not None:
+            requests.append(self._ask_note(acts[0], encounter, outcome, max_chars=max_chars))
+            return
+        self._end(encounter, acts, outcome.changes)
 
-    def _written(self, key: str, turn: TraceItem, answer: Answer) -> NoteWritten:
+    def _end(self, encounter: Encounter, acts: Sequence[TraceItem], changes: Sequence[float]) -> None:
+        """Let an encounter be over; those that are next for all of their members now are ready."""
+        self._n_left -= 1
+        members = encounter.members
+        for act in acts:
+            self._history[act.donor].append(act)
+        if self._observation.remembers:
+            for member, change in zip(members, changes, strict=True):
+                others = tuple(other for other in members if other != member)
+                self._past[member].append(Past(encounter.round, others, tuple(acts), change))
+        for member in members:
+            self._ahead[member].popleft()
+        following = dict.fromkeys(self._ahead[member][0] for member in members if self._ahead[member])
+        self._ready.extend(
+            meeting for meeting in following if all(self._ahead[member][0] is meeting for member in meeting[1])
+        )
+
+    # --- what members see -------------------------------------------------------------------------------------------
+
+    def _place(self, round: int) -> Place:
+        return Place(self._generation, self.number, round)
+
+    def _key(self, round: int, member: str) -> DecisionKey:
+        return DecisionKey(self._generation, self.number, round, member)
+
+    def _view(self, running: _Open, member: str, *, stage: str) -> DecisionView:
+        encounter = running.encounter
+        others = [other for other in encounter.members if other != member]
+        if member not in running.seen:
+            running.seen[member] = tuple(self._observed(encounter.round, member, other) for other in others)
+        seen = running.seen[member]
+        first = seen[0]
+        roles = dict(zip(encounter.members, self._game.roles, strict=True))
+        held = dict(zip(encounter.members, encounter.holdings, strict=True))
+        return DecisionView(
+            name=member,
+            generation=self._generation,
+            round=encounter.round,
+            rules=self._rules,
+            strategy=self._agents[member].strategy,
+            resources=held[member],
+            recipient=others[0],
+            recipient_resources=held[others[0]],
+            trace=first.trace,
+            reputation=first.reputation,
+            own_reputation=first.own_reputation,
+            notes=first.notes,
+            role=roles[member],
+            stage=stage,
+            order=running.order,
+            others=tuple(
+                Other(other, roles[other], held[other], known.trace, known.reputation, known.notes)
+                for other, known in zip(others, seen, strict=True)
+            ),
+            so_far=tuple(
+                Made(one.agent, roles[one.agent], one.stage, one.move)
+                for one in self._in_order(running)
+                if one.stage in running.moves and one.move is not None
+            ),
+            state=encounter.state,
+            messages=tuple(running.messages),
+            memory=self._observation.recall(self._past[member], partners=others, before=encounter.round),
+        )
+
+    def _observed(self, round: int, member: str, other: str) -> Observed:
+        return self._observation.observe(
+            self._history,
+            recipient=other,
+            round=round,
+            observer=member,
+            chance=self._chance,
+            judged=self._judged,
+        )
+
+    # --- notes ------------------------------------------------------------------------------------------------------
+
+    def _written(self, key: str, act: TraceItem, answer: Answer) -> NoteWritten:
+        assert act.recipient is not None
         return NoteWritten(
             key=key,
             generation=self._generation,
             game=self.number,
-            round=turn.round,
-            author=turn.recipient,
-            about=turn.donor,
+            round=act.round,
+            author=act.recipient,
+            about=act.donor,
             text=answer.text,
             is_cut=answer.is_cut,
             problem=answer.problem,
             attempts=answer.attempts,
         )
 
-    def _end(self, turn: TraceItem) -> list[Request]:
-        """Let an encounter be over; return the requests of those that are next for both of their agents now."""
-        self._n_left -= 1
-        self._history[turn.donor].append(turn)
-        for agent in (turn.donor, turn.recipient):
-            self._ahead[agent].popleft()
-        following = dict.fromkeys(self._ahead[agent][0] for agent in (turn.donor, turn.recipient) if self._ahead[agent])
-        return [
-            self._ask(*meeting)
-            for meeting in following
-            if all(self._ahead[agent][0] == meeting for agent in meeting[1:])
-        ]
-
-    def _ask(self, round: int, donor: str, recipient: str) -> Request:
-        key = str(DecisionKey(self._generation, self.number, round, donor))
-        self._open[key] = (round, donor, recipient)
-        seen = self._observation.observe(
-            self._history,
-            recipient=recipient,
-            round=round,
-            observer=donor,
-            chance=self._chance,
-            judged=self._judged,
-        )
-        view = DecisionView(
-            name=donor,
-            generation=self._generation,
-            round=round,
-            rules=self._rules,
-            strategy=self._agents[donor].strategy,
-            resources=self.resources[donor],
-            recipient=recipient,
-            recipient_resources=self.resources[recipient],
-            trace=seen.trace,
-            reputation=seen.reputation,
-            own_reputation=seen.own_reputation,
-            notes=seen.notes,
-        )
-        return Request(key, donor, view, ActSpec(self._game.acts, high=self.resources[donor], gift=self._game.gift))
-
-    def _ask_note(self, turn: TraceItem, *, max_chars: int, change: float) -> Request:
-        assert turn.act is not None
-        key = str(NoteKey(DecisionKey(self._generation, self.number, turn.round, turn.donor)))
-        self._untold[key] = turn
-        author = turn.recipient
+    def _ask_note(self, act: TraceItem, encounter: Encounter, outcome: Outcome, *, max_chars: int) -> Request:
+        key = str(NoteKey(self._key(encounter.round, act.donor)))
+        self._untold[key] = act, encounter, outcome.changes
+        author = act.recipient
+        assert author is not None
         view = NoteView(
             name=author,
             generation=self._generation,
-            round=turn.round,
+            round=encounter.round,
             rules=self._rules,
             strategy=self._agents[author].strategy,
             resources=self.resources[author],
-            donor=turn.donor,
-            act=turn.act,
-            fraction=turn.fraction,
-            change=change,
+            donor=act.donor,
+            act="punish" if act.act == "punish" else "give",
+            fraction=act.fraction,
+            change=self.resources[author] - encounter.holdings[encounter.members.index(author)],
         )
         return Request(key, author, view, TextSpec(max_chars, "note"))
-
-
-def _seen(event: Donated | Punished | Missed) -> TraceItem:
-    """Return a donor's turn as others see it: where an act failed, that nothing was given, whatever was meant."""
-    if isinstance(event, Missed):
-        return TraceItem(event.round, event.donor, event.recipient, None, None)
-    act: Act = "punish" if isinstance(event, Punished) and event.intended is None else "give"
-    return TraceItem(event.round, event.donor, event.recipient, act, event.fraction)

@@ -88,7 +88,7 @@ def grid(
     Raises:
         ScenarioError: the rule cannot be probed, or the game is too short for it.
     """
-    amounts = tuple(resources) or (rules.game.endowment, RICHER * rules.game.endowment)
+    amounts = tuple(resources) or (rules.donor_game.endowment, RICHER * rules.game.endowment)
     rule, n_rounds = rules.observation, rules.game.rounds
     needed = ROUND if rule.shows_anything else 1
     if n_rounds < needed:
@@ -164,8 +164,8 @@ def request(
         reputation=_reputation(situation, rules),
         own_reputation=_own_reputation(name, recipient, rules),
     )
-    key = str(ProbeKey(subject.name, situation_name(situation), repetition))
-    return Request(key, name, view, ActSpec(rules.game.acts, high=situation.resources, gift=rules.game.gift))
+    key, game = str(ProbeKey(subject.name, situation_name(situation), repetition)), rules.donor_game
+    return Request(key, name, view, ActSpec(game.acts, high=situation.resources, gift=game.gift))
 
 
 def _own_reputation(donor: str, recipient: str, rules: SocietyRules) -> Reputation | None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from agentsim.core.answers import AnswerSpec
-from agentsim.core.facts import Act, Note, Reputation, ShownStrategy, TraceItem
+from agentsim.core.answers import AnswerSpec, Move
+from agentsim.core.facts import Act, Note, Past, Reputation, ShownStrategy, TraceItem
 from agentsim.core.rules import SocietyRules
 
-__all__ = ["DecisionView", "NoteView", "Request", "StrategyView", "View"]
+__all__ = [
+    "DecisionView",
+    "Made",
+    "Message",
+    "MessageView",
+    "NoteView",
+    "Other",
+    "Request",
+    "StrategyView",
+    "View",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,10 @@ class StrategyView:
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """What a donor knows when it decides."""
+    """What an agent knows when it decides.
+
+    In the donor game, and where two meet, `recipient` is the other member; where more meet, it is the first of them.
+    """
 
     name: str
     generation: int
@@ -47,6 +60,100 @@ class DecisionView:
     """The donor's own reputation, where the scenario shows it."""
     notes: tuple[Note, ...] = ()
     """The notes about the recipient, newest first, where the scenario shows them."""
+    role: str = "donor"
+    """The role of the agent that is asked."""
+    stage: str = "decision"
+    """The stage of the game."""
+    order: int = 1
+    """Which question of its encounter this is, of those that wait for each other."""
+    others: tuple[Other, ...] = ()
+    """The other members of the encounter, in the order of their roles."""
+    so_far: tuple[Made, ...] = ()
+    """The moves that were made in earlier stages of the encounter, as far as they can be read."""
+    state: float | None = None
+    """What the group shares, such as the stock of a commons."""
+    messages: tuple[Message, ...] = ()
+    """What the members said before deciding, oldest first, where they talk."""
+    memory: tuple[Past, ...] = ()
+    """The agent's own earlier encounters, newest first, where the scenario lets it remember them."""
+
+    def toward(self, other: Other) -> DecisionView:
+        """Return the view of an encounter with that member alone, as scripted policies read it."""
+        return replace(
+            self,
+            recipient=other.name,
+            recipient_resources=other.resources,
+            trace=other.trace,
+            reputation=other.reputation,
+            notes=other.notes,
+            memory=tuple(past for past in self.memory if other.name in past.others),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another member of an encounter, as the one that decides knows it."""
+
+    name: str
+    role: str
+    resources: float
+    trace: tuple[TraceItem, ...] = ()
+    reputation: Reputation | None = None
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A move that was made earlier in the same encounter."""
+
+    actor: str
+    role: str
+    stage: str
+    move: Move
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a member of an encounter said before deciding."""
+
+    author: str
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """What a member of an encounter knows when it writes to the others before deciding."""
+
+    decision: DecisionView
+    """What it knows of the encounter so far."""
+    turn: int
+    """The round of talk, from 1."""
+
+    @property
+    def name(self) -> str:
+        """The agent that is asked."""
+        return self.decision.name
+
+    @property
+    def generation(self) -> int:
+        """The generation that lives."""
+        return self.decision.generation
+
+    @property
+    def round(self) -> int:
+        """The round of the game."""
+        return self.decision.round
+
+    @property
+    def rules(self) -> SocietyRules:
+        """What is played."""
+        return self.decision.rules
+
+    @property
+    def order(self) -> int:
+        """Which question of its encounter this is, of those that wait for each other."""
+        return self.turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +176,7 @@ class NoteView:
     """Units that the act added to what the recipient holds; below 0 where it was punished."""
 
 
-View = StrategyView | DecisionView | NoteView
+View = StrategyView | DecisionView | MessageView | NoteView
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +184,8 @@ class Request:
     """A question to one agent; its key never changes."""
 
     key: str
-    """`g3/strategy/3_4`, `g3/game1/r04/2_4` (generation, game, round, donor), or `g3/game1/r04/2_4/note`."""
+    """`g3/strategy/3_4`, `g3/game1/r04/2_4` (generation, game, round, donor), `g3/game1/r04/2_4/note`, or one of
+    a later stage."""
     agent: str
     view: View
     spec: AnswerSpec

@@ -8,12 +8,12 @@ from typing import Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.core.facts import Frozen
-from agentsim.core.games import DonorGame, Game
+from agentsim.core.games import AnyGame, DonorGame
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule
 from agentsim.core.selection import SelectionRule, Top
 from agentsim.core.transmission import Advice, TransmissionRule
-from agentsim.errors import LogError
+from agentsim.errors import LogError, ScenarioError
 
 __all__ = ["SocietyRules", "logged_observation", "logged_selection"]
 
@@ -22,31 +22,40 @@ class SocietyRules(Frozen):
     """Everything that decides the course of a society, except who plays."""
 
     agents: int = Field(default=12, ge=2, le=10_000)
-    """The number of agents in each generation: even, unless the pairing rule lets one agent sit out each round."""
+    """The number of agents in each generation: a multiple of those that meet in an encounter, such as an even number,
+    unless the pairing rule lets some agents sit out each round."""
     generations: int = Field(default=10, ge=1, le=10_000)
-    game: Game = DonorGame()
+    game: AnyGame = DonorGame()
     pairing: PairingRule = Alternating()
+    """Who meets whom. Where none is named, what suits the game: `alternating` for the donor game."""
     observation: ObservationRule = Trace()
     selection: SelectionRule = Top()
     transmission: TransmissionRule = Advice()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _paired_as_suits_the_game(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "pairing" in data or "game" not in data:
+            return data
+        game = _GAME.validate_python(data["game"])
+        return {**data, "pairing": {"kind": game.default_pairing}}
+
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
-        if self.agents % 2 and not self.pairing.takes_odd:
+        self._can_meet()
+        if isinstance(self.game, DonorGame):
+            self._can_be_seen(self.game)
+        elif self.observation.reports_random_gifts:
             raise ValueError(
-                f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where one"
-                " agent sits out each round"
+                "observation.noise: an act would be reported as a random gift, and there are none in the game"
+                f" {self.game.kind}; use observation.kind standing or image_score, which report the opposite, or no"
+                " noise"
             )
-        if self.game.gift.yes is not None:
-            if self.observation.reports_random_gifts:
-                raise ValueError(
-                    "observation.noise: an act would be reported as a gift of a random share, and game.gift allows one"
-                    " gift only; use observation.kind standing or image_score, which report the opposite, or no noise"
-                )
-            if self.observation.judges_from == 0:
-                raise ValueError(
-                    "observation.threshold: 0 counts a refusal as giving where game.gift is fixed; use one above 0"
-                )
+        elif self.observation.max_note_chars is not None:
+            raise ValueError(
+                "observation.kind: gossip is written about donors, by the agents that received from them;"
+                f" in the game {self.game.kind}, use talk, or another kind of observation"
+            )
         survivors, most = self.n_survivors, self.agents if self.selection.may_keep_all else self.agents - 1
         if not 0 < survivors <= most:
             name = self.selection.sized_by
@@ -56,11 +65,58 @@ class SocietyRules(Frozen):
             )
         return self
 
+    def _can_meet(self) -> None:
+        size, kind = self.game.n_members, self.pairing.kind
+        if size != 2 and not self.pairing.takes_groups:
+            raise ValueError(
+                f"pairing.kind: {kind} makes pairs, and {size} agents meet in the game {self.game.kind}; use random or"
+                " repeated"
+            )
+        if self.game.whole_group and not self.pairing.keeps_groups:
+            raise ValueError(
+                f"pairing.kind: the members of the game {self.game.kind} share a stock through a whole game; use"
+                " repeated, without a length"
+            )
+        if self.agents < size or (self.agents % size and not self.pairing.takes_odd):
+            if size == 2:
+                raise ValueError(
+                    f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where"
+                    " one agent sits out each round"
+                )
+            raise ValueError(
+                f"agents: {self.agents} cannot be divided into groups of {size}; use a multiple of {size}, or pairing:"
+                " {kind: random}, where those left over sit out"
+            )
+
+    def _can_be_seen(self, game: DonorGame) -> None:
+        if game.gift.yes is None:
+            return
+        if self.observation.reports_random_gifts:
+            raise ValueError(
+                "observation.noise: an act would be reported as a gift of a random share, and game.gift allows one"
+                " gift only; use observation.kind standing or image_score, which report the opposite, or no noise"
+            )
+        if self.observation.judges_from == 0:
+            raise ValueError(
+                "observation.threshold: 0 counts a refusal as giving where game.gift is fixed; use one above 0"
+            )
+
     @property
     def told(self) -> SocietyRules:
         """The rules without the players: what prompts tell agents, who are not told who plays."""
         values = dict(self)
         return SocietyRules.model_construct(**{name: values[name] for name in SocietyRules.model_fields})
+
+    @property
+    def donor_game(self) -> DonorGame:
+        """The game, where it is the donor game.
+
+        Raises:
+            ScenarioError: it is another.
+        """
+        if not isinstance(self.game, DonorGame):
+            raise ScenarioError(f"game.kind: {self.game.kind} is played in runs; this knows the donor game alone")
+        return self.game
 
     @property
     def n_survivors(self) -> int:
@@ -80,19 +136,26 @@ class SocietyRules(Frozen):
     def n_encounters(self, seed: int) -> int:
         """Return how many encounters one run has."""
         n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
-        return n_rounds * self.game.games * (self.agents // 2)
+        return n_rounds * self.game.games * (self.agents // self.game.n_members)
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""
         survivors = self.n_survivors
         asked = 0 if self.transmission.copies else self.agents - survivors
         asked += survivors if self.transmission.rewrite else 0
-        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed) * self.n_in_a_row
+        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed) * self._n_questions
+
+    @property
+    def _n_questions(self) -> int:
+        """The most questions that one encounter asks: messages, decisions, and under some rules a note."""
+        game = self.game
+        notes = 0 if self.observation.max_note_chars is None else 1
+        return game.n_talks * game.n_members + game.n_questions + notes
 
     @property
     def n_in_a_row(self) -> int:
-        """Questions that each encounter asks in a row: a decision, and under some rules a note on it."""
-        return 1 if self.observation.max_note_chars is None else 2
+        """Questions that each encounter asks in a row: messages, decisions, and under some rules a note."""
+        return self.game.n_in_a_row + (0 if self.observation.max_note_chars is None else 1)
 
 
 def logged_observation(condition: Mapping[str, Any]) -> ObservationRule:
@@ -115,6 +178,7 @@ def logged_selection(condition: Mapping[str, Any]) -> SelectionRule:
     return rule
 
 
+_GAME: TypeAdapter[Any] = TypeAdapter(AnyGame)
 _OBSERVATION: TypeAdapter[Any] = TypeAdapter(ObservationRule)
 _SELECTION: TypeAdapter[Any] = TypeAdapter(SelectionRule)
 

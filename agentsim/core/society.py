@@ -11,10 +11,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
-from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
+from agentsim.core.keys import DecisionKey, StrategyKey, parse
 from agentsim.core.observation import Chance
 from agentsim.core.pairing import swapped
-from agentsim.core.play import DonorPlay
+from agentsim.core.play import Play
 from agentsim.core.requests import Request, StrategyView
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
@@ -73,7 +73,7 @@ class Society:
         self._parents: tuple[Agent, ...] = ()
         """The agents whose strategies newborns may learn, best first."""
         self._scores: dict[str, float] = {}
-        self._plays: list[DonorPlay] = []
+        self._plays: list[Play] = []
 
     def label_of(self, agent: str) -> str:
         """Return the label of the player of an agent in the generation now living."""
@@ -88,8 +88,7 @@ class Society:
         if isinstance(request.view, StrategyView):
             return self._form_strategy(request, answer)
         play = self._plays[_game_of(request.key) - 1]
-        event, opened = play.answer(request.key, answer)
-        events: list[Event] = [event]
+        events, opened = play.answer(request.key, answer)
         if play.is_finished:
             events.append(GameEnded(generation=self.generation, game=play.number, resources=dict(play.resources)))
             if all(other.is_finished for other in self._plays):
@@ -121,7 +120,10 @@ class Society:
                 self._labels[name] = self._newborns_label(index, vacancy, [parents[one] for one in _shown(request)])
                 requests.append(request)
         self._n_unformed = len(requests)
-        return Step(formed, requests or self._start_games())
+        if requests:
+            return Step(formed, requests)
+        events, opened = self._start_games()
+        return Step([*formed, *events], opened)
 
     def _newborns_label(self, index: int, vacancy: str, parents: Sequence[Agent]) -> str:
         """Return the label of the newborn with that number, as the transmission rule's `model_from` says."""
@@ -151,7 +153,10 @@ class Society:
         parents = tuple(agent.id for agent in self._parents if agent.id in shown)
         event = self._form(request.agent, answer, parents=parents)
         self._n_unformed -= 1
-        return Step([event], self._start_games() if self._n_unformed == 0 else [])
+        if self._n_unformed:
+            return Step([event], [])
+        events, opened = self._start_games()
+        return Step([event, *events], opened)
 
     def _form(self, name: str, answer: Answer, *, parents: tuple[str, ...]) -> StrategyFormed:
         """Return the fact that an agent has its strategy, and let it live."""
@@ -176,7 +181,7 @@ class Society:
             attempts=answer.attempts,
         )
 
-    def _start_games(self) -> list[Request]:
+    def _start_games(self) -> tuple[list[Event], list[Request]]:
         rules = self._rules
         # Sorted by name, so that the schedule depends on the seed and who lives, not on who scored best.
         names = sorted(self._agents)
@@ -184,9 +189,9 @@ class Society:
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
         for number in range(1, rules.game.games + 1):
             rng = stream(self._seed, "pairing", self.generation, (number + 1) // 2)
-            schedule = rules.pairing.schedule(names, n_rounds, rng)
+            schedule = rules.pairing.schedule(names, n_rounds, rng, size=rules.game.n_members)
             self._plays.append(
-                DonorPlay(
+                Play(
                     rules.game,
                     swapped(schedule) if number % 2 == 0 else schedule,
                     agents=[self._agents[name] for name in self._labels],
@@ -197,7 +202,8 @@ class Society:
                     chance=self._chance_of(number),
                 )
             )
-        return [request for play in self._plays for request in play.start()]
+        begun = [play.start() for play in self._plays]
+        return [event for events, _ in begun for event in events], [one for _, opened in begun for one in opened]
 
     def _chance_of(self, game: int) -> Chance:
         """Return the random numbers of one game of the living generation, by purpose and place in the game."""
@@ -236,8 +242,8 @@ def _shown(request: Request) -> list[str]:
 
 
 def _game_of(key: str) -> int:
-    """Return the game in which a decision is made, or the encounter of a note happened."""
+    """Return the game in which an agent decides, talks or writes a note."""
     parsed = parse(key)
-    decision = parsed.decision if isinstance(parsed, NoteKey) else parsed
+    decision = parsed if isinstance(parsed, DecisionKey) else getattr(parsed, "decision", None)
     assert isinstance(decision, DecisionKey)
     return decision.game

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from agentsim.analysis.frames.columns import KEY
-from agentsim.core.answers import Answer
+from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
 from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
@@ -289,7 +289,8 @@ def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
 def stand_in(request: Request) -> Answer:
     """Return the placeholder answer with which prompts are counted: text of usual length, or half of all units."""
     if isinstance(request.view, DecisionView):
-        return Answer(act="give", amount=request.view.rules.game.gift.amount(0.5, request.view.resources))
+        assert not isinstance(request.spec, TextSpec)
+        return request.view.rules.game.answer(request.spec, 0.5, stage=request.view.stage)
     is_strategy = isinstance(request.view, StrategyView)
     return Answer(text=" ".join(["reciprocate"] * STRATEGY_WORDS) if is_strategy else NOTE)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from agentsim.core.facts import Encounter, Event, Frozen, GameEnded, GenerationEnded
+from agentsim.core.facts import Encounter, Event, Frozen, GameEnded, GenerationEnded, Settled
 from agentsim.errors import LogError, SchemaError
 from agentsim.log.old_logs import finish_up_to_date, start_up_to_date
 from agentsim.providers.base import Completion, Prompt
@@ -168,6 +168,8 @@ def identity_of(record: Record) -> tuple[object, ...]:
             return "encounter", record.key
         case GameEnded():
             return record.type, record.generation, record.game
+        case Settled():
+            return record.type, record.generation, record.game, record.round, record.members
         case GenerationEnded():
             return record.type, record.generation
         case _:

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
-from agentsim.core.answers import Answer
+from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Problem
-from agentsim.core.requests import NoteView, Request, StrategyView
+from agentsim.core.games import DonorGame
+from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
 from agentsim.play.questions import first_prompt
@@ -21,6 +22,10 @@ __all__ = ["Shown", "shown"]
 SHARE = 0.5
 """The fraction that everyone gives until the moment shown."""
 STRATEGY = f"to give {SHARE:.0%} of what I hold to everyone"
+GAME_STRATEGY = "to cooperate with everyone"
+LEVEL = 0.9
+"""How cooperative everyone is in other games until the moment shown."""
+MESSAGE = "Let us all cooperate."
 NOTE = f"It gave {SHARE:.0%} of what it held."
 
 
@@ -38,8 +43,7 @@ def shown(
 
     The moment is round 3 of generation 2 by default, or the nearest that exists. Shown are: the question for a strategy
     in the first generation; for those of a newborn and of a survivor in a later `generation`, if they are asked; the
-    decision of the first donor of `round`; the note on it, where notes are written; and what follows a reply that
-    cannot be read, for each reason.
+    questions of `round`, one of each kind; and what follows a reply that cannot be read, for each reason.
 
     Raises:
         ScenarioError: no model plays in this condition, there is no such moment, or a template is wrong.
@@ -57,7 +61,7 @@ def shown(
     if not 1 <= round <= n_rounds:
         raise ScenarioError(f"there is no round {round}: a game has 1 to {n_rounds}")
     prompts = prompt_set(condition)
-    first, newborn, survivor, decision, note = _moments(condition, generation=generation, round=round, seed=seed)
+    first, newborn, survivor, encounter = _moments(condition, generation=generation, round=round, seed=seed)
 
     def titled(request: Request, title: str) -> Shown:
         return Shown(f"{title} ({request.key})", first_prompt(request, player, prompts, seed=seed).messages)
@@ -67,10 +71,9 @@ def shown(
         yield titled(newborn, f"a newborn's strategy in generation {generation}")
     if survivor is not None:
         yield titled(survivor, f"a survivor's strategy in generation {generation}")
-    yield titled(decision, f"a donor's decision in generation {generation}, round {round}")
-    if note is not None:
-        yield titled(note, f"its recipient's note on it in generation {generation}, round {round}")
-    for request, what in ((first, "strategy"), (decision, "decision"), *([(note, "note")] if note else [])):
+    for what, request in encounter.items():
+        yield titled(request, f"{_title(what, request)} in generation {generation}, round {round}")
+    for what, request in {"strategy": first, **encounter}.items():
         texts: dict[str, list[str]] = {}
         for problem in get_args(Problem):
             texts.setdefault(prompts.ask_again(request, problem).content, []).append(problem)
@@ -84,30 +87,57 @@ class _Moments(NamedTuple):
     newborn: Request | None
     survivor: Request | None
     """The questions for their strategies in the generation, if they are asked."""
-    decision: Request
-    note: Request | None
-    """The question for a note on the decision, if notes are written."""
+    encounter: dict[str, Request]
+    """By what it is asked for, the first question of each kind in the round."""
 
 
 def _moments(condition: Condition, *, generation: int, round: int, seed: int) -> _Moments:
     society = Society(condition, labels=condition.joint_label, seed=seed)
     newborn = survivor = None
+    is_donor_game = isinstance(condition.game, DonorGame)
+    encounter: dict[str, Request] = {}
     waiting = deque(society.start().asked)
     first = waiting[0]
-    while True:
+    while waiting and len(encounter) < _n_kinds(condition):
         request = waiting.popleft()
         view = request.view
         if isinstance(view, StrategyView):
             if view.generation == generation > 1:
                 survivor = survivor or (request if view.is_survivor else None)
                 newborn = newborn or (None if view.is_survivor else request)
-            answer = Answer(text=STRATEGY)
-        elif isinstance(view, NoteView):
-            answer = Answer(text=NOTE)
+            answer = Answer(text=STRATEGY if is_donor_game else GAME_STRATEGY)
+        elif (view.generation, view.round) > (generation, round):
+            continue
         else:
-            answer = Answer(act="give", amount=view.rules.game.gift.amount(SHARE, view.resources))
             if (view.generation, view.round) == (generation, round):
-                opened = society.answer(request, answer).asked
-                note = next((other for other in opened if isinstance(other.view, NoteView)), None)
-                return _Moments(first, newborn, survivor, request, note)
+                encounter.setdefault(_what(request), request)
+            if isinstance(view, DecisionView):
+                assert not isinstance(request.spec, TextSpec)
+                level = SHARE if is_donor_game else LEVEL
+                answer = view.rules.game.answer(request.spec, level, stage=view.stage)
+            else:
+                answer = Answer(text=NOTE if isinstance(view, NoteView) else MESSAGE)
         waiting.extend(society.answer(request, answer).asked)
+    return _Moments(first, newborn, survivor, encounter)
+
+
+def _n_kinds(condition: Condition) -> int:
+    """Return how many kinds of question an encounter asks."""
+    has_notes, has_talk = condition.observation.max_note_chars is not None, condition.game.talk is not None
+    return len(condition.game.stages) + has_notes + has_talk
+
+
+def _what(request: Request) -> str:
+    """Return what a member of an encounter is asked for."""
+    if isinstance(request.view, DecisionView):
+        return request.view.stage
+    return "note" if isinstance(request.view, NoteView) else "message"
+
+
+def _title(what: str, request: Request) -> str:
+    if what == "note":
+        return "its recipient's note on it"
+    view = request.view
+    if not isinstance(view, DecisionView):
+        return "a member's message before deciding"
+    return "a donor's decision" if view.role == "donor" else f"the question {what} to the {view.role}"

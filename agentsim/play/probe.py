@@ -14,7 +14,7 @@ from math import fsum
 
 from pydantic import TypeAdapter, ValidationError
 
-from agentsim.core.answers import Answer, TextSpec
+from agentsim.core.answers import ActSpec, Answer, MoveSpec, TextSpec
 from agentsim.core.facts import (
     Agent,
     Encounter,
@@ -196,7 +196,7 @@ class ProbeCourse:
         view = request.view
         assert isinstance(view, DecisionView)
         fraction = self._player.decide(view, lambda: uniform("probe", self._seed, index, repetition))
-        given = Answer(act="give", amount=view.rules.game.gift.amount(fraction, view.resources), attempts=0)
+        given = replace(view.rules.game.answer(_decided(request), fraction, stage=view.stage), attempts=0)
         step.events.append(self._probed(request, given))
 
     def _probed(self, request: Request, answer: Answer) -> Probed:
@@ -208,7 +208,7 @@ class ProbeCourse:
         amount = answer.amount or 0.0
         fraction = amount / view.resources if is_read else None
         if is_read and answer.act != "punish":
-            fraction = view.rules.game.gift.fraction(amount, view.resources)
+            fraction = view.rules.donor_game.gift.fraction(amount, view.resources)
         return Probed(
             key=request.key,
             generation=view.generation,
@@ -301,7 +301,7 @@ class ProbeCourse:
         assert isinstance(key, DecisionKey)
         place = (self._seed + game.number, 1, key.game, key.round, *born_and_index(request.agent))
         fraction = policy.decide(view, lambda: uniform("policy", *place))
-        return Answer(act="give", amount=view.rules.game.gift.amount(fraction, view.resources), attempts=0)
+        return replace(view.rules.game.answer(_decided(request), fraction, stage=view.stage), attempts=0)
 
     def _follow(self, game: _Game, event: Event, step: Step[Question]) -> None:
         """Keep the strategy's decisions, and state its score at the end."""
@@ -335,3 +335,8 @@ def _within(game: _Game, key: str) -> str:
 
 def _agent(subject: Subject, *, model: str) -> Agent:
     return Agent(id=subject.name, born=subject.generation, label=model, strategy=subject.strategy)
+
+
+def _decided(request: Request) -> ActSpec | MoveSpec:
+    assert not isinstance(request.spec, TextSpec)
+    return request.spec

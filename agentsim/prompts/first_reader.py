@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.answers import ActSpec, Answer, DonorSpec, TextSpec
 from agentsim.core.facts import Act, Problem, Reading
 from agentsim.providers.base import Completion
 
@@ -48,7 +48,7 @@ class _Amount(NamedTuple):
     reading: Reading
 
 
-def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = False, clamps: bool = False) -> Answer:
+def parse(completion: Completion, spec: DonorSpec, *, is_structured: bool = False, clamps: bool = False) -> Answer:
     """Return the answer in `completion`, or an `Answer` whose `problem` says why there is none. Never raises.
 
     `is_structured`: it was to be JSON of a schema; `clamps`: more than the donor has is all that it has, and marked so.
@@ -63,7 +63,7 @@ def parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool = Fal
     return Answer(problem="out_of_range")
 
 
-def _parse(completion: Completion, spec: AnswerSpec, *, is_structured: bool) -> Answer:
+def _parse(completion: Completion, spec: DonorSpec, *, is_structured: bool) -> Answer:
     """Return the answer as it was written, its amount perhaps out of range."""
     if completion.finish_reason in ("refused", "filtered"):
         return Answer(problem="refused" if completion.finish_reason == "refused" else "filtered")
@@ -183,7 +183,7 @@ def _value(digits: str, exponent: str, *, high: float) -> float | None:
         return None
 
 
-def _read_json(text: str, spec: AnswerSpec) -> Answer:
+def _read_json(text: str, spec: DonorSpec) -> Answer:
     """Return the answer in a JSON text, its amount perhaps out of range; unreadable if it is not of the schema."""
     try:
         value = json.loads(text)

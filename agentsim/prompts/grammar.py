@@ -78,8 +78,12 @@ class Grammar:
         """Compile the words."""
         self._unit = either(words.units.read, whole_words=True)
         self._own = _own(words)
-        self._who = rf"(?:{either(words.whom.who)}|{either(words.whom.not_before_digits)}(?! ?#?\d))"
-        self._when = either(words.when)
+        self.agent = either(words.whom.agent)
+        """What may stand before an agent's name."""
+        self.who = rf"(?:{either(words.whom.who)}|{either(words.whom.not_before_digits)}(?! ?#?\d))"
+        self.when = either(words.when)
+        self.opening, self.i = self._opening(words), _i(words)
+        """How a decision begins, and how a sentence begins before its verb."""
         self._forms = self._all_forms(words)
         self._yes_or_no = self._all_yes_or_no(words)
         self._sums = words.made(Sums)
@@ -93,7 +97,7 @@ class Grammar:
         self._aside = compiled(rf"(?:=|{either(words.amounts.same_as)}) ?")
         self._percent_aside = compiled(rf"%|{either(words.amounts.percent)}")
         self._unit_aside = compiled(rf"s|{self._unit}")
-        self._when_aside = compiled(self._when)
+        self._when_aside = compiled(self.when)
         self._counted = compiled(rf"\b{either(words.doubts.counted)}[ #]{{0,3}}\d+\b")
         self._negation = compiled(rf"\b{either(words.doubts.negations)}\b")
         self._punishes = compiled(rf"\b{either(words.doubts.punishes, whole_words=True)}")
@@ -102,8 +106,8 @@ class Grammar:
 
     def _all_forms(self, words: Words) -> list[tuple[Act | None, re.Pattern[str]]]:
         """Return the forms of a decision with the act that each names; the first that fits a line is tried alone."""
-        opening, i, only = self._opening(words), _i(words), rf"(?:{either(words.openings.only)} )?"
-        who, when = self._who, self._when
+        opening, i, only = self.opening, self.i, rf"(?:{either(words.openings.only)} )?"
+        who, when = self.who, self.when
         to = either(words.whom.to)
         noted = rf"(?: ?\((?P<noted>[^()]{{1,60}})\)(?: {self._unit})?)?"
         noted_2 = noted.replace("noted", "noted_2")
@@ -148,16 +152,16 @@ class Grammar:
             rf"(?:{either(openings.labels)}(?: ?[:=] ?| {either(openings.is_)} ?:? ?)"
             rf"|{either(openings.labels_before_digits)} (?=\d))"
         )
-        return rf"(?:{either(openings.so)},? )?(?:{self._when}, )?{label}{{0,2}}"
+        return rf"(?:{either(openings.so)},? )?(?:{self.when}, )?{label}{{0,2}}"
 
     def _all_yes_or_no(self, words: Words) -> re.Pattern[str]:
         """Return what an answer to a yes-or-no gift may be, beside an amount of nothing or of the gift itself."""
-        said, i = words.yes_or_no, _i(words)
+        said, i = words.yes_or_no, self.i
         yes = rf"(?:{either(said.yes)}(?:,? {either(said.behind_yes)})?|{i}{either(said.give)})"
         no = rf"(?:{either(said.no)}(?:,? {either(said.behind_no)})?|{i}{either(said.keep)}|{either(said.not_give)})"
         to = either((*words.whom.to, *words.whom.for_))
         return compiled(
-            rf"{self._opening(words)}(?:(?P<yes>{yes})|(?P<no>{no}))(?:,? {to} {self._who})?(?:,? {self._when})?{_STOP}"
+            rf"{self.opening}(?:(?P<yes>{yes})|(?P<no>{no}))(?:,? {to} {self.who})?(?:,? {self.when})?{_STOP}"
         )
 
     def _all_terms(self, words: Words) -> re.Pattern[str]:
@@ -266,10 +270,13 @@ class Grammar:
             return None
         return said if amount.word == "share" else amount
 
-    def why_not(self, text: str, spec: ActSpec) -> Problem:
-        """Return what to tell the author of a text without a decision: it could mean several things, or nothing."""
+    def why_not(self, text: str, *, high: float) -> Problem:
+        """Return what to tell the author of a text without a decision: it could mean several things, or nothing.
+
+        `high`: the most units that it could have named.
+        """
         written = set(_WRITTEN.findall(self._counted.sub(" ", _NAME.sub(" ", text))))
-        if len(written) > 1 or any(number(one[:MAX_LINE], high=spec.high) is None for one in written):
+        if len(written) > 1 or any(number(one[:MAX_LINE], high=high) is None for one in written):
             return "ambiguous"
         is_denied = written and self._negation.search(text) and not self._punishes.search(text)
         return "ambiguous" if is_denied else "unreadable"

@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpec
+from agentsim.core.facts import Problem
 from agentsim.core.gifts import ANY_SHARE
 from agentsim.prompts import structured
 from agentsim.prompts.grammar import MAX_LINE, Grammar, plain_line
+from agentsim.prompts.moves import Moves, checked
 from agentsim.prompts.numbers import NUMBER, plain_characters
 from agentsim.prompts.phrases import compiled, either
 from agentsim.prompts.texts import Texts, begins_sentence
@@ -52,6 +54,8 @@ def parse(
     a schema; `clamps`: more than the donor has is all that it has, and marked so.
     """
     answer = _parse(completion, spec, words=words or default_words(), is_structured=is_structured)
+    if isinstance(spec, MoveSpec):
+        return checked(answer, spec, clamps=clamps)
     if isinstance(spec, TextSpec) or answer.amount is None:
         return answer
     amount = answer.amount
@@ -92,6 +96,7 @@ class _Decisions:
         """Compile the words."""
         markers, back = words.markers, words.taken_back
         self._grammar = words.made(Grammar)
+        self._moves = words.made(Moves)
         answers = "|".join(_marker(phrase) for phrase in markers.answer)
         self._answer = compiled(rf"(?<![^\W_])(?:{answers})[ \t*_`]*(?:{either(markers.is_)}[ \t*_`]*)?[:=]")
         self._before_answer = compiled(
@@ -114,7 +119,7 @@ class _Decisions:
         self._refuses = compiled(either(back.refuses, whole_words=True))
         """How a sentence begins that takes back a gift of more than nothing."""
 
-    def read(self, text: str, spec: ActSpec, *, is_whole: bool) -> Answer:
+    def read(self, text: str, spec: ActSpec | MoveSpec, *, is_whole: bool) -> Answer:
         """Return the decision that a reply states; `is_whole`: the model stopped of its own accord."""
         markers = list(self._markers(text))
         if not is_whole and not (markers and self._has_ended(text, markers)):
@@ -126,15 +131,25 @@ class _Decisions:
             _first_line(text[marker.end() : following])
             for marker, following in zip(markers, [*starts, None], strict=True)
         ]
-        answers = [self._grammar.read_line(line, spec, is_marked=True) for line in lines]
+        answers = [self._read_line(line, spec, is_marked=True) for line in lines]
         last = answers[-1]
         if last is None:
-            return Answer(problem=self._grammar.why_not(lines[-1], spec))
+            return Answer(problem=self._why_not(lines[-1], spec))
         behind = text[markers[-1].end() :].partition(lines[-1])[2]
         is_plain = all(_is_same(answer, last) for answer in answers) and not self._takes_back(behind, last, spec)
         return last if is_plain else Answer(problem="ambiguous")
 
-    def _takes_back(self, behind: str, answer: Answer, spec: ActSpec) -> bool:
+    def _read_line(self, line: str, spec: ActSpec | MoveSpec, *, is_marked: bool) -> Answer | None:
+        if isinstance(spec, MoveSpec):
+            return self._moves.read_line(line, spec, is_marked=is_marked)
+        return self._grammar.read_line(line, spec, is_marked=is_marked)
+
+    def _why_not(self, text: str, spec: ActSpec | MoveSpec) -> Problem:
+        if isinstance(spec, ActSpec):
+            return self._grammar.why_not(text, high=spec.high)
+        return self._grammar.why_not(text, high=max((option.high or 0.0 for option in spec.options), default=0.0))
+
+    def _takes_back(self, behind: str, answer: Answer, spec: ActSpec | MoveSpec) -> bool:
         """Return whether what stands behind an answer states another one, or says that it is none: nothing is read."""
         gives = answer.act == "give" and answer.amount != 0
         for line in behind[:MAX_BEHIND].splitlines():
@@ -144,6 +159,8 @@ class _Decisions:
                     return True
                 if not _is_same(self._stated(sentence, spec), answer):
                     return True
+                if isinstance(spec, MoveSpec):
+                    continue
                 restated = self._restates.fullmatch(words[:MAX_LINE])
                 if restated is not None:
                     amount = self._grammar.read_amount(restated["amount"], high=spec.high)
@@ -151,8 +168,8 @@ class _Decisions:
                         return True
         return False
 
-    def _stated(self, sentence: str, spec: ActSpec) -> Answer | None:
-        return None if _ITEM.match(sentence) else self._grammar.read_line(sentence, spec, is_marked=True)
+    def _stated(self, sentence: str, spec: ActSpec | MoveSpec) -> Answer | None:
+        return None if _ITEM.match(sentence) else self._read_line(sentence, spec, is_marked=True)
 
     def _markers(self, text: str) -> Iterator[re.Match[str]]:
         """Return where the text says `Answer:` of itself, unlike "a bad answer: 10" and "1_4's answer: 10"."""
@@ -171,28 +188,30 @@ class _Decisions:
         behind = text[markers[-1].end() :].lstrip()
         return begins and "\n" in behind.rstrip()
 
-    def _read_unmarked(self, text: str, spec: ActSpec) -> Answer:
+    def _read_unmarked(self, text: str, spec: ActSpec | MoveSpec) -> Answer:
         """Read a reply without a marker: its last line must be a decision, and begin a sentence of its own."""
         lines = [line for line in text.splitlines() if line.strip(" \t*_`~")]
         answer = None
-        stated = {(found.act, found.amount) for line in lines if (found := self._sentence(line, spec)) is not None}
-        if len(stated) > 1:
+        stated = [found for line in lines if (found := self._sentence(line, spec)) is not None]
+        if not all(_is_same(one, stated[0]) for one in stated):
             return Answer(problem="ambiguous")
-        if len(lines) == 1 and (said := self._grammar.read_yes_or_no(lines[0][:MAX_LINE], spec)) is not None:
+        if (
+            len(lines) == 1
+            and isinstance(spec, ActSpec)
+            and (said := self._grammar.read_yes_or_no(lines[0][:MAX_LINE], spec)) is not None
+        ):
             return said
         if len(lines) == 1 or (
             len(lines) > 1 and _ENDS_SENTENCE.search(lines[-2][-20:]) and not _ITEM.match(lines[-1])
         ):
-            answer = self._grammar.read_line(lines[-1], spec, is_marked=False)
+            answer = self._read_line(lines[-1], spec, is_marked=False)
         elif len(lines) > 1 and len(lines[-2]) <= MAX_LINE:
-            answer = self._grammar.read_line(f"{lines[-2]} {lines[-1]}", spec, is_marked=False)
-        return answer or Answer(problem=self._grammar.why_not(text, spec))
+            answer = self._read_line(f"{lines[-2]} {lines[-1]}", spec, is_marked=False)
+        return answer or Answer(problem=self._why_not(text, spec))
 
-    def _sentence(self, line: str, spec: ActSpec) -> Answer | None:
+    def _sentence(self, line: str, spec: ActSpec | MoveSpec) -> Answer | None:
         """Return the decision that a line states in words: a number alone may be of anything."""
-        return (
-            self._grammar.read_line(line, spec, is_marked=False) if plain_line(line[:MAX_LINE])[:1].isalpha() else None
-        )
+        return self._read_line(line, spec, is_marked=False) if plain_line(line[:MAX_LINE])[:1].isalpha() else None
 
 
 def _marker(phrase: str) -> str:
@@ -200,7 +219,7 @@ def _marker(phrase: str) -> str:
 
 
 def _is_same(answer: Answer | None, last: Answer) -> bool:
-    return answer is None or (answer.act, answer.amount) == (last.act, last.amount)
+    return answer is None or (answer.act, answer.amount, answer.move) == (last.act, last.amount, last.move)
 
 
 def _first_line(text: str) -> str:

@@ -3,6 +3,9 @@
 A rule is told by the file named after its part of the scenario and its kind, as `rules/selection/top.md`; a setting of
 it, if the rule's own file does not speak of it, by `rules/selection/score.md`. Each line of a file is a sentence or a
 few. A file speaks of a setting where it says `rule.<setting>`, in a comment if agents are not to be told of it.
+
+Files on pairing and observation speak of donors and recipients. In other games those take their place whose names end
+in `.any-game`, as `rules/observation/trace.any-game.md`. A setting of one game alone is told in the game's own file.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
 from agentsim.core.facts import Frozen
+from agentsim.core.games import DonorGame, Game
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 
@@ -20,6 +24,10 @@ __all__ = ["FOLDER", "PARTS", "files_of", "settings_of", "told"]
 
 FOLDER: Final = "rules"
 """Where the sentence files lie in a prompt set."""
+ANY_GAME: Final = ".any-game"
+"""What the names of files end in that speak of no donors, for games other than the donor game."""
+SPEAK_OF_DONORS: Final = ("pairing", "observation")
+"""The parts whose other files speak of donors and recipients."""
 PARTS: Final = ("game", "pairing", "observation", "selection", "transmission")
 """The parts of a scenario that are told, in the order in which they are."""
 
@@ -37,34 +45,45 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
     for part in PARTS:
         if part in ("selection", "transmission") and rules.generations == 1:
             continue
-        rule = values[part]
-        own, *others = files_of(part, rule, sources, folder=folder)
-        if part != "transmission" or rules.n_newborns:
-            found.append((own, rule))
-        if part != "observation" or rules.observation.shows_anything:
-            found += [(name, rule) for name in others]
+        for rule in rules.observation.told if part == "observation" else [values[part]]:
+            own, *others = files_of(part, rule, sources, folder=folder, game=rules.game)
+            if part != "transmission" or rules.n_newborns:
+                found.append((own, rule))
+            if part != "observation" or rules.observation.shows_anything:
+                found += [(name, rule) for name in others]
     return found
 
 
-def files_of(part: str, rule: Frozen, sources: Mapping[str, str], *, folder: Path) -> list[str]:
+def files_of(
+    part: str, rule: Frozen, sources: Mapping[str, str], *, folder: Path, game: Game | None = None
+) -> list[str]:
     """Return the names of a rule's files: its own first, then those of its settings, as far as they are there.
+
+    `game`: what is played; without one, the donor game.
 
     Raises:
         ScenarioError: its own is missing, or none of them speaks of one of its settings.
     """
     kind = dict(rule)["kind"]
-    own = f"{FOLDER}/{part}/{kind}.md"
+    of_any = ANY_GAME if part in SPEAK_OF_DONORS and game is not None and not isinstance(game, DonorGame) else ""
+    own = f"{FOLDER}/{part}/{kind}{of_any}.md"
     if own not in sources:
         raise ScenarioError(
             f"{folder / own}: is missing, so agents would not be told of {part}: {{kind: {kind}}}; write there in a"
             f" sentence what the rule does (agentsim/prompts/default/{FOLDER}/{part} has examples)"
         )
-    names = [own, *(name for setting in settings_of(rule) if (name := f"{FOLDER}/{part}/{setting}.md") in sources)]
+    is_shared = isinstance(rule, Game) and not isinstance(rule, DonorGame)
+    files = {
+        setting: f"{FOLDER}/{part}/{setting}{of_any}.md"
+        for setting in settings_of(rule)
+        if not is_shared or setting in Game.model_fields
+    }
+    names = [own, *(name for name in files.values() if name in sources)]
     said = {setting for name in names for setting in _spoken_of(sources[name])}
     for setting in settings_of(rule):
         if setting in rule.told_if_changed and dict(rule)[setting] == type(rule).model_fields[setting].default:
             continue
-        if setting not in said and f"{FOLDER}/{part}/{setting}.md" not in names:
+        if setting not in said and files.get(setting) not in names:
             raise ScenarioError(
                 f"{folder / own}: does not speak of `rule.{setting}`, so agents would not be told of"
                 f" {part}.{setting}; say it there, or in {FOLDER}/{part}/{setting}.md, or name it in a comment,"

@@ -18,13 +18,14 @@ from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from agentsim.core.answers import ActSpec, Answer, AnswerSpec
-from agentsim.core.facts import Problem
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpec
+from agentsim.core.facts import Problem, Reputation
+from agentsim.core.games import DonorGame
 from agentsim.core.gifts import ANY_SHARE
-from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
+from agentsim.core.requests import DecisionView, MessageView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
-from agentsim.prompts import first_reader
+from agentsim.prompts import encounters, first_reader
 from agentsim.prompts.parsing import parse
 from agentsim.prompts.sandbox import BoundedEnvironment
 from agentsim.prompts.sentences import FOLDER, told
@@ -95,6 +96,10 @@ class PromptSet:
 
     def messages(self, request: Request) -> tuple[Message, ...]:
         """Return what the agent reads: the rules, which never change within a run, then the question."""
+        system = self.rules_message(request.view.rules)
+        if isinstance(request.spec, MoveSpec) or isinstance(request.view, MessageView):
+            text = encounters.question(request, self._render, self._told, marker=self._marker(request.spec))
+            return system, Message(role="user", content=_without_gaps(text))
         facts = {field.name: getattr(request.view, field.name) for field in fields(request.view)}
         if isinstance(request.view, StrategyView):
             name = "later-strategy.md" if request.view.advice else "first-strategy.md"
@@ -103,14 +108,14 @@ class PromptSet:
             name = "note.md"
         else:
             name = "decision.md"
-            facts |= self._reputations(request.view)
+            facts |= self._reputations(request.view) | encounters.donor_facts(request.view, self._render)
         facts["marker"] = self._marker(request.spec)
         if isinstance(request.spec, ActSpec):
             facts["can_punish"] = "punish" in request.spec.acts
             facts["gift"] = request.spec.gift
         else:
             facts["max_chars"] = request.spec.max_chars
-        return self.rules_message(request.view.rules), Message(role="user", content=self._render(name, facts))
+        return system, Message(role="user", content=self._render(name, facts))
 
     def _reputations(self, view: DecisionView) -> dict[str, str]:
         """Return the sentences on the recipient's and the donor's reputation, where decision.md has a place for them.
@@ -123,18 +128,27 @@ class PromptSet:
             ("reputation_told", view.reputation, False),
             ("own_reputation_told", view.own_reputation, True),
         ):
-            if reputation is None or name not in self.sources["decision.md"]:
-                continue
-            file = f"{FOLDER}/shown/{reputation.kind}.md"
-            if file not in self._templates:
-                raise ScenarioError(
-                    f"{self._folder / file}: is missing, so donors would not be told the reputation that"
-                    f" observation: {{kind: {reputation.kind}}} shows; write there in a sentence what"
-                    " `reputation.value` means for `agent`, or for the donor itself where `is_own`"
-                    f" (agentsim/prompts/default/{FOLDER}/shown has examples)"
-                )
-            told[name] = self._render(file, {"reputation": reputation, "agent": view.recipient, "is_own": is_own})
+            if name in self.sources["decision.md"] and (sentence := self._told(reputation, view.recipient, is_own)):
+                told[name] = sentence
         return told
+
+    def _told(self, reputation: Reputation | None, agent: str, is_own: bool) -> str | None:
+        """Return the sentence on an agent's reputation, if it has one.
+
+        Raises:
+            ScenarioError: there is no sentence file for such a reputation.
+        """
+        if reputation is None:
+            return None
+        file = f"{FOLDER}/shown/{reputation.kind}.md"
+        if file not in self._templates:
+            raise ScenarioError(
+                f"{self._folder / file}: is missing, so agents would not be told the reputation that"
+                f" observation: {{kind: {reputation.kind}}} shows; write there in a sentence what"
+                " `reputation.value` means for `agent`, or for the reader itself where `is_own`"
+                f" (agentsim/prompts/default/{FOLDER}/shown has examples)"
+            )
+        return self._render(file, {"reputation": reputation, "agent": agent, "is_own": is_own})
 
     def rules_message(self, rules: SocietyRules) -> Message:
         """Return the message that tells the rules, each in its own sentences.
@@ -150,10 +164,15 @@ class PromptSet:
                     " place them as agentsim/prompts/default/rules.md does, or name them in a comment,"
                     " {# sentences #}, if agents are not to read them"
                 )
-            if rules.game.gift != ANY_SHARE and not re.search(r"\bgift\b", self.sources["decision.md"]):
+            game = rules.game
+            if (
+                isinstance(game, DonorGame)
+                and game.gift != ANY_SHARE
+                and not re.search(r"\bgift\b", self.sources["decision.md"])
+            ):
                 raise ScenarioError(
                     f"{self._folder / 'decision.md'}: does not speak of `gift`, so agents would be asked for any amount"
-                    f" where game.gift is {rules.game.gift.kind}; ask as agentsim/prompts/default/decision.md does"
+                    f" where game.gift is {game.gift.kind}; ask as agentsim/prompts/default/decision.md does"
                 )
             text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
@@ -170,11 +189,14 @@ class PromptSet:
     def ask_again(self, request: Request, problem: Problem) -> Message:
         """Return the message that follows an unreadable reply."""
         spec = request.spec
+        if isinstance(spec, MoveSpec) or isinstance(request.view, MessageView):
+            text = encounters.ask_again(request, self._render, problem=problem, marker=self._marker(spec))
+            return Message(role="user", content=_without_gaps(text))
         facts = {
             "problem": problem,
             "marker": self._marker(spec),
             "is_decision": isinstance(spec, ActSpec),
-            "is_note": not isinstance(spec, ActSpec) and spec.what == "note",
+            "is_note": isinstance(spec, TextSpec) and spec.what == "note",
             "can_punish": isinstance(spec, ActSpec) and "punish" in spec.acts,
             "resources": spec.high if isinstance(spec, ActSpec) else None,
             "gift": spec.gift if isinstance(spec, ActSpec) else None,
@@ -183,7 +205,8 @@ class PromptSet:
 
     def _render(self, name: str, facts: dict[str, Any]) -> str:
         if name not in self._templates:
-            what = f"{OPTIONAL[name]} needs it; begin with agentsim/prompts/default/{name}"
+            needed_by = OPTIONAL.get(name, "the game that is played")
+            what = f"{needed_by} needs it; begin with agentsim/prompts/default/{name}"
             raise ScenarioError(f"{self._folder / name}: is missing; {what}")
         facts = {**facts, "is_json": self.sources.get(ANSWERS) == "json"}
         try:
@@ -196,9 +219,9 @@ class PromptSet:
 
     def _marker(self, spec: AnswerSpec) -> str:
         markers = self.words.markers
-        if isinstance(spec, ActSpec):
+        if not isinstance(spec, TextSpec):
             return markers.answer[0]
-        return markers.strategy[0] if spec.what == "strategy" else markers.note[0]
+        return {"strategy": markers.strategy, "note": markers.note, "message": markers.message}[spec.what][0]
 
     def read(
         self,
@@ -210,7 +233,7 @@ class PromptSet:
         clamps: bool = False,
     ) -> Answer:
         """Return the answer in a completion, in this set's words, by the reader of that version (see `parse`)."""
-        if reader == 1:
+        if reader == 1 and not isinstance(spec, MoveSpec):
             return first_reader.parse(completion, spec, is_structured=is_structured, clamps=clamps)
         return parse(completion, spec, self.words, is_structured=is_structured, clamps=clamps)
 
@@ -234,8 +257,9 @@ def _read_set(folder: Path, *, answer_format: str, fallback: Path | None = None)
         for name in (*TEMPLATES, *OPTIONAL, FILE)
     }
     for base in (folder,) if fallback is None else (folder, fallback):
-        for path in sorted(base.glob(f"{FOLDER}/*/*.md")):
-            paths.setdefault(path.relative_to(base).as_posix(), path)
+        for pattern in (f"{FOLDER}/*/*.md", f"{encounters.FOLDER}/*.md", f"{encounters.FOLDER}/*/*.md"):
+            for path in sorted(base.glob(pattern)):
+                paths.setdefault(path.relative_to(base).as_posix(), path)
     is_there = {name: name in TEMPLATES or path.exists() for name, path in paths.items()}
     sources = {name: _read(path) for name, path in paths.items() if is_there[name] and name != FILE}
     if is_there[FILE]:
@@ -274,6 +298,11 @@ def _read(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _without_gaps(text: str) -> str:
+    """Return a text without the empty lines that parts of it leave where they say nothing."""
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text))
 
 
 def _template_line(error: BaseException) -> int | None:

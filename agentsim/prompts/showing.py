@@ -42,6 +42,10 @@ def filters(words: Words) -> dict[str, Callable[..., str]]:
         """Return a setting in [0, 1], a probability or share, as a percentage without rounding it, as `0.05%`."""
         return local(f"{fraction * 100:.10g}%")
 
+    def number(value: float) -> str:
+        """Return a factor that a rule sets: `1.6`."""
+        return local(f"{value:.10g}")
+
     return {
         "quoted": quoted,
         "units": shown_units,
@@ -49,6 +53,7 @@ def filters(words: Words) -> dict[str, Callable[..., str]]:
         "exactly": exactly,
         "percent": shown_percent,
         "chance": chance,
+        "number": number,
         "word": words.word,
     }
 

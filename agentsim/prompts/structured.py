@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from agentsim.core.answers import ActSpec, Answer, AnswerSpec, TextSpec
+from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpec
+from agentsim.prompts import moves
 from agentsim.prompts.grammar import Grammar, plain_line
 from agentsim.prompts.numbers import plain_characters
 from agentsim.prompts.texts import cut
@@ -36,6 +37,8 @@ def schema_of(spec: AnswerSpec, words: Words | None = None) -> dict[str, Any]:
     if isinstance(spec, TextSpec):
         properties[_asked(spec, words)] = {"type": "string"}
         return _schema(properties)
+    if isinstance(spec, MoveSpec):
+        return _schema(properties | moves.schema(spec, words))
     if _is_yes_or_no(spec):
         properties[keys.give] = {"type": "boolean"}
         return _schema(properties)
@@ -112,7 +115,10 @@ def _objects(text: str) -> Iterator[dict[str, Any] | None]:
 def _asked(spec: AnswerSpec, words: Words) -> str:
     """Return the key of what was asked for."""
     if isinstance(spec, TextSpec):
-        return words.json_.strategy if spec.what == "strategy" else words.json_.note
+        keys = {"strategy": words.json_.strategy, "note": words.json_.note, "message": words.json_.message}
+        return keys[spec.what]
+    if isinstance(spec, MoveSpec):
+        return words.json_.act if len(spec.options) > 1 else words.json_.units
     return words.json_.give if _is_yes_or_no(spec) else words.json_.units
 
 
@@ -125,6 +131,8 @@ def _read(value: dict[str, Any] | None, spec: AnswerSpec, words: Words) -> Answe
             return Answer(problem="unreadable")
         said = without_thoughts(text).strip()
         return cut(said, spec) if said else Answer(problem="empty")
+    if isinstance(spec, MoveSpec):
+        return moves.read_object(value, spec, words)
     return _decision(value, spec, words)
 
 

@@ -27,7 +27,11 @@ class Texts:
     def __init__(self, words: Words) -> None:
         """Compile the words."""
         said = words.texts
-        markers = {"strategy": words.markers.strategy, "note": words.markers.note}
+        markers = {
+            "strategy": words.markers.strategy,
+            "note": words.markers.note,
+            "message": words.markers.message,
+        }
         self._marked = {what: _marker(phrases) for what, phrases in markers.items()}
         self._between = compiled(rf"(?:{either(words.markers.leads_to_text)},?[ *_`]+)*$")
         self._listed = compiled(

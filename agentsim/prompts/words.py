@@ -60,6 +60,7 @@ class Markers(Frozen):
     answer: Some
     strategy: Some
     note: Some
+    message: Some = ("My message:",)
     is_: Phrases = Field(alias="is")
     """What may stand between the marker of an answer and its colon."""
     whose: Phrases
@@ -75,6 +76,7 @@ class JsonWords(Frozen):
     reasoning: str = Field(min_length=1)
     strategy: str = Field(min_length=1)
     note: str = Field(min_length=1)
+    message: str = Field(default="message", min_length=1)
     act: str = Field(min_length=1)
     units: str = Field(min_length=1)
     give: str = Field(min_length=1)
@@ -140,6 +142,8 @@ class Openings(Frozen):
     will: Phrases
     choose: Phrases
     only: Phrases
+    chosen: Phrases = ()
+    """Words that may stand before the name of an option, as `I choose option`."""
 
 
 class Giving(Frozen):
@@ -160,6 +164,8 @@ class Punishing(Frozen):
     with_: Phrases = Field(alias="with")
     spend: Phrases
     on_punishing: Phrases
+    also: Phrases = ()
+    """Words between several agents that are punished, beside commas."""
     behind_amount: Phrases = ()
     parted: Phrases = ()
 
@@ -171,6 +177,8 @@ class Whom(Frozen):
     for_: Phrases = Field(alias="for")
     who: Phrases
     not_before_digits: Phrases
+    agent: Phrases = ()
+    """What may stand before an agent's name."""
 
 
 class YesOrNo(Frozen):
@@ -248,16 +256,8 @@ class Words(Frozen):
         return hash(self.source)
 
     def word(self, option: str) -> str:
-        """Return the word that prompts show for an option.
-
-        Raises:
-            ScenarioError: the set has no words for it.
-        """
-        if option not in self.options:
-            raise ScenarioError(
-                f"{FILE}: options: has no words for {option!r}, which a game asks for; write there {option}: [its word]"
-            )
-        return phrases.shown(self.options[option][0])
+        """Return the word that prompts show for an option; one of a user's own table has its name for a word."""
+        return phrases.shown(self.options[option][0]) if option in self.options else option
 
     def made(self, make: Callable[[Words], Made]) -> Made:
         """Return `make(self)`, made once: what is compiled from these words."""

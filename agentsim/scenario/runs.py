@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from agentsim.core.games import DonorGame
 from agentsim.errors import ScenarioError
 from agentsim.scenario.conditions import Condition, Scenario
 from agentsim.scenario.messages import translated
@@ -65,7 +66,7 @@ def _refuse_overflow(spec: RunSpec) -> None:
     numbers = range(1, condition.generations + 1 if game.continuation else 2)
     n_rounds = max(game.n_rounds(spec.seed, generation=number) for number in numbers)
     most = game.log10_most(condition.agents, n_rounds)
-    if most > sys.float_info.max_10_exp:
+    if most > sys.float_info.max_10_exp and isinstance(game, DonorGame):
         raise ScenarioError(
             f"{spec.name}: {n_rounds:,} rounds with game.multiplier {game.multiplier:g} and game.endowment"
             f" {game.endowment:g} can come to 10^{most:,.0f} units, more than can be counted"

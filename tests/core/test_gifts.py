@@ -23,7 +23,7 @@ SMALL = SocietyRules(agents=6, generations=1)
 def levels(level: float) -> Any:
     def answer(request: Request) -> Answer:
         if isinstance(request.view, DecisionView):
-            amount = request.view.rules.game.gift.amount(level, request.view.resources)
+            amount = request.view.rules.donor_game.gift.amount(level, request.view.resources)
             return Answer(act="give", amount=amount)
         return Answer(text=f"a level of {level}")
 

@@ -50,7 +50,7 @@ def test_a_trace_grows_from_nothing_to_its_depth() -> None:
 
 def test_a_trace_is_a_chain_through_partners_newest_first() -> None:
     for view in views(SocietyRules(generations=1)):
-        expected = view.recipient
+        expected: str | None = view.recipient
         before = view.round
         for item in view.trace:
             assert item.donor == expected and item.round < before
@@ -86,8 +86,8 @@ def test_nothing_to_give_is_no_fraction() -> None:
 # --- other rules than the trace -------------------------------------------------------------------------------------
 
 
-def turn(round: int, donor: str, recipient: str, fraction: float | None, act: str | None = "give") -> TraceItem:
-    return TraceItem(round, donor, recipient, act, fraction)  # type: ignore[arg-type]
+def turn(round: int, donor: str, recipient: str | None, fraction: float | None, act: str | None = "give") -> TraceItem:
+    return TraceItem(round, donor, recipient, act, fraction)
 
 
 def reputation(rule: ImageScore | Standing, history: History, *, of: str, round: int) -> object:

@@ -67,7 +67,7 @@ def ordinary(
             place = int(generation[1:]), int(game[4:]), int(round[1:]), *born_and_index(donor)
             own = different[int(society.label_of(donor).removeprefix("scripted/"))]
             share = own.decide(view, partial(uniform, "policy", seed, *place))
-            answer = Answer(act="give", amount=view.rules.game.gift.amount(share, view.resources))
+            answer = Answer(act="give", amount=view.rules.donor_game.gift.amount(share, view.resources))
         step = society.answer(request, answer)
         facts.extend(step.events)
         waiting.extend(step.asked)

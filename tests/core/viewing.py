@@ -43,7 +43,7 @@ def turns(*acts: tuple[str | None, float | None], is_chain: bool) -> list[TraceI
     made = []
     for index, (act, fraction) in enumerate(acts):
         donor, recipient = (index, index + 1) if is_chain else (0, index + 1)
-        made.append(TraceItem(19 - index, f"2_{donor}", f"2_{recipient}", act, fraction))  # type: ignore[arg-type]
+        made.append(TraceItem(19 - index, f"2_{donor}", f"2_{recipient}", act, fraction))
     return made
 
 

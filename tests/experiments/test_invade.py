@@ -308,7 +308,7 @@ def test_rules_come_from_a_scenario_and_settings_over_it(tmp_path: Path) -> None
     )
     asked = scripted("all-keep", "all-give", rules=path, sets=["game.rounds=4"])
     made = asked.scenario()
-    assert (made.agents, made.generations, made.game.multiplier, made.game.rounds) == (8, 7, 3, 4)
+    assert (made.agents, made.generations, made.donor_game.multiplier, made.game.rounds) == (8, 7, 3, 4)
     assert made.transmission.kind == "copy" and made.transmission.model_from == "parent"
     selections = [spec.condition.selection for spec in asked.specs()]
     assert {(rule.kind, getattr(rule, "fraction", None)) for rule in selections} == {("top", 0.25), ("drift", 0.25)}

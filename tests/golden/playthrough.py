@@ -61,9 +61,9 @@ def _answer(request: Request, condition: Condition) -> Answer:
     rng = stream(0, "playthrough", request.key)
     # A threshold above what some give, so that the text shows refusals and punishments too.
     fraction = round(Discriminator(share=0.5, threshold=0.35).decide(view, rng.random) * (0.5 + rng.random()), 2)
-    if condition.game.punishment and fraction == 0:
+    if condition.donor_game.punishment and fraction == 0:
         return Answer(act="punish", amount=0.1 * view.resources)
-    return Answer(act="give", amount=condition.game.gift.amount(fraction, view.resources))
+    return Answer(act="give", amount=condition.donor_game.gift.amount(fraction, view.resources))
 
 
 def _told(event: Event, request: Request) -> list[str]:

@@ -105,7 +105,7 @@ def test_a_reputation_without_a_sentence_is_an_error_that_names_the_file_to_writ
     (mine / "rules" / "shown" / "standing.md").unlink()
     rules = SocietyRules.model_validate({"generations": 1, "observation": {"kind": "standing"}})
     asked = [request for request in play(rules, constant(0.5))[0] if isinstance(request.view, DecisionView)]
-    with pytest.raises(ScenarioError, match=r"mine/rules/shown/standing\.md: is missing, so donors would not be told"):
+    with pytest.raises(ScenarioError, match=r"mine/rules/shown/standing\.md: is missing, so agents would not be told"):
         load_prompt_set(mine).messages(asked[0])
     (mine / "decision.md").write_text("{{ recipient }} is {{ reputation.value }}.")
     assert load_prompt_set(mine).messages(asked[0])[1].content.endswith(" is good.")

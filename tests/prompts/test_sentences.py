@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 import agentsim.prompts.sets
-from agentsim.core.games import DonorGame, Game, Punishment
-from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE, ObservationRule
+from agentsim.core.games import AnyGame, DonorGame, Punishment
+from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE, ObservationRule, Several
 from agentsim.core.pairing import Alternating, PairingRule, RandomMatching, n_reversed
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
@@ -29,10 +29,15 @@ from tests.core.test_rules import members
 SETS = Path(agentsim.prompts.sets.__file__).parent
 FOLDER = SETS / "default"
 DEFAULT = load_prompt_set("default")
-UNIONS = dict(zip(PARTS, (Game, PairingRule, ObservationRule, SelectionRule, TransmissionRule), strict=True))
-EVERY = [pytest.param(part, kind, id=f"{part}-{kind.__name__}") for part in PARTS for kind in members(UNIONS[part])]
+UNIONS = dict(zip(PARTS, (AnyGame, PairingRule, ObservationRule, SelectionRule, TransmissionRule), strict=True))
+EVERY = [
+    pytest.param(part, kind, id=f"{part}-{kind.__name__}")
+    for part in PARTS
+    for kind in members(UNIONS[part])
+    if kind is not Several  # it is told by the sentences of the rules that it is made of
+]
 UNTOLD = {
-    "game": {"rounds", "continuation", "max_rounds"},  # agents are not told how long a game is
+    "game": set(),
     "observation": {"max_chars"},  # said where a note is asked for
     "selection": {"fraction", "halves"},  # the number of survivors is told
     "transmission": {"max_chars", "model_from"},  # said where a strategy is asked for; nobody is told who plays whom
@@ -47,7 +52,8 @@ def told(**rules: Any) -> str:
 
 
 def played(part: str, kind: type[BaseModel]) -> dict[str, Any]:
-    return {part: kind()}
+    groups = {"group": 2} if "group" in kind.model_fields else {}
+    return {part: kind(**groups)}
 
 
 @pytest.mark.parametrize(("part", "kind"), EVERY)
@@ -78,6 +84,39 @@ def test_every_setting_is_spoken_of(part: str, kind: Any, prompts: str) -> None:
         said = [text for text in texts if re.search(rf"\brule\.{setting}\b", re.sub(r"{#.*?#}", "", text, flags=re.S))]
         is_untold = setting in UNTOLD.get(part, set()) | ONLY_THERE.get((part, name), set())
         assert said or is_untold, f"{part}.{setting} of {name} is told nowhere"
+
+
+@pytest.mark.parametrize("game", ["matrix", "public_goods", "commons", "trust", "ultimatum", "dictator"])
+@pytest.mark.parametrize("observation", ["trace", "none", "history", "image_score", "standing", "memory"])
+@pytest.mark.parametrize("pairing", ["random", "repeated", "alternating", "released"])
+def test_in_other_games_nobody_is_told_of_donors(game: str, observation: str, pairing: str) -> None:
+    size = {"group": 2} if game in ("public_goods", "commons") else {}
+    if game == "commons" and pairing != "repeated":
+        with pytest.raises(ValueError, match="share a stock"):
+            told(agents=6, game={"kind": game, **size}, pairing={"kind": pairing})
+        return
+    sentences = told(
+        agents=6, game={"kind": game, **size}, observation={"kind": observation}, pairing={"kind": pairing}
+    )
+    assert "donor" not in sentences.lower() and "{" not in sentences and "  " not in sentences
+    for line in sentences.splitlines():
+        assert line[0].isupper() and line.endswith(".") and " ." not in line and ".." not in line, line
+
+
+def test_a_known_length_is_told_and_an_unknown_one_is_not() -> None:
+    for game in ({}, {"kind": "matrix"}):
+        assert "A game has 7 rounds." in told(game={**game, "rounds": 7, "length": "known"})
+        assert "you are not told how many" in told(game={**game, "rounds": 7})
+        assert "7 rounds" not in told(game={**game, "rounds": 7})
+        known = told(game={**game, "rounds": 7, "length": "known", "continuation": 0.5})
+        assert "at least 7 rounds" in known and "a 50% chance of another round" in known
+        assert "not told how many" not in known
+
+
+def test_rules_side_by_side_are_each_told() -> None:
+    both = told(observation=[{"kind": "memory", "depth": 4}, {"kind": "standing"}])
+    assert "up to the last 4" in both and "good or bad standing" in both
+    assert "Of what agents did to others, you are told nothing" not in both
 
 
 def test_agents_are_told_the_ends_of_the_score_that_is_counted() -> None:

@@ -63,7 +63,7 @@ def model_player(scenario: Condition) -> ModelPlayer:
 def test_a_name_and_players_are_enough_for_the_paper_s_experiment(write: Write) -> None:
     scenario = load_scenario(write(MINIMAL))
     assert (scenario.agents, scenario.generations) == (12, 10)
-    assert (scenario.game.rounds, scenario.game.games, scenario.game.multiplier) == (12, 2, 2)
+    assert (scenario.donor_game.rounds, scenario.game.games, scenario.donor_game.multiplier) == (12, 2, 2)
     assert scenario.pairing.kind == "alternating"
     assert scenario.observation == Trace(depth=3)
     assert scenario.players == ModelPlayer(model="openai/a", temperature=0.8)
@@ -116,7 +116,7 @@ def test_a_child_is_merged_over_its_parent(write: Write) -> None:
         write("extends: s.yaml\nname: child\ngame: {rounds: 5}\nplayers: {model: openai/b}\nseeds: [9]", "c.yaml")
     )
     assert (child.name, child.agents, child.seeds) == ("child", 6, (9,))
-    assert (child.game.rounds, child.game.multiplier) == (5, 3)
+    assert (child.donor_game.rounds, child.donor_game.multiplier) == (5, 3)
     assert child.players == ModelPlayer(model="openai/b", temperature=1)
 
 
@@ -176,7 +176,7 @@ def test_settings_are_applied_in_order_and_may_make_index_and_clear(write: Write
     ]
     scenario = load_scenario(path, sets=sets)
     assert (scenario.game.rounds, scenario.seeds, scenario.vary) == (4, (7, 2), {})
-    assert scenario.game.punishment is not None and scenario.game.punishment.cost == 2
+    assert scenario.donor_game.punishment is not None and scenario.donor_game.punishment.cost == 2
     assert scenario.pairing.kind == "random"
 
 
@@ -406,7 +406,9 @@ def names(scenario: Scenario) -> list[str]:
 def test_every_cell_runs_under_every_seed() -> None:
     specs = runs(grid({"observation.depth": [1, 3], "game.multiplier": [2, 3]}, seeds=[4, 5]))
     assert len(specs) == 8
-    assert [(spec.settings["observation.depth"], spec.condition.game.multiplier, spec.seed) for spec in specs[:4]] == [
+    assert [
+        (spec.settings["observation.depth"], spec.condition.donor_game.multiplier, spec.seed) for spec in specs[:4]
+    ] == [
         (1, 2, 4),
         (1, 2, 5),
         (1, 3, 4),

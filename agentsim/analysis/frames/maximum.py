@@ -68,7 +68,7 @@ def highest_mean_of_first(rules: SocietyRules, *, seed: int) -> float:
         donor=holders[: len(met)],
         recipient=holders[len(met) :],
         round_=[event.round for event in met],
-        multiplier=rules.game.multiplier,
+        multiplier=rules.donor_game.multiplier,
         n_holders=rules.agents * rules.game.games,
     )
-    return rules.game.endowment * float(worth.mean())
+    return rules.donor_game.endowment * float(worth.mean())

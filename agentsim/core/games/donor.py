@@ -6,13 +6,15 @@ Source: Vallinder & Hughes, "Cultural Evolution of Cooperation among LLM Agents"
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from agentsim.core.facts import Act, Frozen
+from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec
+from agentsim.core.facts import Act, Donated, Frozen, Missed, Punished, TraceItem
+from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Place, Said, Stage
 from agentsim.core.gifts import ANY_SHARE, Gift
-from agentsim.core.rng import uniform
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,12 +34,10 @@ class Punishment(Frozen):
     """... to remove so many from the recipient, which never falls below 0."""
 
 
-class DonorGame(Frozen):
-    """The rules of the game, and nothing of its course."""
+class DonorGame(Game):
+    """The rules of the game."""
 
     kind: Literal["donor"] = "donor"
-    rounds: int = Field(default=12, ge=1, le=10_000)
-    """Rounds of one game; agents are not told how many."""
     endowment: float = Field(default=10, gt=0)
     """Units every agent holds at the start of each game."""
     multiplier: float = Field(default=2, gt=0)
@@ -51,13 +51,9 @@ class DonorGame(Frozen):
     error: float = Field(default=0, ge=0, lt=1)
     """Probability that an act fails: the donor has decided, but nothing moves, and others see that nothing was given
     (implementation error: Fishman 2003, J. Theor. Biol. 225; Panchanathan & Boyd 2003, J. Theor. Biol. 224)."""
-    continuation: float = Field(default=0, ge=0, lt=1)
-    """Probability with which, after `rounds` rounds and each further one, there is another: a game without a known end
-    (Roth & Murnighan 1978, J. Math. Psychol. 17). All games of a generation are equally long; agents are not told."""
-    max_rounds: int = Field(default=10_000, ge=1, le=10_000)
-    """Rounds after which a game ends in any case, as long as the longest that `rounds` can ask for."""
 
-    told_if_changed: ClassVar[frozenset[str]] = frozenset({"gift"})
+    told_if_changed: ClassVar[frozenset[str]] = frozenset({"gift", "length", "talk"})
+    default_pairing: ClassVar[str] = "alternating"
 
     @model_validator(mode="after")
     def _has_one_multiplier(self) -> Self:
@@ -86,22 +82,128 @@ class DonorGame(Frozen):
         """Return the decimal logarithm of the most units that `n_agents` can hold together after `n_rounds` rounds."""
         return math.log10(n_agents) + self.gift.log10_most(self.endowment, self.multiplier, n_rounds)
 
-    def n_rounds(self, seed: int, *, generation: int) -> int:
-        """Return how many rounds each game of a generation has."""
-        n, chance = self.rounds, self.continuation
-        number = uniform("rounds", seed, generation) if chance else 1.0
-        while n < self.max_rounds and number < chance:
-            n += 1
-            chance *= self.continuation
-        return n
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Return the donor and the recipient."""
+        return ("donor", "recipient")
 
-    @model_validator(mode="after")
-    def _may_be_that_long(self) -> Self:
-        if self.max_rounds < self.rounds:
-            raise ValueError(
-                f"max_rounds: {self.max_rounds} is less than the {self.rounds} rounds that are played anyway"
-            )
-        return self
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Return the one stage: the donor decides."""
+        return ("decision",)
+
+    @property
+    def n_questions(self) -> int:
+        """Return 1."""
+        return 1
+
+    @property
+    def payoffs(self) -> tuple[float, float]:
+        """Return the bounds of what is gained; the donor may give all it has, so neither is known beforehand."""
+        return (-math.inf, math.inf)
+
+    def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
+        """Ask the donor, then move the units."""
+        donor, _ = encounter.members
+        before, recipient_before = encounter.holdings
+        if not moves:
+            return Stage("decision", ((donor, ActSpec(self.acts, high=before, gift=self.gift)),))
+        move = moves["decision"][donor]
+        if move is None:
+            return Outcome((0.0, 0.0), is_missing=True)
+        amount = move.amount or 0.0
+        if move.option == "punish":
+            assert self.punishment_effect is not None
+            return Outcome((-amount, -min(amount * self.punishment_effect, recipient_before)))
+        return Outcome((-amount, self.received(amount)))
+
+    def move(self, spec: ActSpec | MoveSpec, level: float, *, stage: str) -> Move:
+        """Return the gift at a level of all that may be given."""
+        assert isinstance(spec, ActSpec)
+        return Move("give", self.gift.amount(level, spec.high))
+
+    def answer(self, spec: ActSpec | MoveSpec, level: float, *, stage: str) -> Answer:
+        """Return the same as an answer."""
+        return Answer(act="give", amount=self.move(spec, level, stage=stage).amount)
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether an act may fail."""
+        return self.error > 0
+
+    def failed(self, move: Move, spec: ActSpec | MoveSpec, number: float) -> Move | None:
+        """Return that nothing is done, where the act fails."""
+        return Move("nothing", 0.0) if number < self.error else None
+
+    def move_of(self, answer: Answer, spec: ActSpec | MoveSpec, *, key: str, stage: str) -> Move | None:
+        """Return the act that an answer is.
+
+        Raises:
+            ValueError: the answer is none that was possible.
+        """
+        assert isinstance(spec, ActSpec)
+        amount = 0.0 if answer.replaced_by == "zero" else answer.amount
+        if amount is None or answer.replaced_by == "pass":
+            return None
+        if not 0 <= amount <= spec.high:
+            raise ValueError(f"{key}: amount {amount!r} is not within the donor's resources, 0 to {spec.high!r}")
+        if answer.act != "punish" and not self.gift.allows(amount, spec.high):
+            raise ValueError(f"{key}: {amount!r} is no gift that the game allows: {self.gift!r}")
+        if answer.act == "punish" and self.punishment is None:
+            raise ValueError(f"{key}: nobody may punish in this game")
+        return Move("punish" if answer.act == "punish" else "give", amount)
+
+    def act(self, encounter: Encounter, said: Said) -> TraceItem:
+        """Return the donor's turn as others see it: where it failed, that nothing was given, whatever was meant."""
+        donor, recipient = encounter.members
+        if said.move is None:
+            return TraceItem(encounter.round, donor, recipient, None, None)
+        act = "punish" if said.move.option == "punish" else "give"
+        return TraceItem(encounter.round, donor, recipient, act, self._fraction(encounter, said))
+
+    def moved(self, place: Place, role: str, said: Said) -> None:
+        """Return nothing: the donor's decision and its outcome are one fact."""
+
+    def settled(
+        self, place: Place, encounter: Encounter, said: Sequence[Said], outcome: Outcome
+    ) -> Donated | Punished | Missed:
+        """Return what the donor did, and what became of it."""
+        (decision,) = said
+        answer = decision.answer
+        before, recipient_before = encounter.holdings
+        common = {
+            "key": decision.key,
+            "generation": place.generation,
+            "game": place.game,
+            "round": place.round,
+            "donor": encounter.members[0],
+            "recipient": encounter.members[1],
+            "donor_before": before,
+            "donor_after": before + outcome.changes[0],
+            "recipient_before": recipient_before,
+            "recipient_after": recipient_before + outcome.changes[1],
+            "problem": answer.problem,
+            "attempts": answer.attempts,
+        }
+        if decision.move is None:
+            return Missed(**common)
+        done = {
+            "amount": decision.move.amount,
+            "fraction": self._fraction(encounter, decision),
+            "reading": answer.reading,
+            "intended": None if decision.intended is None else decision.intended.amount,
+        }
+        if answer.act == "punish":
+            return Punished(**common, **done, removed=-outcome.changes[1])
+        return Donated(**common, **done, replaced_by="zero" if answer.replaced_by == "zero" else None)
+
+    def _fraction(self, encounter: Encounter, said: Said) -> float | None:
+        """Return the share that the donor gave, or spent on punishing."""
+        assert said.move is not None
+        amount, before = said.move.amount or 0.0, encounter.holdings[0]
+        if said.answer.act == "punish":
+            return amount / before if before > 0 else None
+        return self.gift.fraction(amount, before)
 
     @property
     def punishment_effect(self) -> float | None:

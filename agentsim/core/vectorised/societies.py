@@ -130,7 +130,18 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
     "game": (
         frozenset({"donor"}),
         frozenset(
-            {"rounds", "endowment", "multiplier", "gift", "games", "punishment", "error", "continuation", "max_rounds"}
+            {
+                "rounds",
+                "endowment",
+                "multiplier",
+                "gift",
+                "games",
+                "punishment",
+                "error",
+                "continuation",
+                "max_rounds",
+                "length",
+            }
         ),
     ),
     "pairing": (frozenset({"alternating", "released", "random"}), frozenset({"in_both_roles"})),
@@ -210,7 +221,7 @@ def _generations(
     for generation in range(1, rules.generations + 1):
         own = n_rounds[generation - 1]
         outcomes = play_games(
-            rules.game,
+            rules.donor_game,
             rules.observation,
             matches(rules, seeds=seeds, generation=generation, rounds=int(own.max())),
             players,

@@ -1,0 +1,148 @@
+"""The public goods game: members contribute to a pot that is multiplied and shared equally among all of them.
+
+Source: Fehr & Gächter 2000, "Cooperation and punishment in public goods experiments", Am. Econ. Rev. 90, and 2002,
+"Altruistic punishment in humans", Nature 415: groups of four, 20 units each round, of which each unit contributed
+brings 0.4 to every member; then each member may spend units to take three times as many from named others.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agentsim.core.answers import Move, MoveSpec, Option
+from agentsim.core.facts import Frozen
+from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Stage
+
+__all__ = ["PublicGoodsGame", "Sanction"]
+
+
+class Sanction(Frozen):
+    """Members may spend units to take units from named others, or to give them units."""
+
+    effect: float = Field(default=3, gt=0)
+    """Units that the named member loses, or gains, for each unit spent."""
+    most: float = Field(default=10, gt=0)
+    """The most units that a member may spend on each other member in a round."""
+
+
+class PublicGoodsGame(Game):
+    """Each member gets an income in each round and contributes some of it to a common pot."""
+
+    kind: Literal["public_goods"] = "public_goods"
+    rounds: int = Field(default=10, ge=1, le=10_000)
+    """Rounds of one game."""
+    group: int = Field(default=4, ge=2, le=1000)
+    """Members of a group."""
+    income: float = Field(default=20, gt=0)
+    """Units that each member gets in each round."""
+    multiplier: float = Field(default=1.6, gt=0)
+    """Units that the group receives for each unit contributed; they are shared equally."""
+    step: float | None = Field(default=1, gt=0)
+    """Contributions and sanctions are in steps of so many units; `null`: any amount."""
+    punishment: Sanction | None = None
+    """Whether members may then take units from named others; `null`: they may not."""
+    reward: Sanction | None = None
+    """Whether members may then give units to named others, in the same stage; `null`: they may not."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Return members, all alike."""
+        return ("member",) * self.group
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Return contributing, and under punishment or reward a stage for that."""
+        return ("contribute", "sanction") if self.has_sanctions else ("contribute",)
+
+    @property
+    def has_sanctions(self) -> bool:
+        """Whether there is a second stage."""
+        return self.punishment is not None or self.reward is not None
+
+    @property
+    def n_questions(self) -> int:
+        """Return how many questions one encounter asks."""
+        return self.group * len(self.stages)
+
+    @property
+    def payoffs(self) -> tuple[float, float]:
+        """Return the bounds of what one member gains in a round."""
+        share = self.multiplier / self.group
+        alone, others = self.income * (share - 1), self.income * share * (self.group - 1)
+        spent = max([0.0, *(one.most for one in (self.punishment, self.reward) if one)]) * (self.group - 1)
+        lost = self.punishment.effect * self.punishment.most * (self.group - 1) if self.punishment else 0.0
+        gained = self.reward.effect * self.reward.most * (self.group - 1) if self.reward else 0.0
+        return self.income + min(alone, 0.0) - spent - lost, self.income + max(alone, 0.0) + others + gained
+
+    @property
+    def sums(self) -> tuple[float, float] | None:
+        """Return what a group gains if nobody contributes and if all contribute all; `None` under sanctions."""
+        if self.has_sanctions:
+            return None
+        nothing, everything = self.group * self.income, self.group * self.income * self.multiplier
+        return min(nothing, everything), max(nothing, everything)
+
+    def is_public(self, stage: str) -> bool:
+        """Return whether others learn of it: contributions are known, but not who punished or rewarded whom."""
+        return stage == "contribute"
+
+    def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
+        """Ask for contributions, then for sanctions if there are any, then share the pot."""
+        members = encounter.members
+        if not moves:
+            spec = MoveSpec((Option("contribute", high=self.income, step=self.step),))
+            return Stage("contribute", tuple((member, spec) for member in members))
+        if any(move is None for stage in moves.values() for move in stage.values()):
+            return Outcome((0.0,) * len(members), is_missing=True)
+        given = [_amount(moves["contribute"][member]) for member in members]
+        share = self.multiplier * sum(given) / len(members)
+        gains = [self.income - amount + share for amount in given]
+        if not self.has_sanctions:
+            return Outcome(tuple(gains))
+        if "sanction" not in moves:
+            held = [before + gain for before, gain in zip(encounter.holdings, gains, strict=True)]
+            return Stage(
+                "sanction",
+                tuple(
+                    (member, self._sanctions(members, member, units))
+                    for member, units in zip(members, held, strict=True)
+                ),
+            )
+        for place, member in enumerate(members):
+            move = moves["sanction"][member]
+            assert move is not None
+            rule = {"punish": self.punishment, "reward": self.reward}.get(move.option)
+            if rule is not None:
+                sign = 1 if move.option == "reward" else -1
+                for target, amount in move.aimed.items():
+                    gains[place] -= amount
+                    gains[members.index(target)] += sign * rule.effect * amount
+        return Outcome(tuple(gains))
+
+    def _sanctions(self, members: tuple[str, ...], member: str, held: float) -> MoveSpec:
+        others = tuple(other for other in members if other != member)
+        rules = {"punish": self.punishment, "reward": self.reward}
+        options = [
+            Option(name, high=rule.most, step=self.step, targets=others)
+            for name, rule in rules.items()
+            if rule is not None
+        ]
+        return MoveSpec((*options, Option("nothing")), most_together=max(held, 0.0))
+
+    def move(self, spec: MoveSpec, level: float, *, stage: str) -> Move:
+        """Return a contribution; policies neither punish nor reward."""
+        if stage == "sanction":
+            return Move("nothing")
+        return Move("contribute", spec.options[0].nearest(level))
+
+    def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
+        """Return the share of its income that a member contributed; `None` for sanctions."""
+        return None if stage == "sanction" or move.amount is None else move.amount / self.income
+
+
+def _amount(move: Move | None) -> float:
+    assert move is not None
+    assert move.amount is not None
+    return move.amount
