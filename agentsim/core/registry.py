@@ -126,6 +126,8 @@ class Among:
     default: str | None = None
     """The kind that is meant where none is named."""
     tag: str = "kind"
+    without: str | None = None
+    """A kind that may not stand there: one whose own field this is."""
 
     @property
     def classes(self) -> list[type[BaseModel]]:
@@ -142,7 +144,8 @@ class Among:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        choices = {kind: member.thing.__pydantic_core_schema__ for kind, member in REGISTRY.of(self.part).items()}
+        members = {kind: member for kind, member in REGISTRY.of(self.part).items() if kind != self.without}
+        choices = {kind: member.thing.__pydantic_core_schema__ for kind, member in members.items()}
         return handler(core_schema.tagged_union_schema(choices, self.tag))
 
     def _lax(self, value: Any) -> BaseModel:

@@ -11,6 +11,7 @@ from agentsim.core.facts import Frozen
 from agentsim.core.games import AnyGame, DonorGame
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, PairingRule
+from agentsim.core.registry import REGISTRY
 from agentsim.core.selection import SelectionRule, Top
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.errors import LogError, ScenarioError
@@ -37,8 +38,12 @@ class SocietyRules(Frozen):
     def _paired_as_suits_the_game(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or "pairing" in data or "game" not in data:
             return data
-        game = _GAME.validate_python(data["game"])
-        return {**data, "pairing": {"kind": game.default_pairing}}
+        game = data["game"]
+        kind = game.get("kind", "donor") if isinstance(game, Mapping) else getattr(game, "kind", None)
+        member = REGISTRY.find("game", kind)
+        if member is None or kind == "donor":  # an unknown game is said to be one by its own field
+            return data
+        return {**data, "pairing": {"kind": member.thing.default_pairing}}
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
@@ -178,7 +183,6 @@ def logged_selection(condition: Mapping[str, Any]) -> SelectionRule:
     return rule
 
 
-_GAME: TypeAdapter[Any] = TypeAdapter(AnyGame)
 _OBSERVATION: TypeAdapter[Any] = TypeAdapter(ObservationRule)
 _SELECTION: TypeAdapter[Any] = TypeAdapter(SelectionRule)
 

@@ -15,7 +15,7 @@ from agentsim.core.registry import Among
 
 __all__ = ["OneRule", "Several"]
 
-OneRule = Annotated[Observation, Among("observation", default="trace")]
+OneRule = Annotated[Observation, Among("observation", default="trace", without="several")]
 
 
 class Several(Observation):
