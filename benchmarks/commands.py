@@ -1,6 +1,7 @@
 """What do the commands cost, against importing pandas, scipy and matplotlib? Run: python benchmarks/commands.py
 
-CPU time of whole processes, user and system, so that other work on the machine counts for little. The least of three.
+CPU time of whole processes, user and system, so that other work on the machine counts for little. The least of three,
+each command in its turn: so a busy minute spoils none of them.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def main() -> None:
             ("replay", (*AGENTSIM, "replay", STUDY)),
             ("report of 2 small runs", (*AGENTSIM, "report", "results/small")),
         ]
-        least = {name: min(cpu_s(*arguments, cwd=folder) for _ in range(N_TIMES)) for name, arguments in rows}
+        turns = [[cpu_s(*arguments, cwd=folder) for _, arguments in rows] for _ in range(N_TIMES)]
+        least = {name: min(taken) for (name, _), *taken in zip(rows, *turns, strict=True)}
     console = Console()
     console.print("| command | CPU | × the imports |\n|---|---:|---:|")
     for name, seconds in least.items():
