@@ -1,4 +1,4 @@
-"""A study of mixed societies taken apart: each model's agents as a run of their own, to be measured as runs are."""
+"""Splitting a study of mixed societies by model: each model's agents become a run, which can be measured as one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["players_apart"]
 def players_apart(study: Study) -> Study:
     """Return the study with one run for each model of each run, named `run: model`.
 
-    Scores are means over the agents of that model; encounters those in which they were donors, with the records that
-    their recipients really had; a maximum is still that of all agents. Every measure of the parts is one by model.
-    Models that share a society share its seed, so they are compared within it. A model that has died out has no score:
-    that is not 0, and what became of it is in `measures.by_model`.
+    Scores are means over the agents of that model. Encounters are those in which they were donors, with the records
+    that their recipients really had. The maximum is that of all agents. So every measure of a part is a measure by
+    model. Models that share a society share its seed, so they are compared within it. A model that has died out has no
+    score, which is not 0; `measures.by_model` says what became of it.
     """
     parts = by_model(study.agents, study.encounters)
     parts["part"] = parts["run"] + ": " + parts["model"]
@@ -30,8 +30,8 @@ def players_apart(study: Study) -> Study:
     at_last = parts.merge(last, on=KEY)
     ends = at_last[at_last["generation"] == at_last["last"]].set_index(["study", "part"])["mean_score"]
     sums = parts.groupby([*KEY, "model", "part"])[["n_decisions", "n_lost"]].sum().reset_index()
-    own = ["model", "mean_final_resources", "n_missed", "n_replaced", "n_encounters"]
-    runs = sums.merge(study.runs.drop(columns=own), on=KEY)
+    replaced = ["model", "mean_final_resources", "n_missed", "n_replaced", "n_encounters"]
+    runs = sums.merge(study.runs.drop(columns=replaced), on=KEY)
     runs["mean_final_resources"] = pd.MultiIndex.from_frame(runs[["study", "part"]]).map(ends.to_dict())
     runs = runs.assign(
         run=runs["part"],
@@ -61,10 +61,12 @@ def players_apart(study: Study) -> Study:
 def _answered(study: Study, runs: pd.DataFrame) -> pd.Series[str]:
     """Return the models that answered for each player of each run, comma-separated."""
     said = study.replies.dropna(subset=["model_answered"])
-    names = said.groupby([*KEY, "player"])["model_answered"].agg(lambda own: ", ".join(sorted(set(own))))
+    names = said.groupby([*KEY, "player"])["model_answered"].agg(
+        lambda society_keys: ", ".join(sorted(set(society_keys)))
+    )
     keys = [*KEY, "player"]
-    own = runs[keys].assign(run=runs["run"].str.split(": ", n=1).str[0])
-    return own.join(names, on=keys)["model_answered"].astype("string")
+    society_keys = runs[keys].assign(run=runs["run"].str.split(": ", n=1).str[0])
+    return society_keys.join(names, on=keys)["model_answered"].astype("string")
 
 
 def _of(frame: pd.DataFrame, model: pd.Series[str]) -> pd.DataFrame:

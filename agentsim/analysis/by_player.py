@@ -1,4 +1,4 @@
-"""Players that share societies, compared within them: agents' scores, lineages, and who died out."""
+"""Players that share societies, compared within them: scores, lineages and extinctions."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ __all__ = ["SharedSociety", "geometric_means", "player_pair", "shared_societies"
 
 @dataclass(frozen=True, eq=False)
 class SharedSociety:
-    """One run of a mixed society: its agents at the end, and whose label each bears."""
+    """One run of a mixed society: its agents at the end, and the founder of each."""
 
     name: str
     group_of: Mapping[str, str]
-    """By player of the first generation: the group that it belongs to."""
+    """The group of each player of the first generation."""
     first: Mapping[str, str]
-    """By founder: its player."""
+    """The player of each founder."""
     ends: Sequence[tuple[str, float]]
     """For each agent of the last generation, its founder and its score (units)."""
     is_traced: bool
-    """Whether lineages are known; else `ends` are of the first generation."""
+    """Whether lineages are known; if not, `ends` are of the first generation."""
 
 
 def shared_societies(study: Study, group_of: Mapping[tuple[str, str, str], str]) -> list[SharedSociety]:
-    """Return the runs in which two players or more of the groups began.
+    """Return the runs that at least two players of the groups began.
 
-    `group_of`: by study, run and player, the group.
+    `group_of`: the group by study, run and player.
     """
     wanted: dict[tuple[str, str], dict[str, str]] = {}
     for (name, run, player), group in group_of.items():
         wanted.setdefault((name, run), {})[player] = group
     columns = ["generation", "agent", "born", "model", "parents", "score"]
-    found = []
-    for _, own in study.agents.groupby(KEY, sort=True):
-        key = str(own["study"].iloc[0]), str(own["run"].iloc[0])
+    societies = []
+    for _, agents in study.agents.groupby(KEY, sort=True):
+        key = str(agents["study"].iloc[0]), str(agents["run"].iloc[0])
         groups = wanted.get(key, {})
         if len(groups) < 2:
             continue
-        rows = own[columns].to_dict("records")
+        rows = agents[columns].to_dict("records")
         started = study.started[key]
         founders = founders_of(rows, seed=started.seed, transmission=started.condition["transmission"])
         last = max(int(row["generation"]) for row in rows) if founders else 1
-        found.append(
+        societies.append(
             SharedSociety(
                 name="/".join(key),
                 group_of=groups,
@@ -66,20 +66,20 @@ def shared_societies(study: Study, group_of: Mapping[tuple[str, str, str], str])
                 is_traced=founders is not None,
             )
         )
-    return found
+    return societies
 
 
 def player_pair(a: str, b: str, societies: Sequence[SharedSociety]) -> dict[str, Any]:
-    """Return one pair of players: the row of `Comparison.table` before corrections, and how their lineages fared.
+    """Compare one pair of players: its row of `Comparison.table` before corrections, and its lineages' numbers.
 
     Raises:
-        LogError: they began in no society together.
+        LogError: they share no society.
     """
     both = [one for one in societies if {a, b} <= set(one.group_of.values())]
     if not both:
         raise LogError(f"{a!r} and {b!r} share no society, so they cannot be compared by player; compare by 'model'")
     scores = [[score for founder, score in one.ends if _group(one, founder) in (a, b)] for one in both]
-    has_zero = any(score <= 0 for own in scores for score in own)
+    has_zero = any(score <= 0 for society_scores in scores for score in society_scores)
     lineages = [_lineages(one, a, b, is_ranked=has_zero) for one in both]
     test = label_test(lineages)
     exact = "exact" if test.is_exact else f"{test.n_arrangements:,} random arrangements of seed {RANDOM_SEED}"
@@ -88,7 +88,7 @@ def player_pair(a: str, b: str, societies: Sequence[SharedSociety]) -> dict[str,
     row |= {"p": test.p, "least_p": test.least_p, "n_both": test.n_both}
     row |= _survival(lineages, is_traced=all(one.is_traced for one in both))
     if test.effect is None:
-        return row | {"problem": "no ratio: in no society agents of both are left at the end"}
+        return row | {"problem": "no ratio: no society has agents of both at the end"}
     if has_zero:
         return row | {"problem": "no ratio: a score of 0 has no logarithm; ranks are tested"}
     interval = test.interval
@@ -102,7 +102,7 @@ def _group(one: SharedSociety, founder: str) -> str | None:
 
 
 def _lineages(one: SharedSociety, a: str, b: str, *, is_ranked: bool) -> Lineages:
-    """Return what became of the labels of the two players' founders; others' agents are not in it."""
+    """Return the lineages of the two players' founders; other players' agents are left out."""
     founders = [founder for founder in one.first if _group(one, founder) in (a, b)]
     place = {founder: index for index, founder in enumerate(founders)}
     ends = [(place[founder], score) for founder, score in one.ends if founder in place]
@@ -117,9 +117,9 @@ def _lineages(one: SharedSociety, a: str, b: str, *, is_ranked: bool) -> Lineage
 
 
 def _survival(lineages: Sequence[Lineages], *, is_traced: bool) -> dict[str, Any]:
-    """Return how many agents of the last generation each founder stands behind, and the p of the difference.
+    """Return the mean number of each player's founders' descendants in the last generation, and p of the difference.
 
-    Nothing where the rules keep the players' numbers as they are.
+    Empty if the rules keep the players' numbers constant.
     """
     if not is_traced or all((one.counts == 1).all() for one in lineages):
         return {}
@@ -133,7 +133,7 @@ def _survival(lineages: Sequence[Lineages], *, is_traced: bool) -> dict[str, Any
 def geometric_means(study: Study) -> dict[tuple[str, str, str], float]:
     """Return, by study, run and player, the geometric mean score of its agents in the last generation; 0 if one is 0.
 
-    A mean of few agents is less than the mean of many once logarithms are taken; a mean of logarithms is not.
+    The logarithm of a mean is biased downwards for few agents; the mean of logarithms is not.
     """
     agents = study.agents
     last = agents[agents["generation"] == agents.groupby(KEY)["generation"].transform("max")]
@@ -147,22 +147,22 @@ def geometric_means(study: Study) -> dict[tuple[str, str, str], float]:
 def what_became(
     groups: Mapping[str, pd.DataFrame], societies: Sequence[SharedSociety], pairs: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Yield sentences on players that died out, on unequal numbers of heirs, and on unknown lineages."""
-    for name, own in groups.items():
-        if n_gone := int(own["mean_final_resources"].isna().sum()):
+    """Yield sentences about players that died out, numbers of descendants, and unknown lineages."""
+    for name, group_runs in groups.items():
+        if n_gone := int(group_runs["mean_final_resources"].isna().sum()):
             yield (
                 f"{name} had died out by the end in {counted(n_gone, 'society').replace('societys', 'societies')} of"
-                f" {len(own)}: it has no score there; scores are of the others."
+                f" {len(group_runs)}: it has no score there, so scores are of the other societies."
             )
     for pair in pairs:
         if pair.get("p_heirs") is not None:
             yield (
-                f"{pair['first']} / {pair['second']}: an agent of the first generation stands behind"
-                f" {pair['heirs_first']:.2f} and {pair['heirs_second']:.2f} agents of the last"
+                f"{pair['first']} / {pair['second']}: an agent of the first generation has on average"
+                f" {pair['heirs_first']:.2f} and {pair['heirs_second']:.2f} descendants in the last"
                 f" (p = {pair['p_heirs']:.3g} after Holm, labels permuted within societies)."
             )
     if unknown := [one.name for one in societies if not one.is_traced]:
         yield (
-            f"Whose label newborns bear cannot be told from the logs of {listed(unknown)}, as parents were shown in"
-            " random order: scores of the first generation are tested there."
+            f"The logs of {listed(unknown)} do not say which parent's label a newborn has, because parents were shown"
+            " in random order: scores of the first generation are tested there."
         )

@@ -1,4 +1,4 @@
-"""Do societies of two models end differently, by how much, and how sure is that? One observation is one run."""
+"""Comparing groups of runs by their final resources: ratios, tests and intervals. One observation is one run."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ __all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare"]
 
 Design = Literal["unpaired", "paired", "within"]
 DESIGNS: Final = ("unpaired", "paired")
-"""Those that may be asked for; players that share societies are always tested within them."""
+"""Designs that a caller may choose; players that share societies are always tested within them."""
 MAX_SPREADS: Final = 2.0
-"""From this ratio of spreads on, a smaller and wider group is said to make the test unsure."""
+"""A note warns of the test if the smaller group's spread is at least this many times the larger group's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,78 +47,78 @@ class Comparison:
     """Groups of runs and every pair of groups, with what cannot be concluded from them."""
 
     by: str
-    """The column of `runs` that makes the groups."""
+    """The column of `runs` that defines the groups."""
     design: Design
     """How every pair is tested."""
     take_off: float
-    """The efficiency from which on a run has taken off."""
+    """A run has taken off at this efficiency or more."""
     groups: pd.DataFrame
-    """One row a group: `group`; `n_runs`; `n_zero`, runs that ended at 0 units; `geometric_mean` (units) of the last
-    generation's mean final resources, `low` to `high`, Student's 95 % interval of the mean logarithm; `n_took_off` of
-    `n_followed`, the runs of which that is known, `take_off_rate` and its exact interval; `share_lost`, the share of
-    decisions that could not be read; `problem`, why a number is missing."""
+    """One row for each group: `group`; `n_runs`; `n_zero`, runs that ended at 0 units; `geometric_mean` (units) of the
+    last generation's mean final resources, `low` to `high`, Student's 95 % interval of the mean logarithm;
+    `n_took_off` of `n_followed`, the runs for which that is known, `take_off_rate` and its exact interval;
+    `share_lost`, the share of decisions that could not be read; `problem`, why a number is missing."""
     table: pd.DataFrame
-    """One row a pair: `first`, `second`; `design`; `n_first`, `n_second`, runs tested (of players: societies in which
-    both began, the same ones); `ratio` of the geometric means, first to second; `low` to `high`, its 95 % interval,
-    the test's inverse: it excludes 1 exactly where `p` is below 0.05; `test`; `p`; `p_holm` over all pairs; `least_p`,
-    the least that this design can give; `verdict`; `p_take_off`, of the take-off rates, after Holm and never below
-    `p_holm`; `p_heirs`, of players whose numbers may change: of the numbers of agents that founders stand behind at
-    the end, in one family with `p_holm`; `problem`."""
+    """One row for each pair: `first`, `second`; `design`; `n_first`, `n_second`, runs tested (for players: the
+    societies in which both began); `ratio` of the geometric means, first to second; `low` to `high`, its 95 % interval,
+    the inverse of the test: it excludes 1 if and only if `p` is below 0.05; `test`; `p`; `p_holm` over all pairs;
+    `least_p`, the least that this design can give; `verdict`; `p_take_off` for the take-off rates, after Holm and never
+    below `p_holm`; `p_heirs`, for players whose numbers may change: for the number of descendants of their founders in
+    the last generation, in one family with `p_holm`; `problem`."""
     sensitivity: pd.DataFrame
-    """How many runs took off by other thresholds: see `measures.take_off_sensitivity`."""
+    """How many runs took off at other thresholds: see `measures.take_off_sensitivity`."""
     notes: tuple[str, ...]
-    """What was left out and what cannot be said, in sentences for a person."""
+    """What was left out and what cannot be concluded, as sentences."""
 
 
 def compare(
     study: Study, *, by: str = "model", design: Design | None = None, take_off_at: float = TAKE_OFF
 ) -> Comparison:
-    """Compare how the runs of each group ended: the mean final resources of their last generation, on the log scale.
+    """Compare groups of runs by the mean final resources of their last generation, on the log scale.
 
-    The effect is exp(mean of log scores of the first group - that of the second), a ratio of geometric means. p is that
-    of the permutation test of this difference, exact up to 65,536 arrangements; its 95 % interval holds the ratios that
+    The effect is exp(mean of log scores of the first group - that of the second), a ratio of geometric means. p is from
+    the permutation test of this difference, exact up to 65,536 arrangements; the 95 % interval holds the ratios that
     the same test does not reject (`statistics.shift_interval`). Holm's (1979) correction is over all pairs of groups.
     A score of 0 has no logarithm: then there is no ratio, and ranks are tested.
 
-    A group is a player with its settings, as answered by one model: runs of one name that differ in these are split
-    (`groups.one_player_each`).
+    A group is a player with its settings, answered by one model: runs with the same name that differ in these are
+    split (`groups.one_player_each`).
 
-    Whether a run took off is tested by Fisher's exact test, or McNemar's where runs are paired. Both tests are one
-    family: a pair's take-off is only said to differ where its final resources are, so its p is at least `p_holm`.
+    Whether a run took off is tested by Fisher's exact test, or McNemar's for paired runs. Both tests are one family: a
+    pair differs in take-off only if it differs in final resources, so its p is at least `p_holm`.
 
     Args:
-        study: of one study or several; only complete runs count.
+        study: one or more studies; only complete runs count.
         by: a column of `runs`, such as model, condition, study, or a setting that varies; or player: the models that
             share mixed societies, by the mean log score of their agents, with labels permuted within societies (see
             `within.label_test`).
-        design: `unpaired` tests all runs, whatever their seeds. `paired` tests the differences of runs of one seed by
-            sign flips, and leaves out runs without a match. By default unpaired; what came out never chooses. Players
-            are tested within the societies they share, so none can be stated.
-        take_off_at: the efficiency from which on a run has taken off (see `measures.take_off`).
+        design: `unpaired`, the default, tests all runs, whatever their seeds. `paired` tests the differences between
+            runs with the same seed by sign flips, and leaves out runs without a match. The results never choose the
+            design. Players are tested within the societies they share, so `design` must be None for them.
+        take_off_at: a run has taken off at this efficiency or more (see `measures.take_off`).
 
     Raises:
         LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, no seed in common
-            in a paired design, or runs under different rules in a comparison that is not of rules.
-        AgentsimError: an unknown design, or a threshold that is no efficiency.
+            in a paired design, or runs under different rules although `by` names no rule.
+        AgentsimError: an unknown design, or a threshold that is not an efficiency.
     """
     if design not in (None, *DESIGNS):
         raise AgentsimError(f"design {design!r}: is not known; take {' or '.join(DESIGNS)}")
     if not 0 < take_off_at <= 1:
-        raise AgentsimError(f"a take-off at {take_off_at:g}: is an efficiency, above 0 and at most 1, as {TAKE_OFF:g}")
+        raise AgentsimError(f"take-off at {take_off_at:g}: state an efficiency above 0 and at most 1, as {TAKE_OFF:g}")
     if design and by == "player":
         raise AgentsimError(f"design {design!r}: players are compared within the societies they share; leave it out")
     chosen: Design = "within" if by == "player" else design or "unpaired"
     whole, study = study, players_apart(study) if by == "player" else study
     runs = _players_runs(whole, study) if by == "player" else complete_runs(study, by)
     names, split = one_player_each(runs, runs[by], study.started)
-    groups = {str(name): own for name, own in runs.groupby(names, sort=True)}
+    groups = {str(name): group_runs for name, group_runs in runs.groupby(names, sort=True)}
     _refuse_one_group(study, groups, by)
     notes = [*_left_out(study), *rules_noted(study, runs, by), *split]
-    for name, own in groups.items():
-        refuse_repeated_seeds(name, own)
+    for name, group_runs in groups.items():
+        refuse_repeated_seeds(name, group_runs)
     ended = runs[KEY].assign(group=names)
     risen = take_off(study.generations.merge(runs[KEY], on=KEY), study.runs, threshold=take_off_at)
-    rows = [_group(name, own, risen) for name, own in groups.items()]
+    rows = [_group(name, group_runs, risen) for name, group_runs in groups.items()]
     if chosen == "within":
         keys = zip(runs["study"], runs["society"], runs["player"], names.astype(str), strict=True)
         societies = shared_societies(whole, {(name, run, player): group for name, run, player, group in keys})
@@ -186,9 +186,9 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
 
 def _refuse_one_group(study: Study, groups: Mapping[str, pd.DataFrame], by: str) -> None:
     if len(groups) < 2:
-        found = sorted(groups)
+        names = sorted(groups)
         has = "agents left at the end of complete runs" if by == "player" else "complete runs"
-        what = f"only {found[0]!r} has {has}" if found else "no run is complete"
+        what = f"only {names[0]!r} has {has}" if names else "no run is complete"
         raise LogError(
             f"{study.name}: there is nothing to compare by {by!r}, {what}; name studies that hold at least two,"
             " or play the scenario to its end"
@@ -204,7 +204,7 @@ def _left_out(study: Study) -> list[str]:
 
 
 def _players_runs(whole: Study, parts: Study) -> pd.DataFrame:
-    """Return one row for each complete society and player; its score is missing where it had died out by the end."""
+    """Return one row for each complete society and player; the score is missing if the player had died out."""
     runs = parts.runs[parts.runs["status"] == "complete"].copy()
     runs["society"] = [run.removesuffix(f": {player}") for run, player in zip(runs["run"], runs["player"], strict=True)]
     means = geometric_means(whole)
@@ -262,8 +262,8 @@ def _pair(
     interval = shift_interval(*values)
     if design == "unpaired" and _is_lopsided(u, v):
         notes.append(
-            f"{a} and {b} are of unequal numbers, and the smaller group varies more: so the test says too often that"
-            " geometric means differ where only spreads do; play as many runs of each."
+            f"{a} and {b} have unequal numbers of runs, and the smaller group varies more: the test then finds a"
+            " difference of geometric means too often where only the spreads differ; play equal numbers of runs."
         )
     return row | {
         "ratio": _exp(float(u.mean() - v.mean())),
@@ -274,7 +274,7 @@ def _pair(
 
 
 def _is_lopsided(u: np.ndarray[Any, Any], v: np.ndarray[Any, Any]) -> bool:
-    """Return whether the smaller of two groups has twice the spread of the larger one, or more."""
+    """Return whether the smaller of two groups has at least `MAX_SPREADS` times the spread of the larger one."""
     small, large = sorted((u, v), key=len)
     return 1 < len(small) < len(large) and bool(small.std(ddof=1) >= MAX_SPREADS * large.std(ddof=1) > 0)
 
@@ -282,28 +282,28 @@ def _is_lopsided(u: np.ndarray[Any, Any], v: np.ndarray[Any, Any]) -> bool:
 def _matched(
     a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, notes: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the runs of the seeds that both groups have, in the same order; note the others."""
+    """Return the runs with seeds that both groups have, in the same order; note the others."""
     common = sorted(set(first["seed"]) & set(second["seed"]))
     if not common:
         raise LogError(f"{a!r} and {b!r} have no seed in common, so they cannot be paired; compare them unpaired")
     unmatched = [
         f"{row['study']}/{row['run']}"
-        for own in (first, second)
-        for row in own[~own["seed"].isin(common)].to_dict("records")
+        for group_runs in (first, second)
+        for row in group_runs[~group_runs["seed"].isin(common)].to_dict("records")
     ]
     if unmatched:
-        notes.append(f"{a} and {b} are paired by seed; without a match, so not in their test: {listed(unmatched)}.")
+        notes.append(f"{a} and {b} are paired by seed; left out, without a match: {listed(unmatched)}.")
     return first.set_index("seed").loc[common].reset_index(), second.set_index("seed").loc[common].reset_index()
 
 
 def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
-    """Add Holm's p and what may be said: nothing, where a pair's own clearest outcome would not have sufficed.
+    """Add Holm's p and the verdict: "cannot say" if even the pair's clearest possible outcome would not be significant.
 
-    That is tried by Holm's own steps, with the other pairs as they came out.
+    For that, Holm's correction is applied to the least possible p of the pair and the actual p of the others.
     """
     every = [pair["p"] for pair in pairs]
     heirs = [pair for pair in pairs if pair.get("p_heirs") is not None]
-    others = [pair["p_heirs"] for pair in heirs]  # one family, as either says that players differ
+    others = [pair["p_heirs"] for pair in heirs]  # one family, because either test says that players differ
     adjusted = holm([*every, *others])
     for pair, p in zip(heirs, adjusted[len(pairs) :], strict=True):
         pair["p_heirs"] = p
@@ -311,7 +311,7 @@ def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
         pair["p_holm"] = p
         clearest = holm([*every[:place], min(pair["least_p"], pair["p"]), *every[place + 1 :], *others])[place]
         if pair["design"] == "within" and pair["n_first"] == 1:
-            pair["verdict"] = "cannot say: too few runs"  # a run is what may be repeated, and one says nothing of that
+            pair["verdict"] = "cannot say: too few runs"  # runs are the replicates, and there is only one
         elif p < ALPHA:
             pair["verdict"] = "differ"
         elif pair.get("p_heirs") is not None and pair["p_heirs"] < ALPHA:
@@ -321,14 +321,16 @@ def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
 
 
 def _add_take_off(pairs: Sequence[dict[str, Any]], groups: Mapping[str, pd.DataFrame], risen: pd.DataFrame) -> None:
-    """Add the p of the take-off rates, of the same design and never below that of final resources."""
+    """Add the p of the take-off rates, in the same design and never below that of final resources."""
     known = {
-        name: own.merge(risen[[*KEY, "took_off"]], on=KEY).dropna(subset=["took_off"]).set_index("seed")["took_off"]
-        for name, own in groups.items()
+        name: group_runs.merge(risen[[*KEY, "took_off"]], on=KEY)
+        .dropna(subset=["took_off"])
+        .set_index("seed")["took_off"]
+        for name, group_runs in groups.items()
     }
-    found = [_take_off_p(known[pair["first"]], known[pair["second"]], pair["design"]) for pair in pairs]
-    adjusted = holm([1.0 if p is None else p for p in found])
-    for pair, p, after in zip(pairs, found, adjusted, strict=True):
+    p_values = [_take_off_p(known[pair["first"]], known[pair["second"]], pair["design"]) for pair in pairs]
+    adjusted = holm([1.0 if p is None else p for p in p_values])
+    for pair, p, after in zip(pairs, p_values, adjusted, strict=True):
         pair["p_take_off"] = None if p is None else max(after, pair["p_holm"])
 
 
@@ -353,28 +355,28 @@ def _cannot(pairs: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]
     }
     for design, n_first, n_second, least in sorted(weak):
         if design == "within" and n_first == 1:
-            notes.append("Players that share a single run cannot be told apart, whatever came out: play more seeds.")
+            notes.append("Players that share a single run cannot be told apart, whatever the results: play more seeds.")
             continue
         runs = {"paired": counted(n_first, "paired seed"), "within": counted(n_first, "mixed run")}.get(
             design, f"{n_first} against {n_second} runs"
         )
         family = f", and Holm's correction over {len(pairs)} comparisons raises it" if len(pairs) > 1 else ""
         notes.append(
-            f"{runs} cannot reach p < {ALPHA:g} here, whatever came out: the least p of this design is"
+            f"{runs} cannot reach p < {ALPHA:g} here, whatever the results: the least p of this design is"
             f" {least:.4g}{family}."
         )
     for pair in pairs:
         if pair["p"] < ALPHA <= pair["p_holm"]:
             notes.append(
-                f"{pair['first']} / {pair['second']}: by itself p is {pair['p']:.3g}, and its interval is of this pair"
-                f" alone; of {len(pairs)} comparisons one comes to that by chance too often, so after Holm p is"
+                f"{pair['first']} / {pair['second']}: p is {pair['p']:.3g} uncorrected, and so is the interval; with"
+                f" {len(pairs)} comparisons one reaches that by chance too often, so after Holm p is"
                 f" {pair['p_holm']:.3g}."
             )
     if any(row["n_runs"] == 1 for row in rows):
-        notes.append("A single run is an illustration: runs that differ in nothing but the seed can end far apart.")
+        notes.append("A single run is an illustration: runs that differ only in their seed can end far apart.")
     lost = [f"{row['group']} ({row['share_lost']:.1%})" for row in rows if row["share_lost"]]
     if lost:
-        notes.append(f"Decisions that could not be read, so lost: {listed(lost)}; scores are of what did happen.")
+        notes.append(f"Decisions lost because they could not be read: {listed(lost)}; scores are of what happened.")
     return notes
 
 

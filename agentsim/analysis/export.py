@@ -1,4 +1,4 @@
-"""A study's frames as files for other programs: Parquet with its dtypes, or CSV that spreadsheets open safely."""
+"""Exporting a study's frames for other programs: Parquet with dtypes, or CSV that is safe in spreadsheets."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ DESCRIPTION: Final = "columns.json"
 CSV_NOTE: Final = (
     "UTF-8, comma, RFC 4180 quotes. A missing value is an empty cell without quotes, an empty text one with quotes."
     " Text cells that begin with = + - @ (also full-width), a tab, a line break or ' have a ' put before them, so that"
-    " no spreadsheet runs a model's words as a formula: take one leading ' away to have the text."
+    " no spreadsheet runs a model's words as a formula: remove one leading ' to get the text."
     " Control and direction characters other than tab and line breaks are written as U+FFFD. Times are UTC."
 )
 PARQUET_NOTE: Final = "pandas.read_parquet gives the same dtypes; texts are as they were logged, nothing is escaped."
 
 
 def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
-    """Write one file a frame (as `runs.parquet`) and `columns.json`, which says what each column holds.
+    """Write one file for each frame (such as `runs.parquet`) and `columns.json`, which describes each column.
 
-    Files of an earlier export in the folder are replaced; anything else in it is left alone.
+    Files of an earlier export in the folder are replaced; other files are left alone.
 
     Returns:
         The files written.
 
     Raises:
-        AgentsimError: the format is unknown, the folder cannot be written, or a file of another origin is in the way.
+        AgentsimError: the format is unknown, the folder cannot be written, or a file that is no export is in the way.
     """
     if format not in get_args(Format):
         raise AgentsimError(f"--format {format}: unknown format; use {' or '.join(get_args(Format))}")
@@ -53,15 +53,14 @@ def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
     files = {name: f"{name}.{format}" for name in frames}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        own = _own_files(folder)
+        exported = _own_files(folder)
         for file in (*files.values(), DESCRIPTION):
-            if os.path.lexists(folder / file) and file not in own:
+            if os.path.lexists(folder / file) and file not in exported:
                 raise AgentsimError(
-                    f"{folder / file}: is there already and no export of agentsim's; move it, or name another folder"
-                    " with -o"
+                    f"{folder / file}: exists and was not exported by agentsim; move it, or name another folder with -o"
                 )
-        description = _description(study, frames, files=files, format=format, own=own)
-        # Before the frames: should writing break off, what is there is known to be ours.
+        description = _description(study, frames, files=files, format=format, exported=exported)
+        # Written before the frames, so that after a crash their files are known to be an export.
         replace_whole(folder / DESCRIPTION, lambda path: path.write_text(description, encoding="utf-8"))
         write = write_csv if format == "csv" else _write_parquet
         for name, frame in frames.items():
@@ -74,7 +73,7 @@ def export(study: Study, folder: str | Path, *, format: Format) -> list[Path]:
 
 
 def _cells(texts: pd.Series[str]) -> pa.Array:
-    """Apply `cell_text`, to each text once."""
+    """Apply `cell_text` once to each different text."""
     coded = pc.dictionary_encode(pa.array(texts, from_pandas=True))
     array = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
     words = pa.array([cell_text(text) for text in array.dictionary.to_pylist()], type=pa.large_string())
@@ -91,12 +90,12 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     for index, column in enumerate(frame.columns):
         if str(frame[column].dtype) == "string":
             table = table.set_column(index, str(column), _cells(frame[column]))
-    # Not pandas: its CSV writes a missing value and an empty text alike.
+    # Not pandas, whose CSV does not distinguish a missing value from an empty text.
     csv.write_csv(table.rename_columns([cell_text(name) for name in table.column_names]), path)
 
 
 def _own_files(folder: Path) -> set[str]:
-    """Return the files that an export left in the folder, by its description."""
+    """Return the files of an earlier export in the folder, as its description lists them."""
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         if description["written_by"].startswith("agentsim "):
@@ -107,13 +106,13 @@ def _own_files(folder: Path) -> set[str]:
 
 
 def _description(
-    study: Study, frames: Mapping[str, pd.DataFrame], *, files: Mapping[str, str], format: Format, own: set[str]
+    study: Study, frames: Mapping[str, pd.DataFrame], *, files: Mapping[str, str], format: Format, exported: set[str]
 ) -> str:
     description = {
         "written_by": f"agentsim {metadata.version('agentsim')}",
         "studies": list(study.folders),
         "notes": [PARQUET_NOTE if format == "parquet" else CSV_NOTE, *study.notes],
-        "files": sorted({*files.values(), *(own - {DESCRIPTION})}),
+        "files": sorted({*files.values(), *(exported - {DESCRIPTION})}),
         "rows": {name: len(frame) for name, frame in frames.items()},
         "tables": {name: {"row": TABLES[name].row, "records": TABLES[name].record_types} for name in frames},
         "columns": {name: _columns(TABLES[name], frame) for name, frame in frames.items()},

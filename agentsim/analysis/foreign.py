@@ -1,4 +1,4 @@
-"""Text from a model is foreign: shown in one line, cut, and inert in terminals, figures, pages and spreadsheets."""
+"""Making untrusted text, such as a model's, safe to show in terminals, figures, pages and spreadsheets."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Final
 __all__ = ["cell_text", "one_line", "verbatim"]
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Spreadsheets take a cell that begins with one of these for a formula; the last four are full-width."""
+"""Spreadsheets treat a cell that begins with one of these as a formula; the last four are full-width."""
 MARK: Final = "'"
-"""Put before such a cell, and before one that begins with it itself, so that the text can be had back."""
+"""Put before such a cell, and before one that begins with this mark, so that the text can be recovered."""
 
 
 def one_line(text: object, *, max_chars: int = 300) -> str:
-    """Return foreign text in one line, without control or direction characters, cut at `max_chars`."""
+    """Return untrusted text in one line, without control or direction characters, truncated at `max_chars`."""
     visible = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in str(text))
     line = " ".join(visible.split())
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"
 
 
 def verbatim(text: str) -> str:
-    """Return foreign text with its lines, without other control or direction characters."""
+    """Return untrusted text with its line breaks but without other control or direction characters."""
     return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "\ufffd" for c in text)
 
 
 def cell_text(text: str | None) -> str | None:
-    """Return text for a CSV cell: nothing that steers a terminal, nothing that a spreadsheet takes for a formula."""
+    """Return text for a CSV cell: without control characters, and never a formula for a spreadsheet."""
     if text is None:
         return None
     plain = "".join("\ufffd" if _is_control(character) else character for character in text)
@@ -34,5 +34,5 @@ def cell_text(text: str | None) -> str | None:
 
 
 def _is_control(character: str) -> bool:
-    """Whether it is a control, direction or line-separating character; tab, line breaks and joiners are none."""
+    """Return whether it is a control, direction or line-separating character, except tab, line breaks and joiners."""
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\t\r\n\u200c\u200d"

@@ -1,4 +1,4 @@
-"""Which runs are compared as one group: complete ones, of one player with its settings, each seed once."""
+"""Which runs form a group in a comparison: complete runs of one player with its settings, each seed once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complete_runs(study: Study, by: str) -> pd.DataFrame:
     if by not in study.runs:
         allowed = [column for column in study.runs if study.runs[column].nunique() > 1 and column != "run"]
         raise LogError(
-            f"{study.name}: runs have no column {by!r} to compare by; those that differ here are"
+            f"{study.name}: runs have no column {by!r} to compare by; columns that differ here:"
             f" {', '.join(str(column) for column in allowed) or 'none'}"
         )
     complete = study.runs[study.runs["status"] == "complete"]
@@ -34,7 +34,7 @@ def complete_runs(study: Study, by: str) -> pd.DataFrame:
 
 
 def rules_noted(study: Study, runs: pd.DataFrame, by: str) -> list[str]:
-    """Refuse a comparison of players under different rules; of a comparison of rules, say in what they differ.
+    """Refuse a comparison of players under different rules; in a comparison of rules, say how they differ.
 
     Raises:
         LogError: the runs' rules differ, and `by` names neither conditions nor studies nor the one rule that differs.
@@ -43,15 +43,15 @@ def rules_noted(study: Study, runs: pd.DataFrame, by: str) -> list[str]:
         return []
     keys = runs[KEY].itertuples(index=False, name=None)
     started = [study.started[key] for key in keys if key in study.started]
-    conditions = [_flat({k: v for k, v in each.condition.items() if k != "players"}) for each in started]
+    conditions = [_flat({k: v for k, v in run_started.condition.items() if k != "players"}) for run_started in started]
     paths = sorted({path for condition in conditions for path in condition})
     differing = [path for path in paths if len({str(condition.get(path)) for condition in conditions}) > 1]
-    if not differing and len({each.templates_read for each in started} - {None}) <= 1:
-        return []  # templates differ that scripted policies do not read
+    if not differing and len({run_started.templates_read for run_started in started} - {None}) <= 1:
+        return []  # only templates differ, which scripted policies do not read
     others = [path for path in differing if path != by and not path.startswith(f"{by}.")]
     what = f" in {listed(others)}" if others else ""
     if by in ("condition", "study"):
-        return [f"The rules differ as well{what}: a difference cannot be put down to the model alone."]
+        return [f"The rules differ as well{what}: a difference cannot be attributed to the model alone."]
     if by in differing and not others:
         return []
     raise LogError(
@@ -68,12 +68,12 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def refuse_repeated_seeds(name: str, runs: pd.DataFrame) -> None:
-    """Raise LogError where a group holds two runs of one seed: these share pairings and names."""
+    """Raise LogError if a group holds two runs with the same seed: these share pairings and names."""
     twice = runs[runs["seed"].duplicated(keep=False)].sort_values("seed")
     if not twice.empty:
         same = twice[twice["seed"] == twice["seed"].iloc[0]]
         names = [f"{row['study']}/{row['run']}" for row in same.to_dict("records")]
         raise LogError(
-            f"seed {same['seed'].iloc[0]} of {name!r} was played more than once ({listed(names)}): these are no"
-            " independent runs of one group; compare by 'condition' or 'study'"
+            f"seed {same['seed'].iloc[0]} of {name!r} was played more than once ({listed(names)}): these runs are not"
+            " independent; compare by 'condition' or 'study'"
         )

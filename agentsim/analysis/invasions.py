@@ -1,7 +1,7 @@
-"""Do invaders take over a resident population, are they lost, or is it not decided: by run, by pair, as a matrix.
+"""Outcomes of invasions: invaders take over, are lost, or remain undecided; by run, by pair and as a matrix.
 
-An invasion is a run with two players, named `resident` and `invader`, in which newborns are played by their parent's
-player. So a population in which only one of the two is left stays so for ever.
+An invasion is a run with two players, named `resident` and `invader`, in which newborns have their parent's player.
+So a population with only one of the two stays that way for ever.
 """
 
 from __future__ import annotations
@@ -43,100 +43,100 @@ __all__ = [
 
 Role = Literal["resident", "invader"]
 MARKS: Final = {"more": "▲", "less": "▼", "cannot say": "·"}
-"""Of verdicts, where there is little room."""
+"""Symbols of verdicts, for narrow tables."""
 MAX_NAMED: Final = 8
-"""Runs that a sentence names; it counts the rest."""
+"""The most runs that a sentence names; it counts the rest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Courses:
-    """How invasions went, generation by generation; from logs, or from societies that were played without any."""
+    """How invasions went, generation by generation, from logs or from societies that were played without logs."""
 
     conditions: pd.DataFrame
-    """One row a condition; columns `CONDITIONS`."""
+    """One row for each condition; columns `CONDITIONS`."""
     courses: pd.DataFrame
-    """One row a complete run and generation, up to the first in which it is decided; columns `COURSES`."""
+    """One row for each complete run and generation, up to the first in which it is decided; columns `COURSES`."""
     notes: tuple[str, ...] = ()
-    """What was left out, in sentences for a person."""
+    """What was left out, as sentences."""
     first: Mapping[str, Sequence[Lineages]] = field(default_factory=dict)
-    """By condition, for each run the agents of generation 1: what selection saw of each (units), invaders first."""
+    """By condition, for each run the scores (units) of the agents of generation 1, with invaders as first player."""
 
 
 CONDITIONS: Final = {
     "condition": "string",  # its name
-    "resident": "string",  # who is there already
+    "resident": "string",
     "invader": "string",
-    "selection": "string",  # by what rule agents leave, and whether parents are drawn by score
-    "is_neutral": "boolean",  # whether what an agent earned has no part in who leaves and who is copied
-    "rules": "string",  # equal for conditions that differ in their players alone
+    "selection": "string",  # the rule by which agents leave, and whether parents are drawn by score
+    "is_neutral": "boolean",  # whether scores affect neither who leaves nor who is copied
+    "rules": "string",  # equal for conditions that differ only in their players
     "n_agents": "Int64",
     "n_invaders": "Int64",  # in generation 1
     "n_generations": "Int64",
-    "share_lost": "Float64",  # of decisions: those that could not be read
+    "share_lost": "Float64",  # share of decisions that could not be read
 }
 COURSES: Final = {
     "condition": "string",
     "seed": "Int64",
     "generation": "Int64",
     "n_invaders": "Int64",
-    "resident_score": "Float64",  # units: mean over the residents of what selection sees; missing without any
+    "resident_score": "Float64",  # units: mean of the residents' scores; missing without residents
     "invader_score": "Float64",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Invasions:
-    """What became of invaders."""
+    """Outcomes of invasions."""
 
     runs: pd.DataFrame
-    """One row a complete run: `condition`, `resident`, `invader`, `selection`, `is_neutral`, `seed`; `outcome`: fixed
-    (only invaders are left), extinct (none), or censored (both are there in the last generation); `generation`, the
-    first in which it was decided, or the last; `n_invaders` then; `advantage` in generation 1, mean score of invaders
-    less that of residents (units)."""
+    """One row for each complete run: `condition`, `resident`, `invader`, `selection`, `is_neutral`, `seed`; `outcome`:
+    fixed (only invaders are left), extinct (none are left), or censored (both are left in the last generation);
+    `generation`, the first in which it was decided, or the last; `n_invaders` then; `advantage` in generation 1, mean
+    score of invaders minus that of residents (units)."""
     conditions: pd.DataFrame
-    """One row a condition: columns `CONDITIONS`; `n_runs`, `n_fixed`, `n_extinct`, `n_censored`; `rate_low`, the rate
-    of fixation where all censored runs count as lost, and `rate_high`, where they count as fixed; `low` and `high`, the
+    """One row for each condition: columns `CONDITIONS`; `n_runs`, `n_fixed`, `n_extinct`, `n_censored`; `rate_low`, the
+    rate of fixation if all censored runs count as lost, and `rate_high`, if they count as fixed; `low` and `high`, the
     exact interval around both; `neutral`, the rate without selection; `p`, `p_holm` and `verdict`, more, less or cannot
     say; `advantage` (mean over runs, units) with its interval `advantage_low` to `advantage_high`, the inverse of its
     test; `p_advantage`, `p_advantage_holm` over all conditions with selection, and `verdict_advantage`."""
     pairs: pd.DataFrame
-    """One row a pair of contestants that invaded each other under selection: `first`, `second`; the verdicts
-    `first_invades` and `second_invades`; `by_fixation` and `by_fitness`, what follows for the two."""
+    """One row for each pair of contestants that invaded each other under selection: `first`, `second`; the verdicts
+    `first_invades` and `second_invades`; `by_fixation` and `by_fitness`, the conclusions about the pair."""
     notes: tuple[str, ...]
-    """What was left out and what cannot be said, in sentences for a person."""
+    """What was left out and what cannot be concluded, as sentences."""
 
 
 # --- from logs -----------------------------------------------------------------------------------------------------
 
 
 def contestant_name(player: Mapping[str, Any]) -> str:
-    """Return how a resident or an invader is called: its model, and what its name says beside the role."""
-    own = str(player["name"]).removeprefix("resident").removeprefix("invader").strip()
-    return f"{str(player['model']).partition('/')[2]} {own}".strip()
+    """Return the display name of a resident or invader: its model, and its name without the role."""
+    suffix = str(player["name"]).removeprefix("resident").removeprefix("invader").strip()
+    return f"{str(player['model']).partition('/')[2]} {suffix}".strip()
 
 
 def described(condition: Mapping[str, Any], *, name: str, rules: str) -> dict[str, Any] | None:
-    """Return a condition, as it is logged, as a row of `CONDITIONS` without `share_lost`; `None` if it is no invasion.
+    """Return a logged condition as a row of `CONDITIONS` without `share_lost`; `None` if it is not an invasion.
 
-    `label` is beside it: that of the invaders, as agents carry it.
+    The row also has `label`, the label that invading agents carry.
     """
     players, rule, learning = condition["players"], condition["selection"], condition["transmission"]
     if learning.get("model_from", "vacancy") != "parent" or isinstance(players, Mapping) or len(players) != 2:
         return None
-    found = dict(zip((str(player.get("name")).split(" ")[0] for player in players), players, strict=True))
-    if set(found) != set(get_args(Role)):
+    by_role = dict(zip((str(player.get("name")).split(" ")[0] for player in players), players, strict=True))
+    if set(by_role) != set(get_args(Role)):
         return None
     kind, chances = rule.get("kind", "top"), learning.get("chances", "equal")
     return {
         "condition": name,
-        **{role: contestant_name(player) for role, player in found.items()},
+        **{role: contestant_name(player) for role, player in by_role.items()},
         "selection": f"{kind}, by score" if chances == "by_score" else kind,
         "is_neutral": not logged_selection(condition).looks_at_scores and chances == "equal",
         "rules": rules,
         "n_agents": condition["agents"],
-        "n_invaders": found["invader"]["agents"],
+        "n_invaders": by_role["invader"]["agents"],
         "n_generations": condition["generations"],
-        "label": labels_in(condition)[list(found).index("invader")],
+        "label": labels_in(condition)[list(by_role).index("invader")],
     }
 
 
@@ -161,8 +161,8 @@ def courses_of(study: Study) -> Courses:
     left_out = f"{counted(len(unfinished), 'run')} left out, not complete: {listed(unfinished)}."
     if not kept:
         raise LogError(
-            f"{study.name}: holds no complete invasion, a run with a resident and an invader whose newborns are played"
-            f" by their parent's model{f'; {left_out}' if unfinished else ''}"
+            f"{study.name}: holds no complete invasion, which is a run with a resident and an invader whose newborns"
+            f" have their parent's model{f'; {left_out}' if unfinished else ''}"
         )
     table = pd.DataFrame(list(conditions.values()))
     lost = runs.groupby("condition")[["n_missed", "n_replaced", "n_encounters"]].sum()
@@ -175,64 +175,72 @@ def courses_of(study: Study) -> Courses:
 
 
 def _first_scores(agents: pd.DataFrame) -> dict[str, list[Lineages]]:
-    found: dict[str, list[Lineages]] = {}
-    for _, own in agents.groupby(["condition", "seed"], sort=True):
-        is_invader = (own["model"] == own["label"]).to_numpy(dtype=bool)
-        scores = own["score"].to_numpy(dtype=float)
-        found.setdefault(str(own["condition"].iloc[0]), []).append(Lineages(scores, np.ones(len(own)), is_invader))
-    return found
+    lineages: dict[str, list[Lineages]] = {}
+    for _, society in agents.groupby(["condition", "seed"], sort=True):
+        is_invader = (society["model"] == society["label"]).to_numpy(dtype=bool)
+        scores = society["score"].to_numpy(dtype=float)
+        lineages.setdefault(str(society["condition"].iloc[0]), []).append(
+            Lineages(scores, np.ones(len(society)), is_invader)
+        )
+    return lineages
 
 
 def _counts(agents: pd.DataFrame) -> pd.DataFrame:
     is_invader = (agents["model"] == agents["label"]).fillna(False).astype(bool)
-    own = agents.assign(
+    groups = agents.assign(
         n_invaders=is_invader.astype(int),
         resident_score=agents["score"].where(~is_invader),
         invader_score=agents["score"].where(is_invader),
     ).groupby(["condition", "seed", "generation"], sort=True)
-    found = own.agg(
+    counts = groups.agg(
         n_invaders=("n_invaders", "sum"),
         resident_score=("resident_score", "mean"),
         invader_score=("invader_score", "mean"),
     )
-    return found.reset_index().astype(COURSES)
+    return counts.reset_index().astype(COURSES)
 
 
 def until_decided(courses: pd.DataFrame, *, n_agents: int | pd.Series[int]) -> pd.DataFrame:
-    """Return the rows of each run up to the first generation in which its agents are all of one kind."""
+    """Return the rows of each run up to the first generation in which all agents have the same player."""
     is_decided = (courses["n_invaders"] == 0) | (courses["n_invaders"] == n_agents)
     n_decided = is_decided.astype(int).groupby([courses["condition"], courses["seed"]]).cumsum()
     return courses.loc[n_decided - is_decided.astype(int) == 0, list(COURSES)].reset_index(drop=True)
 
 
-# --- what came out -------------------------------------------------------------------------------------------------
+# --- outcomes ------------------------------------------------------------------------------------------------------
 
 
-def invasions(found: Courses) -> Invasions:
-    """Return what became of invaders.
+def invasions(courses: Courses) -> Invasions:
+    """Return the outcomes of invasions.
 
-    A run in which both contestants are left in its last generation is *censored*: nobody knows how it would have
-    ended. So the rate of fixation lies between `n_fixed / n_runs` and `(n_fixed + n_censored) / n_runs`. The 95 %
-    interval goes from the lower Clopper-Pearson limit of the first to the upper limit of the second, and holds at
-    least its level whatever became of the censored. p is that of the exact two-sided binomial test against `neutral`,
-    k of N, on the bound that is nearer to it, and 1 where k/N lies between the bounds; Holm's (1979) correction is over
-    all conditions with selection, and by itself over those without. The advantage of invaders in generation 1 is tested
-    by permuting the labels of each society's agents (`within.label_test`): exact however few the invaders. Its interval
-    inverts that test, and Holm's correction is over all conditions with selection, too.
+    A run with both contestants in its last generation is *censored*: its outcome is unknown. So the rate of fixation
+    lies between `n_fixed / n_runs` and `(n_fixed + n_censored) / n_runs`. The 95 % interval goes from the lower
+    Clopper-Pearson limit of the first to the upper limit of the second; its coverage is at least 95 % whatever the
+    outcomes of censored runs. p is from the exact two-sided binomial test against `neutral`, k of N, for the bound that
+    is nearer to it, and 1 if k/N lies between the bounds; Holm's (1979) correction is over all conditions with
+    selection, and separately over those without. The advantage of invaders in generation 1 is tested by permuting the
+    labels of each society's agents (`within.label_test`), which is exact for any number of invaders. Its interval
+    inverts that test, and Holm's correction is over all conditions with selection.
     """
-    runs = _outcomes(found)
+    runs = _outcomes(courses)
     rows: list[dict[Any, Any]] = []
-    for condition in found.conditions.to_dict("records"):
-        own = runs[runs["condition"] == condition["condition"]]
-        if len(own):
-            first = found.first.get(str(condition["condition"]), ())
-            rows.append({**condition, **_rates(own["outcome"], condition), **_advantage(own, condition, first)})
+    for condition in courses.conditions.to_dict("records"):
+        condition_runs = runs[runs["condition"] == condition["condition"]]
+        if len(condition_runs):
+            first = courses.first.get(str(condition["condition"]), ())
+            rows.append(
+                {
+                    **condition,
+                    **_rates(condition_runs["outcome"], condition),
+                    **_advantage(condition_runs, condition, first),
+                }
+            )
     for neutral in (False, True):
         _judge([row for row in rows if row["is_neutral"] == neutral])
     _judge_advantages([row for row in rows if row["p_advantage"] is not None])
     columns = CONDITIONS | OF_A_CONDITION
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    notes = [*found.notes, *_cannot(rows)]
+    notes = [*courses.notes, *_cannot(rows)]
     return Invasions(runs, table, _pairs(table), tuple(notes))
 
 
@@ -245,7 +253,7 @@ OF_A_CONDITION: Final = (
 
 
 def load_invasions(*folders: Path | str) -> Invasions:
-    """Read logged invasions from the folders of their studies, and return what became of the invaders.
+    """Read logged invasions from the folders of their studies and return their outcomes.
 
     Raises:
         LogError: a folder holds no study, or no run of an invasion is complete.
@@ -253,15 +261,15 @@ def load_invasions(*folders: Path | str) -> Invasions:
     return invasions(courses_of(load(*folders)))
 
 
-def _outcomes(found: Courses) -> pd.DataFrame:
+def _outcomes(courses: Courses) -> pd.DataFrame:
     keys = ["condition", "seed"]
     described = ["condition", "resident", "invader", "selection", "is_neutral", "n_agents"]
-    groups = found.courses.groupby(keys, sort=True)
+    groups = courses.courses.groupby(keys, sort=True)
     first, last = groups.head(1), groups.tail(1)
     advantage = (first["invader_score"] - first["resident_score"]).to_numpy()
     runs = last[[*keys, "generation", "n_invaders"]].reset_index(drop=True)
     runs["advantage"] = pd.array(advantage, dtype="Float64")
-    runs = runs.merge(found.conditions[described], on="condition", how="left")
+    runs = runs.merge(courses.conditions[described], on="condition", how="left")
     n_invaders = runs["n_invaders"]
     outcome = pd.Series("censored", index=runs.index, dtype="string")
     runs["outcome"] = outcome.mask(n_invaders == 0, "extinct").mask(n_invaders == runs["n_agents"], "fixed")
@@ -292,9 +300,9 @@ def _rates(outcomes: pd.Series[str], condition: Mapping[Any, Any]) -> dict[str, 
     }
 
 
-def _advantage(own: pd.DataFrame, condition: Mapping[Any, Any], first: Sequence[Lineages]) -> dict[str, Any]:
-    """Return the invaders' advantage in generation 1; of neutral conditions it is the same, as the games are."""
-    mean = float(own["advantage"].to_numpy(dtype=float).mean())
+def _advantage(condition_runs: pd.DataFrame, condition: Mapping[Any, Any], first: Sequence[Lineages]) -> dict[str, Any]:
+    """Return the invaders' advantage in generation 1; neutral conditions have the same games and get no test."""
+    mean = float(condition_runs["advantage"].to_numpy(dtype=float).mean())
     row: dict[str, Any] = {"advantage": mean, "advantage_low": None, "advantage_high": None, "p_advantage": None}
     if condition["is_neutral"] or not first:
         return row
@@ -324,17 +332,17 @@ SIGNS: Final = {"more": 1, "less": -1, "cannot say": 0}
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what two contestants that invaded each other under the same selection are to each other."""
+    """Return one row for each pair of contestants that invaded each other under the same rules."""
     under = [row for row in table.to_dict("records") if not row["is_neutral"]]
     by_place = {(row["rules"], row["resident"], row["invader"]): row for row in under}
-    found = []
+    rows = []
     for (rules, first, second), into_first in list(by_place.items()):
         into_second = by_place.pop((rules, second, first), None)
         if into_second is None or by_place.get((rules, first, second)) is None:
             continue  # played in one direction only, or seen from the other side already
         rates = SIGNS[into_second["verdict"]], SIGNS[into_first["verdict"]]
         earned = _sign(into_second), _sign(into_first)
-        found.append(
+        rows.append(
             {
                 "first": first,
                 "second": second,
@@ -346,11 +354,11 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
             }
         )
     columns = ["first", "second", "selection", "first_invades", "second_invades", "by_fixation", "by_fitness"]
-    return pd.DataFrame(found, columns=columns).astype("string")
+    return pd.DataFrame(rows, columns=columns).astype("string")
 
 
 def _sign(row: Mapping[Any, Any]) -> int:
-    """Return 1 where invaders earn more than residents while they are few, -1 where less, 0 where nobody can say."""
+    """Return 1 if rare invaders earn more than residents, -1 if they earn less, 0 if that cannot be said."""
     verdict = row["verdict_advantage"]
     return 0 if pd.isna(verdict) else SIGNS[verdict]
 
@@ -364,35 +372,35 @@ def _kind(first: str, second: str, first_invades: int, second_invades: int) -> s
 
 
 def _cannot(rows: list[dict[Any, Any]]) -> Iterator[str]:
-    """Say what no outcome could have shown, and what remained open."""
+    """Yield what no outcome could have shown, and what remained undecided."""
     tested = [row for row in rows if not row["is_neutral"]]
     for n, neutral in sorted({(row["n_runs"], row["neutral"]) for row in tested}):
         needed = needed_runs(neutral, n_tests=len(tested))
         if n < needed:
             yield (
-                f"{counted(n, 'run')} cannot show that an invader is held off: that none of them fixed is still no"
-                f" less than chance ({neutral:.1%}). {needed} runs a condition can."
+                f"{counted(n, 'run')} cannot show that residents resist an invader: even if none fixes, that is"
+                f" compatible with chance ({neutral:.1%}). {needed} runs of each condition can show it."
             )
     judged = [row for row in tested if row["p_advantage"] is not None]
     if judged and (weak := [row for row in judged if row["least_p_advantage"] * len(judged) >= ALPHA]):
         yield (
-            f"{counted(min(row['n_runs'] for row in weak), 'run')} cannot show what invaders earn while they are few:"
-            f" the least p, {max(row['least_p_advantage'] for row in weak):.2g}, is not below {ALPHA:g} after Holm over"
+            f"{counted(min(row['n_runs'] for row in weak), 'run')} cannot show what rare invaders earn: the least p,"
+            f" {max(row['least_p_advantage'] for row in weak):.2g}, is not below {ALPHA:g} after Holm over"
             f" {counted(len(judged), 'invasion')}."
         )
     n_censored = sum(row["n_censored"] for row in rows)
     if n_censored:
         yield (
-            f"{counted(n_censored, 'run')} of {sum(row['n_runs'] for row in rows):,} ended undecided (censored): their"
-            " rates are given as bounds, all lost to all fixed. More generations would decide them."
+            f"{counted(n_censored, 'run')} of {sum(row['n_runs'] for row in rows):,} ended undecided (censored), so"
+            " rates have bounds, from all of these lost to all fixed. More generations would decide them."
         )
     lost = max((row["share_lost"] for row in rows if not pd.isna(row["share_lost"])), default=0)
     if lost:
-        yield f"Decisions that could not be read, so lost: up to {lost:.1%} in a condition."
+        yield f"Decisions lost because they could not be read: up to {lost:.1%} in a condition."
 
 
 def needed_runs(neutral: float, *, n_tests: int) -> int:
-    """Return how many runs without any fixation are less than chance, the first of so many tests after Holm."""
+    """Return how many runs without a fixation are significantly below chance, as the first of `n_tests` after Holm."""
     from scipy.stats import binomtest
 
     n = max(1, math.ceil(math.log(ALPHA / n_tests) / math.log1p(-neutral)))
@@ -404,15 +412,15 @@ def needed_runs(neutral: float, *, n_tests: int) -> int:
 # --- as a matrix -------------------------------------------------------------------------------------
 
 
-def matrix_rows(found: Invasions) -> tuple[list[str], dict[tuple[str, str], dict[Any, Any]]]:
-    """Return the contestants, and the row of `conditions` under selection by resident and invader.
+def matrix_rows(result: Invasions) -> tuple[list[str], dict[tuple[str, str], dict[Any, Any]]]:
+    """Return the contestants, and the rows of `conditions` under selection, by resident and invader.
 
     Raises:
         LogError: two conditions under selection have the same resident and invader.
     """
-    under = found.conditions[~found.conditions["is_neutral"].astype(bool)]
+    under = result.conditions[~result.conditions["is_neutral"].astype(bool)]
     cells = {(row["resident"], row["invader"]): row for row in under.to_dict("records")}
     if len(cells) < len(under):
-        raise LogError("the same contestants met under several rules: one matrix is of one set of rules")
+        raise LogError("the same contestants met under several rules: a matrix shows only one set of rules")
     names = dict.fromkeys(name for place in cells for name in place)
     return list(names), cells

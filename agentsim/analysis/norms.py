@@ -1,8 +1,8 @@
-"""What a response surface says: slopes, and the nearest assessment rule of the literature. Arrays in, values out.
+"""Reading a response surface: slopes, and the nearest assessment rule of the literature. Arrays in, values out.
 
-A surface is the mean fraction given in each situation (*cell*). Situations are weighted alike. Intervals are percentile
-bootstraps over the repetitions within each cell and strategy (Efron 1979): they hold what the model's own chance adds,
-and nothing of what other wordings or situations would.
+A surface is the mean fraction given in each situation (*cell*). Situations have equal weight. Intervals are percentile
+bootstraps over the repetitions within each cell and strategy (Efron 1979): they cover the model's randomness, but not
+the effect of other wordings or situations.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ __all__ = [
 Floats: TypeAlias = npt.NDArray[np.float64]
 N_RESAMPLES: Final = 1_999
 LEAST_ERROR: Final = 0.005
-"""Answers are whole units or percents: no rule is told from another by errors smaller than half a percent."""
+"""Answers are whole units or percents, so errors below half a percent do not distinguish rules."""
 TIE: Final = 2.0
 """A difference in BIC below this is "not worth more than a bare mention" (Kass & Raftery 1995, JASA 90)."""
 
 
 @dataclass(frozen=True)
 class Norm:
-    """An assessment rule: who is good after an act, and so deserves to be given to."""
+    """An assessment rule: who is good after an act, and so deserves a gift."""
 
     name: str
     table: Assessment | None
     """`None`: everyone is treated alike."""
     source: str
     also: tuple[str, ...] = ()
-    """Rules of third order that judge alike as long as the recipient's own earlier standing is not known (good)."""
+    """Third-order rules that judge the same if the recipient's earlier standing is not known (good)."""
 
 
 NORMS: Final = (
@@ -73,42 +73,42 @@ NORMS: Final = (
         "Takahashi & Mashima 2006, J. Theor. Biol. 243",
     ),
 )
-"""The rules that are looked for, the simplest first; the leading eight are those of Ohtsuki & Iwasa 2004, 2006."""
+"""The candidate rules, the simplest first; the leading eight are those of Ohtsuki & Iwasa 2004, 2006."""
 GRADED: Final = Norm(
     "graded",
     None,
     "the more, the better the record: Killingback & Doebeli 2002, Am. Nat. 160; Wedekind & Milinski 2000",
 )
-"""No assessment rule, as nobody is good or bad: giving rises with the recipient's record, in at least three steps."""
+"""Not an assessment rule, because nobody is good or bad: giving rises with the record, in at least three steps."""
 NO_RULE: Final = Norm("no rule fits", None, "every situation has a mean of its own: lack of fit")
 CANNOT_SAY: Final = "cannot say"
 LEAST_SUPPORT: Final = 0.7
-"""Share of resamples in which the nearest rule must be the best one, to be named."""
+"""The nearest rule is named only if it is the best in at least this share of resamples."""
 
 
 class Surface(NamedTuple):
-    """Answers by situation: one element a cell."""
+    """Answers by situation: one element for each cell."""
 
     level: Floats
-    """How good the recipient's record is, in [0, 1]; NaN where it is not shown."""
+    """How good the recipient's record is, in [0, 1]; NaN if not shown."""
     partner: Floats
-    """The partner's record, in [0, 1]; NaN where it is not shown."""
+    """The partner's record, in [0, 1]; NaN if not shown."""
     resources: Floats
     answers: Sequence[Sequence[Floats]]
-    """For each cell, for each strategy, the fractions given."""
+    """The fractions given in each cell by each strategy."""
 
 
 class Means(NamedTuple):
     """Cells' means, the observed ones first and then those of resamples: (1 + resamples, cells)."""
 
     mean: Floats
-    """NaN where a cell has no answer."""
+    """NaN if a cell has no answer."""
     squares: Floats
-    """Sum of squared deviations from it."""
+    """Sum of squared deviations from the mean."""
     n: Floats
-    """Answers: (cells,)."""
+    """Number of answers: (cells,)."""
     is_repeated: npt.NDArray[np.bool_]
-    """Whether every strategy that answered in a cell did so twice or more: (cells,)."""
+    """Whether every strategy that answered in a cell did so at least twice: (cells,)."""
 
 
 def resampled(surface: Surface, *, seed: int = 0) -> Means:
@@ -116,8 +116,8 @@ def resampled(surface: Surface, *, seed: int = 0) -> Means:
     rng = np.random.default_rng(seed)
     rows, squares, counts, repeated = [], [], [], []
     for strategies in surface.answers:
-        drawn = [own[_indices(len(own), rng)] for own in strategies if len(own)]
-        repeated.append(all(own.shape[1] > 1 for own in drawn))
+        drawn = [fractions[_indices(len(fractions), rng)] for fractions in strategies if len(fractions)]
+        repeated.append(all(fractions.shape[1] > 1 for fractions in drawn))
         if not drawn:
             rows.append(np.full(N_RESAMPLES + 1, np.nan))
             squares.append(np.zeros(N_RESAMPLES + 1))
@@ -136,7 +136,7 @@ def _indices(n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
 
 
 class Estimate(NamedTuple):
-    """A number with its 95 % interval; no interval where any answer it is made of has no repetition beside it."""
+    """A number with its 95 % interval; no interval if any of its answers has no repetition."""
 
     value: float | None
     low: float | None
@@ -152,10 +152,10 @@ class Slopes(NamedTuple):
     record: Estimate
     """d fraction / d recipient's record."""
     partner_if_kept: Estimate
-    """d fraction / d partner's record, for a recipient with the worst record of the grid: below 0 where keeping from
-    the bad is excused, as in standing."""
+    """d fraction / d partner's record, for a recipient with the worst record of the grid: below 0 if keeping from the
+    bad is excused, as in standing."""
     partner_if_gave: Estimate
-    """The same for one with the best record: above 0 where giving to the bad is blamed, as in stern judging."""
+    """The same for one with the best record: above 0 if giving to the bad is blamed, as in stern judging."""
     resources: Estimate
     """d fraction / d log10 of resources."""
 
@@ -164,8 +164,8 @@ def slopes(surface: Surface, means: Means) -> Slopes:
     """Fit the mean fraction given on the recipient's record (x) and the partner's (p).
 
     `record`: fraction = a + b x, with an a for each p and amount of resources. `partner_*`: fraction = a + c p, with an
-    a for each amount of resources, over the cells with the worst or the best x alone: no shape is taken for granted in
-    between.
+    a for each amount of resources, over the cells with the worst or the best x only, so that no shape in between is
+    assumed.
     """
     known = ~np.isnan(means.mean[0])
     amounts = np.unique(surface.resources)
@@ -177,8 +177,8 @@ def slopes(surface: Surface, means: Means) -> Slopes:
         return Slopes(NOTHING, NOTHING, NOTHING, resources)
     partner = np.nan_to_num(surface.partner, nan=-1)
     partners = (partner[:, None] == np.unique(partner)[None, :]).astype(float)
-    each = (blocks[:, :, None] * partners[:, None, :]).reshape(len(partner), -1)
-    record = _slope(np.nan_to_num(surface.level), each, means, shown)
+    block_partners = (blocks[:, :, None] * partners[:, None, :]).reshape(len(partner), -1)
+    record = _slope(np.nan_to_num(surface.level), block_partners, means, shown)
     both = shown & ~np.isnan(surface.partner)
     if not both.any():
         return Slopes(record, NOTHING, NOTHING, resources)
@@ -188,7 +188,7 @@ def slopes(surface: Surface, means: Means) -> Slopes:
 
 
 def _slope(x: Floats, blocks: Floats, means: Means, used: npt.NDArray[np.bool_]) -> Estimate:
-    """Return the slope on x beside a level for each block; nothing where the answers that came do not determine it."""
+    """Return the slope on x with a constant for each block; `NOTHING` if the answers do not determine it."""
     rows = np.column_stack([blocks, x])[used]
     rows = rows[:, [*np.flatnonzero(blocks[used].any(axis=0)), -1]]
     if np.linalg.matrix_rank(rows) < rows.shape[1]:
@@ -205,32 +205,33 @@ def _estimate(values: Floats, *, is_repeated: bool) -> Estimate:
 
 
 class Fit(NamedTuple):
-    """One rule laid on a surface."""
+    """One rule fitted to a surface."""
 
     norm: Norm
     distance: float
-    """Root of the mean over cells of the squared difference between mean and rule, in fractions of resources."""
+    """Root mean square over cells of the difference between mean and rule, in fractions of resources."""
     low: float
-    """Mean level of the undeserving, over amounts of resources; of all where the rule tells nobody apart."""
+    """Mean level of the undeserving, over amounts of resources; of all if the rule distinguishes nobody."""
     high: float
     """Mean level of the deserving."""
     threshold: float | None
-    """The least record that counts as giving, chosen among those of the grid."""
+    """The lowest record that counts as giving, chosen among those of the grid."""
     bic: float
     support: float | None
-    """Share of the bootstrap's resamples in which this rule has the lowest BIC; `None` without repetitions."""
+    """Share of bootstrap resamples in which this rule has the lowest BIC; `None` without repetitions."""
 
 
 def fit_norms(surface: Surface, means: Means) -> list[Fit]:
-    """Return how well each rule fits, best first; rules that the grid cannot tell apart come as the simplest of them.
+    """Return how well each rule fits, best first; of rules that the grid cannot distinguish, only the simplest.
 
-    A rule says of each cell whether the recipient is good: it gave if its record is at least a threshold, its partner
-    was good if that one's was; one of whom nothing is known is good, or has a level of its own. The fraction given to
-    the good and to the bad are fitted, for each amount of resources, the first not below the second. Rules are compared
-    by BIC = N log(RSS / N) + k log N over the N answers, with k levels and thresholds fitted (Schwarz 1978, Ann. Stat.
-    6), as a rule with two levels always lies nearer than one with a single one. Two contestants are no rules: `GRADED`,
-    in which giving rises with the recipient's record along a line or in free steps, and `NO_RULE`, in which each
-    situation has a mean of its own; it is best where no rule fits (lack of fit: Draper & Smith 1998, section 2.1).
+    A rule says for each cell whether the recipient is good: the recipient gave if its record is at least a threshold,
+    and its partner was good if the partner's record is. A recipient with no known record is good, or has a level of its
+    own. The fractions given to the good and to the bad are fitted for each amount of resources, the first not below the
+    second. Rules are compared by BIC = N log(RSS / N) + k log N over the N answers, with k fitted levels and thresholds
+    (Schwarz 1978, Ann. Stat. 6), because a rule with two levels always fits more closely than a rule with one. Two
+    candidates are not rules: `GRADED`, in which giving rises with the recipient's record along a line or in free steps,
+    and `NO_RULE`, in which each situation has a mean of its own; it is best if no rule fits (lack of fit: Draper &
+    Smith 1998, section 2.1).
     """
     used = ~np.isnan(means.mean[0])
     if not used.any():
@@ -241,25 +242,25 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
         predictions = _predictions(norm, surface)
         is_free = len(predictions) > 1
         unknown = np.isnan(surface.level[used]) & (norm.table is not None)
-        apart = [False, True] if unknown.any() else [False]  # the unknown are good, or have a level of their own
+        apart = [False, True] if unknown.any() else [False]  # unknown recipients are good, or have their own level
         options = [
             (
                 threshold,
-                _laid(is_good[used], surface.resources[used], means, used, is_free=is_free, apart=unknown & own),
+                _laid(is_good[used], surface.resources[used], means, used, is_free=is_free, apart=unknown & is_apart),
             )
             for threshold, is_good in predictions.items()
             if not _is_known(is_good[used], seen)
-            for own in apart
+            for is_apart in apart
         ]
         if options:
-            # Of several thresholds each resample takes its own best, as the observed surface does.
+            # Each resample takes its best threshold, as the observed surface does.
             threshold, laid = min(options, key=lambda option: float(option[1].bic[0]))
             bic = np.min([option[1].bic for option in options], axis=0)
             best[norm.name] = norm, threshold, laid._replace(bic=bic)
     for norm, laid in _without_assessment(surface, means, used):
         best[norm.name] = norm, None, laid
     ranks = np.array([laid.bic for _, _, laid in best.values()])
-    wins = ranks.argmin(axis=0)[1:]  # the first, that is the simplest, where several are equal
+    wins = ranks.argmin(axis=0)[1:]  # of equal ones the first, which is the simplest
     is_repeated = bool(means.is_repeated[used].all())
     fits = [
         Fit(
@@ -277,7 +278,7 @@ def fit_norms(surface: Surface, means: Means) -> list[Fit]:
 
 
 def _is_known(is_good: npt.NDArray[np.bool_], seen: set[bytes]) -> bool:
-    """Whether another rule says the same of every cell; all good and all bad are the same, as levels are fitted."""
+    """Return whether another rule judges every cell the same; all good equals all bad, because levels are fitted."""
     key = np.ones_like(is_good).tobytes() if is_good.all() or not is_good.any() else is_good.tobytes()
     if key in seen:
         return True
@@ -294,10 +295,10 @@ def _predictions(norm: Norm, surface: Surface) -> Mapping[float | None, npt.NDAr
     depends = norm.table.judge(gave=True, recipient="bad") == "bad" or norm.table.keep_from_bad == "good"
     if depends and not has_partner:
         return {}
-    found: dict[float | None, npt.NDArray[np.bool_]] = {}
+    by_threshold: dict[float | None, npt.NDArray[np.bool_]] = {}
     for threshold in np.unique(surface.level[shown])[1:]:
-        # A recipient of whom nothing is known begins in good standing.
-        found[float(threshold)] = np.array(
+        # A recipient with no known record is in good standing.
+        by_threshold[float(threshold)] = np.array(
             [
                 True
                 if np.isnan(record)
@@ -309,7 +310,7 @@ def _predictions(norm: Norm, surface: Surface) -> Mapping[float | None, npt.NDAr
                 for record, partner in zip(surface.level, surface.partner, strict=True)
             ]
         )
-    return found
+    return by_threshold
 
 
 class _Laid(NamedTuple):
@@ -317,7 +318,7 @@ class _Laid(NamedTuple):
     low: float
     high: float
     bic: Floats
-    """Of the observed surface and of each resample."""
+    """For the observed surface and each resample."""
 
 
 def _laid(
@@ -329,14 +330,14 @@ def _laid(
     is_free: bool,
     apart: npt.NDArray[np.bool_],
 ) -> _Laid:
-    """Fit a rule's levels to every resample at once; those `apart` have one of their own."""
+    """Fit a rule's levels to every resample at once; the cells `apart` have a level of their own."""
     mean, n = means.mean[:, used], means.n[used]
     fitted = np.empty_like(mean)
-    lows, highs, n_levels = [], [], int(is_free)  # the threshold, too, is chosen
+    lows, highs, n_levels = [], [], int(is_free)  # the threshold is fitted too
     for amount in np.unique(resources):
-        own = (resources == amount) & apart
-        if own.any():
-            fitted[:, own] = np.average(mean[:, own], axis=1, weights=n[own])[:, None]
+        apart_here = (resources == amount) & apart
+        if apart_here.any():
+            fitted[:, apart_here] = np.average(mean[:, apart_here], axis=1, weights=n[apart_here])[:, None]
             n_levels += 1
         block = (resources == amount) & ~apart
         if not block.any():
@@ -345,7 +346,7 @@ def _laid(
         whole = np.average(mean[:, block], axis=1, weights=n[block])
         high = np.average(mean[:, good], axis=1, weights=n[good]) if good.any() else whole
         low = np.average(mean[:, bad], axis=1, weights=n[bad]) if bad.any() else whole
-        is_turned = high < low  # the rule is turned round: it says nothing here
+        is_turned = high < low  # the bad get more than the good: the rule does not apply, so one level is fitted
         high, low = np.where(is_turned, whole, high), np.where(is_turned, whole, low)
         fitted[:, good], fitted[:, bad] = high[:, None], low[:, None]
         n_levels += 2 if good.any() and bad.any() else 1
@@ -358,7 +359,7 @@ def _laid(
 def _judged(
     mean: Floats, fitted: Floats, means: Means, used: npt.NDArray[np.bool_], *, n_fitted: int
 ) -> tuple[float, Floats]:
-    """Return the distance, and the BIC of the observed surface and each resample."""
+    """Return the distance, and the BIC of the observed surface and of each resample."""
     n = means.n[used]
     total = float(n.sum())
     rss = means.squares[:, used].sum(axis=1) + ((mean - fitted) ** 2 * n).sum(axis=1)
@@ -366,23 +367,23 @@ def _judged(
     return float(np.sqrt(((mean[0] - fitted[0]) ** 2).mean())), bic
 
 
-# --- contestants that are no rules ---------------------------------------------------------------------------------
+# --- candidates that are not rules ---------------------------------------------------------------------------------
 
 
 def _without_assessment(surface: Surface, means: Means, used: npt.NDArray[np.bool_]) -> Iterator[tuple[Norm, _Laid]]:
     mean, level = means.mean[:, used], surface.level[used]
     steps = np.unique(level[~np.isnan(level)])
-    if len(steps) > 2:  # of two steps one is a threshold's
+    if len(steps) > 2:  # two steps are a threshold
         both = [_graded(surface, means, used, is_line=is_line) for is_line in (True, False)]
         nearest = min(both, key=lambda laid: float(laid.bic[0]))
         yield GRADED, nearest._replace(bic=np.minimum(both[0].bic, both[1].bic))
-    if mean.shape[1] > 2 * len(np.unique(surface.resources[used])):  # else two levels each fit anything
-        distance, bic = _judged(mean, mean, means, used, n_fitted=mean.shape[1] + 1)  # as much as a free choice costs
+    if mean.shape[1] > 2 * len(np.unique(surface.resources[used])):  # otherwise two levels fit anything
+        distance, bic = _judged(mean, mean, means, used, n_fitted=mean.shape[1] + 1)  # + 1 as for a fitted threshold
         yield NO_RULE, _Laid(distance, float(mean[0].min()), float(mean[0].max()), bic)
 
 
 def _graded(surface: Surface, means: Means, used: npt.NDArray[np.bool_], *, is_line: bool) -> _Laid:
-    """Fit, for each amount of resources, giving that never falls with the record; to the unknown a level of its own."""
+    """Fit, for each amount of resources, giving that never falls with the record; the unknown have their own level."""
     mean, n = means.mean[:, used], means.n[used]
     level, resources = surface.level[used], surface.resources[used]
     fitted, n_fitted = np.empty_like(mean), 0
@@ -397,8 +398,8 @@ def _graded(surface: Surface, means: Means, used: npt.NDArray[np.bool_], *, is_l
         steps, where = np.unique(level[block], return_inverse=True)
         weights = np.asarray(np.bincount(where, weights=n[block]), dtype=float)
         at_steps = (mean[:, block] * n[block]) @ np.eye(len(steps))[where] / weights
-        found = _line(steps, at_steps, weights) if is_line else _rising(at_steps, weights)
-        fitted[:, block] = found[:, where]
+        fitted_steps = _line(steps, at_steps, weights) if is_line else _rising(at_steps, weights)
+        fitted[:, block] = fitted_steps[:, where]
         n_fitted += min(2, len(steps)) if is_line else len(steps)
     known = ~np.isnan(level)
     distance, bic = _judged(mean, fitted, means, used, n_fitted=n_fitted)
@@ -406,7 +407,7 @@ def _graded(surface: Surface, means: Means, used: npt.NDArray[np.bool_], *, is_l
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Return the least-squares line through each row of `y`, level where it would fall."""
+    """Return the least-squares line through each row of `y`, or a constant if it would fall."""
     centre = np.average(x, weights=weights)
     middle = np.average(y, axis=1, weights=weights)
     spread = float(weights @ (x - centre) ** 2)
@@ -415,7 +416,7 @@ def _line(x: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def _rising(y: Floats, weights: Floats) -> Floats:
-    """Return the nearest row that never falls to each row of `y` (isotonic regression: Barlow et al. 1972, min-max)."""
+    """Return for each row of `y` the nearest row that never falls (isotonic regression: Barlow et al. 1972)."""
     sums, total = np.cumsum(y * weights, axis=1), np.cumsum(weights)
     n = y.shape[1]
 
@@ -431,18 +432,18 @@ def _rising(y: Floats, weights: Floats) -> Floats:
     )
 
 
-# --- what may be said ----------------------------------------------------------------------------------------------
+# --- verdicts ------------------------------------------------------------------------------------------------------
 
 
 def is_assessment(norm: str) -> bool:
-    """Whether that is an assessment rule: neither unconditional, graded, nor anything that fits no rule."""
+    """Return whether a name is that of an assessment rule, which unconditional, graded and no rule fits are not."""
     return norm == "discriminating" or any(norm == one.name and one.table is not None for one in NORMS)
 
 
 def named(fits: Sequence[Fit]) -> str:
-    """Return what may be said of fits, best first: the name of the first, or that one cannot say.
+    """Return the verdict on fits, best first: the name of the first, or `CANNOT_SAY`.
 
-    One cannot where another is nearly as near (`TIE`), or where less than `LEAST_SUPPORT` of resamples agree.
+    It is `CANNOT_SAY` if another fit is nearly as good (`TIE`), or if fewer than `LEAST_SUPPORT` of resamples agree.
     """
     first = fits[0]
     is_tied = any(fit.bic - first.bic < TIE for fit in fits[1:])

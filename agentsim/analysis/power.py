@@ -1,4 +1,4 @@
-"""How many runs tell two models apart: by simulation from the runs of a pilot, or from a stated spread."""
+"""How many runs are needed to tell two models apart, by simulation from a pilot's runs or from a stated spread."""
 
 from __future__ import annotations
 
@@ -24,97 +24,97 @@ Floats = npt.NDArray[np.float64]
 
 TARGET: Final = 0.8
 N_STUDIES: Final = 10_000
-"""Studies simulated for each number of seeds near the answer: 0.4 % standard error at 80 %, less than one seed."""
+"""Simulated studies for each number of seeds: the standard error is 0.4 % at 80 %, which is less than one seed."""
 N_STUDIES_ROUGH: Final = 1_000
-"""Studies simulated where only the size of an answer matters: at the ends of the spread's interval."""
+"""Simulated studies at the ends of the spread's interval, where a rough answer suffices."""
 N_STUDIES_LOOKED: Final = 4_000
-"""Studies simulated that are looked at several times."""
+"""Simulated group-sequential studies."""
 N_RANDOM: Final = 1_999
-"""Arrangements of a simulated test, random ones where there are more; more change the power by less than 0.5 %."""
+"""The most arrangements of a simulated test; more would change the power by less than 0.5 %."""
 MAX_SEEDS: Final = 400
 MIN_RUNS: Final = 3
 ERROR: Final = 0.006
-"""Standard error of a simulated power of 80 % in these."""
+"""Standard error of a power of 80 % over `N_STUDIES_LOOKED` studies."""
 BOUNDARIES: Final = {2: 1.977, 3: 2.004}
-"""By the number of equally spaced looks, the constant C of O'Brien & Fleming's (1979) two-sided boundary at 5 %: look k
+"""The constant C of O'Brien & Fleming's (1979) two-sided boundary at 5 %, by the number of equally spaced looks: look k
 of K stops at |z| >= C sqrt(K/k). Source: Jennison & Turnbull 2000, table 2.3."""
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What a pilot says of how runs differ, on the log scale."""
+    """How much a pilot's runs differ, on the log scale."""
 
     residuals: Floats
-    """Paired: deviations of the difference of two runs of one seed from its mean. Unpaired: deviations of a run's log
-    score from its group's mean. Widened once, by sqrt(n/(n - 1)) in each group, since means are estimated; then their
-    mean square is the unbiased estimate of the variance."""
+    """Paired: deviations of the difference between two runs with the same seed from its mean. Unpaired: deviations of a
+    run's log score from its group's mean. Both are multiplied by sqrt(n/(n - 1)) in each group, because means are
+    estimated; so their mean square is the unbiased estimate of the variance."""
     freedom: int
     """Degrees of freedom of that estimate."""
     design: Design = "unpaired"
     calls: float | None = None
-    """Replies of one run of each of two models, together; None where the pilot was scripted."""
+    """Replies of one run of each of two models together; None if the pilot was scripted."""
     cost_usd: float | None = None
-    """US dollars of these; None where not known."""
+    """US dollars of these; None if not known."""
 
     @property
     def spread(self) -> float:
-        """Standard deviation of a run's log score, or, paired, of the difference of two."""
+        """Standard deviation of a run's log score; if paired, of the difference of two."""
         return float(np.sqrt(np.mean(self.residuals**2)))
 
 
 @dataclass(frozen=True)
 class Sequential:
-    """A study that is looked at several times, and may stop early."""
+    """A group-sequential study: it is analysed several times and may stop early."""
 
     levels: tuple[float, ...]
-    """At each look the p below which the study stops; together they err in 5 % of studies without an effect."""
+    """At each look the p below which the study stops; the error over all looks is 5 % without an effect."""
     looks: tuple[int, ...]
-    """Seeds at each look; the last is the most."""
+    """Seeds at each look."""
     expected: float
-    """Seeds on average where the effect is there."""
+    """Seeds on average if the effect exists."""
     power: float
 
 
 @dataclass(frozen=True, eq=False)
 class Power:
-    """How many seeds tell two models apart whose scores differ by a factor."""
+    """How many seeds are needed to tell apart two models whose scores differ by a factor."""
 
     effect: float
-    """The ratio of geometric means that is to be found."""
+    """The ratio of geometric means to be detected."""
     design: Design
     seeds: int | None
-    """Fewest seeds (a run of each model at each) with the wanted power; None beyond 400."""
+    """Fewest seeds with the wanted power (each model plays one run with each seed); None beyond 400."""
     fewest: int | None
-    """The same if the spread is as small as the pilot allows (lower end of its 95 % interval); None beyond 400, and
-    where the spread is stated."""
+    """The same if the spread is as small as the pilot allows (lower end of its 95 % interval); None beyond 400 or if
+    the spread is stated."""
     most: int | None
     """The same if it is as large as the pilot allows."""
     sequential: tuple[Sequential, ...]
-    """Group-sequential studies of the same power: with two looks, and with three."""
+    """Group-sequential studies of the same power, with two and with three looks."""
     table: pd.DataFrame
-    """One row a number of seeds that was tried: `seeds`; `power`, with the exact interval `low` to `high` of the
-    simulation; `calls` and `cost_usd` of all runs, missing where not known."""
+    """One row for each number of seeds tried: `seeds`; `power`, with the exact interval `low` to `high` of the
+    simulation; `calls` and `cost_usd` of all runs, missing if not known."""
     notes: tuple[str, ...]
 
 
 def pilot_of(study: Study, *, by: str = "model", design: Design = "unpaired") -> Pilot:
     """Read a pilot's complete runs, in the groups that `compare` would make.
 
-    Unpaired, every group of two runs or more counts; paired, every pair of groups that share three seeds or more.
+    Unpaired, every group of at least two runs counts; paired, every pair of groups that share at least three seeds.
 
     Raises:
-        AgentsimError: fewer than three complete runs of any group, or fewer than three shared seeds; no such column, a
-            seed twice in a group, or a score of 0.
+        AgentsimError: no group has three complete runs or no pair three shared seeds; no such column, a seed twice in a
+            group, or a score of 0.
     """
     if by not in study.runs:
-        raise AgentsimError(f"{study.name}: runs have no column {by!r}; model, condition or a setting that varies")
+        raise AgentsimError(f"{study.name}: runs have no column {by!r}; use model, condition or a setting that varies")
     runs = study.runs[study.runs["status"] == "complete"].dropna(subset=[by, "mean_final_resources"])
     if (runs["mean_final_resources"] <= 0).any():
         raise AgentsimError(f"{study.name}: a run ended at 0 units, which has no logarithm; state the spread instead")
     names, _ = one_player_each(runs, runs[by], study.started)
     runs = runs.assign(group=names, score=np.log(runs["mean_final_resources"].astype(float)))
-    for name, own in runs.groupby("group", sort=True):
-        refuse_repeated_seeds(str(name), own)
+    for name, group_runs in runs.groupby("group", sort=True):
+        refuse_repeated_seeds(str(name), group_runs)
     table = runs.pivot_table(index="seed", columns="group", values="score")
     if design == "paired":
         columns = list(table.columns)
@@ -124,19 +124,19 @@ def pilot_of(study: Study, *, by: str = "model", design: Design = "unpaired") ->
         needed = f"{MIN_RUNS} seeds that two groups share"
     else:
         groups = [column.dropna().to_numpy(dtype=float) for _, column in table.items()]
-        groups = [own for own in groups if len(own) > 1]
-        freedom = sum(len(own) - 1 for own in groups)
+        groups = [group_runs for group_runs in groups if len(group_runs) > 1]
+        freedom = sum(len(group_runs) - 1 for group_runs in groups)
         needed = f"{MIN_RUNS} complete runs of one {by}"
-    if not any(len(own) >= MIN_RUNS for own in groups):
-        raise AgentsimError(f"{study.name}: a pilot needs {needed} at least; play more seeds, or state the spread")
-    residuals = np.concatenate([_widened(own) for own in groups])
+    if not any(len(group_runs) >= MIN_RUNS for group_runs in groups):
+        raise AgentsimError(f"{study.name}: a pilot needs at least {needed}; play more seeds, or state the spread")
+    residuals = np.concatenate([_widened(group_runs) for group_runs in groups])
     return Pilot(residuals, freedom, design, **_costs(runs))
 
 
 def pilot_of_scores(*groups: Sequence[float] | Floats) -> Pilot:
-    """Return the pilot of runs whose scores are known: for each group the scores (units, above 0) of its runs."""
-    logs = [np.log(np.asarray(own, dtype=float)) for own in groups]
-    return Pilot(np.concatenate([_widened(own) for own in logs]), sum(len(own) - 1 for own in logs))
+    """Return a pilot from known scores: for each group the scores (units, above 0) of its runs."""
+    logs = [np.log(np.asarray(scores, dtype=float)) for scores in groups]
+    return Pilot(np.concatenate([_widened(scores) for scores in logs]), sum(len(scores) - 1 for scores in logs))
 
 
 def power(
@@ -148,40 +148,42 @@ def power(
     n_studies: int = N_STUDIES,
     seed: int = 0,
 ) -> Power:
-    """Return how many seeds find a ratio of geometric means with the wanted power at p < 0.05, by simulation.
+    """Return how many seeds detect a ratio of geometric means with the wanted power at p < 0.05, by simulation.
 
     For each number of seeds, `n_studies` studies are drawn and tested as `compare` tests one pair of groups. Unpaired:
     two groups of log scores, which are log(effect) or 0 plus deviations drawn with replacement from the pilot, or from
-    a normal distribution where only the spread is given; the permutation test. Paired: log(effect) plus deviations of
-    differences; the sign-flip test. The fewest seeds are found by bisection from the fewest that can reach p < 0.05.
+    a normal distribution if only the spread is given; the permutation test. Paired: log(effect) plus deviations of
+    differences; the sign-flip test. The fewest seeds are found by bisection, starting from the fewest that can reach
+    p < 0.05.
 
     Args:
-        pilot: what `pilot_of` read, or the standard deviation of a run's log score (paired: of the difference of two).
-        effect: ratio to be found, above 0 and not 1.
+        pilot: the result of `pilot_of`, or the standard deviation of a run's log score (paired: of the difference of
+            two).
+        effect: ratio to be detected, above 0 and not 1.
         target: power wanted, above 0 and below 1.
-        design: where a spread is stated; a pilot has its own.
+        design: used with a stated spread; a pilot has its own design.
 
     Raises:
         AgentsimError: a number is out of range, or the pilot's runs do not vary.
     """
     if not (np.isfinite(effect) and effect > 0 and effect != 1):
-        raise AgentsimError(f"effect {effect:g}: a ratio above 0 other than 1, as 2 for twice the resources")
+        raise AgentsimError(f"effect {effect:g}: state a ratio above 0 other than 1, such as 2 for twice the resources")
     if not 0 < target < 1:
-        raise AgentsimError(f"power {target:g}: a share above 0 and below 1, as 0.8")
+        raise AgentsimError(f"power {target:g}: state a share above 0 and below 1, such as 0.8")
     stated = pilot if isinstance(pilot, Pilot) else None
     spread = stated.spread if stated else float(pilot)  # type: ignore[arg-type]  # no pilot: a number
     if not (np.isfinite(spread) and spread > 0):
-        raise AgentsimError("these runs do not vary, so that any difference would be found; state a spread above 0")
+        raise AgentsimError("these runs do not vary, so any difference would be found; state a spread above 0")
     drawn = _Drawn(stated.residuals if stated else spread, np.log(effect), stated.design if stated else design, seed)
     hits = cache(lambda n: int((drawn.p(n, n_studies) < ALPHA).sum()))
-    found, tried = _fewest(drawn.least, lambda n: hits(n) >= target * n_studies)
+    n_seeds, tried = _fewest(drawn.least, lambda n: hits(n) >= target * n_studies)
     table = _table({n: hits(n) for n in tried}, n_studies, stated)
     ends = [_at_spread(drawn, factor, target) for factor in _spread_factors(stated)] if stated else [None, None]
-    looked = [_sequential(drawn, n_looks, found, target) for n_looks in BOUNDARIES] if found else []
+    looked = [_sequential(drawn, n_looks, n_seeds, target) for n_looks in BOUNDARIES] if n_seeds else []
     return Power(
         effect=effect,
         design=drawn.design,
-        seeds=found,
+        seeds=n_seeds,
         fewest=ends[0],
         most=ends[1],
         sequential=tuple(one for one in looked if one),
@@ -205,7 +207,7 @@ class _Drawn:
 
     @property
     def least(self) -> int:
-        """The fewest seeds whose clearest outcome is below ALPHA."""
+        """The fewest seeds whose least p is below ALPHA."""
         return next(n for n in range(1, MAX_SEEDS) if self.least_p(n) < ALPHA)
 
     def least_p(self, n: int) -> float:
@@ -213,7 +215,7 @@ class _Drawn:
         return least_p(n, None if self.design == "paired" else n)
 
     def scores(self, n: int, n_studies: int) -> tuple[Floats, Floats | None]:
-        """Return what `n_studies` studies of n seeds give: two groups, or differences and None."""
+        """Draw the scores of `n_studies` studies of n seeds: two groups, or differences and None."""
         rng = np.random.default_rng([self.seed, n])
         shape = (n_studies, n)
 
@@ -234,7 +236,7 @@ def _p(first: Floats, second: Floats | None) -> Floats:
 
 
 def _fewest(least: int, is_enough: Callable[[int], bool]) -> tuple[int | None, list[int]]:
-    """Return the fewest seeds that are enough, or None up to the most, and all that were tried."""
+    """Return the fewest seeds that are enough, or None if `MAX_SEEDS` are not, and all numbers that were tried."""
     tried, low, high = [least], least - 1, least
     while not is_enough(high):
         if high >= MAX_SEEDS:
@@ -249,7 +251,7 @@ def _fewest(least: int, is_enough: Callable[[int], bool]) -> tuple[int | None, l
 
 
 def _at_spread(drawn: _Drawn, factor: float, target: float) -> int | None:
-    """Return the fewest seeds if runs differed by `factor` times as much, roughly."""
+    """Return roughly the fewest seeds if the spread were `factor` times as large."""
     wider = _Drawn(drawn.residuals * factor, drawn.shift, drawn.design, drawn.seed)
     wanted = target * N_STUDIES_ROUGH
     return _fewest(wider.least, lambda n: int((wider.p(n, N_STUDIES_ROUGH) < ALPHA).sum()) >= wanted)[0]
@@ -258,9 +260,9 @@ def _at_spread(drawn: _Drawn, factor: float, target: float) -> int | None:
 def _sequential(drawn: _Drawn, n_looks: int, fixed: int, target: float) -> Sequential | None:
     """Return the smallest group-sequential study of the wanted power.
 
-    None where no look but the last has enough seeds to reach its level, and where the most seeds do not suffice.
+    None if only the last look has enough seeds to reach its level, or if `MAX_SEEDS` do not suffice.
 
-    Each look tests all runs so far. The power is simulated, and may miss what is wanted by the simulation's error.
+    Each look tests all runs so far. The power is simulated and may miss the wanted one by the simulation's error.
     """
     from scipy.special import ndtr
 
@@ -301,7 +303,7 @@ def _widened(values: Floats) -> Floats:
 
 
 def _costs(runs: pd.DataFrame) -> dict[str, float | None]:
-    """Return replies and dollars of one run of each of two groups, at the mean over groups."""
+    """Return replies and dollars of one run of each of two groups, from the mean over groups."""
     means = runs.groupby("group")[["n_replies", "cost_usd"]].mean().astype(float)
     calls, money = float(means["n_replies"].mean() * 2), means["cost_usd"]
     is_priced = bool(money.notna().all()) and bool(runs["cost_usd"].notna().all())
@@ -309,7 +311,7 @@ def _costs(runs: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _spread_factors(pilot: Pilot) -> tuple[float, float]:
-    """Return what the pilot's spread may have to be multiplied by: its 95 % interval, were logs normal."""
+    """Return the ends of the 95 % interval of the spread as multiples of the pilot's, if log scores are normal."""
     from scipy.special import chdtri
 
     low, high = (float(np.sqrt(pilot.freedom / chdtri(pilot.freedom, q))) for q in (0.025, 0.975))
@@ -323,15 +325,15 @@ def _notes(pilot: Pilot | None, spread: float, drawn: _Drawn) -> Iterator[str]:
         low, high = (spread * factor for factor in _spread_factors(pilot))
         yield (
             f"The spread comes from {len(pilot.residuals)} {'pairs of runs' if drawn.design == 'paired' else 'runs'}:"
-            f" {what} by a factor of {np.exp(spread):.3g} (one standard deviation of {measure}); by the pilot's size it"
-            f" may be {np.exp(low):.3g} to {np.exp(high):.3g} (95 %, were logs normal)."
+            f" {what} by a factor of {np.exp(spread):.3g} (one standard deviation of {measure}); given the pilot's"
+            f" size, it may be {np.exp(low):.3g} to {np.exp(high):.3g} (95 %, if log scores are normal)."
         )
-        yield "Societies that take off, and others, make two heaps of scores: a small pilot may have seen but one."
+        yield "Scores are bimodal if only some societies take off: a small pilot may have seen only one mode."
     else:
         yield f"Scores are drawn as log-normal; {what} {np.exp(spread):.3g}-fold (one standard deviation of {measure})."
     is_paired = drawn.design == "paired"
     yield (
         f"{drawn.least} {'paired seeds' if is_paired else 'runs of each model'} are the fewest that can reach"
         f" p < {ALPHA:g} for one pair of models: the least p of that design is"
-        f" {drawn.least_p(drawn.least):.3g}; more pairs need more (Holm)."
+        f" {drawn.least_p(drawn.least):.3g}; with more pairs more are needed (Holm)."
     )

@@ -1,4 +1,4 @@
-"""From a probe's log to tidy dataframes: what strategies would do, and how children differ from their parents."""
+"""A probe's log as tidy dataframes: what strategies would do, and how children differ from their parents."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from agentsim.log.records import Record, RunFinished, RunStarted
 __all__ = ["ALL", "Probe", "is_probe", "load_probe"]
 
 ALL: Final = "all"
-"""The name, in `summary` and `surface`, of all strategies of one role together."""
+"""The name in `summary` and `surface` for all strategies of one role together."""
 CORNERS: Final = ("gave_good", "gave_bad", "kept_good", "kept_bad")
-"""Mean fractions for recipients with the best and the worst record, whose partner had the best or the worst."""
+"""Mean fractions given to recipients with the best and worst records, whose partner had the best or worst record."""
 MEASURES: Final = ("score", "mean_fraction", "slope", "partner_if_kept", "partner_if_gave")
-"""What of children is compared with their parents."""
+"""The measures in which children are compared with their parents."""
 PROBE: Final = "probe"
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """One probe: what was asked, what came, and what follows from it."""
+    """One probe: its design, its answers, and what follows from them."""
 
     name: str
     folder: Path
@@ -54,24 +54,24 @@ class Probe:
     design: Design
     is_complete: bool
     subjects: pd.DataFrame
-    """One row a strategy, children too: `subject`, `role`, `generation`, `score` (units, as the run's log has it),
-    `strategy` (its words), `problem` (why no child's strategy could be read), `parents`."""
+    """One row for each strategy, including children's: `subject`, `role`, `generation`, `score` (units, from the run's
+    log), `strategy` (its text), `problem` (why a child's strategy could not be read), `parents`."""
     answers: pd.DataFrame
-    """One row an answer: `subject`, `role`, `situation`, its `record`, `partner`, `reputation`, `level` (of the record,
-    in [0, 1]) and `resources`, `repetition`, `act`, `fraction` (given or spent on punishing), `given` (the fraction
-    given: 0 of one that punishes; missing where no decision could be read), `problem`, `attempts`, `key`."""
+    """One row for each answer: `subject`, `role`, `situation`, its `record`, `partner`, `reputation`, `level` (of the
+    record, in [0, 1]) and `resources`, `repetition`, `act`, `fraction` (given or spent on punishing), `given` (the
+    fraction given; 0 for a punishment; missing if no decision could be read), `problem`, `attempts`, `key`."""
     scores: pd.DataFrame
-    """One row a strategy and society: `subject`, `role`, `society`, `score` (units), `mean_fraction`, `n_decisions`,
-    `n_missed`."""
+    """One row for each strategy and society: `subject`, `role`, `society`, `score` (units), `mean_fraction`,
+    `n_decisions`, `n_missed`."""
 
     @cached_property
     def surface(self) -> pd.DataFrame:
-        """One row a strategy and situation: the mean fraction given, `low` and `high` (95 %, Student's t over
+        """One row for each strategy and situation: the mean fraction given, `low` and `high` (95 %, Student's t over
         repetitions, within [0, 1]; missing for fewer than two answers), `n` answers and `n_missing`."""
         keys = ["subject", "role", "situation", "record", "partner", "reputation", "level", "resources"]
         rows = [
-            {**dict(zip(keys, key, strict=True)), **_mean_of(own)}
-            for key, own in self.answers.groupby(keys, sort=False, dropna=False)
+            {**dict(zip(keys, key, strict=True)), **_mean_of(answers)}
+            for key, answers in self.answers.groupby(keys, sort=False, dropna=False)
         ]
         kinds = {"mean": "Float64", "low": "Float64", "high": "Float64", "n": "Int64", "n_missing": "Int64"}
         dtypes = {name: str(self.answers[name].dtype) for name in keys} | kinds
@@ -79,26 +79,29 @@ class Probe:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row a strategy, and one for all of a role where there are several.
+        """One row for each strategy, and one for all strategies of a role if there are several.
 
         `n` answers, `n_missing` without a readable decision, `n_punished`; `mean_fraction`; `to_unknown` (to a
-        recipient of whom nothing is known); `slope`, `partner_if_kept`, `partner_if_gave`, `resources_slope`, each with
-        `_low` and `_high`; the corners; `norm`, what may be said: an assessment rule, unconditional, graded, no rule
-        fits, or cannot say; `is_norm`, whether that is an assessment rule; `nearest`, the contestant of the lowest BIC,
-        with `distance`, `low_level`, `high_level`, `threshold`, `support`; `ties`, rules that are as near, and those
-        that the grid cannot tell from it.
+        recipient with no known record); `slope`, `partner_if_kept`, `partner_if_gave`, `resources_slope`, each with
+        `_low` and `_high`; the corners; `norm`, the verdict: an assessment rule, unconditional, graded, no rule fits,
+        or cannot say; `is_norm`, whether that is an assessment rule; `nearest`, the candidate with the lowest BIC, with
+        `distance`, `low_level`, `high_level`, `threshold`, `support`; `ties`, rules that are as near or that the grid
+        cannot distinguish from it.
         """
-        rows = [{"subject": subject, "role": role, **_read(own, self._cells)} for subject, role, own in self._groups()]
+        rows = [
+            {"subject": subject, "role": role, **_read(answers, self._cells)}
+            for subject, role, answers in self._groups()
+        ]
         return pd.DataFrame(rows, columns=list(SUMMARY)).astype(SUMMARY)
 
     @cached_property
     def norms(self) -> pd.DataFrame:
-        """One row a strategy and rule, the nearest first: `distance`, `low_level`, `high_level`, `threshold`, `bic`,
-        `support`."""
+        """One row for each strategy and rule, the nearest first: `distance`, `low_level`, `high_level`, `threshold`,
+        `bic`, `support`."""
         rows = [
             {"subject": subject, "role": role, **_fit_row(fit)}
-            for subject, role, own in self._groups()
-            for fit in _fits(own, self._cells)[1]
+            for subject, role, answers in self._groups()
+            for fit in _fits(answers, self._cells)[1]
         ]
         kinds = {name: SUMMARY[name] for name in ("subject", "role", "norm", "distance", "low_level", "high_level")}
         kinds |= {"threshold": "Float64", "bic": "Float64", "support": "Float64"}
@@ -106,20 +109,20 @@ class Probe:
 
     @cached_property
     def shift(self) -> pd.DataFrame:
-        """One row a measure: its mean over parents and over children, and `shift`, the children's less the parents',
-        with `low` and `high` (95 %, BCa bootstrap over children; the parents are taken as they are).
+        """One row for each measure: its mean over parents and over children, and `shift`, the children's mean minus the
+        parents', with `low` and `high` (95 %, BCa bootstrap over children; the parents are taken as fixed).
 
-        `n_parents` and `n_children` that have the measure; `n_without`, children that lack it, as they stated no
-        strategy or made no readable decision; `problem`, why there is no interval. Empty where no children were asked.
+        `n_parents` and `n_children` that have the measure; `n_without`, children without it, because they stated no
+        strategy or made no readable decision; `problem`, why there is no interval. Empty if no children were asked.
         """
         children = self.subjects[self.subjects["role"] == "child"]
         if children.empty:
             return pd.DataFrame(columns=list(SHIFT)).astype(SHIFT)
-        own = self.summary[self.summary["subject"] != ALL].set_index("subject")
-        values = own.reindex(columns=list(MEASURES[1:]))
+        by_subject = self.summary[self.summary["subject"] != ALL].set_index("subject")
+        values = by_subject.reindex(columns=list(MEASURES[1:]))
         values.insert(0, "score", self.scores.groupby("subject")["score"].mean())
         values = values.reindex(self.subjects["subject"])
-        if not self.design.n:  # what was given in societies stands in for situations only where none was asked
+        if not self.design.n:  # giving in societies replaces giving in situations only if no situation was asked
             values["mean_fraction"] = self.scores.groupby("subject")["mean_fraction"].mean().reindex(values.index)
         roles = self.subjects.set_index("subject")["role"]
         rows = [_shift_row(name, values[name], roles) for name in MEASURES]
@@ -130,11 +133,11 @@ class Probe:
         return [_situation_row(situation) for situation in self.design.situations]
 
     def _groups(self) -> Iterator[tuple[str, str, pd.DataFrame]]:
-        for role, own in self.answers.groupby("role", sort=False):
-            if own["subject"].nunique() > 1:
-                yield ALL, str(role), own
-        for subject, own in self.answers.groupby("subject", sort=False):
-            yield str(subject), str(own["role"].iloc[0]), own
+        for role, answers in self.answers.groupby("role", sort=False):
+            if answers["subject"].nunique() > 1:
+                yield ALL, str(role), answers
+        for subject, answers in self.answers.groupby("subject", sort=False):
+            yield str(subject), str(answers["role"].iloc[0]), answers
 
 
 INTERVALS: Final = ("slope", "partner_if_kept", "partner_if_gave", "resources_slope")
@@ -208,7 +211,7 @@ SCORES: Final[dict[str, str]] = {
 
 
 def is_probe(folder: str | Path) -> bool:
-    """Return whether a folder is that of a probe, and not of a study."""
+    """Return whether a folder holds a probe rather than a study."""
     return (Path(folder) / PROBE_NAME).is_file()
 
 
@@ -228,7 +231,7 @@ def load_probe(folder: str | Path) -> Probe:
     try:
         design = Design.model_validate(started.probe)
     except ValueError as error:
-        raise LogError(f"{folder / PROBE / LOG_NAME}: its design is none of this agentsim: {error}") from error
+        raise LogError(f"{folder / PROBE / LOG_NAME}: this version cannot read its design: {error}") from error
     subjects = _subjects(design, records)
     roles = {str(row.subject): str(row.role) for row in subjects.itertuples()}
     return Probe(
@@ -294,7 +297,7 @@ def _situation_row(situation: Any) -> dict[str, Any]:
 
 
 def _answers(design: Design, records: list[Record], roles: dict[str, str]) -> pd.DataFrame:
-    """One row an answer, in the order of the design, whatever the order in which they came."""
+    """Return one row for each answer, in the order of the design rather than of arrival."""
     cells = {situation_name(situation): _situation_row(situation) for situation in design.situations}
     places = {name: index for index, name in enumerate(cells)}
     order = {name: index for index, name in enumerate(roles)}
@@ -326,7 +329,7 @@ def _mean_of(answers: pd.DataFrame) -> dict[str, Any]:
     from scipy.special import stdtrit
 
     given = answers["given"].dropna().to_numpy(dtype=float)
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "n": len(given),
         "n_missing": len(answers) - len(given),
         "mean": None,
@@ -334,11 +337,11 @@ def _mean_of(answers: pd.DataFrame) -> dict[str, Any]:
         "high": None,
     }
     if len(given):
-        found["mean"] = mean = float(given.mean())
+        row["mean"] = mean = float(given.mean())
         if len(given) > 1:
             half = float(stdtrit(len(given) - 1, 0.975) * given.std(ddof=1) / np.sqrt(len(given)))
-            found["low"], found["high"] = max(0.0, mean - half), min(1.0, mean + half)
-    return found
+            row["low"], row["high"] = max(0.0, mean - half), min(1.0, mean + half)
+    return row
 
 
 def _surface(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> Surface:
@@ -347,16 +350,16 @@ def _surface(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> Surface:
     def column(name: str) -> Any:
         return np.array([np.nan if cell[name] is None else cell[name] for cell in cells], dtype=float)
 
-    def own(name: str) -> list[Any]:
+    def fractions(name: str) -> list[Any]:
         if name not in by_cell:
             return []
-        return [one["given"].to_numpy(dtype=float) for _, one in by_cell[name].groupby("subject", sort=False)]
+        return [rows["given"].to_numpy(dtype=float) for _, rows in by_cell[name].groupby("subject", sort=False)]
 
     return Surface(
         level=column("level"),
         partner=column("partner"),
         resources=column("resources"),
-        answers=[own(cell["situation"]) for cell in cells],
+        answers=[fractions(cell["situation"]) for cell in cells],
     )
 
 
@@ -365,7 +368,7 @@ def _fits(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> tuple[Slopes, l
     means = resampled(surface)
     fits = fit_norms(surface, means)
     if any(cell["reputation"] in ("good", "bad") for cell in cells):
-        # Who follows a standing need not judge by acts: it is the scenario's rule that has judged.
+        # A strategy that follows a standing need not judge acts itself: the scenario's rule did that.
         fits = [
             fit._replace(norm=replace(fit.norm, name="discriminating")) if fit.threshold is not None else fit
             for fit in fits
@@ -387,7 +390,7 @@ def _fit_row(fit: Fit) -> dict[str, Any]:
 
 def _read(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one row of the summary."""
-    found, fits = _fits(answers, cells)
+    estimates, fits = _fits(answers, cells)
     row: dict[str, Any] = {
         "n": int(answers["given"].notna().sum()),
         "n_missing": int(answers["given"].isna().sum()),
@@ -398,7 +401,7 @@ def _read(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> dict[str, Any]:
     row["mean_fraction"] = _mean(answers[shown])
     if not shown.all():
         row["to_unknown"] = _mean(answers[~shown])
-    for name, estimate in zip(INTERVALS, found, strict=True):
+    for name, estimate in zip(INTERVALS, estimates, strict=True):
         row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     if fits:
         first = fits[0]
@@ -413,7 +416,7 @@ def _read(answers: pd.DataFrame, cells: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _has_two_records(cells: list[dict[str, Any]]) -> bool:
-    """Return whether shares given are shown, and only two of them."""
+    """Return whether records are shares given and the grid has only two of them."""
     return len({cell["record"] for cell in cells if cell["record"] is not None}) == 2
 
 
@@ -427,17 +430,17 @@ def _corners(answers: pd.DataFrame) -> dict[str, float | None]:
     known = answers.dropna(subset=["level", "partner"])
     if known.empty:
         return {}
-    found = {}
+    corners = {}
     for name, record in (("gave", known["level"].max()), ("kept", known["level"].min())):
         for kind, partner in (("good", known["partner"].max()), ("bad", known["partner"].min())):
-            found[f"{name}_{kind}"] = _mean(known[(known["level"] == record) & (known["partner"] == partner)])
-    return found
+            corners[f"{name}_{kind}"] = _mean(known[(known["level"] == record) & (known["partner"] == partner)])
+    return corners
 
 
 def _shift_row(name: str, values: pd.Series, roles: pd.Series) -> dict[str, Any] | None:
-    own = roles.reindex(values.index)
-    parents = values[own == "parent"].dropna().to_numpy(dtype=float)
-    children = values[own == "child"]
+    subject_roles = roles.reindex(values.index)
+    parents = values[subject_roles == "parent"].dropna().to_numpy(dtype=float)
+    children = values[subject_roles == "child"]
     known = children.dropna().to_numpy(dtype=float)
     if not len(known) or not len(parents):
         return None

@@ -1,4 +1,4 @@
-"""The published curves of the experiment, to lay under one's own."""
+"""The published curves of the experiment, for comparison with a study."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ SOURCE: Final = (
 def curves() -> pd.DataFrame:
     """Return the published mean final resources of every run and generation: three models, five runs, ten generations.
 
-    Columns: model; punishment (boolean; the models' runs with costly punishment too); run, from 0; generation, from 1;
-    mean_final_resources (units). Their rules are `RULES`. Source: `SOURCE`.
+    Columns: model; punishment (boolean: runs with costly punishment); run, from 0; generation, from 1;
+    mean_final_resources (units). The rules are `RULES`. Source: `SOURCE`.
     """
     with files("agentsim").joinpath("data/vallinder-hughes-2024.csv").open(encoding="utf-8") as file:
         frame = pd.read_csv(file)
@@ -73,9 +73,9 @@ FREE: Final = (
     "transmission.scores",
     "transmission.max_chars",
 )
-"""Settings in which runs may differ and still be laid over the published ones: who plays, how long, in which words; and
-those in which the paper and its code differ without a trace in the figures. Any other one that a log holds is a
-difference."""
+"""Settings in which runs may differ and still be comparable with the published ones: players, length and wording, and
+those in which the paper and its code differ without a visible effect on the figures. A difference in any other logged
+setting counts."""
 MAXIMUM: Final = 15_360.0
 """The highest mean final resources (units) that the published runs' schedule allows."""
 ENDOWMENT: Final = 10.0
@@ -83,66 +83,70 @@ SUMMARY: Final = ["label", "generation", "n", "mean", "standard_error", "geometr
 
 
 def published_like(study: Study) -> pd.DataFrame:
-    """Return the published runs of the schedule and rules that models of this study played under, to lay under its own.
+    """Return the published runs under the schedule and rules that models of this study played under.
 
-    Of the published models that play in the study, or of all three where none of them does. Columns: those of
-    `curves`, and `label`. No rows where no model played under just these rules; then `published_unlike`.
+    Only of published models that play in the study, or of all three if none of them does. Columns: those of `curves`,
+    and `label`. No rows if no model played under exactly these rules; then use `published_unlike`.
     """
     kinds = [(_punishes(started), started) for started in _modelled(study) if not rule_differences(started.condition)]
     return _of(kinds)
 
 
 def published_unlike(study: Study) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return published runs as efficiency, to lay beside models that played under other rules; and the differences.
+    """Return published runs as efficiency, for comparison with models under other rules; and the differences of rules.
 
-    Units do not compare where schedules or rules differ. Efficiency, log(score/endowment) / log(maximum/endowment), at
-    least takes out what a schedule and a multiplier allow; that the rest differs has to be said beside it. Columns:
-    those of `curves`, `label` and `efficiency`. No rows and no differences where all models played under the
+    Units cannot be compared if schedules or rules differ. Efficiency, log(score/endowment) / log(maximum/endowment),
+    corrects for the maximum that a schedule and a multiplier allow; the other differences have to be stated beside it.
+    Columns: those of `curves`, `label` and `efficiency`. No rows and no differences if all models played under the
     published rules.
     """
-    others = [(found, started) for started in _modelled(study) if (found := rule_differences(started.condition))]
+    others = [
+        (differences, started) for started in _modelled(study) if (differences := rule_differences(started.condition))
+    ]
     frame = _of([(_punishes(started), started) for _, started in others])
     heights = np.log(frame["mean_final_resources"].astype(float) / ENDOWMENT) / np.log(MAXIMUM / ENDOWMENT)
-    return frame.assign(efficiency=heights), tuple(dict.fromkeys(text for found, _ in others for text in found))
+    return frame.assign(efficiency=heights), tuple(
+        dict.fromkeys(text for differences, _ in others for text in differences)
+    )
 
 
 def rule_differences(condition: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return in which rules and settings a logged condition differs from the published runs, a phrase each.
+    """Return the rules and settings in which a logged condition differs from the published runs, one phrase for each.
 
-    What a log does not hold is as this agentsim has it by default; a rule of another kind is one difference, whatever
-    settings of its own it has; settings that this agentsim does not know are differences.
+    A setting that is not in the log has the default of this version. A rule of another kind is one difference, whatever
+    its settings. A setting that this version does not know is a difference.
     """
-    own, theirs = (_rules(each) for each in (condition, _nested(RULES)))
-    cost, effect = own.pop("game.punishment.cost", None), own.pop("game.punishment.effect", None)
-    found = []
+    rules, theirs = (_rules(condition_or_published) for condition_or_published in (condition, _nested(RULES)))
+    cost, effect = rules.pop("game.punishment.cost", None), rules.pop("game.punishment.effect", None)
+    differences = []
     if cost is not None and effect != 2 * cost:
-        found.append(f"game.punishment.effect {_told(effect)} (published: {_told(2 * cost)})")
-    kinds = {path.removesuffix("kind") for path in {*own, *theirs} if path.endswith(".kind")}
-    other = {prefix for prefix in kinds if own.get(f"{prefix}kind") != theirs.get(f"{prefix}kind")}
-    for path in dict.fromkeys([*theirs, *own]):
+        differences.append(f"game.punishment.effect {_told(effect)} (published: {_told(2 * cost)})")
+    kinds = {path.removesuffix("kind") for path in {*rules, *theirs} if path.endswith(".kind")}
+    other = {prefix for prefix in kinds if rules.get(f"{prefix}kind") != theirs.get(f"{prefix}kind")}
+    for path in dict.fromkeys([*theirs, *rules]):
         is_told = any(path.startswith(prefix) and path != f"{prefix}kind" for prefix in other)
-        if own.get(path) != theirs.get(path) and not is_told:
-            found.append(f"{path} {_told(own.get(path))} (published: {_told(theirs.get(path))})")
-    return tuple(found)
+        if rules.get(path) != theirs.get(path) and not is_told:
+            differences.append(f"{path} {_told(rules.get(path))} (published: {_told(theirs.get(path))})")
+    return tuple(differences)
 
 
 def _rules(condition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a condition's rules by dotted path, with today's defaults, without those that are free."""
+    """Return a condition's rules by dotted path, with today's defaults, without the `FREE` ones."""
     known = {key: value for key, value in condition.items() if key in SocietyRules.model_fields}
-    with suppress(ValidationError):  # rules of another agentsim stay as they were logged
+    with suppress(ValidationError):  # rules of another version stay as they were logged
         known = SocietyRules.model_validate(known).model_dump(mode="json")
     return {path: value for path, value in _flat({**condition, **known}) if not _is_free(path)}
 
 
 def _nested(paths: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
     for path, value in paths.items():
         *outer, last = path.split(".")
-        inner = found
+        inner = nested
         for key in outer:
             inner = inner.setdefault(key, {})
         inner[last] = value
-    return found
+    return nested
 
 
 def _told(value: object) -> str:
@@ -151,7 +155,7 @@ def _told(value: object) -> str:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each setting by its dotted path; one that is null is as one that is not there."""
+    """Yield each setting by its dotted path; null settings are left out."""
     for key, inner in value.items():
         if isinstance(inner, Mapping):
             yield from _flat(inner, f"{prefix}{key}.")
@@ -164,7 +168,7 @@ def _is_free(path: str) -> bool:
 
 
 def _modelled(study: Study) -> list[RunStarted]:
-    """Return the beginnings of the runs that one language model plays."""
+    """Return the `run_started` records of the runs that one language model plays."""
     return [
         started
         for started in study.started.values()
@@ -179,7 +183,7 @@ def _punishes(started: RunStarted) -> bool:
 
 
 def _of(kinds: Sequence[tuple[bool, RunStarted]]) -> pd.DataFrame:
-    """Return the published runs with or without punishment, as these were, of the same models or of all three."""
+    """Return the published runs that match in punishment, of the same models or of all three."""
     frame = curves()
     names = {started.players[0].rpartition("/")[2] for _, started in kinds}
     frame = frame[frame["punishment"].isin({is_punishing for is_punishing, _ in kinds})]
@@ -192,7 +196,7 @@ def _of(kinds: Sequence[tuple[bool, RunStarted]]) -> pd.DataFrame:
 def published_summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Return published runs by label and generation.
 
-    Columns: label, generation; `n` runs; `mean` and `standard_error` over runs, as the paper gives them; and
+    Columns: label, generation; `n` runs; `mean` and `standard_error` over runs, as in the paper; and
     `geometric_mean` with `low` and `high`, one standard error of the logarithm around it (all in units).
     """
     if runs.empty:

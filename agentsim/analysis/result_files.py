@@ -1,4 +1,4 @@
-"""Results as files: what a comparison, an invasion study or a probe found, as CSV, notes and figures."""
+"""Writing the results of a comparison, an invasion study or a probe as CSV, notes and figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["write_comparison", "write_invasions", "write_probe"]
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, where a pair has a ratio, forest.svg and .png.
+    """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, if a pair has a ratio, forest.svg and .png.
 
     Returns the paths.
 
@@ -37,7 +37,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     return paths
 
 
-def write_invasions(found: Invasions, courses: Courses, folder: Path) -> list[Path]:
+def write_invasions(results: Invasions, courses: Courses, folder: Path) -> list[Path]:
     """Write invasions.csv, pairs.csv, runs.csv, courses.csv, notes.txt and, with selection, the matrix as SVG and PNG.
 
     Returns:
@@ -46,9 +46,9 @@ def write_invasions(found: Invasions, courses: Courses, folder: Path) -> list[Pa
     Raises:
         AgentsimError: the folder cannot be written to.
     """
-    frames = {"invasions": found.conditions, "pairs": found.pairs, "runs": found.runs, "courses": courses.courses}
+    frames = {"invasions": results.conditions, "pairs": results.pairs, "runs": results.runs, "courses": courses.courses}
     make_folder(folder)
-    notes = "".join(f"{note}\n" for note in found.notes)
+    notes = "".join(f"{note}\n" for note in results.notes)
     try:
         for name, frame in frames.items():
             replace_whole(folder / f"{name}.csv", lambda path, frame=frame: write_csv(frame, path))  # type: ignore[misc]
@@ -56,8 +56,8 @@ def write_invasions(found: Invasions, courses: Courses, folder: Path) -> list[Pa
     except OSError as error:
         raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another place") from error
     paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
-    _, cells = matrix_rows(found)
-    return [*paths, *(save(invasion_matrix(found), folder / "matrix") if cells else [])]
+    _, cells = matrix_rows(results)
+    return [*paths, *(save(invasion_matrix(results), folder / "matrix") if cells else [])]
 
 
 def write_probe(probe: Probe, folder: Path) -> list[Path]:

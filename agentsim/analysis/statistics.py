@@ -1,6 +1,7 @@
-"""Statistics over few runs: exact tests, intervals that agree with them, Holm. Plain arrays in, plain values out.
+"""Statistics of few runs: exact tests, intervals that agree with them, Holm's correction. Arrays in, values out.
 
-One observation is one run (or one pair of runs at one seed), never an agent: agents of a society are not independent.
+One observation is one run (or one pair of runs with the same seed), never an agent: agents of a society are not
+independent.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ __all__ = [
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 ALPHA: Final = 0.05
-"""Below this p (after Holm, in a family), two groups are said to differ."""
+"""Two groups differ if p (after Holm, in a family) is below this."""
 LEVEL: Final = 0.95
 """Confidence of every interval: 1 - ALPHA."""
 RANDOM_SEED: Final = 0
@@ -50,13 +51,13 @@ RANDOM_SEED: Final = 0
 N_RESAMPLES: Final = 9_999
 """Bootstrap resamples, and random arrangements of a test that is not exact."""
 MAX_EXACT: Final = 2**16
-"""Up to this many arrangements a test goes through all of them."""
+"""A test uses all arrangements if there are at most this many."""
 MIN_INTERVAL_RUNS: Final = 3
-"""Fewer values give no bootstrap interval: the resamples of two values are three points."""
+"""Fewer values give no bootstrap interval: resamples of two values have only three means."""
 ROUNDING: Final = 1e-9
-"""Arrangements whose statistics differ by less than this part of the largest possible one count as equal."""
+"""Statistics of arrangements that differ by less than this part of the largest possible one count as equal."""
 MAX_CELLS: Final = 1_000_000
-"""Statistics held at once; bounds the memory of many tests (8 MB)."""
+"""The most statistics in memory at once (8 MB)."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Interval:
     low: float | None
     high: float | None
     problem: str | None = None
-    """Why there is no interval; None where there is one."""
+    """Why there is no interval; None if there is one."""
 
 
 class PermutationTest(NamedTuple):
@@ -75,22 +76,22 @@ class PermutationTest(NamedTuple):
     p: float
     """Share of all arrangements whose statistic is at least as large; (b+1)/(m+1) over m random ones if not exact."""
     least_p: float
-    """The least p these values could have given under any arrangement; 1 where all values are equal."""
+    """The least p that these values give under any arrangement; 1 if all values are equal."""
     is_exact: bool
     n_arrangements: int
-    """Arrangements of signs or of labels that were gone through."""
+    """Arrangements of signs or labels that were used."""
 
 
 def permutation_test(
     first: Sequence[float] | Floats, second: Sequence[float] | Floats | None = None, *, seed: int = RANDOM_SEED
 ) -> PermutationTest:
-    """Test whether two groups have one distribution, or whether differences centre on 0 (`second` None).
+    """Test whether two groups have the same distribution, or whether differences centre on 0 (`second` None).
 
-    Unpaired: the permutation test of the difference of means; all C(n + k, n) ways to deal the values out are equally
-    likely. Paired: the sign-flip test of the mean of `first`, the differences of n pairs; where the two of a pair might
-    be swapped, all 2^n signs are equally likely. Both are two-sided by |statistic|, exact up to 65,536 arrangements,
-    else over 9,999 random ones, drawn from `seed`, and the observed one (Phipson & Smyth 2010). The order of the values
-    within a group changes nothing.
+    Unpaired: the permutation test of the difference of means; under the null hypothesis all C(n + k, n) assignments of
+    values to groups are equally likely. Paired: the sign-flip test of the mean of `first`, the differences of n pairs;
+    under the null hypothesis all 2^n signs are equally likely. Both are two-sided by |statistic|, exact up to 65,536
+    arrangements, otherwise over 9,999 random ones, drawn from `seed`, and the observed one (Phipson & Smyth 2010). The
+    order of the values within a group does not matter.
 
     Raises:
         ValueError: a group is empty, or a value is not finite.
@@ -126,13 +127,13 @@ def permutation_tests(first: Floats, second: Floats | None = None, *, seed: int 
 
 
 def simulated_p(first: Floats, second: Floats | None = None, *, n_arrangements: int, seed: int = RANDOM_SEED) -> Floats:
-    """Return the p of `permutation_tests` alone, over at most `n_arrangements`: for simulations of many studies."""
+    """Return only the p of `permutation_tests`, over at most `n_arrangements`: for simulations of many studies."""
     data, arranged = _arranged(first, second, seed=seed, most=n_arrangements, n_random=n_arrangements)
-    found = np.empty(len(data))
+    p = np.empty(len(data))
     for part in _parts(len(data), len(arranged.weights)):
         statistics = np.abs(arranged.weights @ data[part].T)
-        found[part] = (statistics >= statistics[0] - _slack(arranged.weights, data[part])).mean(axis=0)
-    return found
+        p[part] = (statistics >= statistics[0] - _slack(arranged.weights, data[part])).mean(axis=0)
+    return p
 
 
 def shift_interval(
@@ -141,10 +142,10 @@ def shift_interval(
     """Return the 95 % interval of mean(first) - mean(second), or of the mean of differences, by inverting the test.
 
     It holds every shift d at which `permutation_test` of first - d against second gives p >= 0.05. So it excludes 0
-    exactly where the test's p is below 0.05. Where the two distributions differ by a shift alone it covers at least
-    95 %, for any distribution and any sizes; pairs must have differences that are symmetric around it (Lehmann 1963;
-    Garthwaite 1996 for the random arrangements). There is none where so few values cannot give p < 0.05, as then no
-    shift at all is excluded, or where all values of each group are equal.
+    if and only if the test's p is below 0.05. If the two distributions differ only by a shift, its coverage is at least
+    95 % for any distribution and any sizes; differences of pairs must be symmetric around the shift (Lehmann 1963;
+    Garthwaite 1996 for the random arrangements). There is no interval if so few values cannot give p < 0.05, because
+    then no shift is excluded, or if all values of each group are equal.
     """
     groups = [np.asarray(group, dtype=float) for group in (first, second) if group is not None]
     low, high = shift_intervals(groups[0][None, :], groups[1][None, :] if second is not None else None, seed=seed)
@@ -158,18 +159,20 @@ def shift_interval(
 
 
 def shift_intervals(first: Floats, second: Floats | None = None, *, seed: int = RANDOM_SEED) -> tuple[Floats, Floats]:
-    """Return the ends of `shift_interval` for many data sets, (n_sets,) each; infinite where nothing is excluded.
+    """Return the ends of `shift_interval` for many data sets, (n_sets,) each; infinite if nothing is excluded.
 
     Shifting the first group by d turns the statistic T of an arrangement into T - c d, where c is the sum of the
-    weights that it gives to the first group; that of the observed one, T0, has c = 1. So |T - c d| >= |T0 - d| holds
-    between d = (T0 - T)/(1 - c) and d = (T0 + T)/(1 + c), and T0 lies between these. p at d is the share of
-    arrangements whose stretch holds d: it falls to both sides of T0, and its ends are order statistics.
+    weights that it gives to the first group; the observed one, T0, has c = 1. So |T - c d| >= |T0 - d| holds between
+    d = (T0 - T)/(1 - c) and d = (T0 + T)/(1 + c), and T0 lies between these. p at d is the share of arrangements whose
+    range includes d: it falls on both sides of T0, so the interval's ends are order statistics of the ranges' ends.
     """
     data, arranged = _arranged(first, second, seed=seed)
     weights, n_needed = arranged.weights, _n_not_below_alpha(len(arranged.weights))
-    own = weights[:, : first.shape[1]].sum(axis=1)[:, None]
-    is_bound_to = np.abs(own) > 1 - ROUNDING  # the observed arrangement or its mirror image: every shift fits
-    below, above = np.where(is_bound_to, 1, 1 - own), np.where(is_bound_to, 1, 1 + own)
+    first_weight = weights[:, : first.shape[1]].sum(axis=1)[:, None]
+    is_bound_to = (
+        np.abs(first_weight) > 1 - ROUNDING
+    )  # the observed arrangement or its mirror image includes every shift
+    below, above = np.where(is_bound_to, 1, 1 - first_weight), np.where(is_bound_to, 1, 1 + first_weight)
     low, high = np.empty(len(data)), np.empty(len(data))
     for part in _parts(len(data), len(weights)):
         statistics = weights @ data[part].T
@@ -185,13 +188,13 @@ def shift_intervals(first: Floats, second: Floats | None = None, *, seed: int = 
 
 
 def _n_not_below_alpha(n: int) -> int:
-    """Return the fewest of n arrangements whose share is not below ALPHA."""
+    """Return the smallest k for which k of n arrangements are a share of at least ALPHA."""
     return next(k for k in range(max(1, ceil(n * ALPHA) - 1), n + 1) if k / n >= ALPHA)
 
 
 class _Arranged(NamedTuple):
     weights: Floats
-    """A row for each arrangement, the observed one first; times the data: the statistic."""
+    """A row for each arrangement, the observed one first; its product with the data is the statistic."""
     is_exact: bool
     n: int
 
@@ -199,7 +202,7 @@ class _Arranged(NamedTuple):
 def _arranged(
     first: Floats, second: Floats | None, *, seed: int, most: int = MAX_EXACT, n_random: int = N_RESAMPLES
 ) -> tuple[Floats, _Arranged]:
-    """Return the data sets, sorted within groups, beside each other, and all arrangements of them or random ones."""
+    """Return the data sets, groups side by side and sorted, and all arrangements of them or random ones."""
     groups = [np.sort(np.asarray(group, dtype=float), axis=1) for group in (first, second) if group is not None]
     if any(group.shape[1] == 0 for group in groups):
         raise ValueError("a test needs at least one value in each group")
@@ -221,10 +224,10 @@ def _parts(n_sets: int, n_arrangements: int) -> Iterator[slice]:
 
 
 def least_p(n: int, n_second: int | None = None) -> float:
-    """Return the least p that `permutation_test` can give with n pairs, or n and n_second unpaired runs, of any values.
+    """Return the least p that `permutation_test` can give for any values, with n pairs or n and n_second unpaired runs.
 
-    2 / 2^n for pairs; for two groups 2 / C(n + k, n) if they are of one size, else 1 / C(n + k, n). Five pairs: 0.0625;
-    five runs against five: 0.0079; over random arrangements: 0.0001.
+    2 / 2^n for pairs; for two groups 2 / C(n + k, n) if they have the same size, else 1 / C(n + k, n). Five pairs:
+    0.0625; five runs against five: 0.0079; over random arrangements: 0.0001.
     """
     n_arrangements = 2**n if n_second is None else comb(n + n_second, n)
     if n_arrangements > MAX_EXACT:
@@ -235,7 +238,7 @@ def least_p(n: int, n_second: int | None = None) -> float:
 
 @lru_cache(maxsize=8)
 def _signs(n: int, seed: int, most: int, n_random: int) -> _Arranged:
-    """Rows of ±1/n, the observed arrangement (all +) first; of two mirror images, which have one |mean|, only one."""
+    """Rows of ±1/n, the observed arrangement (all +) first; of two mirror images (same |mean|) only one."""
     if 2**n <= most:
         bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
         return _Arranged((1.0 - 2.0 * bits) / n, True, 2**n)
@@ -245,7 +248,7 @@ def _signs(n: int, seed: int, most: int, n_random: int) -> _Arranged:
 
 @lru_cache(maxsize=8)
 def _deals(n: int, k: int, seed: int, most: int, n_random: int) -> _Arranged:
-    """Rows of 1/n for the values dealt to the first group and -1/k for the others, the observed deal first."""
+    """Rows of 1/n for values assigned to the first group and -1/k for the others, the observed assignment first."""
     total = n + k
     is_exact = comb(total, n) <= most
     if is_exact:
@@ -262,8 +265,8 @@ def _deals(n: int, k: int, seed: int, most: int, n_random: int) -> _Arranged:
 def pooled_ranks(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Return both groups' values as ranks among all of them, ties at their mean rank.
 
-    `permutation_test` on them needs no logarithm: a 0 is simply the lowest. Unpaired this is the Wilcoxon-Mann-Whitney
-    test.
+    `permutation_test` of ranks needs no logarithm: a 0 is simply the lowest. Unpaired this is the
+    Wilcoxon-Mann-Whitney test.
     """
     ranks = mean_ranks(np.concatenate([first, second]))
     return ranks[: len(first)], ranks[len(first) :]
@@ -280,8 +283,8 @@ def bca_interval(
 ) -> Interval:
     """Return the 95 % BCa bootstrap interval of the mean of `first`, or of mean(first) - mean(second).
 
-    Bias-corrected and accelerated (Efron 1987), 9,999 resamples of whole runs: of differences where paired (`second`
-    None), of each group by itself otherwise. There is none for fewer than 3 runs or where all values are equal.
+    Bias-corrected and accelerated (Efron 1987), 9,999 resamples of whole runs: of differences if paired (`second`
+    None), otherwise of each group by itself. There is no interval for fewer than 3 runs or if all values are equal.
     """
     from scipy.stats import DegenerateDataWarning, bootstrap
 
@@ -298,8 +301,8 @@ def bca_interval(
         return np.asarray(values.mean(axis=axis) - others.mean(axis=axis))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DegenerateDataWarning)  # answered below, in words
-        found = bootstrap(
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # reported below as a problem
+        interval = bootstrap(
             groups,
             mean if second is None else difference,
             n_resamples=N_RESAMPLES,
@@ -308,7 +311,7 @@ def bca_interval(
             vectorized=True,
             rng=np.random.default_rng(seed),
         ).confidence_interval
-    low, high = float(found.low), float(found.high)
+    low, high = float(interval.low), float(interval.high)
     if not (np.isfinite(low) and np.isfinite(high)):
         return Interval(None, None, "the BCa interval is not defined for these values")
     return Interval(low, high)
@@ -317,18 +320,18 @@ def bca_interval(
 def t_interval(values: Sequence[float] | Floats) -> Interval:
     """Return Student's 95 % interval of a mean: mean ± t(n - 1) s / sqrt(n), s with n - 1 (Student 1908).
 
-    Exact for normal values, such as logarithms of log-normal scores. There is none for a single value, or where all
-    are equal.
+    Exact for normal values, such as logarithms of log-normal scores. There is no interval for a single value, or if
+    all are equal.
     """
     from scipy.special import stdtrit
 
-    own = np.asarray(values, dtype=float)
-    if len(own) < 2:
+    sample = np.asarray(values, dtype=float)
+    if len(sample) < 2:
         return Interval(None, None, "a single run has no spread")
-    if np.ptp(own) <= ROUNDING * np.abs(own).max():
+    if np.ptp(sample) <= ROUNDING * np.abs(sample).max():
         return Interval(None, None, "all runs ended alike")
-    half = float(stdtrit(len(own) - 1, 1 - ALPHA / 2)) * own.std(ddof=1) / np.sqrt(len(own))
-    return Interval(float(own.mean() - half), float(own.mean() + half))
+    half = float(stdtrit(len(sample) - 1, 1 - ALPHA / 2)) * sample.std(ddof=1) / np.sqrt(len(sample))
+    return Interval(float(sample.mean() - half), float(sample.mean() + half))
 
 
 def clopper_pearson(n_hits: int, n: int) -> Interval:
@@ -336,7 +339,7 @@ def clopper_pearson(n_hits: int, n: int) -> Interval:
 
     Its ends are quantiles of beta distributions.
     """
-    from scipy.special import betaincinv  # `scipy.stats` takes longer to import than all else that needs this
+    from scipy.special import betaincinv  # importing `scipy.stats` would take longer than everything else here
 
     if n == 0:
         return Interval(None, None, "no runs")
@@ -346,25 +349,25 @@ def clopper_pearson(n_hits: int, n: int) -> Interval:
 
 
 def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
-    """Return Fisher's (1934) exact two-sided p for two rates, each as (hits, n), over all ways to deal the hits out."""
+    """Return Fisher's (1934) exact two-sided p for two rates, each as (hits, n), over all assignments of the hits."""
     (hits, n), (others, k) = first, second
     total = hits + others
-    # How many deals give the first group so many hits; whole numbers, so that what is equally likely is equal.
-    ways = {own: comb(n, own) * comb(k, total - own) for own in range(max(0, total - k), min(n, total) + 1)}
-    return sum(each for each in ways.values() if each <= ways[hits]) / comb(n + k, total)
+    # Assignments that give the first group `i` hits: whole numbers, so that equally likely ones compare as equal.
+    ways = {i: comb(n, i) * comb(k, total - i) for i in range(max(0, total - k), min(n, total) + 1)}
+    return sum(n_ways for n_ways in ways.values() if n_ways <= ways[hits]) / comb(n + k, total)
 
 
 def mcnemar(n_first_only: int, n_second_only: int) -> float:
-    """Return the exact two-sided p for pairs of which one has hit and the other has not: the sign-flip test of hits.
+    """Return the exact two-sided p for pairs in which only one is a hit: the sign-flip test of hits.
 
-    2 P(X <= the smaller number), X binomial of both numbers together and 1/2, at most 1 (McNemar 1947).
+    2 P(X <= the smaller number), X binomial with the sum of both numbers and 1/2, at most 1 (McNemar 1947).
     """
     n, fewest = n_first_only + n_second_only, min(n_first_only, n_second_only)
     return float(min(1.0, 2 * sum(comb(n, k) for k in range(fewest + 1)) / 2**n))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return p values adjusted for being one family (Holm 1979), in the same order, at most 1.
+    """Return p values adjusted as one family (Holm 1979), in the same order, at most 1.
 
     The i-th smallest of m is multiplied by m - i + 1, and is never smaller than the one before it.
     """

@@ -1,4 +1,4 @@
-"""What scripted societies come to under the same rules: yardsticks for models, computed and not logged."""
+"""Results of scripted societies under the same rules: baselines for models, computed without logs."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ def baselines(
     *,
     seeds: Iterable[int] = range(100),
 ) -> pd.DataFrame:
-    """Play scripted societies under the rules (a scenario is one): one row a society and generation.
+    """Play scripted societies under the rules or a scenario's: one row for each society and generation.
 
-    They are the societies that `run` would play, seed for seed. Who plays in the scenario, and its variations, are not
-    looked at.
+    They are the societies that `run` would play with the same seeds. The scenario's players and variations are ignored.
 
     Args:
-        players: by a name of your own, one player for all agents, or one for each agent of the first generation.
-        seeds: one society each, of each of `players`.
+        players: by a name that you choose, one player for all agents, or one for each agent of the first generation.
+        seeds: for each of `players`, one society is played with each seed.
 
     Returns:
         Columns: `players` (the name), `seed`, `generation`, `mean_final_resources` (units), `mean_fraction` (0 to 1,
-        over acts that did not fail; missing where no donor had anything), and `share`, the share of agents with the
-        first one's player: 1 where all are alike.
+        over acts that did not fail; missing if no donor had anything), and `share`, the share of agents with the first
+        agent's player: 1 if all have the same.
 
     Raises:
-        ScenarioError: the rules cannot be played many societies at once, or the players are not as many as the agents.
+        ScenarioError: the rules cannot be played for many societies at once, or the number of players is not that of
+            the agents.
     """
-    own = tuple(seeds)
-    shape = (len(own), rules.generations)
+    seed_list = tuple(seeds)
+    shape = (len(seed_list), rules.generations)
     frames = []
-    for name, each in players.items():
-        many = play_many(rules, each, seeds=own)
+    for name, assigned in players.items():
+        many = play_many(rules, assigned, seeds=seed_list)
         columns = {
             "players": np.full(shape, name, dtype=object),
-            "seed": np.broadcast_to(np.array(own, dtype=np.int64)[:, None], shape),
+            "seed": np.broadcast_to(np.array(seed_list, dtype=np.int64)[:, None], shape),
             "generation": np.broadcast_to(np.arange(1, rules.generations + 1), shape),
             "mean_final_resources": many.mean_final_resources,
             "mean_fraction": many.mean_fraction,
             "share": many.share_of(0),
         }
         frames.append(pd.DataFrame({column: values.reshape(-1) for column, values in columns.items()}))
-    found = pd.concat(frames, ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True)
     types = {"players": "string", "seed": "Int64", "generation": "Int64"}
-    return found.astype(types | dict.fromkeys(("mean_final_resources", "mean_fraction", "share"), "Float64"))
+    return frame.astype(types | dict.fromkeys(("mean_final_resources", "mean_fraction", "share"), "Float64"))

@@ -1,10 +1,10 @@
-"""Players that share societies: labels permuted within each society. Plain arrays in, plain values out.
+"""Testing players that share societies by permuting labels within each society. Plain arrays in, plain values out.
 
-Under the null hypothesis two players play alike, so what happened in a society would have happened whatever its agents
-were called. In the first generation labels are dealt to places, and pairings are random: every way to deal them to
-the founders is as likely. Later agents have the label of one founder, by the rule of transmission: that of the place
-they fill, of a parent, or of a founder that is drawn. So whole lineages change their label together. The test is
-exact at any numbers of agents (Fisher 1935; stratified by society: Lehmann 1975, "Nonparametrics", section 3.2).
+Under the null hypothesis two players play alike, so a society would have developed the same whatever its agents'
+labels. In the first generation labels are assigned to places, and pairings are random, so every assignment of labels to
+founders is equally likely. Later agents have the label of one founder, by the rule of transmission: that of the place
+they fill, of a parent, or of a founder drawn at random. So whole lineages change their label together. The test is
+exact for any number of agents (Fisher 1935; stratified by society: Lehmann 1975, "Nonparametrics", section 3.2).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["LabelTest", "Lineages", "founders_of", "label_test"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 MAX_EXACT: Final = 2**16
-"""Up to this many arrangements the test goes through all of them."""
+"""The test uses all arrangements if there are at most this many."""
 N_RANDOM: Final = 9_999
 """Random arrangements of a test that is not exact."""
 ROUNDING: Final = 1e-9
@@ -36,49 +36,48 @@ ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Lineages:
-    """One society: what became of each founder's label; one element a founder."""
+    """One society's lineages: one element for each founder."""
 
     values: Floats
-    """Sum over the agents in question that bear the founder's label."""
+    """Sum of the tested values over the agents with the founder's label."""
     counts: Floats
-    """How many these are."""
+    """Number of these agents."""
     is_first: npt.NDArray[np.bool_]
     """Whether the founder's label is that of the first player."""
 
 
 class LabelTest(NamedTuple):
-    """Mean of the first player's agents less that of the second's, by society, then over societies."""
+    """Mean of the first player's agents minus that of the second's, averaged over societies."""
 
     effect: float | None
-    """Missing where in no society agents of both are left."""
+    """Missing if no society has agents of both left."""
     p: float
     """Two-sided: the share of all arrangements with a statistic at least as large; 1 without an effect."""
     least_p: float
-    """The least that any arrangement of these values gives."""
+    """The least p that any arrangement of these values gives."""
     is_exact: bool
     n_arrangements: int
     n_both: int
-    """Societies in which agents of both are left."""
+    """Societies with agents of both left."""
     interval: Interval
-    """95 %, the shifts that the test does not reject: it excludes 0 exactly where p is below 0.05."""
+    """95 %, the shifts that the test does not reject: it excludes 0 if and only if p is below 0.05."""
 
 
 def label_test(societies: Sequence[Lineages], *, seed: int = RANDOM_SEED) -> LabelTest:
-    """Test whether two players that share societies do alike, by permuting founders' labels within each society.
+    """Test whether two players that share societies fare alike, by permuting founders' labels within each society.
 
-    The statistic is the mean, over societies in which both are left, of the difference of the two players' means; under
-    every arrangement those that it leaves both in. All arrangements are gone through up to 65,536, else 9,999 random
-    ones and the observed one. The interval inverts the test: it holds each shift d of the first player's values at
-    which p is at least 0.05.
+    The statistic is the difference of the two players' means, averaged over the societies in which the arrangement
+    leaves both. Up to 65,536 arrangements are all used, otherwise 9,999 random ones and the observed one. The interval
+    inverts the test: it holds each shift d of the first player's values at which p is at least 0.05.
     """
     n_all = prod(comb(len(one.counts), int(one.is_first.sum())) for one in societies)
     is_exact = n_all <= MAX_EXACT
     sums = _exact(societies) if is_exact else _random(societies, np.random.default_rng(seed))
     n_both = np.maximum(sums[2], 1)
-    statistic, own = sums[0] / n_both, sums[1] / n_both
+    statistic, first_weight = sums[0] / n_both, sums[1] / n_both
     n_arrangements = n_all if is_exact else N_RANDOM
     if not sums[2][0]:
-        missing = Interval(None, None, "in no society agents of both are left")
+        missing = Interval(None, None, "no society has agents of both left")
         return LabelTest(None, 1.0, 1.0, is_exact, n_arrangements, 0, missing)
     slack = ROUNDING * float(np.abs(statistic).max())
     sizes = np.abs(statistic)
@@ -86,14 +85,14 @@ def label_test(societies: Sequence[Lineages], *, seed: int = RANDOM_SEED) -> Lab
     least = float((sizes >= sizes.max() - slack).mean())
     if not is_exact and least < 1:
         least = 1 / len(sizes)
-    interval = _inverted(statistic, own, slack=slack)
+    interval = _inverted(statistic, first_weight, slack=slack)
     return LabelTest(float(statistic[0]), p, least, is_exact, n_arrangements, int(sums[2][0]), interval)
 
 
 def _contrast(one: Lineages, dealt: npt.NDArray[np.bool_]) -> Floats:
-    """Return (3, arrangements): the difference, the part of it that is the first player's own agents, and if both live.
+    """Return (3, arrangements): the difference, the weight in it of the first player's agents, and whether both live.
 
-    `dealt`: one row an arrangement, whether each founder bears the first label.
+    `dealt`: one row for each arrangement, whether each founder has the first label.
     """
     columns = np.column_stack([one.values, one.counts * one.is_first, one.counts])
     first = dealt.astype(float) @ columns
@@ -109,7 +108,10 @@ def _exact(societies: Sequence[Lineages]) -> Floats:
 
     def every(one: Lineages) -> Floats:
         n, observed = len(one.counts), tuple(np.flatnonzero(one.is_first))
-        chosen = [observed, *(each for each in combinations(range(n), len(observed)) if each != observed)]
+        chosen = [
+            observed,
+            *(arrangement for arrangement in combinations(range(n), len(observed)) if arrangement != observed),
+        ]
         dealt = np.zeros((len(chosen), n), dtype=bool)
         dealt[np.arange(len(chosen))[:, None], np.array(chosen, dtype=int).reshape(len(chosen), -1)] = True
         return _contrast(one, dealt)
@@ -122,37 +124,40 @@ def _random(societies: Sequence[Lineages], rng: np.random.Generator) -> Floats:
     sums = np.zeros((3, N_RANDOM + 1))
     for one in societies:
         n, k = len(one.counts), int(one.is_first.sum())
-        if min(k, n - k) == 1:  # the one that is alone among others: its place says all
+        if min(k, n - k) == 1:  # one label has a single founder, whose place determines the arrangement
             alone = np.flatnonzero(one.is_first if k == 1 else ~one.is_first)
-            each = _contrast(one, np.eye(n, dtype=bool) if k == 1 else ~np.eye(n, dtype=bool))
-            sums += each[:, np.concatenate([alone, rng.integers(0, n, N_RANDOM)])]
+            contrasts = _contrast(one, np.eye(n, dtype=bool) if k == 1 else ~np.eye(n, dtype=bool))
+            sums += contrasts[:, np.concatenate([alone, rng.integers(0, n, N_RANDOM)])]
             continue
         drawn = rng.permuted(np.tile(one.is_first, (N_RANDOM, 1)), axis=1)
         sums += _contrast(one, np.vstack([one.is_first, drawn]))
     return sums
 
 
-def _inverted(statistic: Floats, own: Floats, *, slack: float) -> Interval:
+def _inverted(statistic: Floats, first_weight: Floats, *, slack: float) -> Interval:
     """Return the shifts that are not rejected, as `statistics.shift_intervals` does.
 
-    A shift d of the first player's values turns an arrangement's statistic T into T - c d, with c = `own`, and the
-    observed one into T0 - d. |T - c d| >= |T0 - d| holds between (T0 - T)/(1 - c) and (T0 + T)/(1 + c).
+    A shift d of the first player's values turns an arrangement's statistic T into T - c d, with c = `first_weight`, and
+    the observed one into T0 - d. |T - c d| >= |T0 - d| holds between (T0 - T)/(1 - c) and (T0 + T)/(1 + c).
     """
     n, observed = len(statistic), statistic[0]
     n_needed = next(k for k in range(max(1, ceil(n * ALPHA) - 1), n + 1) if k / n >= ALPHA)
-    one, other = _end(observed - statistic, 1 - own, slack), _end(observed + statistic, 1 + own, slack)
+    one, other = (
+        _end(observed - statistic, 1 - first_weight, slack),
+        _end(observed + statistic, 1 + first_weight, slack),
+    )
     is_free = np.isnan(one) | np.isnan(other)
     lows = np.where(is_free, -np.inf, np.minimum(one, other))
     highs = np.where(is_free, np.inf, np.maximum(one, other))
     low = float(np.partition(lows, n_needed - 1)[n_needed - 1])
     high = float(np.partition(highs, n - n_needed)[n - n_needed])
     if not (np.isfinite(low) and np.isfinite(high)):
-        return Interval(None, None, "so few agents and societies exclude no ratio")
+        return Interval(None, None, "so few agents and societies can exclude no ratio")
     return Interval(low, high)
 
 
 def _end(above: Floats, below: Floats, slack: float) -> Floats:
-    """Return the quotient; infinite where `below` is 0, and NaN where both are, as then every shift fits."""
+    """Return the quotient; infinite if `below` is 0, and NaN if both are 0, because then every shift fits."""
     is_zero = below < ROUNDING
     above = np.where(np.abs(above) <= slack, 0.0, above)
     endless = np.where(above == 0, np.nan, np.copysign(np.inf, above))
@@ -165,38 +170,38 @@ def _end(above: Floats, below: Floats, slack: float) -> Floats:
 def founders_of(
     agents: Sequence[Mapping[Any, Any]], *, seed: int, transmission: Mapping[str, Any]
 ) -> dict[str, str] | None:
-    """Return, for each agent of a run, the founder (agent of generation 1) whose label it bears; None if unknown.
+    """Return, for each agent of a run, the founder (agent of generation 1) whose label it has; None if unknown.
 
-    It is unknown where several parents were shown in random order, and a newborn has the label of one of them.
+    It is unknown if several parents were shown in random order and a newborn has the label of one of them.
 
     Args:
         agents: rows of `agents` of one run: `generation`, `agent`, `born`, `model`, `parents`, `survived`.
-        seed: of the run.
-        transmission: the rule, as it is logged.
+        seed: the run's seed.
+        transmission: the logged rule.
     """
     by_generation: dict[int, dict[str, Mapping[Any, Any]]] = {}
     for row in agents:
         by_generation.setdefault(int(row["generation"]), {})[str(row["agent"])] = row
     first = by_generation[1]
-    found = {name: name for name in first}
+    founders = {name: name for name in first}
     for generation in sorted(set(by_generation) - {1}):
         before, now = by_generation[generation - 1], by_generation[generation]
         left = sorted(set(before) - set(now), key=born_and_index)
         newborns = sorted(set(now) - set(before), key=born_and_index)
         for name, vacancy in zip(newborns, left, strict=True):
             source = _source(now[name], vacancy, sorted(first, key=born_and_index), seed, transmission)
-            if source is None or found[source] not in first:
+            if source is None or founders[source] not in first:
                 return None
-            found[name] = found[source]
-            if now[name]["model"] != first[found[name]]["model"]:
+            founders[name] = founders[source]
+            if now[name]["model"] != first[founders[name]]["model"]:
                 return None
-    return found
+    return founders
 
 
 def _source(
     newborn: Mapping[Any, Any], vacancy: str, first: Sequence[str], seed: int, transmission: Mapping[str, Any]
 ) -> str | None:
-    """Return the agent whose label a newborn has, as `core.society` deals them."""
+    """Return the agent whose label a newborn has, as `core.society` assigns labels."""
     kind = transmission.get("model_from", "vacancy")
     number = uniform("model", seed, *born_and_index(str(newborn["agent"])))
     if kind == "share":

@@ -1,4 +1,4 @@
-"""Counts and lists as sentences say them."""
+"""Counts and lists for use in sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 __all__ = ["counted", "listed"]
 
 MAX_NAMED: Final = 8
-"""Names in a list; the rest is counted."""
+"""The most names in a list; the rest is counted."""
 
 
 def counted(n: int, what: str) -> str:

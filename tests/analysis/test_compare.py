@@ -166,7 +166,7 @@ def test_a_family_of_comparisons_is_corrected() -> None:
     assert any("3 comparisons" in note for note in found.notes)
     alone = found.table[found.table["p"] < 0.05]
     assert (alone["low"] > 1).all() or (alone["high"] < 1).any()
-    assert sum("by itself p is" in note for note in found.notes) == len(alone)
+    assert sum("uncorrected, and so is the interval" in note for note in found.notes) == len(alone)
 
 
 def test_zero_has_no_logarithm_and_is_not_dropped() -> None:
@@ -200,7 +200,7 @@ def test_take_off_rates_have_exact_intervals() -> None:
     assert found.loc["b", "take_off_high"] == pytest.approx(1 - 0.025 ** (1 / 6))
     assert compare(runs, take_off_at=0.5).table["p_take_off"].iloc[0] == pytest.approx(2 / 924)
     assert take_off(runs.generations, runs.runs, threshold=0.65)["took_off"].sum() == 4
-    with pytest.raises(AgentsimError, match="is an efficiency, above 0 and at most 1"):
+    with pytest.raises(AgentsimError, match="state an efficiency above 0 and at most 1"):
         compare(runs, take_off_at=4)
 
 

@@ -135,7 +135,7 @@ def test_a_file_of_another_origin_is_not_overwritten(study: Study, tmp_path: Pat
     out = tmp_path / "out"
     out.mkdir()
     (out / name).write_text("mine")
-    with pytest.raises(AgentsimError, match=f"{name}: is there already"):
+    with pytest.raises(AgentsimError, match=f"{name}: exists and was not exported by agentsim"):
         export(study, out, format="csv")
     assert [path.name for path in out.iterdir()] == [name] and (out / name).read_text() == "mine"
 

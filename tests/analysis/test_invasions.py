@@ -175,7 +175,7 @@ def test_the_advantages_of_a_matrix_are_one_family() -> None:
 def test_runs_that_cannot_show_an_advantage_are_said_to_be_too_few() -> None:
     found = invasions(made({("a", "b"): (0, 1, 0), ("b", "a"): (0, 1, 0)}, advantage=5.0))
     assert set(found.conditions["verdict_advantage"]) == {"cannot say"}
-    assert any("1 run cannot show what invaders earn" in note for note in found.notes)
+    assert any("1 run cannot show what rare invaders earn" in note for note in found.notes)
 
 
 def test_the_advantage_while_few_has_an_interval_over_runs() -> None:

@@ -309,7 +309,7 @@ def test_the_parts_of_the_price_equation_sum_to_the_change(baselines: Study) -> 
 
 def test_the_price_equation_says_why_it_is_missing() -> None:
     unknown = AGENTS.assign(mean_fraction=AGENTS["mean_fraction"].where(AGENTS["agent"] != "1_3"))
-    assert measures.price_equation(unknown)["problem"].tolist() == ["mean_fraction is not known of 1 agents"]
+    assert measures.price_equation(unknown)["problem"].tolist() == ["mean_fraction is not known for 1 agents"]
     orphans = AGENTS.assign(parents=None)
     assert measures.price_equation(orphans)["problem"].tolist() == ["2_1 has no recorded parents"]
 

@@ -1,4 +1,4 @@
-"""How a figure's file says that its figure belongs to every study: by a tuple `DRAWN` of these values."""
+"""Values for the tuple `DRAWN`, in which a figure's file declares what is drawn for every study."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class OfStudy(NamedTuple):
     """A figure of a whole study, drawn once."""
 
     name: str
-    """Name of its files, without the ending."""
+    """Name of its files, without the extension."""
     title: str
     draw: Callable[[Study], Figure]
-    """Raises LogError where the study has no data for it."""
+    """Raises LogError if the study has no data for it."""
     place: int = 1
-    """Figures are drawn in the order of their places, those of the same place in the order of their names."""
+    """Figures are drawn in the order of their places, then of their names."""
 
 
 class OfRun(NamedTuple):
-    """A figure of one run, drawn for as many runs as are asked for."""
+    """A figure of one run, drawn for as many runs as the user asks for."""
 
     name: str
-    """Name of its files without the ending and the run's name; capitalised, its title."""
+    """Name of its files, without the extension and the run's name; capitalised, it is the title."""
     draw: Callable[[pd.DataFrame, str], Figure]
-    """Takes what `slots.living` returns, and the run's name."""
+    """Takes the result of `slots.living` and the run's name."""

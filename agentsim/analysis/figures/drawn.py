@@ -1,4 +1,4 @@
-"""All figures that a study has data for, in one go."""
+"""Drawing all figures that a study has data for."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "declared", "drawings", "write_figures"]
 
 N_SOCIETIES: Final = 3
-"""Runs that are drawn one by one unless more are asked for; each condition's first run comes first."""
+"""The default number of runs with figures of their own; each condition's first run comes first."""
 
 
 class Drawing(NamedTuple):
     """One figure, not yet drawn."""
 
     name: str
-    """Name of its files, without the ending."""
+    """Name of its files, without the extension."""
     title: str
     draw: Callable[[], Figure]
     kind: str = "study"
-    """`study`, or the name of a figure of single runs, as `society`."""
+    """`study`, or the name of a figure of single runs, such as `society`."""
 
 
 @cache
 def declared() -> tuple[tuple[OfStudy, ...], tuple[OfRun, ...]]:
-    """Return what the files of this folder declare as `DRAWN`: the figures of studies and those of runs, in order."""
+    """Return the figures of studies and those of runs that this folder's files declare in `DRAWN`, in order."""
     package = __name__.rpartition(".")[0]
     names = [module.name for module in iter_modules([str(Path(__file__).parent)])]
-    found = [one for name in names for one in getattr(import_module(f"{package}.{name}"), "DRAWN", ())]
-    of_studies = [one for one in found if isinstance(one, OfStudy)]
-    of_runs = [one for one in found if isinstance(one, OfRun)]
+    figures = [one for name in names for one in getattr(import_module(f"{package}.{name}"), "DRAWN", ())]
+    of_studies = [one for one in figures if isinstance(one, OfStudy)]
+    of_runs = [one for one in figures if isinstance(one, OfRun)]
     return tuple(sorted(of_studies, key=lambda one: (one.place, one.name))), tuple(of_runs)
 
 
 def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator[Drawing]:
-    """Yield the figures of a study; drawing one raises LogError where the study has no data for it.
+    """Yield the figures of a study; drawing one raises LogError if the study has no data for it.
 
-    `n_societies`: how many runs have figures of their own, from 0 on; None: all of them.
+    `n_societies`: how many runs have figures of their own, 0 or more; None: all of them.
     """
     of_studies, of_runs = declared()
     for one in of_studies:
@@ -65,13 +65,13 @@ def drawings(study: Study, *, n_societies: int | None = N_SOCIETIES) -> Iterator
         name, run = str(row["study"]), str(row["run"])
         label = run if is_one else f"{name}--{run}"
         agents = cache(partial(living, study, run, name=name))
-        for each in of_runs:
-            title = f"{each.name.capitalize()} of {label}"
-            yield Drawing(f"{each.name}-{label}", title, partial(_of, agents, run, each.draw), kind=each.name)
+        for figure in of_runs:
+            title = f"{figure.name.capitalize()} of {label}"
+            yield Drawing(f"{figure.name}-{label}", title, partial(_of, agents, run, figure.draw), kind=figure.name)
 
 
 def _begun(study: Study) -> pd.DataFrame:
-    """Return the runs that have ended a generation, and so can be drawn."""
+    """Return the runs that can be drawn, because a generation has ended."""
     return study.runs.merge(study.generations[KEY].drop_duplicates(), on=KEY)
 
 
@@ -82,7 +82,7 @@ def _of(agents: Callable[[], pd.DataFrame], run: str, draw: Callable[[pd.DataFra
 def write_figures(study: Study, folder: Path, *, n_societies: int | None = N_SOCIETIES) -> tuple[list[Path], list[str]]:
     """Write the figures as SVG and PNG; return the paths, and why others are not drawn.
 
-    `n_societies`: how many runs have figures of their own, from 0 on; None: all of them.
+    `n_societies`: how many runs have figures of their own, 0 or more; None: all of them.
 
     Raises:
         AgentsimError: the folder cannot be written to, or there is nothing to draw at all.

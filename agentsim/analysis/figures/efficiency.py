@@ -1,4 +1,4 @@
-"""Efficiency by generation: how near societies come to what their schedule allows, beside the published ones."""
+"""Efficiency by generation: how near societies come to their schedule's maximum, with published runs for comparison."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["DRAWN", "efficiency"]
 
 MAX_DIFFERENCES: int = 12
-"""Differences of rules that are named in the figure; it counts the rest."""
+"""The most differences of rules that the figure names; it counts the rest."""
 
 
 def efficiency(study: Study) -> Figure:
     """Draw efficiency by generation: 0 as if nobody gave, 1 the most that the schedule really played allows.
 
-    Thin lines are single runs; a thick line is the mean of a condition's runs, its band one standard error (from 2 runs
-    on). Where models played under other rules than the published runs, these lie under them, dashed and grey, as
-    efficiency too, and the figure names every difference: units would not compare.
+    Thin lines are single runs; a thick line is the mean of a condition's runs, its band one standard error (for at
+    least 2 runs). If models played under other rules than the published runs, these are drawn too, dashed and grey, and
+    the figure names the differences.
 
     Raises:
         LogError: no generation has an efficiency yet.

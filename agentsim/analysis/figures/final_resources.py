@@ -1,4 +1,4 @@
-"""Mean final resources by generation: what the experiment is about, in one picture."""
+"""Mean final resources by generation: the experiment's main result in one figure."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 __all__ = ["DRAWN", "final_resources", "references"]
 
 MAX_RULES: Final = 3
-"""Sets of rules whose reference lines are drawn."""
+"""The most sets of rules whose reference lines are drawn."""
 LINE_GAP: Final = 0.04
-"""Names of reference lines nearer than this part of the axis are left out, lower ones first."""
+"""If reference lines are nearer to each other than this part of the axis, the lower one's name is left out."""
 
 
 def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") -> Figure:
     """Draw mean final resources by generation, on a logarithmic or a linear axis.
 
     Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
-    the logarithm (from 2 runs on). Dotted lines are scripted societies in the schedule really played: all give nothing
-    (the endowment), all give half, all give all, or else the most that the schedule allows. Dashed and grey: the
-    published runs of the same schedule and rules, drawn in the same way, where models played under them
-    (`published_like`); beside others they are in the figure `efficiency`.
+    the logarithm (for at least 2 runs). Dotted lines are scripted societies in the schedule really played: all give
+    nothing (the endowment), all give half, and all give everything or the most that the schedule allows. Published runs
+    are dashed and grey if models played under their schedule and rules (`published_like`); otherwise the figure
+    `efficiency` shows them.
 
     Raises:
         LogError: no generation has ended yet.
@@ -96,7 +96,7 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFra
 
 
 def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
-    """Lay the published runs of the same rules under the study's own: dashed and grey, each model with its own dash."""
+    """Draw published runs under the same rules, dashed and grey, with one dash pattern for each model."""
     for index, (name, own) in enumerate(published_summary(runs).groupby("label", sort=True)):
         dash = (0, DASHES[index % len(DASHES)])
         for _, run in runs[runs["label"] == name].groupby("run"):
@@ -116,7 +116,7 @@ def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
 
 
 def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:
-    """Set scale and limits; a score of 0 has no logarithm, so the axis is linear near it."""
+    """Set scale and limits; near a score of 0, which has no logarithm, the axis is linear."""
     low, high = min(values), max(values)
     if scale == "linear":
         axes.set_ylim(min(0.0, low), max(high, 1) * 1.06)
@@ -129,9 +129,9 @@ def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> No
 
 
 def references(study: Study) -> dict[float, str]:
-    """Return the levels (units) of scripted societies in the schedules really played, and what they are.
+    """Return the levels (units) of scripted societies in the schedules really played, and their names.
 
-    Where roles do not alternate, giving all is not what brings most: then the line is of the most possible.
+    If roles do not alternate, giving everything does not earn the most: then the line is the most possible.
     """
     runs = study.runs.dropna(subset=["endowment", "maximum"])
     lines = {float(endowment): f"all give nothing ({endowment:g})" for endowment in sorted(runs["endowment"].unique())}
@@ -159,7 +159,7 @@ def _draw_references(axes: Axes, lines: Mapping[float, str]) -> None:
 
 
 def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | None:
-    """Return what always giving half, and all, earns in the schedule of the run's last finished generation."""
+    """Return what always giving half, and everything, earns in the schedule of the run's last finished generation."""
     own = study.encounters[(study.encounters["study"] == name) & (study.encounters["run"] == run)]
     ended = study.generations[(study.generations["study"] == name) & (study.generations["run"] == run)]
     game = study.started[name, run].condition.get("game", {}) if (name, run) in study.started else {}

@@ -20,10 +20,10 @@ __all__ = ["forest"]
 
 
 def forest(comparison: Comparison) -> Figure:
-    """Draw the ratio of geometric means of every pair with its 95 % interval, and beside it what the test says.
+    """Draw the ratio of geometric means of every pair with its 95 % interval, and the test's result beside it.
 
-    The interval is of the pair alone. A filled mark is a pair that differs after Holm; an open one does not, or cannot
-    be told.
+    The interval is not corrected for the number of pairs. A filled mark is a pair that differs after Holm; an open mark
+    is one that does not, or for which that cannot be said.
 
     Raises:
         LogError: no pair has a ratio, since every one has a score of 0.
@@ -71,7 +71,7 @@ def _pair(row: Mapping[Hashable, Any]) -> str:
 
 
 def _widen(axes: Axes) -> None:
-    """Show at least from half to double: a narrow axis makes every difference look large."""
+    """Show at least the range from half to double: a narrow axis makes every difference look large."""
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.5), max(high, 2))
 

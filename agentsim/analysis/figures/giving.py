@@ -1,4 +1,4 @@
-"""Giving against what the recipient gave before: is cooperation conditional?"""
+"""Giving by the recipient's record: is cooperation conditional?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def giving(study: Study) -> Figure:
     """Draw the mean fraction given by what the recipient gave last, in five bins.
 
     Thin lines are single runs; a thick line is the mean of a condition's runs, its bars one standard error over runs
-    (from 2 runs on). Dotted: giving as the recipient gave.
+    (for at least 2 runs). Dotted: giving as the recipient gave.
 
     Raises:
         LogError: nobody has met a recipient with a record yet.

@@ -1,4 +1,4 @@
-"""Who invades whom, as a matrix: how often invaders fixed, against what chance alone does."""
+"""Who invades whom, as a matrix: how often invaders fixed, compared with chance."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def invasion_matrix(found: Invasions) -> Figure:
 
 
 def _nearest(row: Mapping[Hashable, Any]) -> float:
-    """Return the rate that is nearest to chance, of those that are possible whatever became of what is undecided."""
+    """Return the rate nearest to chance among those that undecided runs leave possible."""
     return float(min(max(row["neutral"], row["rate_low"]), row["rate_high"]))
 
 

@@ -1,4 +1,4 @@
-"""Whose advice went to whom: the descent of strategies."""
+"""The descent of strategies: who received whose advice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAWN", "lineage", "lineage_of"]
 
 MAX_DRAWN: Final = 2000
-"""Lines of advice drawn as such; more (of hundreds of agents) become a picture, as the file would be many MB."""
+"""More lines of advice than this (as with hundreds of agents) become a bitmap, because the file would be many MB."""
 
 
 def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 __all__ = ["response"]
 
 MAX_PANELS: Final = 12
-"""Strategies that are drawn; the rest is in the dataframes."""
+"""The most strategies drawn; the dataframes have the rest."""
 LINES: Final = ("-", "--", ":", "-.")
 UNKNOWN: Final = -0.12
-"""Where a recipient of whom nothing is known is drawn."""
+"""Where a recipient with no known record is drawn."""
 
 
 def response(probe: Probe) -> Figure:
-    """Draw one panel a strategy: the mean fraction given by the recipient's record, a line a partner's record.
+    """Draw one panel for each strategy: the mean fraction given by the recipient's record, a line for each partner's.
 
     Bars are 95 % intervals over repetitions (Student's t). Line styles are amounts of resources. Dotted, grey: giving
-    as the recipient gave. A line breaks off where no decision could be read; the panel says how many answers were not.
+    as the recipient gave. A line has a gap where no decision could be read; the panel counts unreadable answers.
 
     Raises:
         LogError: no decision could be read yet.
     """
     from agentsim.analysis.probes import ALL
 
-    surface = probe.surface  # with situations that nobody could read: a line breaks off there
+    surface = probe.surface  # includes situations without a readable answer, where a line has a gap
     if surface["mean"].isna().all():
         raise LogError(f"{probe.name}: no decision of a situation has been read yet; there is nothing to draw")
     subjects = list(dict.fromkeys(surface["subject"]))[:MAX_PANELS]
@@ -130,7 +130,7 @@ def _draw(
 
 
 def _axis(surface: pd.DataFrame) -> str:
-    """Return what the recipient's record is here."""
+    """Return what the recipient's record means here."""
     reputations = surface["reputation"].dropna()
     if reputations.empty:
         return "fraction that the recipient gave last"

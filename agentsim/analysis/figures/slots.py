@@ -1,4 +1,4 @@
-"""Places of a society's agents in figures: survivors keep theirs, newborns take those of the culled."""
+"""Places of a society's agents in figures: survivors keep their places, newborns take those of the culled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["living"]
 
 
 def living(study: Study, run: str, *, name: str | None = None) -> pd.DataFrame:
-    """Return the agents of one run's generations with a column `slot`, from 0, that a life keeps to its end.
+    """Return the agents of one run's generations with a column `slot`, from 0, that an agent keeps for life.
 
     Raises:
         LogError: there is no such run, several studies have one, or no generation of it has begun.

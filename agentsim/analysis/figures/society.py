@@ -1,4 +1,4 @@
-"""One society: who gave how much, generation by generation, and whom selection kept."""
+"""One society: how much each agent gave in each generation, and whom selection kept."""
 
 from __future__ import annotations
 

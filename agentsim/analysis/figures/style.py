@@ -1,4 +1,4 @@
-"""What all figures have in common: size, colours told apart by anyone, and the same bytes for the same data."""
+"""The style of all figures: size, colours for all kinds of colour vision, and the same bytes for the same data."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe & Ito's palette, told apart with any colour vision."""
+"""Okabe & Ito's palette for colour-blind readers."""
 DASHES: Final = ((6, 2), (2, 2), (6, 2, 2, 2), (8, 3, 2, 3, 2, 3))
-"""Of published runs, each model with its own."""
+"""Dash patterns of published runs, one for each model."""
 MARKERS: Final = "osD^vPX"
 MAX_SHOWN: Final = 60
 LEGEND, LEGEND_ROW, LEGEND_COLUMNS = 0.1, 0.19, 2
@@ -48,7 +48,7 @@ LEGEND, LEGEND_ROW, LEGEND_COLUMNS = 0.1, 0.19, 2
 LEAST_HEIGHT: Final = 2.0
 """Of axes above a legend, in inches."""
 FRACTIONS: Final[dict[str, Any]] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-"""How fractions from 0 to 1 are coloured."""
+"""The colour map of fractions from 0 to 1."""
 
 
 def blank(width: float = 7.2, height: float = 4.4, *, is_placed: bool = False) -> Figure:

@@ -1,4 +1,4 @@
-"""What is measured: functions from dataframes to a dataframe, each with its formula and its source.
+"""Measures: functions from dataframes to a dataframe, each with its formula and its source.
 
 A row is one run (`study`, `run`) or one of its generations. What cannot be computed is missing, never 0. A measure is
 one function in the file of its family, named in that file's `__all__`, and one row of docs/measures.md.

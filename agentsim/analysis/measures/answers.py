@@ -1,4 +1,4 @@
-"""What became of every decision that was asked for."""
+"""Outcomes of all decisions that were asked for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GROUP: Final = ["study", "model", "prompts", "generation"]
 
 
 def answers(encounters: pd.DataFrame, agents: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return by study, model, prompt set and generation how many decisions came out how.
+    """Return by study, model, prompt set and generation how many decisions had each outcome.
 
     Columns: study, model (the donor's), prompts (as in `runs`), generation, `outcome`, `n`, `share` of that group's
     encounters. Outcomes: `read at once`; `asked again`, readable in the end; `clamped`, more than the donor had and
-    lowered to that because the scenario says so; `replaced`, counted as a gift of 0 for the same reason; else why it is
-    missing: unreadable, ambiguous, out_of_range, empty, refused, filtered, cut_off; `unknown` where the log does not
-    say.
+    lowered to that, as the scenario says; `replaced`, counted as a gift of 0, as the scenario says; otherwise the
+    reason why it is missing: unreadable, ambiguous, out_of_range, empty, refused, filtered, cut_off; `unknown` if the
+    log does not say.
     """
     models = agents[[*GENERATION, "agent", "model"]].rename(columns={"agent": "donor"})
     columns = [*GENERATION, "donor", "act", "attempts", "problem", "replaced_by", "reading"]

@@ -18,15 +18,15 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 GAME: Final = [*GENERATION, "game"]
 MIN_ENCOUNTERS: Final = 8
-"""Encounters with a known record from which a slope is computed."""
+"""The fewest encounters with a known record from which a slope is computed."""
 
 
 def mean_fraction(encounters: pd.DataFrame, *, by: Sequence[str] = GENERATION) -> pd.DataFrame:
-    """Return the mean fraction of its own resources that a donor gave: Σ amount/donor_before / n.
+    """Return the mean fraction of its resources that a donor gave: Σ amount/donor_before / n.
 
-    Over gifts the donor decided itself: punishing, deciding nothing readable, an answer replaced by the scenario's
-    fallback, an act that failed, and having nothing to give are no gifts of 0 and are left out. Columns: those of
-    `by`; `mean_fraction` (0 to 1); `n_gifts` it is the mean of; `n_encounters`. Source: Vallinder & Hughes 2024.
+    Only gifts that the donor decided itself count. Punishments, unreadable decisions, answers replaced by the
+    scenario's fallback, failed acts and donors with nothing to give are not gifts of 0 and are left out. Columns: those
+    of `by`; `mean_fraction` (0 to 1); `n_gifts`, its number of gifts; `n_encounters`. Source: Vallinder & Hughes 2024.
     """
     keys = list(by)
     given = encounters.assign(own=own_fraction(encounters))
@@ -36,32 +36,32 @@ def mean_fraction(encounters: pd.DataFrame, *, by: Sequence[str] = GENERATION) -
 
 
 def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Add to each encounter what its donor was shown of its recipient.
+    """Add to each encounter what its donor was shown about its recipient.
 
-    `recipient_record`: the fraction given by the recipient when it was last donor in this game, as far as that was
-    known; `partner_record`: the record, at that moment, of whom it then gave to. Under the rule's `delay` these are of
-    acts that had become known. They are missing where there is none yet, where the rule shows none or chance kept the
-    donor uninformed (see `analysis.sight`), and where the act was none (it punished, could not be read, was replaced,
-    or it had nothing); an act that failed is a record of 0, as nothing was seen to be given. Frames without the columns
-    that `with_sight` adds are taken as of a trace that shows all at once. What was misperceived is not in the log:
-    records are true. Rows keep their order.
+    `recipient_record`: the fraction that the recipient gave when it was last donor in this game; `partner_record`: the
+    record that the partner of that act had at that moment. Under the rule's `delay` only acts that had become known
+    count. A record is missing if there is no such act yet, if the rule shows none, if chance kept the donor uninformed
+    (see `analysis.sight`), or if the act was not a gift (a punishment, unreadable, replaced, or nothing to give). A
+    failed act is a record of 0, because nothing was seen to be given. Frames without the columns that
+    `with_sight` adds are treated as those of a trace without delay. Misperceptions are not in the log: records are
+    true. Rows keep their order.
     """
-    if "recipient_record" in encounters:  # they are known already, from more encounters than these
+    if "recipient_record" in encounters:  # already computed, from more encounters than these
         return encounters
     frame = encounters.reset_index(drop=True)
-    own = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
+    fractions = own_fraction(frame).to_numpy(dtype=float, na_value=np.nan)
     if frame.empty:  # pandas merges no empty frames of texts
         nothing = {
             name: pd.array([], dtype="Float64") for name in ("own_fraction", "recipient_record", "partner_record")
         }
         return frame.assign(**nothing)
     games = frame.groupby(GAME, sort=False).ngroup().to_numpy()
-    names = pd.concat([frame["donor"], frame["recipient"]]).astype(object)  # as numbers, which may be of no encounter
+    names = pd.concat([frame["donor"], frame["recipient"]]).astype(object)
     donors, recipients = np.split(pd.factorize(names)[0], 2)
     acts = pd.DataFrame({"game": games, "agent": donors, "round": frame["round"].astype("int64")})
     acts["row"] = np.arange(len(frame))
     asks = acts.assign(agent=recipients).rename(columns={"row": "asked"})
-    shown = np.where(failed(frame), frame["fraction"].to_numpy(dtype=float, na_value=np.nan), own)
+    shown = np.where(failed(frame), frame["fraction"].to_numpy(dtype=float, na_value=np.nan), fractions)
     last = _last(asks, acts)
     record = at_once = _at(last, shown)
     if "shown_delay" in frame:
@@ -73,22 +73,22 @@ def with_records(encounters: pd.DataFrame) -> pd.DataFrame:
     else:
         partner = _at(last, at_once)
     return frame.assign(
-        own_fraction=pd.array(own, dtype="Float64"),
+        own_fraction=pd.array(fractions, dtype="Float64"),
         recipient_record=pd.array(record, dtype="Float64"),
         partner_record=pd.array(partner, dtype="Float64"),
     )
 
 
 def _last(asks: pd.DataFrame, acts: pd.DataFrame) -> Floats:
-    """Return, for each look at an agent, the row of its last act before that round of the game; NaN if none."""
-    found = pd.merge_asof(
+    """Return, for each observation of an agent, the row of its last act before that round of the game; NaN if none."""
+    last_acts = pd.merge_asof(
         asks.sort_values("round", kind="stable"),
         acts.sort_values("round", kind="stable"),
         on="round",
         by=["game", "agent"],
         allow_exact_matches=False,
     )
-    return found.sort_values("asked")["row"].to_numpy(dtype=float)
+    return last_acts.sort_values("asked")["row"].to_numpy(dtype=float)
 
 
 def _at(rows: Floats, values: Floats) -> Floats:
@@ -100,9 +100,9 @@ def _at(rows: Floats, values: Floats) -> Floats:
 
 
 def giving_by_record(encounters: pd.DataFrame, *, n_bins: int = 5) -> pd.DataFrame:
-    """Return the mean fraction given to recipients by what these gave last, in bins of equal width from 0 to 1.
+    """Return the mean fraction given by the recipient's record, in bins of equal width from 0 to 1.
 
-    Columns: study, run; `record_low`, `record_high` of the bin, which holds its upper end (the first also 0);
+    Columns: study, run; `record_low`, `record_high` of the bin, which includes its upper end (the first also 0);
     `mean_fraction`; `n_gifts`. Bins without gifts are absent.
     """
     known = with_records(encounters).dropna(subset=["own_fraction", "recipient_record"])
@@ -122,20 +122,21 @@ def giving_by_record(encounters: pd.DataFrame, *, n_bins: int = 5) -> pd.DataFra
 def conditional_slope(encounters: pd.DataFrame) -> pd.DataFrame:
     """Return by run and generation the conditional-cooperation slope: fraction given = a + b · recipient's record.
 
-    b by least squares over the encounters whose recipient has a record; 1 is reciprocating in kind, 0 is not looking.
-    Columns: study, run, generation; `slope`; `n` encounters. Missing for fewer than 8, or where all records are equal.
+    b by least squares over the encounters whose recipient has a record; 1 means giving as the recipient gave, 0 means
+    ignoring the record. Columns: study, run, generation; `slope`; `n` encounters. Missing for fewer than 8 encounters,
+    or if all records are equal.
     Source: Fischbacher, Gächter & Fehr 2001, with the recipient's record in place of the others' contribution.
     """
     return _by_generation(encounters, ["recipient_record"], lambda columns, y: {"slope": _fit(columns, y, 1)})
 
 
 def discrimination(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation how giving depends on the recipient's record, and on whom it had faced.
+    """Return by run and generation how giving depends on the recipient's record and on that of its last partner.
 
     fraction given = a + b₁·r + b₂·p + b₁₂·r·p, by least squares, with r the recipient's record and p that of its
-    partner then, each minus its mean. `first_order` = b₁: givers are given more. `second_order` = b₁₂: it matters more
-    what the recipient gave when its partner was a giver, so that refusing a miser is not held against it. Columns:
-    study, run, generation, first_order, second_order, n. Missing for fewer than 8 encounters, or if these do not tell.
+    partner then, each minus its mean. `first_order` = b₁: givers are given more. `second_order` = b₁₂: the recipient's
+    gift matters more if its partner was a giver, so that refusing a miser is not held against it. Columns: study, run,
+    generation, first_order, second_order, n. Missing for fewer than 8 encounters, or if they do not determine it.
     Source: the orders of assessment of Ohtsuki & Iwasa 2006, here for continuous amounts.
     """
 
@@ -162,7 +163,7 @@ def _by_generation(encounters: pd.DataFrame, records: list[str], fit: Any) -> pd
 
 
 def _fit(columns: list[Any], y: Any, which: int) -> float:
-    """Return the coefficient of a column (from 1); NaN where the columns do not determine it."""
+    """Return the coefficient of a column (from 1); NaN if the columns do not determine it."""
     matrix = np.column_stack([np.ones(len(y)), *columns])
     scale = np.abs(matrix).max(axis=0)
     if (scale == 0).any() or np.linalg.matrix_rank(matrix / scale, tol=1e-6 * len(y) ** 0.5) < matrix.shape[1]:

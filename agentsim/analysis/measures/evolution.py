@@ -1,4 +1,4 @@
-"""From one generation to the next: who survives, what is handed on, how strategies grow."""
+"""From one generation to the next: who survives, what is transmitted, how strategies grow."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["price_equation", "strategy_length", "survival_differential", "varian
 def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
     """Return by run and generation the mean of a trait among survivors minus that among the culled.
 
-    Below 0 for `mean_fraction`: selection is against givers. Columns: study, run, generation, `survivors`, `culled`
+    Below 0 for `mean_fraction` means selection against givers. Columns: study, run, generation, `survivors`, `culled`
     (means), `differential`, `n_survivors`, `n_culled` (agents whose trait is known). Missing in the last generation,
-    which nobody survives, and where one side has no known trait.
+    after which there is no selection, and if no trait on one side is known.
     """
     known = agents.dropna(subset=["survived", trait])
     sides = known.groupby([*GENERATION, "survived"], sort=True)[trait].agg(["mean", "count"]).unstack("survived")
@@ -27,8 +27,8 @@ def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction")
     sides = sides.reindex(every)
 
     def column(name: str, side: bool) -> Any:
-        found = sides[name, side].to_numpy() if (name, side) in sides.columns else [pd.NA] * len(every)
-        return pd.array(found, dtype="Float64")
+        values = sides[name, side].to_numpy() if (name, side) in sides.columns else [pd.NA] * len(every)
+        return pd.array(values, dtype="Float64")
 
     frame = every.to_frame(index=False)
     frame["survivors"], frame["culled"] = column("mean", side=True), column("mean", side=False)
@@ -41,13 +41,13 @@ def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction")
 def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
     """Split the change of a trait's mean from each generation to the next into selection and transmission.
 
-    Δz̄ = Cov(wᵢ, zᵢ)/w̄ + E(wᵢ Δzᵢ)/w̄ (Price 1970). An agent's fitness wᵢ is its place in the next generation: 1 if it
-    survives itself, and of each newborn 1/k if it is one of the k survivors whose advice that was given. Δzᵢ is the
-    mean trait of these minus its own. The second term is given in two parts: `survivors_change`, the same agents acting
-    otherwise than before, and `newborns_change`, newborns unlike their parents.
+    Δz̄ = Cov(wᵢ, zᵢ)/w̄ + E(wᵢ Δzᵢ)/w̄ (Price 1970). An agent's fitness wᵢ is its share of the next generation: 1 if it
+    survives, and 1/k of each newborn that was given the advice of k survivors including it. Δzᵢ is the mean trait of
+    that share minus the agent's trait. The second term has two parts: `survivors_change`, survivors who act differently
+    than before, and `newborns_change`, newborns who differ from their parents.
 
     Columns: study, run, generation (the earlier one), `change`, `selection`, `transmission`, `survivors_change`,
-    `newborns_change`, `problem`. The parts sum to the change. Missing, with the reason, where an agent's trait is not
+    `newborns_change`, `problem`. The parts sum to the change. Missing, with the reason, if an agent's trait is not
     known or a newborn has no recorded parents.
     """
     by_run: dict[tuple[str, str], dict[int, list[_Agent]]] = {}
@@ -71,13 +71,13 @@ class _Agent(NamedTuple):
     name: str
     parents: list[str]
     z: float
-    """Its trait; NaN where it is not known."""
+    """Its trait; NaN if not known."""
 
 
 def _price(now: Sequence[_Agent], later: Sequence[_Agent], trait: str) -> dict[str, Any]:
     unknown = sum(isnan(agent.z) for agent in (*now, *later))
     if unknown:
-        return {"problem": f"{trait} is not known of {unknown} agents"}
+        return {"problem": f"{trait} is not known for {unknown} agents"}
     z = {agent.name: agent.z for agent in now}
     fitness, survivors_change, newborns_change = dict.fromkeys(z, 0.0), 0.0, 0.0
     for agent in later:
@@ -100,7 +100,7 @@ def _price(now: Sequence[_Agent], later: Sequence[_Agent], trait: str) -> dict[s
 
 
 def strategy_length(agents: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation how long the strategies of its newborns are.
+    """Return by run and generation the mean length of newborns' strategies.
 
     Columns: study, run, generation, `mean_words` (split at white space), `mean_characters`, `n` strategies. Strategies
     that could not be read, and scripted players, have none.
@@ -120,21 +120,24 @@ def variances(agents: pd.DataFrame, runs: pd.DataFrame, *, trait: str = "mean_fr
 
     From the one-way analysis of variance of agents in runs, with k runs of n_i agents, N in all: `within` = MSW, the
     variance among a run's agents, pooled over runs; `between`, the variance of the runs' means (with k - 1), which
-    holds sampling noise of within/n too; `icc` = (MSB - MSW) / (MSB + (n0 - 1) MSW), where MSB is the mean square
-    between runs and n0 = (N - sum n_i^2 / N) / (k - 1), the number of agents in each where these are equal. It
-    estimates the share of the variance that lies between runs, the correlation of two agents of one run (Fisher 1925;
-    Donner 1986 for unequal sizes): 0 where runs are as alike as random groups of agents, below 0 by chance or where
-    agents of a run repel each other, 1 where agents of a run are all alike.
+    includes sampling noise of within/n; `icc` = (MSB - MSW) / (MSB + (n0 - 1) MSW), where MSB is the mean square
+    between runs and n0 = (N - sum n_i^2 / N) / (k - 1), the number of agents in each run if these are equal. It
+    estimates the share of the variance that lies between runs, which is the correlation of two agents of one run
+    (Fisher 1925; Donner 1986 for unequal sizes): 0 if runs are as alike as random groups of agents, below 0 by chance
+    or if agents of a run differ more than random agents, 1 if agents of a run are all alike.
 
     Columns: study, condition, generation, `within`, `between`, `icc`, `n_runs`. `between` and `icc` are missing for a
-    single run, `icc` where nothing varies. A large one means that societies, not agents, differ: then a run is one
-    observation, however many agents it has.
+    single run, `icc` also if nothing varies. A large `icc` means that societies differ rather than agents: then a run
+    is one observation, however many agents it has.
     """
-    own = agents.merge(runs[[*KEY, "condition"]], on=KEY).dropna(subset=[trait])
+    known = agents.merge(runs[[*KEY, "condition"]], on=KEY).dropna(subset=[trait])
     groups = ["study", "condition", "generation"]
-    by_run = own.groupby([*groups, "run"], sort=True)[trait].agg(["mean", "var", "size"]).reset_index()
+    by_run = known.groupby([*groups, "run"], sort=True)[trait].agg(["mean", "var", "size"]).reset_index()
     by_run = by_run.astype({"mean": "Float64", "var": "Float64"})
-    rows = [dict(zip(groups, key, strict=True)) | _variances(each) for key, each in by_run.groupby(groups, sort=True)]
+    rows = [
+        dict(zip(groups, key, strict=True)) | _variances(group_runs)
+        for key, group_runs in by_run.groupby(groups, sort=True)
+    ]
     columns = {"within": "Float64", "between": "Float64", "icc": "Float64", "n_runs": "Int64"}
     frame = pd.DataFrame(rows, columns=[*groups, *columns])
     return frame.astype({"study": "string", "condition": "string", "generation": "Int64"} | columns)

@@ -1,4 +1,4 @@
-"""Societies in which several models play: what became of the agents of each, and how they treat each other."""
+"""Societies in which several models play: how each model's agents fared, and how they treat each other."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def by_model(agents: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
     """Return by run, generation and model how its agents fared and what they gave.
 
     Columns: study, run, generation, model; `n_agents` and their `share` of the generation; `n_survived` (missing in the
-    last generation); `mean_score` (units, what selection saw); `n_decisions` as donors and `n_lost` of them;
-    `mean_fraction` given by decisions of their own, and that part of it given `to_own` model and `to_others`. What
-    never happened is missing: a model that has died out has no row.
+    last generation); `mean_score` (units, as selection saw it); `n_decisions` as donors and `n_lost` of them;
+    `mean_fraction` given by decisions of their own, and the same for gifts `to_own` model and `to_others`. A model
+    that has died out has no row.
     """
     living = agents.groupby(GROUP, sort=True).agg(
         n_agents=("agent", "size"),
-        n_survived=("survived", lambda own: own.sum() if own.notna().any() else pd.NA),
+        n_survived=("survived", lambda survived: survived.sum() if survived.notna().any() else pd.NA),
         mean_score=("score", "mean"),
     )
     totals = agents.groupby(GROUP[:3]).size().rename("n_all")
@@ -44,10 +44,10 @@ def by_model(agents: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
     groups = acts.groupby(GROUP, sort=True)
     counts = groups[["n_decisions", "n_lost"]].sum()
     means = groups[["mean_fraction", "to_own", "to_others"]].mean()
-    found = living.join(counts).join(means)
-    found[["n_decisions", "n_lost"]] = found[["n_decisions", "n_lost"]].fillna(0)
-    dtypes = {name: "Int64" if str(name).startswith("n_") else "Float64" for name in found}
-    return found.astype(dtypes).reset_index()
+    by_group = living.join(counts).join(means)
+    by_group[["n_decisions", "n_lost"]] = by_group[["n_decisions", "n_lost"]].fillna(0)
+    dtypes = {name: "Int64" if str(name).startswith("n_") else "Float64" for name in by_group}
+    return by_group.astype(dtypes).reset_index()
 
 
 def mixed_societies(study: Study) -> pd.DataFrame:
@@ -56,7 +56,9 @@ def mixed_societies(study: Study) -> pd.DataFrame:
     if study.agents.empty or not is_mixed.any():
         return pd.DataFrame(columns=GROUP)
     runs = study.runs.loc[is_mixed, KEY]
-    found = by_model(study.agents.merge(runs, on=KEY), study.encounters.merge(runs, on=KEY))
-    ends = found.groupby(KEY)["generation"]
-    is_end = (found["generation"] == ends.transform("min")) | (found["generation"] == ends.transform("max"))
-    return found[is_end].reset_index(drop=True)
+    by_generation = by_model(study.agents.merge(runs, on=KEY), study.encounters.merge(runs, on=KEY))
+    ends = by_generation.groupby(KEY)["generation"]
+    is_end = (by_generation["generation"] == ends.transform("min")) | (
+        by_generation["generation"] == ends.transform("max")
+    )
+    return by_generation[is_end].reset_index(drop=True)

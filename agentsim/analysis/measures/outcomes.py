@@ -1,4 +1,4 @@
-"""What came out: resources, how near they are to what the schedule allows, rise and collapse, inequality."""
+"""Outcomes of runs: resources, efficiency, take-off and collapse, inequality."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ __all__ = [
 
 TAKE_OFF: Final = 0.7
 """A run took off if it ends at this efficiency or above: seven tenths of the way, on a log scale, from nobody giving to
-the most that the schedule allows. Always giving 0.7 comes to 0.695 under the released schedule."""
+the most that the schedule allows. Always giving 0.7 reaches 0.695 under the released schedule."""
 TAKE_OFFS: Final = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""Thresholds that show how much the number of runs that took off depends on the one that is set."""
+"""Thresholds that show how much the number of runs that took off depends on the choice of threshold."""
 N_SHARES: Final = 513
-"""Shares at which a schedule is played to see where it gives a score."""
+"""Shares at which a schedule is played to find the one that gives a score."""
 COLLAPSE: Final = 0.1
-"""A run has collapsed from the generation on after which no mean fraction given is above this."""
+"""A run has collapsed if the mean fraction given stays at or below this to the end."""
 ROUNDING: Final = 1e-9
-"""An efficiency this little below a threshold is at it."""
+"""An efficiency below a threshold by no more than this counts as reaching it."""
 
 
 def mean_final_resources(generations: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation mean final resources (units), and their natural logarithm.
+    """Return by run and generation the mean final resources (units) and their natural logarithm.
 
     Columns: study, run, generation, mean_final_resources; `log_mean_final_resources`, missing at 0. The mean is over
     agents, averaged over the generation's games (Vallinder & Hughes 2024).
@@ -56,8 +56,8 @@ def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
     """Return, by condition and generation, the geometric mean of the runs' mean final resources (units).
 
     `scores` has the columns condition, generation and mean_final_resources. Columns: condition, generation; `n`, runs
-    with a score above 0; `mean`; `low` and `high`, one standard error of the logarithm around it. These are missing for
-    a single run, and the mean where all scores are 0.
+    with a score above 0; `mean`; `low` and `high`, one standard error of the logarithm around it, missing for a single
+    run. The mean is missing if all scores are 0.
     """
     logs = _log(scores["mean_final_resources"].where(scores["mean_final_resources"] > 0))
     groups = scores.assign(log=logs).groupby(["condition", "generation"], sort=True)["log"]
@@ -71,10 +71,10 @@ def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
 def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return by run and generation log(score/endowment) / log(maximum/endowment).
 
-    The maximum is that of the schedule really played (`generations.maximum`). 0: as if nobody gave; 1: as if all gave
-    all; below 0 where punishment destroyed more than giving made. Missing at a score of 0 and where nothing can be
-    gained. Columns: study, run, generation, efficiency. Resources multiply, so a constant share is nearly a constant
-    efficiency; on a linear scale all but the best societies would be near 0.
+    The maximum is that of the schedule really played (`generations.maximum`). 0: as if nobody gave; 1: as if everyone
+    gave everything; below 0 if punishment destroyed more than giving created. Missing at a score of 0 and if nothing
+    can be gained. Columns: study, run, generation, efficiency. Resources multiply, so a constant share gives a nearly
+    constant efficiency; on a linear scale all but the best societies would be near 0.
     """
     frame = generations.merge(runs[[*KEY, "endowment"]], on=KEY)
     score = frame["mean_final_resources"] / frame["endowment"]
@@ -86,18 +86,18 @@ def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def implied_share(
     generations: pd.DataFrame, encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]
 ) -> pd.DataFrame:
-    """Return by run and generation the one share s for which this schedule gives this score if all always gave s.
+    """Return by run and generation the share s that gives this score if all agents always give s in this schedule.
 
-    The schedule is that of the encounters in the log, played again with constant shares (`constant_share_means`); where
+    The schedule is that of the encounters in the log, played again with constant shares (`constant_share_means`); if
     the score lies between those of two neighbouring shares of 0, 1/512, ..., 1, s is found there by bisection to 1e-6.
-    Columns: study, run, generation, `implied_share` (0 to 1), `problem`. Missing, with the reason, where no s gives the
-    score (as after punishment); where several do, as giving more need not bring more where roles do not alternate (a
-    donor may do better to keep its units for a recipient who will pass them on); where every share gives it; and where
-    the game's rules are not in the log. Unlike the mean fraction it weighs gifts by what they came to.
+    Columns: study, run, generation, `implied_share` (0 to 1), `problem`. Missing, with the reason, if no s gives the
+    score (as after punishment), if every s does, if several do, or if the game's rules are not in the log. Several can
+    give it if roles do not alternate: then giving more need not earn more, because a donor may do better to keep its
+    units for a recipient who will pass them on. Unlike the mean fraction it weights gifts by their effect on the score.
     """
     rows = []
     scores = generations.set_index(GENERATION)["mean_final_resources"].to_dict()
-    for key, own in encounters.groupby(GENERATION, sort=True):
+    for key, schedule in encounters.groupby(GENERATION, sort=True):
         study, run, generation = str(key[0]), str(key[1]), key[2]
         game = started[study, run].condition.get("game", {}) if (study, run) in started else {}
         score = scores.get(key, pd.NA)
@@ -108,7 +108,7 @@ def implied_share(
         elif not isinstance(game.get("multiplier"), int | float):
             problem = "the game's rules are not in the log"
         elif not pd.isna(score):
-            share, problem = _share_of(own, float(score), float(game["endowment"]), float(game["multiplier"]))
+            share, problem = _share_of(schedule, float(score), float(game["endowment"]), float(game["multiplier"]))
         rows.append((study, run, generation, share, problem))
     frame = pd.DataFrame(rows, columns=[*GENERATION, "implied_share", "problem"])
     return frame.astype({"generation": "Int64", "implied_share": "Float64", "problem": "string"})
@@ -117,12 +117,12 @@ def implied_share(
 def constant_share_means(
     encounters: pd.DataFrame, shares: npt.ArrayLike, *, endowment: float, multiplier: float
 ) -> npt.NDArray[np.float64]:
-    """Return the mean final resources (units), (n,), of a generation's schedule if all always gave each of `shares`."""
+    """Return the mean final resources (units), (n,), of a generation's schedule for each of `shares`, always given."""
     return _means(_schedule(encounters), shares, endowment=endowment, multiplier=multiplier)
 
 
 class _Schedule(NamedTuple):
-    """Who gives to whom, round by round: the holders of each game have numbers of their own."""
+    """Who gives to whom, round by round; an agent has another number in each game."""
 
     rounds: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
     """Donors and recipients."""
@@ -176,7 +176,7 @@ def _share_of(
         return None, "no share gives this score"
     low, high = float(grid[crossed[0]]), float(grid[crossed[0] + 1])
     sign = np.sign(above[crossed[0] + 1])
-    while high - low > 1e-6:  # six steps at once: a grid of 65 shares narrows the bracket 64-fold
+    while high - low > 1e-6:  # six bisections at once: a grid of 65 shares narrows the bracket 64-fold
         inner = np.linspace(low, high, 65)
         place = int(np.clip(np.searchsorted(sign * (means(inner) - score), 0), 1, 64))
         low, high = float(inner[place - 1]), float(inner[place])
@@ -186,8 +186,8 @@ def _share_of(
 def gini(resources: pd.DataFrame) -> pd.DataFrame:
     """Return by run and generation the Gini coefficient of final resources, averaged over games.
 
-    G = Σᵢ (2i - n - 1) xᵢ / (n Σ x), x in ascending order: 0 if all hold the same, (n - 1)/n if one holds all. Missing
-    where nobody holds anything. Columns: study, run, generation, gini. Source: Gini 1912.
+    G = Σᵢ (2i - n - 1) xᵢ / (n Σ x), x in ascending order: 0 if all hold the same, (n - 1)/n if one holds everything.
+    Missing if nobody holds anything. Columns: study, run, generation, gini. Source: Gini 1912.
     """
 
     def of_game(values: pd.Series[Any]) -> float:
@@ -202,37 +202,40 @@ def gini(resources: pd.DataFrame) -> pd.DataFrame:
 def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float = TAKE_OFF) -> pd.DataFrame:
     """Return for each run whether it took off: whether the efficiency of its last generation is at least `threshold`.
 
-    Efficiency = log(score/endowment) / log(maximum/endowment), of the schedule really played (see `efficiency`), so a
-    run that is at the ceiling from its first generation on has taken off, and one that multiplies a small beginning has
-    not. A score of 0 is below every threshold.
+    Efficiency = log(score/endowment) / log(maximum/endowment), for the schedule really played (see `efficiency`). So a
+    run that is near the maximum from its first generation has taken off, and one that multiplies a low score but stays
+    low has not. A score of 0 is below every threshold.
 
     Columns: study, run; `first` and `last`, mean final resources (units) of its first and last generation here;
     `first_fraction`, the mean fraction given in the first; `efficiency` of the last, missing at a score of 0;
-    `took_off`; `generation`, the first at the threshold or above, missing if it did not take off; `followed`,
-    generations seen. Missing where nothing can be gained, as where gifts are not multiplied.
+    `took_off`; `generation`, the first at the threshold or above, missing if it did not take off; `followed`, the
+    number of generations. Missing if nothing can be gained, for example if gifts are not multiplied.
 
     The default counts three of the five published runs of Claude 3.5 Sonnet (efficiencies .89, .84, .73; the others
     .58), four of the five with punishment (.85 to .90; the other .56), and none of the other models' (at most .52;
-    Vallinder & Hughes 2024, under the released schedule). By growth over the first generation it would depend on the
-    factor: twice five of Claude's five, four times three, five times two.
+    Vallinder & Hughes 2024, under the released schedule). A criterion of growth over the first generation would depend
+    on the factor: of Claude's five runs, a factor of two counts five, four counts three, and five counts two.
 
     Raises:
         ValueError: the threshold is not above 0 and at most 1.
     """
     if not 0 < threshold <= 1:
         raise ValueError(
-            f"a take-off at an efficiency of {threshold:g}: state one above 0 and at most 1, as {TAKE_OFF:g}"
+            f"take-off at an efficiency of {threshold:g}: state one above 0 and at most 1, as {TAKE_OFF:g}"
         )
     rows = []
     every = generations.merge(runs[[*KEY, "endowment"]], on=KEY).sort_values("generation")
-    for key, own in every.groupby(KEY, sort=True):
-        scores, numbers = own["mean_final_resources"].to_numpy(dtype=float), own["generation"].to_numpy(dtype=int)
-        endowment, maxima = (own[name].to_numpy(dtype=float, na_value=np.nan) for name in ("endowment", "maximum"))
-        with np.errstate(divide="ignore", invalid="ignore"):  # a score of 0 is infinitely far below
+    for key, run_rows in every.groupby(KEY, sort=True):
+        scores, numbers = (
+            run_rows["mean_final_resources"].to_numpy(dtype=float),
+            run_rows["generation"].to_numpy(dtype=int),
+        )
+        endowment, maxima = (run_rows[name].to_numpy(dtype=float, na_value=np.nan) for name in ("endowment", "maximum"))
+        with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a score of 0 is -inf
             heights = np.where(maxima > endowment, np.log(scores / endowment) / np.log(maxima / endowment), np.nan)
         row: dict[str, Any] = dict(zip(KEY, key, strict=True))
-        row |= {"first": scores[0], "last": scores[-1], "first_fraction": own["mean_fraction"].iloc[0]}
-        row |= {"efficiency": heights[-1] if np.isfinite(heights[-1]) else pd.NA, "followed": len(own)}
+        row |= {"first": scores[0], "last": scores[-1], "first_fraction": run_rows["mean_fraction"].iloc[0]}
+        row |= {"efficiency": heights[-1] if np.isfinite(heights[-1]) else pd.NA, "followed": len(run_rows)}
         row |= {"took_off": pd.NA, "generation": pd.NA}
         if not np.isnan(heights[-1]):
             row["took_off"] = bool(heights[-1] >= threshold - ROUNDING)
@@ -247,7 +250,7 @@ def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float 
 def take_off_sensitivity(
     risen: pd.DataFrame, groups: pd.Series[Any], *, thresholds: Sequence[float] = TAKE_OFFS
 ) -> pd.DataFrame:
-    """Return by group and threshold how many runs would have taken off: how much rests on the threshold.
+    """Return by group and threshold how many runs would have taken off.
 
     `risen` is what `take_off` returns, `groups` the name of each row's group. Columns: group; threshold (an
     efficiency); `n_took_off` of `n_followed` runs.
@@ -258,27 +261,30 @@ def take_off_sensitivity(
         pd.DataFrame({"group": groups[known], "threshold": threshold, "is_above": heights >= threshold - ROUNDING})
         for threshold in sorted(thresholds)
     ]
-    found = pd.concat(frames).groupby(["group", "threshold"], sort=True)["is_above"].agg(["sum", "count"]).reset_index()
-    return found.set_axis(["group", "threshold", "n_took_off", "n_followed"], axis=1).astype(
+    counts = (
+        pd.concat(frames).groupby(["group", "threshold"], sort=True)["is_above"].agg(["sum", "count"]).reset_index()
+    )
+    return counts.set_axis(["group", "threshold", "n_took_off", "n_followed"], axis=1).astype(
         {"group": "string", "threshold": "Float64", "n_took_off": "Int64", "n_followed": "Int64"}
     )
 
 
 def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE) -> pd.DataFrame:
-    """Return for each run whether giving collapsed, and when: from which generation on it stays at or below `share`.
+    """Return for each run whether giving collapsed, and the generation after which it stays at or below `share`.
 
-    Columns: study, run; `collapsed`; `generation`, missing (censored) if it did not collapse by its last; `followed`,
-    generations seen. Missing where no decision of the last generation could be read.
+    Columns: study, run; `collapsed`; `generation`, the first of those that stay at or below `share`, missing (censored)
+    if there is none; `followed`, the number of generations. Missing if no decision of the last generation could be
+    read.
     """
     rows = []
-    for key, own in generations.sort_values("generation").groupby(KEY, sort=True):
-        fractions = own["mean_fraction"].to_numpy(dtype=float, na_value=np.nan)
+    for key, run_rows in generations.sort_values("generation").groupby(KEY, sort=True):
+        fractions = run_rows["mean_fraction"].to_numpy(dtype=float, na_value=np.nan)
         above = np.flatnonzero(~(fractions <= share))
         begin = int(above[-1]) + 1 if len(above) else 0
         is_known = not np.isnan(fractions[-1])
         did = begin < len(fractions)
-        number = int(own["generation"].iloc[begin]) if did else pd.NA
-        rows.append((*key, did if is_known else pd.NA, number if is_known else pd.NA, len(own)))
+        number = int(run_rows["generation"].iloc[begin]) if did else pd.NA
+        rows.append((*key, did if is_known else pd.NA, number if is_known else pd.NA, len(run_rows)))
     columns = {"study": "string", "run": "string", "collapsed": "boolean", "generation": "Int64", "followed": "Int64"}
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 

@@ -1,4 +1,4 @@
-"""Costly punishment: how often, how much, and of whom."""
+"""Costly punishment: its frequency, cost and targets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["punishment", "punishment_summary", "punishment_targets", "who_punish
 
 
 def punishment(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation how often donors punished, and what it cost both sides.
+    """Return by run and generation how often donors punished, and its cost to both sides.
 
-    Acts that failed are no decisions here, whatever they were to be.
+    Failed acts do not count as decisions here, whatever was intended.
 
     Columns: study, run, generation, `n_encounters`, `n_decided` (with a decision), `n_punished`, `rate` (of the
     decided), `spent` and `removed` (units). A spender of x removes 2x at most, never more than its recipient has
@@ -43,12 +43,12 @@ def _sums(encounters: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _is_decided(encounters: pd.DataFrame) -> pd.Series[bool]:
-    """Return whether there is a decision, and it was carried out."""
+    """Return whether there is a decision that was carried out."""
     return (encounters["act"] != "missing").fillna(False).astype(bool) & ~failed(encounters)
 
 
 def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.DataFrame:
-    """Return by run whom donors punished: recipients who last gave less than `split` of their resources, or more.
+    """Return by run how often donors punished recipients who last gave less than `split` of their resources, or more.
 
     Columns: study, run, `target` (miser, giver, no record), `n_encounters` with such recipients and a decision,
     `n_punished`, `rate`. Punishing givers is antisocial punishment (Herrmann, Thöni & Gächter 2008).
@@ -60,15 +60,15 @@ def punishment_targets(encounters: pd.DataFrame, *, split: float = 0.5) -> pd.Da
     frame = frame.assign(target=target.mask((record >= split).fillna(False).astype(bool), "giver"))
     frame["punished"] = (frame["act"] == "punish").astype(int)
     groups = frame.groupby([*KEY, "target"], sort=True)["punished"]
-    found = groups.agg(n_encounters="size", n_punished="sum").reset_index()
-    return found.assign(rate=(found["n_punished"] / found["n_encounters"]).astype("Float64"))
+    by_target = groups.agg(n_encounters="size", n_punished="sum").reset_index()
+    return by_target.assign(rate=(by_target["n_punished"] / by_target["n_encounters"]).astype("Float64"))
 
 
 def who_punishes_whom(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and pair of agents how often the one punished the other.
+    """Return by run and pair of agents how often one punished the other.
 
     Columns: study, run, `donor` (who punished), `recipient`, `n_encounters` in these roles, `n_decided`
-    with a decision, `n_punished`, `spent` and `removed` (units). Only pairs in which punishment happened.
+    with a decision, `n_punished`, `spent` and `removed` (units). Only pairs with punishment.
     """
     pairs = _sums(encounters, [*KEY, "donor", "recipient"])
     return pairs[pairs["n_punished"] > 0].reset_index(drop=True)
@@ -79,11 +79,11 @@ TARGETS: Final = ("miser", "giver", "no record")
 
 
 def punishment_summary(study: Study) -> pd.DataFrame:
-    """Return by condition how often donors punished, what it cost both sides, and whom.
+    """Return by condition how often donors punished, its cost to both sides, and its targets.
 
     Columns: study, condition; `n_decided`, encounters with a decision; `n_punished` and `rate` of these; `spent` and
-    `removed` (units); and for each of miser, giver and no_record, the share punished of encounters with such recipients
-    (`rate_of_miser`, ...; see `punishment_targets`). Only conditions in which donors may punish.
+    `removed` (units); and for each of miser, giver and no_record, the share of encounters with such recipients that was
+    punished (`rate_of_miser`, ...; see `punishment_targets`). Only conditions in which donors may punish.
     """
     may = {key for key, run in study.started.items() if run.condition["game"].get("punishment") is not None}
     if study.encounters.empty or not may:
@@ -97,6 +97,6 @@ def punishment_summary(study: Study) -> pd.DataFrame:
     by_target = targets.groupby([*group, "target"])[["n_encounters", "n_punished"]].sum()
     shares = (by_target["n_punished"] / by_target["n_encounters"]).unstack("target").reindex(sums.index)
     for target in TARGETS:
-        own = shares[target] if target in shares else pd.Series(pd.NA, index=sums.index)
-        sums[f"rate_of_{target.replace(' ', '_')}"] = own.astype("Float64")
+        share = shares[target] if target in shares else pd.Series(pd.NA, index=sums.index)
+        sums[f"rate_of_{target.replace(' ', '_')}"] = share.astype("Float64")
     return sums.reset_index()

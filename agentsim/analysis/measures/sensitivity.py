@@ -1,8 +1,8 @@
-"""How much could the decisions that nobody read have changed? Exact bounds, whatever they would have been.
+"""Sensitivity to lost decisions: exact bounds over all values that they could have had.
 
-A decision is *lost* where no valid answer came: the encounter is missing, or the scenario's fallback counted it as a
-gift of 0. The bounds hold everything else as it happened: who met whom, and the fraction of each decision that was
-read. They are not a confidence interval and know nothing of how agents would have reacted to another past.
+A decision is *lost* if no valid answer came: the encounter is missing, or the scenario's fallback counted it as a
+gift of 0. The bounds take everything else as it happened: who met whom, and the fraction of each readable decision.
+They are not a confidence interval and ignore how agents would have reacted to another past.
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ NEEDED: Final = [*GENERATION, "game", "round", "donor", "recipient", "act", "is_
 
 
 class Band(NamedTuple):
-    """A number, and the least and the most it could have been; None where it is not defined."""
+    """A number, and the least and the most it could have been; None if not defined."""
 
     observed: float | None
     low: float | None
-    """None, as `high`, where no bound is known."""
+    """None, like `high`, if no bound is known."""
     high: float | None
     own_mean: float | None = None
-    """The number if each lost decision had been its agent's own mean of that generation."""
+    """The number if each lost decision had been its agent's mean in that generation."""
 
 
 def fraction_band(encounters: pd.DataFrame) -> Band:
-    """Return the mean fraction given, and its exact bounds over everything the lost decisions could have been.
+    """Return the mean fraction given, and its exact bounds over all values of the lost decisions.
 
     With S the sum of the n fractions that donors gave by decisions of their own, and k lost decisions of donors that
-    had something to give: observed S/n, low S/(n + k) (each gives nothing), high (S + k)/(n + k) (each gives all).
-    Had some of them punished instead, they would count in no mean, and the result would lie between the same bounds.
+    had something to give: observed S/n, low S/(n + k) (each gives nothing), high (S + k)/(n + k) (each gives
+    everything). If some of them had punished instead, they would count in no mean, and the result would lie between
+    the same bounds.
     """
     [band] = _fraction_bands(_decided(encounters), np.zeros(len(encounters), dtype=np.int64), n_groups=1)
     return band
@@ -63,16 +64,16 @@ def _fraction_bands(known: pd.DataFrame, group: Numbers, *, n_groups: int) -> li
 
 
 def final_resources_band(encounters: pd.DataFrame, *, started: RunStarted, n_agents: int) -> Band:
-    """Return the mean final resources (units) of one generation, and exact bounds given all fractions that were read.
+    """Return the mean final resources (units) of one generation, and exact bounds given all readable fractions.
 
-    What a unit is worth at the end is computed backwards through each game: a donor that gave the fraction f keeps
-    (1 - f) of a unit's worth and passes on f × multiplier of the recipient's. Where the decision is lost, f is chosen,
-    between 0 and 1, to be worst or best; worths are >= 0, so choosing so at each step is worst or best of all. A donor
+    A unit's worth at the end is computed backwards through each game: a donor that gave the fraction f keeps (1 - f) of
+    a unit's worth and passes on f × multiplier of the recipient's. For a lost decision, f is chosen between 0 and 1 to
+    be worst or best; worths are >= 0, so the worst or best choice at each step is the worst or best of all. A donor
     that had nothing to give is free as well: it might have had something after another past.
 
     The game must let donors give any share (`gives_shares`).
 
-    Where punishment is allowed there are no bounds, as what it removes is not proportional to what agents hold: the
+    With punishment there are no bounds, because what it removes is not proportional to what agents hold: then the
     encounters are played again in their order.
     """
     game, known = started.condition["game"], _decided(encounters)
@@ -130,25 +131,25 @@ def _own_shares(known: pd.DataFrame, group: Numbers, agents: Numbers) -> npt.NDA
 
 
 def _decided(encounters: pd.DataFrame) -> pd.DataFrame:
-    """Add whether each decision is lost (`is_lost`), and the fraction of the donor's own (`own`); numbers as floats."""
-    if "is_lost" in encounters:  # they are known already, of more encounters than these
+    """Add whether each decision is lost (`is_lost`), and the fraction that the donor decided (`own`), as floats."""
+    if "is_lost" in encounters:  # already computed, for more encounters than these
         return encounters
     floats = {
         name: encounters[name].astype("Float64").to_numpy(float, na_value=np.nan)
         for name in FLOATS
         if name in encounters
     }
-    own = own_fraction(encounters).astype("Float64").to_numpy(float, na_value=np.nan)
-    return encounters.assign(is_lost=lost(encounters), own=own, **floats)
+    fractions = own_fraction(encounters).astype("Float64").to_numpy(float, na_value=np.nan)
+    return encounters.assign(is_lost=lost(encounters), own=fractions, **floats)
 
 
 def _own_means(known: pd.DataFrame) -> tuple[dict[Any, float], float]:
-    """Return the mean fraction of each agent that decided, and that of all decisions (NaN without any)."""
+    """Return the mean fraction of each agent that decided, and of all decisions (NaN without any)."""
     return known.groupby("donor")["own"].mean().dropna().to_dict(), float(known["own"].mean())
 
 
 def _played_again(encounters: pd.DataFrame, *, game: Mapping[str, Any], n_agents: int) -> Band:
-    """Return the mean final resources with each lost decision moving nothing, and as a gift of its agent's own mean."""
+    """Return the mean final resources if each lost decision moves nothing, and if it is its agent's mean fraction."""
     means, everyone = _own_means(encounters)
     removes = game["punishment"]["effect"] / game["punishment"]["cost"]
     endowment = float(game["endowment"])
@@ -169,32 +170,32 @@ def _played_again(encounters: pd.DataFrame, *, game: Mapping[str, Any], n_agents
 
 
 def score_sensitivity(study: Study, bands: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return how each condition's score depends on what is made of lost decisions, over its complete runs.
+    """Return each condition's score under several treatments of lost decisions, over its complete runs.
 
-    `bands`: what `sensitivity` returns of this study, where that is known already.
+    `bands` is the result of `sensitivity` for this study, if already known.
 
     The score is the geometric mean over runs of the last generation's mean final resources (units). Columns: study,
-    condition; `n_runs`; `as_zero`, the score as it is logged, nothing having moved where a decision was lost;
-    `as_own_mean`, if each of the last generation's lost decisions had been its agent's own mean; `low` and `high`, its
-    exact bounds; `n_whole`, runs that lost no decision in any generation, and `whole_only`, the score of these alone.
-    Missing where a number is not defined (as the bounds under punishment) or a score is 0.
+    condition; `n_runs`; `as_zero`, the score as logged: a lost decision moved nothing; `as_own_mean`, the score if each
+    of the last generation's lost decisions had been its agent's mean; `low` and `high`, its exact bounds; `n_whole`,
+    runs that lost no decision in any generation, and `whole_only`, the score of these alone. Missing if a number is not
+    defined (such as the bounds under punishment) or a score is 0.
     """
     bands = sensitivity(study) if bands is None else bands
     lost_in_all = bands.groupby(KEY, sort=False)["n_lost"].sum()
     last = bands.sort_values("generation", kind="stable").groupby(KEY, sort=False).last()
     runs = study.runs[study.runs["status"] == "complete"].set_index(KEY)[["condition"]].join(last)
     rows = []
-    for (name, condition), own in runs.groupby(["study", "condition"], sort=True):
-        whole = own[lost_in_all.reindex(own.index) == 0]
+    for (name, condition), condition_runs in runs.groupby(["study", "condition"], sort=True):
+        whole = condition_runs[lost_in_all.reindex(condition_runs.index) == 0]
         rows.append(
             {
                 "study": name,
                 "condition": condition,
-                "n_runs": len(own),
-                "as_zero": _geometric(own["resources"]),
-                "as_own_mean": _geometric(own["resources_own_mean"]),
-                "low": _geometric(own["resources_low"]),
-                "high": _geometric(own["resources_high"]),
+                "n_runs": len(condition_runs),
+                "as_zero": _geometric(condition_runs["resources"]),
+                "as_own_mean": _geometric(condition_runs["resources_own_mean"]),
+                "low": _geometric(condition_runs["resources_low"]),
+                "high": _geometric(condition_runs["resources_high"]),
                 "n_whole": len(whole),
                 "whole_only": _geometric(whole["resources"]),
             }
@@ -218,7 +219,7 @@ def sensitivity(study: Study) -> pd.DataFrame:
 
     Columns: study, run, generation; `n_lost` and `n_encounters`; `fraction`, `fraction_low`, `fraction_high`;
     `resources`, `resources_low`, `resources_high` (units), and `resources_own_mean`, if each lost decision had been its
-    agent's own mean of that generation (all agents' where it has none). Missing where a number is not defined.
+    agent's mean in that generation (or all agents' mean if it has none). Missing if a number is not defined.
     """
     ended: dict[Any, Any] = study.generations.set_index(GENERATION)["mean_final_resources"].to_dict()
     agents = study.agents.groupby(GENERATION)["agent"].nunique().to_dict()

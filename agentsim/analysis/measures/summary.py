@@ -1,4 +1,4 @@
-"""The measures of a study in one table: a row a run."""
+"""The measures of a study in one table, with one row for each run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["summary"]
 
 
 def summary(study: Study) -> pd.DataFrame:
-    """Return one row a run that has finished a generation: the measures of its last one, and of its course.
+    """Return one row for each run that has finished a generation: measures of its last generation and of its course.
 
     Of the last finished generation: `mean_final_resources` (units), `efficiency`, `implied_share`, `mean_fraction`,
     `slope`, `first_order`, `second_order`, `punishment_rate`, `gini`, `mean_words` of strategies formed in it. Of the
     course: `took_off`, `took_off_at`, `collapsed`, `collapsed_at` (generations); `differential`, `selection` and
-    `transmission`, means over its generations. Each is described at the function of its name.
+    `transmission`, means over its generations. The function with the measure's name describes it.
     """
     ends = study.generations.groupby(KEY, sort=True)["generation"].max().reset_index()
     last = with_records(study.encounters.merge(ends, on=GENERATION))
