@@ -100,7 +100,7 @@ def test_a_probe_is_one_call_of_a_scenario_or_its_file(tmp_path: Path) -> None:
     assert found[0].answers.equals(found[1].answers)
     with pytest.raises(ScenarioError, match="already loaded"):
         agentsim.probe(scenario, sets=["agents=4"], results=tmp_path)
-    with pytest.raises(ScenarioError, match="asked is no folder of a study"):
+    with pytest.raises(ScenarioError, match="asked is not a study's folder"):
         agentsim.probe(scenario, run="x", results=tmp_path)
 
 

@@ -65,19 +65,21 @@ def contestants(words: Sequence[str], *, model: str | None = None) -> list[Conte
         ScenarioError: a word names nothing that can play, a contestant is named twice, or there are fewer than two.
         LogError: a run cannot be read, is not complete, or has no such generation or agent.
     """
-    found = [each for word in words for each in _named(word, model)]
-    if twice := next((each for index, each in enumerate(found) if each in found[:index]), None):
+    candidates = [candidate for word in words for candidate in _named(word, model)]
+    if twice := next(
+        (candidate for index, candidate in enumerate(candidates) if candidate in candidates[:index]), None
+    ):
         raise ScenarioError(f"{quote(twice.name)} takes part twice; name each contestant once")
-    names, numbers = Counter(each.name for each in found), Counter[str]()
-    own: list[Contestant] = []
-    for each in found:
-        numbers[each.name] += 1
+    names, numbers = Counter(candidate.name for candidate in candidates), Counter[str]()
+    distinct: list[Contestant] = []
+    for candidate in candidates:
+        numbers[candidate.name] += 1
         # Several contestants have one name where names were cut, or where their providers differ.
-        number = f"-{numbers[each.name]}" if names[each.name] > 1 else ""
-        own.append(each._replace(own=f"{each.own}{number}".strip("-")))
-    if len(own) < 2:
-        raise ScenarioError("an invasion needs two contestants or more, as scripted/all-give and scripted/all-keep")
-    return own
+        number = f"-{numbers[candidate.name]}" if names[candidate.name] > 1 else ""
+        distinct.append(candidate._replace(own=f"{candidate.own}{number}".strip("-")))
+    if len(distinct) < 2:
+        raise ScenarioError("an invasion needs at least two contestants, such as scripted/all-give scripted/all-keep")
+    return distinct
 
 
 def _named(word: str, model: str | None) -> Iterator[Contestant]:
@@ -112,7 +114,7 @@ def _of_settings(word: str) -> Contestant:
     if "/" not in model:
         near = did_you_mean(f"scripted/{model}", REGISTRY.of("policy")) or ";"
         raise ScenarioError(
-            f"{quote(word)} is no contestant{near} write scripted/policy, provider/model, STUDY/RUN@GENERATION or a"
+            f"{quote(word)} is not a contestant{near} write scripted/policy, provider/model, STUDY/RUN@GENERATION or a"
             " YAML file of players"
         )
     settings: dict[str, Any] = {"model": model}
@@ -120,8 +122,8 @@ def _of_settings(word: str) -> Contestant:
         name, equals, value = setting.partition("=")
         if not equals or not name:
             raise ScenarioError(
-                f"{word}: {quote(setting)} is no setting; write name=value, as scripted/constant-share:share=0.3, or"
-                " name a YAML file of players"
+                f"{word}: {quote(setting)} is not a setting; write name=value, as in scripted/constant-share:share=0.3,"
+                " or name a YAML file of players"
             )
         settings[name] = read_value(value, source=word).plain()
     told = "-".join(f"{name}-{value}" for name, value in settings.items() if name != "model")
@@ -132,10 +134,10 @@ def _of_file(path: Path) -> Iterator[Contestant]:
     tree = read_file(path)
     assert isinstance(tree.value, dict)
     for name, player in tree.value.items():
-        own = _own(name)
-        if not own:
+        suffix = _own(name)
+        if not suffix:
             raise tree.error((name,), f"{quote(name)} cannot name a player; use a-z, 0-9, '.', '_', '-'", at_key=True)
-        yield Contestant(_player(player), own)
+        yield Contestant(_player(player), suffix)
 
 
 def _own(text: str) -> str:
@@ -174,7 +176,7 @@ def _chosen(word: str, living: pd.DataFrame, agent: str | None) -> pd.DataFrame:
     if agent == "all":
         return ranked.drop_duplicates(["model", "strategy"])
     if agent not in set(ranked["agent"]):
-        raise LogError(f"{word}: no agent {agent} lives in that generation; there are {', '.join(living['agent'])}")
+        raise LogError(f"{word}: no agent {agent} is in that generation; it has {', '.join(living['agent'])}")
     return ranked[ranked["agent"] == agent]
 
 
@@ -190,5 +192,5 @@ def _frozen(
     changes = {"strategy": agent["strategy"], **({} if model is None else {"model": model})}
     settings = {**plain.model_dump(mode="json", exclude_defaults=True), **changes}
     seed = run.rpartition("--")[2]
-    own = _own(f"{seed}-g{generation}-{agent['agent']}")
-    return Contestant(_player(node_from(settings, source=word)), own)
+    suffix = _own(f"{seed}-g{generation}-{agent['agent']}")
+    return Contestant(_player(node_from(settings, source=word)), suffix)

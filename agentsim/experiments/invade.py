@@ -58,7 +58,7 @@ class Invasion:
     @property
     def is_scripted(self) -> bool:
         """Whether no model is asked."""
-        return not any(isinstance(each.player, ModelPlayer) for each in self.contestants)
+        return not any(isinstance(contestant.player, ModelPlayer) for contestant in self.contestants)
 
     def scenario(self) -> Scenario:
         """Return the scenario of all runs.
@@ -105,7 +105,7 @@ def invasion(
     Raises:
         ScenarioError: a setting is wrong, or is decided by the invasion.
     """
-    is_scripted = not any(isinstance(each.player, ModelPlayer) for each in contestants)
+    is_scripted = not any(isinstance(contestant.player, ModelPlayer) for contestant in contestants)
     kind = "scripted" if is_scripted else "model"
     if taken := next((text for text in sets if text.partition("=")[0].split(".")[0].strip() in DECIDED), None):
         raise ScenarioError(f"--set {taken}: is decided by the invasion; remove it")
@@ -138,8 +138,8 @@ def _base(rules: Path | None, sets: Sequence[str]) -> Scenario:
     base = load_scenario(rules, sets=[f"players={{model: {anybody}}}", *sets])
     if base.vary:
         raise ScenarioError(
-            f"{rules}: vary: an invasion varies who plays, under one set of rules; name a scenario that varies nothing,"
-            " or add --set vary=null"
+            f"{rules}: vary: an invasion varies only the players; name a scenario that varies nothing, or add"
+            " --set vary=null"
         )
     return base
 
@@ -177,7 +177,7 @@ def play_logged(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
-    """Play every run as `agentsim.run` does, or go on with those that are not complete."""
+    """Play every run as `agentsim.run` does, or continue those that are not complete."""
     return run(asked.scenario(), results=results, new=new, fork=fork, observer=observer, provider=provider)
 
 
@@ -188,8 +188,8 @@ def logged_courses(result: StudyResult) -> Courses:
         LogError: no run is complete.
     """
     study = load(result.folder)
-    own = [state.run for state in result.runs if not state.is_refused]
-    return courses_of(replace(study, runs=study.runs[study.runs["run"].isin(own)].reset_index(drop=True)))
+    names = [state.run for state in result.runs if not state.is_refused]
+    return courses_of(replace(study, runs=study.runs[study.runs["run"].isin(names)].reset_index(drop=True)))
 
 
 def refuse_unlimited(plans: Sequence[ConditionPlan], *, budget: float | None) -> None:
@@ -201,8 +201,8 @@ def refuse_unlimited(plans: Sequence[ConditionPlan], *, budget: float | None) ->
     most = sum(plan.usd.high for plan in plans if plan.usd is not None)
     if most > 0 and budget is None:
         raise ScenarioError(
-            f"these invasions may cost up to US$ {most:,.2f}; say with --max-cost how much they may, or look at the"
-            " plan alone with --plan"
+            f"these invasions may cost up to US$ {most:,.2f}; set a limit with --max-cost, or see only the plan with"
+            " --plan"
         )
 
 
@@ -215,7 +215,7 @@ def play_unlogged(asked: Invasion) -> Courses:
     These are the societies that `agentsim.run` would play, seed for seed.
 
     Raises:
-        ScenarioError: many societies at once cannot be played under these rules, or a model would have to be asked.
+        ScenarioError: these rules cannot be played for many societies at once, or a model would have to be asked.
     """
     specs = asked.specs()
     conditions, frames = [], []
@@ -227,9 +227,9 @@ def play_unlogged(asked: Invasion) -> Courses:
         assert one is not None  # the scenarios made here are all invasions
         conditions.append({**one, "share_lost": 0.0})
         for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
-            found, scores = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
+            courses, scores = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
             first.setdefault(name, []).extend(scores)
-            frames.append(found.assign(condition=name)[list(COURSES)].astype(COURSES))
+            frames.append(courses.assign(condition=name)[list(COURSES)].astype(COURSES))
     table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
     return Courses(table, pd.concat(frames, ignore_index=True), first=first)
 
@@ -238,7 +238,7 @@ def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
     """Return the courses of a condition's runs, each until it is decided, and the scores of their first generations.
 
     Most runs are decided early. So all are played for a few generations, and the undecided ones again from the
-    beginning for twice as many, and so on. This is exact, as no generation depends on how many follow.
+    beginning for twice as many, and so on. This is exact, because no generation depends on how many follow.
     """
     frames, left, n = [], list(seeds), min(FIRST_GENERATIONS, condition.generations)
     first: list[Lineages] = []
@@ -280,11 +280,11 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
     frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
     counts = np.ones(condition.agents)
     first = zip(many.scores[:, 0].copy(), is_invader[:, 0].copy(), strict=True)
-    return frame, [Lineages(scores, counts, own) for scores, own in first]
+    return frame, [Lineages(scores, counts, is_first) for scores, is_first in first]
 
 
 def provenance(asked: Invasion) -> dict[str, Any]:
-    """Return, as JSON-able data, all that is needed to play again what was played without logs."""
+    """Return, as JSON-able data, all that is needed to repeat invasions that were played without logs."""
     scenario = {**asked.data, "seeds": list(asked.seeds)}
     versions = {package: metadata.version(package) for package in ("agentsim", "numpy", "pydantic")}
     return {

@@ -1,4 +1,4 @@
-"""A probe and an invasion in one call each, as Python asks for them."""
+"""A probe and an invasion in one call each, for use in Python."""
 
 from __future__ import annotations
 
@@ -48,28 +48,28 @@ def probe(
     The same call resumes a probe that was broken off.
 
     Args:
-        source: the folder of a study, whose agents' strategies are asked; or a scenario or its file, under whose rules
-            `strategies`, or the scenario's policy, are asked.
-        run: of a study, which run; by default its only one.
-        generation: of the run; by default its last.
-        agents: names of those whose strategies are asked, as `3_1`; by default all of the generation.
-        strategies: texts, asked under the rules of a scenario.
-        n: times that each situation is asked; by default 5, or 0 with `children`.
+        source: the folder of a study, whose agents' strategies are probed; or a scenario or its file, under whose rules
+            `strategies`, or the scenario's policy, are probed.
+        run: the name of the study's run; by default its only one.
+        generation: the run's generation; by default its last.
+        agents: names of agents whose strategies are probed, such as `3_1`; by default all of the generation.
+        strategies: texts of strategies, probed under the rules of a scenario.
+        n: how often each situation is asked; by default 5, or 0 with `children`.
         children: number of newborns whose strategies are asked for and compared with those of their parents.
-        background: names of policies among which strategies are scored in societies; by default none, or a mixed one
+        background: names of policies among which strategies are scored in societies; by default none, or a mixture
             with `children`.
         societies: number of societies in which each strategy is scored.
         records: fractions in [0, 1] that recipients gave last.
         partners: fractions in [0, 1] that the recipients' partners had given before.
         resources: units that the donor holds.
-        sets: settings of a scenario's file, as `game.multiplier=3`.
-        model: asked in place of the model that stated the strategies, or that the scenario's file names.
-        name: of the probe's folder in `results`.
-        max_cost: US dollars that the probe may cost in all its sittings.
+        sets: settings of a scenario's file, such as `game.multiplier=3`.
+        model: asked instead of the model that stated the strategies or that the scenario's file names.
+        name: the name of the probe's folder in `results`.
+        max_cost: the most US dollars that the probe may cost, over all its sittings.
         results: the folder that holds, or will hold, the probe's folder.
         new: begin a new probe beside an older one of the same name.
-        observer: watches.
-        provider: answers in place of the scenario's own accounts.
+        observer: is told what happens.
+        provider: answers instead of the scenario's accounts.
 
     Raises:
         ScenarioError: an option does not fit the source, or the scenario has several conditions.
@@ -123,31 +123,32 @@ def invade(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> Invasions:
-    """Let a few invaders play among many residents, each contestant against each other; return what became of them.
+    """Let a few of each contestant invade many of each other one; return the outcomes.
 
-    Scripted contestants are played without logs and write nothing, unless `log` is set. Where models play, every run is
-    logged in `results`, and the same call resumes those that are not complete.
+    Scripted contestants are played without logs and write nothing, unless `log` is set. If models play, every run is
+    logged in `results`, and the same call resumes runs that are not complete.
 
     Args:
         contestants: two or more: policies as `scripted/constant-share:share=0.3`, models as `provider/model`,
             strategies of runs as `results/STUDY/RUN@GENERATION`, or YAML files of players.
-        rules: a scenario file whose rules and accounts hold; by default agentsim's.
-        sets: settings of the rules, as `game.error=0.05`.
-        agents: residents and invaders together; by default as in the rules.
-        invaders: how many of them invade.
-        generations: by default as in the rules; without any 50, or 5 where models play.
-        selection: kind of the selection rule, as `proportional`; by default as in the rules.
-        seeds: as `0-99`, which is the default; `0-4` where models play.
-        model: plays the strategies of runs, in place of the model that stated them.
-        control: whether all is played without selection, too; by default where all contestants are scripted.
+        rules: a scenario file from which rules and accounts are taken; by default agentsim's defaults.
+        sets: settings of the rules, such as `game.error=0.05`.
+        agents: the number of residents and invaders together; by default as in the rules.
+        invaders: the number of invaders.
+        generations: by default as in `rules`; without `rules` 50, or 5 if models play.
+        selection: the kind of the selection rule, such as `proportional`; by default as in the rules.
+        seeds: a range; by default `0-99`, or `0-4` if models play.
+        model: plays the strategies of runs instead of the model that stated them.
+        control: whether everything is played without selection as well; by default only if all contestants are
+            scripted.
         log: keep logs of scripted invasions.
-        name: of the study, and of its folder in `results`.
+        name: the name of the study and of its folder in `results`.
         results: the folder that holds, or will hold, the study's folder.
         new: begin a new study beside an older one of the same name.
-        fork: begin a new study with the replies of this one (its folder) that still hold.
-        max_cost: US dollars that all sittings may cost; needed where models cost money.
-        observer: watches.
-        provider: answers in place of the rules' accounts.
+        fork: the folder of a study; begin a new one with those of its replies that are still valid.
+        max_cost: the most US dollars that all sittings may cost; required if models cost money.
+        observer: is told what happens.
+        provider: answers instead of the rules' accounts.
 
     Raises:
         ScenarioError: a contestant, a rule or a setting is wrong, or models that cost money have no `max_cost`.
@@ -172,11 +173,11 @@ def invade(
         scenario = asked.scenario()
         refuse_unlimited(plan(scenario), budget=scenario.budget)
     result = play_logged(asked, results=results, new=new, fork=fork, observer=observer, provider=provider)
-    found = invasions(logged_courses(result))
-    return replace(found, notes=(*found.notes, *_incomplete(result)))
+    outcomes = invasions(logged_courses(result))
+    return replace(outcomes, notes=(*outcomes.notes, *_incomplete(result)))
 
 
 def _incomplete(result: StudyResult) -> Iterator[str]:
     for state in result.runs:
         if state.status != "complete":
-            yield f"{state.run}: {state.status}{f', {state.reason}' if state.reason else ''}; it counts nowhere."
+            yield f"{state.run}: {state.status}{f', {state.reason}' if state.reason else ''}; it is left out."

@@ -1,9 +1,9 @@
-"""What a study will ask, take and cost, before the first call: each number as the range in which it most likely lies.
+"""A study's calls, tokens, time and cost, estimated before the first call as ranges in which they most likely lie.
 
-Without a pilot, the prompts of one scripted society of each condition are rendered and counted; a token is taken to be
-3 to 5 bytes and an answer to lie between a short sentence and `max_tokens`, and up to a quarter of the questions are
-asked again. With a pilot of the same model, what its replies really took is scaled by the length of the prompts, for
-each kind of question.
+Without a pilot, the prompts of one scripted society of each condition are rendered and counted. A token is assumed to
+be 3 to 5 bytes, an answer to lie between a short sentence and `max_tokens`, and up to a quarter of the questions to be
+asked again. With a pilot of the same model, the tokens of its replies are scaled by the length of the prompts, for each
+kind of question.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Range(NamedTuple):
     high: float
 
     def times(self, other: Range | float) -> Range:
-        """Return the product with another interval, or with a number; both positive."""
+        """Return the product with another range or with a number; both positive."""
         low, high = other if isinstance(other, Range) else (other, other)
         return Range(self.low * low, self.high * high)
 
@@ -70,7 +70,7 @@ class Range(NamedTuple):
         return Range(self.low + other.low, self.high + other.high)
 
     def beside(self, other: Range) -> Range:
-        """Return the larger of both ends: what two things take that happen at the same time."""
+        """Return the larger of both ends: the duration of two things that happen at the same time."""
         return Range(max(self.low, other.low), max(self.high, other.high))
 
 
@@ -81,13 +81,13 @@ AROUND: Final = Range(0.85, 1.15)
 
 @dataclass(frozen=True)
 class ConditionPlan:
-    """What all runs of one condition together will take."""
+    """What all runs of one condition will take together."""
 
     name: str
     model: str
     n_runs: int
     n_questions: int
-    """The number of questions if every answer is readable at once."""
+    """The number of questions if every first answer is readable."""
     calls: Range = NOTHING
     input_tokens: Range = NOTHING
     output_tokens: Range = NOTHING
@@ -130,7 +130,7 @@ def plan(scenario: Scenario, *, pilot: Study | None = None) -> list[ConditionPla
     """Return what each condition of the scenario will take.
 
     Args:
-        scenario: what is to be played.
+        scenario: the scenario to be played.
         pilot: a study with runs of the same models; it need not be finished.
 
     Raises:
@@ -150,7 +150,7 @@ def _condition(
     name: str, condition: Condition, seeds: Sequence[int], *, catalogue: Catalogue, pilots: Mapping[str, _Pilot]
 ) -> ConditionPlan:
     n_runs, n_questions = len(seeds), sum(condition.n_requests(seed) for seed in seeds)
-    found = ConditionPlan(name, condition.joint_label, n_runs, n_questions)
+    estimate = ConditionPlan(name, condition.joint_label, n_runs, n_questions)
     questions = _questions(condition) if condition.model_players else {}
     # Prompts are counted in the run of seed 0; runs of other seeds may have more rounds or fewer.
     length = sum(condition.n_encounters(seed) for seed in seeds) / condition.n_encounters(0)
@@ -158,23 +158,23 @@ def _condition(
     for label, player in condition.model_players.items():
         pilot = pilots[player.model]
         load = _load(player, questions.get(label, {}), n_runs=n_runs, length=length, pilot=pilot)
-        found = _loaded(found, player, load, depth=depth, catalogue=catalogue, pilot=pilot)
+        estimate = _loaded(estimate, player, load, depth=depth, catalogue=catalogue, pilot=pilot)
         limits = _through(catalogue.settings(player.model), load, pilot.latency_s)
         through[player.account] = through.get(player.account, NOTHING).plus(limits)
     for seconds in through.values():
-        found = replace(found, wall_s=found.wall_s.beside(seconds))
-    return found
+        estimate = replace(estimate, wall_s=estimate.wall_s.beside(seconds))
+    return estimate
 
 
 def plan_of(
     name: str, player: ModelPlayer, *, questions: Mapping[str, Questions], depth: int, catalogue: Catalogue
 ) -> ConditionPlan:
     """Return what these questions to one player will take; the longest chain of them has `depth` questions."""
-    plain = ConditionPlan(name, player.model, 1, sum(each.n for each in questions.values()))
+    plain = ConditionPlan(name, player.model, 1, sum(of_kind.n for of_kind in questions.values()))
     load = _load(player, questions, n_runs=1, length=1, pilot=NO_PILOT)
-    found = _loaded(plain, player, load, depth=depth, catalogue=catalogue, pilot=NO_PILOT)
+    estimate = _loaded(plain, player, load, depth=depth, catalogue=catalogue, pilot=NO_PILOT)
     limits = _through(catalogue.settings(player.model), load, NO_PILOT.latency_s)
-    return replace(found, wall_s=found.wall_s.beside(limits))
+    return replace(estimate, wall_s=estimate.wall_s.beside(limits))
 
 
 class _Load(NamedTuple):
@@ -186,19 +186,19 @@ class _Load(NamedTuple):
 
 
 def _loaded(
-    found: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, catalogue: Catalogue, pilot: _Pilot
+    estimate: ConditionPlan, player: ModelPlayer, load: _Load, *, depth: int, catalogue: Catalogue, pilot: _Pilot
 ) -> ConditionPlan:
     """Add to a plan what a player takes, without the time that its account's limits need."""
     price = catalogue.price(player.model)
     usd = None if price is None else _usd(price, load.tokens_in, load.tokens_out)
     return replace(
-        found,
-        calls=found.calls.plus(load.calls),
-        input_tokens=found.input_tokens.plus(load.tokens_in),
-        output_tokens=found.output_tokens.plus(load.tokens_out),
-        usd=None if usd is None or found.usd is None else found.usd.plus(usd),
-        wall_s=found.wall_s.beside(_chain(depth, pilot.latency_s)),
-        is_piloted=found.is_piloted or bool(pilot.took),
+        estimate,
+        calls=estimate.calls.plus(load.calls),
+        input_tokens=estimate.input_tokens.plus(load.tokens_in),
+        output_tokens=estimate.output_tokens.plus(load.tokens_out),
+        usd=None if usd is None or estimate.usd is None else estimate.usd.plus(usd),
+        wall_s=estimate.wall_s.beside(_chain(depth, pilot.latency_s)),
+        is_piloted=estimate.is_piloted or bool(pilot.took),
     )
 
 
@@ -208,16 +208,16 @@ def _load(
     """Return a player's load; `length` is the encounters of all runs over those of the run of seed 0."""
     calls = tokens_in = tokens_out = NOTHING
     longest = LONG_ANSWER if player.max_tokens is None else player.max_tokens
-    for kind, own in questions.items():
+    for kind, of_kind in questions.items():
         if took := pilot.took.get(kind):
             askings = AROUND.times(took.askings).beside(Range(1, 1))
-            mean_in = AROUND.times(took.tokens_a_byte * own.mean_bytes)
+            mean_in = AROUND.times(took.tokens_a_byte * of_kind.mean_bytes)
             mean_out = AROUND.times(took.output)
         else:
             askings = Range(1, 1 + ASKED_AGAIN)
-            mean_in = Range(own.mean_bytes / BYTES_A_TOKEN[1], own.mean_bytes / BYTES_A_TOKEN[0])
+            mean_in = Range(of_kind.mean_bytes / BYTES_A_TOKEN[1], of_kind.mean_bytes / BYTES_A_TOKEN[0])
             mean_out = Range(min(SHORT_ANSWER[kind], longest), longest)
-        asked = askings.times(own.n * (n_runs if kind == "strategy" else length))
+        asked = askings.times(of_kind.n * (n_runs if kind == "strategy" else length))
         calls = calls.plus(asked)
         tokens_in = tokens_in.plus(mean_in.times(asked))
         tokens_out = tokens_out.plus(mean_out.times(asked))
@@ -281,7 +281,7 @@ def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
             sizes.setdefault(label, {}).setdefault(kind_of(request), []).append(n_bytes(prompt.messages))
         waiting.extend(society.answer(request, stand_in(request)).asked)
     return {
-        label: {kind: Questions(len(own), sum(own) / len(own)) for kind, own in kinds.items()}
+        label: {kind: Questions(len(lengths), sum(lengths) / len(lengths)) for kind, lengths in kinds.items()}
         for label, kinds in sizes.items()
     }
 
@@ -305,11 +305,11 @@ def _pilot(pilot: Study, model: str) -> _Pilot:
     condition = Condition.model_validate(started[0].condition)
     questions = _questions(condition)[model]
     took = {}
-    for kind, own in replies.groupby([_kind(str(key)) for key in replies["key"]]):
-        if own["input_tokens"].notna().any() and own["output_tokens"].notna().any():
+    for kind, of_kind in replies.groupby([_kind(str(key)) for key in replies["key"]]):
+        if of_kind["input_tokens"].notna().any() and of_kind["output_tokens"].notna().any():
             took[str(kind)] = _Took(
-                askings=len(own) / len(own[[*KEY, "key"]].drop_duplicates()),
-                tokens_a_byte=float(own["input_tokens"].mean()) / questions[str(kind)].mean_bytes,
-                output=float(own["output_tokens"].mean()),
+                askings=len(of_kind) / len(of_kind[[*KEY, "key"]].drop_duplicates()),
+                tokens_a_byte=float(of_kind["input_tokens"].mean()) / questions[str(kind)].mean_bytes,
+                output=float(of_kind["output_tokens"].mean()),
             )
     return _Pilot(took, AROUND.times(float(replies["latency_s"].mean())))

@@ -1,7 +1,7 @@
-"""Plays probes: asks what a design says, or goes on where its log ends; and plans what that will take.
+"""Plays probes: asks a design's questions, continuing where the log ends; and estimates what that will take.
 
 A probe is played like a run: every reply is on the disk before it counts, every paid call is in the ledger, and the
-same command goes on after a kill. Its folder holds `probe/log.jsonl` and, for paid models, `ledger.jsonl`.
+same command continues after a kill. Its folder holds `probe/log.jsonl` and, for paid models, `ledger.jsonl`.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ def probe(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
-    """Ask everything that the design says, or go on with what is left of it.
+    """Ask all questions of the design, or continue with those that are left.
 
     Args:
         scenario: gives the rules that donors are told, the model that is asked, its account and the budget. Its name is
             that of the probe's folder, and its first seed is the probe's.
         design: whose strategies are asked, in which situations, and how often.
         results: the folder that holds, or will hold, the probe's folder.
-        new: begin a new probe beside an older one of the same name, instead of going on with it.
+        new: begin a new probe beside an older one of the same name, instead of continuing it.
         observer: is told what happens.
         provider: answers instead of the scenario's accounts.
 
     Raises:
-        ScenarioError: the scenario has several conditions, or nobody can be asked what the design says.
+        ScenarioError: the scenario has several conditions, or its player cannot be asked the design's questions.
         AuthError, ModelFileError: a key or a model's weights are missing; nothing has been asked.
         ReplayMismatch: the folder holds a probe that was begun under other settings; nothing has been asked.
         LogError: the folder cannot be written.
@@ -146,7 +146,7 @@ async def _probe(
 
 
 def _write_design(folder: Path, design: Design) -> None:
-    """Write the design for people to read; what counts is in the log.
+    """Write the design for people to read; only the log counts.
 
     Raises:
         LogError: it cannot be written.
@@ -190,7 +190,7 @@ def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str,
         question = waiting.popleft()
         sizes.setdefault(kind_of(question.request), []).append(n_bytes(question.prompt.messages))
         waiting.extend(course.answer(question.request, stand_in(question.request)).asked)
-    return {kind: Questions(len(own), sum(own) / len(own)) for kind, own in sizes.items()}
+    return {kind: Questions(len(lengths), sum(lengths) / len(lengths)) for kind, lengths in sizes.items()}
 
 
 def _spec(scenario: Scenario) -> RunSpec:
@@ -199,7 +199,7 @@ def _spec(scenario: Scenario) -> RunSpec:
     conditions = {condition_of(spec.name): spec for spec in reversed(specs)}
     if len(conditions) > 1:
         raise ScenarioError(
-            f"{scenario.name}: has {len(conditions)} conditions, and a probe is of one; choose it with --set, as"
+            f"{scenario.name}: has {len(conditions)} conditions, and a probe needs one; choose it with --set, as in"
             f" --set vary=null --set {next(iter(scenario.vary))}=..."
         )
     [spec] = conditions.values()
@@ -224,7 +224,7 @@ def _check(spec: RunSpec, design: Design) -> None:
     elif any(subject.strategy is not None for subject in design.subjects):
         raise ScenarioError(f"{player.model}: a scripted policy reads no strategy; name a model with --model")
     if not (design.n and design.situations) and not design.background:
-        raise ScenarioError("nothing is asked: set --n to 1 or more, or name a --background to be scored in")
+        raise ScenarioError("nothing is asked: set --n to 1 or more, or name a --background to score strategies in")
     names = [subject.name for subject in design.subjects]
     if len(set(names)) < len(names):
-        raise ScenarioError(f"two strategies have one name, in {', '.join(names)}; name each agent once")
+        raise ScenarioError(f"two strategies have the same name, in {', '.join(names)}; name each agent once")

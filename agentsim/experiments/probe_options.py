@@ -93,24 +93,24 @@ def designed(source: Path | Scenario, options: Options) -> tuple[Scenario, Desig
 def _of_study(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
     if options.strategies:
         raise ScenarioError(
-            f"--strategy: {source} is a study, whose agents have strategies; name a scenario file to ask under its"
-            " rules"
+            f"--strategy: {source} is a study, whose agents have strategies; name a scenario file to probe a text under"
+            " its rules"
         )
     if options.sets:
         raise ScenarioError(f"--set: {source} is a study, whose rules are those of its log; name a scenario file")
-    found = of_run(source, run=options.run, generation=options.generation, name="probe", model=options.model)
-    subjects = parents_of(found, options.agents) if options.children else chosen(found, options.agents)
+    source_run = of_run(source, run=options.run, generation=options.generation, name="probe", model=options.model)
+    subjects = parents_of(source_run, options.agents) if options.children else chosen(source_run, options.agents)
     what = "children" if options.children else "-".join(options.agents)
-    default = [source.resolve().name, found.run, f"g{found.generation}", what, _short(options.model)]
-    scenario = _named(found.scenario, options.name, default)
-    return scenario, subjects, f"{source.resolve().name}/{found.run}, generation {found.generation}"
+    default = [source.resolve().name, source_run.run, f"g{source_run.generation}", what, _short(options.model)]
+    scenario = _named(source_run.scenario, options.name, default)
+    return scenario, subjects, f"{source.resolve().name}/{source_run.run}, generation {source_run.generation}"
 
 
 def _of_scenario(source: Path | Scenario, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
     file = source.name if isinstance(source, Scenario) else source
     for option, value in (("--run", options.run), ("--generation", options.generation), ("--agent", options.agents)):
         if value:
-            raise ScenarioError(f"{option}: {file} is no folder of a study; name one, as results/quickstart")
+            raise ScenarioError(f"{option}: {file} is not a study's folder; name one, such as results/quickstart")
     if isinstance(source, Scenario):
         if options.sets or options.model:
             raise ScenarioError(f"{file}: sets and model change a scenario's file; this scenario is already loaded")
@@ -123,8 +123,7 @@ def _of_scenario(source: Path | Scenario, options: Options) -> tuple[Scenario, t
     if isinstance(player, ModelPlayer):
         if not options.strategies:
             raise ScenarioError(
-                f"{file}: {player.model} plays, who has no strategy yet; state one with --strategy, or"
-                " name the folder of a study"
+                f"{file}: {player.model} has no strategy yet; state one with --strategy, or name the folder of a study"
             )
         subjects = of_texts(
             options.strategies, max_chars=scenario.transmission.max_chars, is_parent=bool(options.children)
@@ -183,5 +182,5 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
         raise ScenarioError(f"--{name} {text}: cannot be read; write comma-separated numbers, as 0,50,100")
     values = tuple(dict.fromkeys(float(part) for part in parts))
     if name == "resources" and not all(values):
-        raise ScenarioError(f"--{name} {text}: who holds nothing has nothing to give; name amounts above 0")
+        raise ScenarioError(f"--{name} {text}: a donor with nothing cannot give; name amounts above 0")
     return values

@@ -1,4 +1,4 @@
-"""Whose strategies a probe asks: those of a generation of a run, of its survivors, or texts that the user states."""
+"""The strategies that a probe asks: those of a run's generation, of its survivors, or texts that the user states."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     subjects: tuple[Subject, ...]
     """The generation's strategies, best first; for a scripted run only its policy."""
     survivors: tuple[str, ...]
-    """Those that were selected, or would have been after the last generation; best first."""
+    """Agents that were selected, or would have been after the last generation; best first."""
 
 
 def of_run(study: Path, *, run: str | None, generation: int | None, name: str, model: str | None = None) -> Found:
@@ -77,29 +77,31 @@ def of_run(study: Path, *, run: str | None, generation: int | None, name: str, m
     )
 
 
-def chosen(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
+def chosen(source_run: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
     """Return the strategies of these agents; of all if none is named.
 
     Raises:
         LogError: an agent does not live in the generation.
     """
-    by_name = {subject.name: subject for subject in found.subjects}
+    by_name = {subject.name: subject for subject in source_run.subjects}
     for agent in agents:
         if agent not in by_name:
             raise LogError(
-                f"no agent {agent!r} lived in generation {found.generation} of {found.run}; there were"
+                f"no agent {agent!r} lived in generation {source_run.generation} of {source_run.run}; there were"
                 f" {_listed(by_name)}"
             )
-    return tuple(by_name[agent] for agent in dict.fromkeys(agents)) or found.subjects
+    return tuple(by_name[agent] for agent in dict.fromkeys(agents)) or source_run.subjects
 
 
-def parents_of(found: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
+def parents_of(source_run: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
     """Return these agents as parents; by default the generation's survivors."""
-    return tuple(subject.model_copy(update={"role": "parent"}) for subject in chosen(found, agents or found.survivors))
+    return tuple(
+        subject.model_copy(update={"role": "parent"}) for subject in chosen(source_run, agents or source_run.survivors)
+    )
 
 
 def of_texts(texts: Sequence[str], *, max_chars: int, is_parent: bool) -> tuple[Subject, ...]:
-    """Return stated texts as strategies, cut at the length at which agents' strategies are cut.
+    """Return stated texts as strategies, truncated at the same length as agents' strategies.
 
     Raises:
         ScenarioError: a text is empty.
@@ -130,7 +132,7 @@ def _ended(
 ) -> GenerationEnded:
     if not is_complete and (generation is None or generation > len(ends)):
         some = f"; or probe a generation that has ended, with --generation 1 to {len(ends)}" if ends else ""
-        raise LogError(f"{where}: is not finished; go on with it by agentsim run{some}")
+        raise LogError(f"{where}: is not finished; continue it with agentsim run{some}")
     if generation is None:
         return ends[-1]
     if not 1 <= generation <= len(ends):
@@ -144,8 +146,8 @@ def _scenario(study: Path, started: RunStarted, *, name: str, model: str | None)
     providers = {} if file is None else file.scenario.get("providers", {})
     condition = dict(started.condition)
     if len(started.players) > 1:
-        own = condition["players"][started.players.index(_one_of(started, model))]
-        condition["players"] = {key: value for key, value in own.items() if key not in ("agents", "name")}
+        player = condition["players"][started.players.index(_one_of(started, model))]
+        condition["players"] = {key: value for key, value in player.items() if key not in ("agents", "name")}
     elif model is not None:
         if str(condition["players"]["model"]).startswith("scripted/"):
             raise ScenarioError(

@@ -1,4 +1,4 @@
-"""What is written down: the log of a run, the folder of a study, and whether runs are one experiment.
+"""What is stored: the log of a run, the folder of a study, and whether runs are one experiment.
 
 The log is the truth: a resumed, forked or replayed run is computed from it. Nothing here asks or computes facts.
 """

@@ -67,13 +67,13 @@ def clash(runs: Sequence[tuple[str, RunStarted]]) -> Clash | None:
     conditions: dict[str, tuple[str, RunStarted]] = {}
     for name, run in runs:
         first, other = conditions.setdefault(condition_of(name), (name, run))
-        if found := difference(other, run):
-            return Clash(first, name, found)
+        if mismatch := difference(other, run):
+            return Clash(first, name, mismatch)
     known: dict[str, str] = {}
     for name, run in conditions.values():
         first, other = next(iter(conditions.values()))
-        if found := _of_rules(other, run):
-            return Clash(first, name, found)
+        if mismatch := _of_rules(other, run):
+            return Clash(first, name, mismatch)
         same = known.setdefault(_canonical([_decided(run), run.templates_read]), name)
         if same != name:
             return Clash(same, name, Difference("the name of this condition", condition_of(same), condition_of(name)))
@@ -104,23 +104,23 @@ def _nameless(run: RunStarted) -> list[Any]:
 
 
 def mixed(folder: Path, runs: Mapping[str, RunStarted]) -> str | None:
-    """Return why a study's runs are not of one experiment, and what to do; `None` if they are."""
-    found = clash(list(runs.items()))
-    if found is None:
+    """Return why a study's runs are not one experiment, and what to do; `None` if they are."""
+    clashing = clash(list(runs.items()))
+    if clashing is None:
         return None
-    is_of_rules = _of_rules(runs[found.first], runs[found.second]) is not None
+    is_of_rules = _of_rules(runs[clashing.first], runs[clashing.second]) is not None
     sides = []
-    for side in (found.first, found.second):
+    for side in (clashing.first, clashing.second):
         names = [name for name in runs if _is_like(runs, name, side, is_of_rules=is_of_rules)]
         more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
         sides.append(", ".join(names[:MAX_NAMED]) + more)
-    path, first, second = found.difference
+    path, first, second = clashing.difference
     what = f"{path} is {first!r} in {sides[0]}, but {second!r} in {sides[1]}"
     if path == TEMPLATES:
         what = f"{path} are not the same in {sides[0]} as in {sides[1]}"
     return (
-        f"{folder}: holds runs of two experiments, which no number may pool: {what}; move the folders of one kind out"
-        f" of it, as into {folder.parent / (folder.name + '-other')}, and read each by itself"
+        f"{folder}: holds runs of two experiments, which must not be pooled: {what}; move the runs of one experiment"
+        f" to another folder, such as {folder.parent / (folder.name + '-other')}, and read each by itself"
     )
 
 
@@ -133,12 +133,12 @@ def _is_like(runs: Mapping[str, RunStarted], name: str, side: str, *, is_of_rule
 def difference(first: RunStarted, second: RunStarted) -> Difference | None:
     """Return the first difference, other than the seed, between two runs of one condition; `None` if there is none.
 
-    The prompt set's name and templates count, but not its place; of accounts, only who answers, as far as it is logged.
+    The prompt set's name and templates count, but not its folder; of accounts only who answers, as far as logged.
     """
-    if found := first_difference(_decided(first), _decided(second)):
-        return found
-    if found := _of_templates(first, second):
-        return found
+    if mismatch := first_difference(_decided(first), _decided(second)):
+        return mismatch
+    if mismatch := _of_templates(first, second):
+        return mismatch
     return first_difference(*_accounts(first, second, ADDRESS))
 
 
@@ -164,7 +164,7 @@ def first_difference(first: Any, second: Any, *, path: str = "") -> Difference |
 
 
 def _decided(run: RunStarted) -> dict[str, Any]:
-    """Return what decides what is asked, without the seed of a society; a probe's seed counts, as it has only one."""
+    """Return what decides the questions, without a society's seed; a probe's seed counts, because it has only one."""
     content = {**run.condition, "prompts": _prompts_name(run)}
     return content if run.probe is None else {"seed": run.seed, **content, "probe": run.probe}
 
@@ -175,7 +175,7 @@ def _prompts_name(run: RunStarted) -> str:
 
 def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return these settings of the accounts of both runs, as far as both logs state them."""
-    found = []
+    named_settings = []
     for run, other in ((first, second), (second, first)):
         is_one = len(run.accounts) == 1
         named = {
@@ -184,12 +184,12 @@ def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tup
             for key in keys
             if account.get(key) is not None and other.accounts.get(label, {}).get(key) is not None
         }
-        found.append(named)
-    return found[0], found[1]
+        named_settings.append(named)
+    return named_settings[0], named_settings[1]
 
 
 def _said(value: Any) -> str:
-    """Return a setting of an account as it is compared; a price as its numbers, without their source."""
+    """Return a setting of an account in the form in which it is compared; a price without its source."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {part:g}" for key, part in value.items() if isinstance(part, int | float))
     return str(value).rstrip("/")
@@ -199,13 +199,13 @@ def _said(value: Any) -> str:
 
 
 def _of_rules(first: RunStarted, second: RunStarted) -> Difference | None:
-    """Return the first rule in which two conditions differ although it is not varied; or what only one varies."""
+    """Return the first rule in which two conditions differ although it is not varied, or that only one varies."""
     paths = [sorted(path for path in run.settings if not _covers("players", path)) for run in (first, second)]
     if paths[0] != paths[1]:
-        return Difference("what varies", *(", ".join(own) or "nothing but who plays" for own in paths))
+        return Difference("what varies", *(", ".join(varying) or "only the players" for varying in paths))
     varied = ("players", *paths[0])
-    if found := first_difference(_rules(first, varied), _rules(second, varied)):
-        return found
+    if mismatch := first_difference(_rules(first, varied), _rules(second, varied)):
+        return mismatch
     is_same_set = not any(_covers(path, "prompts") for path in varied) and _format(first) == _format(second)
     return _of_templates(first, second) if is_same_set else None
 
@@ -218,7 +218,7 @@ def _of_templates(first: RunStarted, second: RunStarted) -> Difference | None:
 
 def _rules(run: RunStarted, varied: Sequence[str]) -> dict[str, Any]:
     leaves = _leaves({**run.condition, "prompts": _prompts_name(run)})
-    return {path: value for path, value in leaves if not any(_covers(own, path) for own in varied)}
+    return {path: value for path, value in leaves if not any(_covers(one, path) for one in varied)}
 
 
 def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -230,7 +230,7 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _covers(varied: str, path: str) -> bool:
-    """Whether a varied path decides the value at another path."""
+    """Return whether a varied path decides the value at another path."""
     return f"{path}.".startswith(f"{varied}.")
 
 

@@ -1,7 +1,7 @@
-"""Records of older logs, brought up to date as they are read: the rest of the program knows today's form alone.
+"""Brings records of older logs up to date as they are read, so that the rest of the program knows only today's form.
 
-Older logs differ in what they leave out, in how they name things, and in where they state the account of a single
-player. A log itself is never changed.
+Older logs leave things out, use other names, and state the account of a single player elsewhere. A log itself is never
+changed.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from agentsim.scenario.players import labels_in
 __all__ = ["finish_up_to_date", "start_up_to_date"]
 
 FIRST_READER: Final = 1
-"""The reader of replies of logs that name none."""
+"""The version of the reader of replies in logs that state none."""
 NOT_KNOWN: Final = ("tokens", "cost_usd", "code_digest", "log_digest", "own_digest")
-"""What the last record of older logs does not state."""
+"""Fields that the last record of older logs lacks."""
 
 
 def start_up_to_date(record: Any) -> Any:
-    """Return a `run_started` record as it would be written today; what is none is returned as it is.
+    """Return a `run_started` record as it would be written today; anything else is returned unchanged.
 
-    Its digest, where it is that of its condition, becomes that of the condition as written today.
+    A digest that matches its condition becomes the digest of the condition as written today.
     """
     if not isinstance(record, Mapping):
         return record
@@ -32,12 +32,12 @@ def start_up_to_date(record: Any) -> Any:
 
 
 def finish_up_to_date(record: Any) -> Any:
-    """Return a `run_finished` record with `None` for what it does not state; what is none is returned as it is."""
+    """Return a `run_finished` record with `None` for missing fields; anything else is returned unchanged."""
     return {**dict.fromkeys(NOT_KNOWN), **record} if isinstance(record, Mapping) else record
 
 
 def _with_its_accounts(record: dict[str, Any]) -> dict[str, Any]:
-    """Name the account of a single player by the player's label, as the accounts of several are."""
+    """Store the account of a single player under the player's label, as the accounts of several players are."""
     account = record.get("account")
     if not isinstance(account, Mapping):
         return record
@@ -46,7 +46,7 @@ def _with_its_accounts(record: dict[str, Any]) -> dict[str, Any]:
         try:
             [label] = labels_in(record["condition"])
         except (LookupError, TypeError, ValueError, AttributeError):
-            return {**record, "account": account}  # whoever validates it says what is wrong with it
+            return {**record, "account": account}  # validation reports what is wrong
         record["accounts"] = {label: account}
     return {"accounts": {}, **record}
 
@@ -63,5 +63,5 @@ def _with_its_condition(record: dict[str, Any]) -> dict[str, Any]:
         is_whole = record["digest"] == content_digest(condition, **decided)
         digest = content_digest(now, **decided) if is_whole else record["digest"]
     except (LookupError, TypeError, ValueError, AttributeError):
-        return record  # something is missing or of another kind; whoever validates it says what
+        return record  # something is missing or has another type; validation reports what
     return {**record, "condition": now, "digest": digest}

@@ -40,17 +40,17 @@ class RunStarted(Frozen):
     settings: dict[str, Any]
     """What distinguishes this run's condition from the others of its study: path -> value."""
     probe: dict[str, Any] | None = Field(default=None, exclude_if=lambda probe: probe is None)
-    """The design of a probe (`core.probe_design`), where strategies are asked in stated situations; else `None`."""
+    """The design of a probe (`core.probe_design`); `None` if this is not a probe."""
     prompts_digest: str
     """SHA-256 of the prompt set's files."""
     reader: int
     """The version of the reader of replies (`prompts.READERS`)."""
     accounts: dict[str, dict[str, Any]]
     """The provider account of each model that plays, as used (address, dialect, limits), without its key; by the
-    player's label. Empty where scripted policies alone play."""
+    player's label. Empty if only scripted policies play."""
     versions: dict[str, str]
     forked_from: str | None = None
-    """The folder of the run from which a fork took its first replies; `None` if this is no fork."""
+    """The folder of the run from which a fork took its first replies; `None` if this is not a fork."""
     time: str
     """UTC, ISO 8601."""
 
@@ -92,19 +92,19 @@ class RunStarted(Frozen):
 
 
 class Reply(Frozen):
-    """One question asked of a model, and what came back, whole."""
+    """One question to a model, and its full answer."""
 
     type: Literal["reply"] = "reply"
     key: str
     """The request's key."""
     attempt: int
-    """1 for the first asking; higher where an unreadable answer made another one necessary."""
+    """1 for the first attempt; higher if an unreadable answer made another one necessary."""
     player: str | None = None
     """The label of the player that was asked; `None` if one player plays all agents."""
     prompt: Prompt
     completion: Completion
     time: str
-    """When the answer had come; UTC, ISO 8601."""
+    """When the answer arrived; UTC, ISO 8601."""
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +132,7 @@ class RunFinished(Frozen):
     unread: tuple[str, ...] = Field(default=(), exclude_if=lambda unread: not unread)
     """One sentence for each player none of whose decisions could be read (`orchestrator.readability`)."""
     log_digest: str | None
-    """SHA-256 of the log up to this record: while it matches, the log has not been edited."""
+    """SHA-256 of the log up to this record; if it matches, the log has not been edited."""
     time: str
     own_digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
     """SHA-256 of this record without this field."""
@@ -196,7 +196,7 @@ def record_of(raw: object, *, where: str) -> Record:
         first = error.errors()[0]
         if first["type"] == "union_tag_invalid":
             raise LogError(
-                f"{where}: {str(first['ctx']['tag'])[:60]!r} is no kind of record that this agentsim knows; read it"
+                f"{where}: {str(first['ctx']['tag'])[:60]!r} is not a kind of record that this agentsim knows; read it"
                 " with the version or the rules that wrote it, or restore the file"
             ) from error
         place = ".".join(str(part) for part in first["loc"])

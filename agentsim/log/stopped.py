@@ -1,4 +1,4 @@
-"""Why the runs of a study stopped: a help for people, on which no result depends."""
+"""Why the runs of a study stopped; for people only, no result depends on it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
     `reasons` holds the runs of this sitting, with `None` for a complete one. What other sittings wrote about other runs
     stays, and a run that another process is playing now is left to that process.
     """
-    own = {run: reason for run, reason in reasons.items() if not is_locked(study / run)}
-    known = {**stop_reasons(study), **own}
+    unlocked = {run: reason for run, reason in reasons.items() if not is_locked(study / run)}
+    known = {**stop_reasons(study), **unlocked}
     text = json.dumps({run: reason for run, reason in known.items() if reason}, indent=2, ensure_ascii=False)
     with suppress(OSError):
         replace(study / STOPPED_NAME, text + "\n")
@@ -30,7 +30,7 @@ def note_sitting(study: Path, reasons: Mapping[str, str | None]) -> None:
 def stop_reasons(study: Path) -> dict[str, str]:
     """Return why runs stopped when they were last played, as far as it was written down."""
     try:
-        found = json.loads((study / STOPPED_NAME).read_text(encoding="utf-8"))
-        return {str(run): str(reason) for run, reason in found.items()}
+        content = json.loads((study / STOPPED_NAME).read_text(encoding="utf-8"))
+        return {str(run): str(reason) for run, reason in content.items()}
     except (OSError, ValueError, AttributeError):
         return {}

@@ -1,4 +1,4 @@
-"""`study.json`: what a study is, and which runs it is to have. Read and written here alone."""
+"""`study.json`: a study's scenario and the runs that it shall have. Only this module reads and writes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StudyFile:
     runs: Mapping[str, Mapping[str, Any]]
     """Each run by its name, with its `seed`, `settings` and `digest`."""
     scenario: Mapping[str, Any]
-    """The scenario as resolved; empty where the file does not hold it."""
+    """The resolved scenario; empty if the file does not hold it."""
 
     @property
     def digests(self) -> frozenset[str]:
@@ -31,7 +31,7 @@ class StudyFile:
 
 
 def read_study_file(folder: Path) -> StudyFile | None:
-    """Return what a study's folder says of the study; `None` where it holds no such file.
+    """Return the content of a folder's `study.json`; `None` if there is none.
 
     Raises:
         LogError: the file cannot be read, or has another shape.
@@ -41,19 +41,19 @@ def read_study_file(folder: Path) -> StudyFile | None:
         content = json.loads(path.read_bytes())
         runs, scenario = content["runs"], content.get("scenario", {})
         if not all(isinstance(part, dict) for part in (runs, scenario, *runs.values())):
-            raise TypeError("its runs or its scenario are no mappings")
+            raise TypeError("its runs or its scenario are not mappings")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise LogError(
-            f"{path}: cannot be read as a study's ({error!r}); restore the file, or delete it and run the scenario"
-            " again, which writes it anew"
+            f"{path}: cannot be read as a study ({error!r}); restore the file, or delete it and run the scenario"
+            " again, which writes a new one"
         ) from error
     return StudyFile(runs, scenario)
 
 
 def write_study_file(folder: Path, study: StudyFile, *, versions: Mapping[str, str]) -> None:
-    """Write what the study is; `versions` are those of the packages that play it now.
+    """Write a study's `study.json`; `versions` are those of the packages that play it now.
 
     Raises:
         LogError: the file cannot be written.

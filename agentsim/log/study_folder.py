@@ -1,7 +1,7 @@
-"""Where a study lies: which folder a scenario is played in, and from which studies it can be forked.
+"""A study's folder: in which folder a scenario is played, and from which studies it can be forked.
 
-A study is one experiment: what cannot be part of it is refused here, before anything is asked or written. A second
-study with the same name lies beside the first: results/x, results/x-2, ... Running the scenario again goes on with
+A study is one experiment: runs that cannot be part of it are refused here, before anything is asked or written. A
+second study with the same name lies beside the first: results/x, results/x-2, ... Running the scenario again continues
 the newest study that was begun under it.
 """
 
@@ -38,7 +38,7 @@ def choose(results: Path, name: str, starts: Starts, *, new: bool) -> Path:
 
     Raises:
         ReplayMismatch: the study there is another experiment; the message names the first difference.
-        ScenarioError: the folder holds a probe and these are runs of a study, or the other way round.
+        ScenarioError: the folder holds a probe and these are runs of a study, or vice versa.
     """
     if new:
         return _new(results, name)
@@ -46,8 +46,8 @@ def choose(results: Path, name: str, starts: Starts, *, new: bool) -> Path:
     _check_kind(default, is_probe=is_probe)
     others = [path for path in _beside(results, name) if path != default and _scenario_name(path) in (None, name)]
     begun = {path: _begun_in(path) for path in (default, *others) if path == default or _is_probe(path) == is_probe}
-    own = [(start.run, start) for start in starts]
-    clashes = {path: clash([*there.items(), *own]) or renamed(there, starts) for path, there in begun.items()}
+    named_starts = [(start.run, start) for start in starts]
+    clashes = {path: clash([*there.items(), *named_starts]) or renamed(there, starts) for path, there in begun.items()}
     digests, conditions = {start.digest for start in starts}, {condition_of(start.run) for start in starts}
 
     def rank(path: Path) -> tuple[bool, bool, bool, int]:
@@ -58,16 +58,16 @@ def choose(results: Path, name: str, starts: Starts, *, new: bool) -> Path:
     fitting = [path for path in begun if clashes[path] is None and (path == default or begun[path] or rank(path)[0])]
     if fitting:
         return max(fitting, key=rank)
-    path, found = [(path, found) for path, found in clashes.items() if found is not None][-1]
+    path, clashing = [(path, clashing) for path, clashing in clashes.items() if clashing is not None][-1]
     raise ReplayMismatch(
-        mixed(path, begun[path]) or _refusal(path, found, next_name=_new(results, name).name, is_probe=is_probe)
+        mixed(path, begun[path]) or _refusal(path, clashing, next_name=_new(results, name).name, is_probe=is_probe)
     )
 
 
-def _refusal(path: Path, found: Clash, *, next_name: str, is_probe: bool) -> str:
-    fork = "" if is_probe else f", or with --fork {path} to begin it with the replies that still hold"
-    what = f"{path / found.first}: {found.difference.was_and_is}"
-    return f"{what}; set that back; or run with --new to begin {next_name}{fork}"
+def _refusal(path: Path, clashing: Clash, *, next_name: str, is_probe: bool) -> str:
+    fork = "" if is_probe else f", or with --fork {path} to begin it with the replies that are still valid"
+    what = f"{path / clashing.first}: {clashing.difference.was_and_is}"
+    return f"{what}; undo that change; or run with --new to begin {next_name}{fork}"
 
 
 def _check_kind(folder: Path, *, is_probe: bool) -> None:
@@ -84,12 +84,12 @@ def _is_probe(folder: Path) -> bool:
 def _begun_in(folder: Path) -> dict[str, RunStarted]:
     """Return the first record of each run that has begun, by the run's name; unreadable logs are skipped."""
     paths = sorted(folder.glob(f"*/{LOG_NAME}"))
-    found = {path.parent.name: read_start(path.parent) for path in paths}
-    return {run: start for run, start in found.items() if start is not None}
+    starts = {path.parent.name: read_start(path.parent) for path in paths}
+    return {run: start for run, start in starts.items() if start is not None}
 
 
 def _study_file(folder: Path) -> StudyFile | None:
-    """Return what a folder says of its study; `None` if it holds no such file or an unreadable one."""
+    """Return the content of a folder's `study.json`; `None` if there is none or it is unreadable."""
     try:
         return read_study_file(folder)
     except LogError:
@@ -132,8 +132,8 @@ def make_folder(folder: Path) -> Path:
 
 def _beside(results: Path, name: str) -> list[Path]:
     """Return all studies of a name, oldest first."""
-    found = [path for path in results.glob("*") if _number(path, name)]
-    return sorted(found, key=lambda path: _number(path, name))
+    studies = [path for path in results.glob("*") if _number(path, name)]
+    return sorted(studies, key=lambda path: _number(path, name))
 
 
 def _scenario_name(folder: Path) -> str | None:
@@ -146,12 +146,12 @@ def _scenario_name(folder: Path) -> str | None:
 def _number(path: Path, name: str) -> int:
     """Return 1 for the first study of the name, 2 for the second, ...; 0 for a study of another name."""
     rest = path.name.removeprefix(name)
-    found = re.fullmatch(r"-([1-9][0-9]{0,8})", rest)
-    return 1 if not rest else int(found[1]) if found and int(found[1]) > 1 else 0
+    suffix = re.fullmatch(r"-([1-9][0-9]{0,8})", rest)
+    return 1 if not rest else int(suffix[1]) if suffix and int(suffix[1]) > 1 else 0
 
 
 def write_study(folder: Path, scenario: Scenario, specs: Sequence[RunSpec], *, versions: Mapping[str, str]) -> None:
-    """Write what the study is. If any run has begun, runs of earlier sittings (other seeds or models) stay listed.
+    """Write `study.json`. If any run has begun, runs of earlier sittings (other seeds or models) stay listed.
 
     Raises:
         LogError: the folder cannot be made, or its `study.json` cannot be read or written.
@@ -192,8 +192,8 @@ def sources(study: Path, starts: Iterable[RunStarted]) -> dict[str, Path]:
     """
     begun = _begun_in(study)
     by_digest = {start.digest: run for run, start in begun.items()}
-    found = {start.run: start.run if start.run in begun else by_digest.get(start.digest) for start in starts}
-    folders = {run: study / source for run, source in found.items() if source is not None}
+    source_of = {start.run: start.run if start.run in begun else by_digest.get(start.digest) for start in starts}
+    folders = {run: study / source for run, source in source_of.items() if source is not None}
     if not folders:
         names = ", ".join(sorted(begun)[:5])
         what = f"its runs are {names}" if names else "it holds no runs"

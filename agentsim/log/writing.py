@@ -1,7 +1,7 @@
 """Writes a run's log: append-only JSON lines, by one process at a time.
 
-A reply is on the disk (`fdatasync`) before anything is done with it. Facts need no sync: they are computed again from
-the replies whenever the log is opened. A line that a crash left unfinished is cut off on opening, and the user is told.
+A reply is on the disk (`fdatasync`) before it is used. Facts need no sync: they are computed again from the replies
+whenever the log is opened. A line that a crash left unfinished is cut off on opening, and the user is told.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RunLog:
         self.path = folder / LOG_NAME
         try:
             if folder.is_symlink():
-                raise LogError(f"{folder}: is a symbolic link, through which no log is written; put the folder there")
+                raise LogError(f"{folder}: is a symbolic link, and no log is written through one; use a real folder")
             is_new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
             if is_new:
@@ -52,7 +52,7 @@ class RunLog:
             content = content_of(self.path, data)
             self._digest = hashlib.sha256(memoryview(data)[: content.n_bytes])
             self.records = content.records
-            """What the log held when it was opened."""
+            """The records in the log when it was opened."""
             self.n_torn_bytes = content.n_torn_bytes
             """Bytes of an unfinished last line that were cut off on opening."""
             self.fault = content.fault
@@ -78,7 +78,7 @@ class RunLog:
         """Write the records, one line each; with `sync`, block until they are on the disk.
 
         Raises:
-            NotWritten: the disk is full or failing. What was written before stays; the run can be resumed.
+            NotWritten: the disk is full or failing. Earlier records stay, and the run can be resumed.
         """
         lines = []
         for record in records:
@@ -92,7 +92,7 @@ class RunLog:
             self._lines.sync()
 
     async def synced(self) -> None:
-        """Wait until all that was appended so far is on the disk; those who wait are woken in the order of their lines.
+        """Wait until everything appended so far is on the disk; waiting tasks are woken in the order of their lines.
 
         Raises:
             NotWritten: the disk is failing.
@@ -106,14 +106,14 @@ class RunLog:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that is in the log."""
+        """SHA-256 of the whole log."""
         return self._digest.hexdigest()
 
     def close(self) -> None:
         """Sync, close and unlock.
 
         Raises:
-            NotWritten: the disk is failing; the log is closed and unlocked all the same.
+            NotWritten: the disk is failing; the log is closed and unlocked anyway.
         """
         try:
             self._lines.close()
@@ -121,7 +121,7 @@ class RunLog:
             os.close(self._lock)
 
     def _not_opened(self, error: OSError) -> NotWritten:
-        return NotWritten(f"{self.path}: cannot be opened ({error.strerror}); mend that and run again")
+        return NotWritten(f"{self.path}: cannot be opened ({error.strerror}); correct that and run again")
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +134,7 @@ class RunLog:
 
 @asynccontextmanager
 async def open_log(folder: Path) -> AsyncIterator[RunLog]:
-    """Open a run's log and close it in the end, both on a thread: large logs and slow disks do not block the loop.
+    """Open a run's log and close it at the end, both on a thread, so that large logs and slow disks block no loop.
 
     Raises:
         LogError: as `RunLog`.

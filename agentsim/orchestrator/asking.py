@@ -1,4 +1,4 @@
-"""Asks the questions of one run: one task for each question; what comes back is stored, and only then counts."""
+"""Asks the questions of one run, with one task for each question; a reply is stored before it counts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from agentsim.providers.base import Call, Completion, Held, Provider
 __all__ = ["Asking"]
 
 DRAIN_S: Final = 600.0
-"""How long answers that are paid for may still come in once a run has to stop: the longest built-in deadline."""
+"""How long a stopping run waits for answers that are already paid for: the longest built-in deadline."""
 
 _Outcome: TypeAlias = tuple[Question, Reply | AgentsimError]
-"""What came of asking a question: a reply that is on the disk, or why there is none."""
+"""The outcome of a question: a reply that is on the disk, or why there is none."""
 
 
 class Asking:
@@ -43,7 +43,7 @@ class Asking:
             log: where replies are stored.
             providers: who answers for each language model, by the player's label.
             stop: why the study has to stop, once it has to.
-            receive: lets a reply count that is on the disk, and returns what is asked next; it may raise
+            receive: processes a reply that is on the disk, and returns the next questions; it may raise
                 `AgentsimError` to end the run.
             watch: is told how many questions wait for an answer, whenever that changes.
         """
@@ -96,7 +96,7 @@ class Asking:
         self._n_waiting += len(tasks)
 
     async def _ask_one(self, question: Question) -> None:
-        """Ask one question and store its answer; the place of the call is free only when the answer is stored."""
+        """Ask one question and store its answer; the call keeps its place until the answer is stored."""
         with Held() as held:
             call = Call(n_after=self._course.n_after(question), is_wanted=self._is_wanted, held=held)
             try:
@@ -113,7 +113,7 @@ class Asking:
         return self._failure is None
 
     async def _store(self, question: Question, completion: Completion) -> Reply:
-        """Make a reply durable; replies are done in the order in which they are in the log.
+        """Make a reply durable; replies become durable in the order of the log.
 
         Raises:
             NotWritten: the disk is full or failing.
@@ -129,28 +129,28 @@ class Asking:
         try:
             self._log.append(reply, sync=False)
             await self._log.synced()
-        except NotWritten as error:  # at once, before anybody else asks
+        except NotWritten as error:  # stop at once, before another question is sent
             self._stop.stop(str(error))
             raise
         return reply
 
     async def _goes_on(self, group: asyncio.TaskGroup, stopping: asyncio.Task[Literal[True]]) -> bool:
-        """Let the next outcome count; return whether further ones are worth waiting for."""
+        """Process the next outcome; return whether to wait for further ones."""
         is_stopping = self._is_stopping
         outcome = await self._next(stopping, is_stopping=is_stopping)
         if outcome is None:
-            return not is_stopping  # on the first word of a stop, what is on its way is still waited for
+            return not is_stopping  # when a stop begins, answers under way are still waited for
         self._n_waiting -= 1
         self._take(*outcome, group)
         if isinstance(self._failure, NotWritten):
             self._stop.stop(str(self._failure))
         if self._log.is_broken and not self._storing:
-            return False  # what still comes could not be stored either
+            return False  # later answers could not be stored either
         self._watch(self._n_waiting)
         return True
 
     def _take(self, question: Question, outcome: Reply | AgentsimError, group: asyncio.TaskGroup) -> None:
-        """Let an outcome count, and ask what follows from it."""
+        """Process an outcome and ask what follows from it."""
         self._storing.discard(question.request.key)
         if isinstance(outcome, NotSent):
             return
@@ -171,8 +171,8 @@ class Asking:
     async def _next(self, stopping: asyncio.Task[Literal[True]], *, is_stopping: bool) -> _Outcome | None:
         """Return the next outcome.
 
-        `None`: the study was told to stop; where it `is_stopping` already, nothing came in time, or nothing is waited
-        for any longer.
+        `None`: the study was told to stop; or, if it `is_stopping` already, no answer came in time or the user does not
+        want to wait any longer.
         """
         if not self._arrived.empty():
             return self._arrived.get_nowait()

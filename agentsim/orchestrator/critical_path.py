@@ -1,4 +1,4 @@
-"""The longest chain of calls in a run that had to wait for each other: the least time the run could have taken."""
+"""The longest chain of a run's calls that had to wait for each other, which is the least time it could have taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CriticalPath"]
 
 @dataclass
 class CriticalPath:
-    """The longest chain of calls, in seconds, from what each encounter had to wait for."""
+    """The longest chain of calls, in seconds."""
 
     spent: dict[str, float] = field(default_factory=dict)
     """Seconds that calls took, by the key of the question."""

@@ -13,13 +13,13 @@ class Observer:
     """Watches a study and does nothing; override what you want to be told. Called on the event loop: be quick."""
 
     def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
-        """A run begins or goes on; it asks `n_requests` questions in all if every answer is readable at once."""
+        """A run begins or continues; it asks `n_requests` questions in all if every first answer is readable."""
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """A fact became true, or was read in the log (`is_replayed`)."""
 
     def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
-        """A reply came, or was read in the log (`is_replayed`); its cost is `None` where it is not known."""
+        """A reply came, or was read in the log (`is_replayed`); its cost is `None` if not known."""
 
     def asked(self, run: str, n_in_flight: int) -> None:
         """The number of calls in flight changed."""

@@ -15,9 +15,9 @@ from agentsim.core.facts import Encounter, Event, NoteWritten, Probed, StrategyF
 __all__ = ["Readability", "Unread", "patience"]
 
 SHARE: Final = 0.25
-"""If this share of a run's questions has been asked and none of one kind could be read, the next will not be either."""
+"""If this share of a run's questions has been asked and no answer of one kind could be read, the run stops."""
 LEAST: Final = 4
-"""The least number of questions that are asked before anything is concluded."""
+"""The fewest questions after which a run may stop."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Readability:
     """Counts, for each player and kind of question, what was asked and what was read."""
 
     def __init__(self, player: str) -> None:
-        """`player` is the player of agents whose own is not known."""
+        """`player` is the player of agents whose player is not known."""
         self._only = player
         self._player_of: dict[str, str] = {}
         self._asked: dict[tuple[str, str], int] = {}

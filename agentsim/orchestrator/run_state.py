@@ -11,7 +11,7 @@ Status: TypeAlias = Literal["complete", "unread", "interrupted", "stopped", "not
 """`unread`: played to its end, but not one of a model's decisions could be read. `interrupted`: by the user.
 `stopped`: for the reason given. `not begun`: the study stopped before this run was asked anything.
 
-The same command goes on with an interrupted, stopped or not begun run.
+The same command continues an interrupted, stopped or not begun run.
 """
 
 

@@ -1,4 +1,4 @@
-"""What one run is before it is played: the first record of its log, its course, and how much it asks."""
+"""A run before it is played: the first record of its log, its course, and its number of questions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Run:
     course: Questioning
     """What is asked, and what follows from the answers; not begun yet."""
     n_questions: int
-    """How many questions it asks if all answers are readable at once."""
+    """How many questions it asks if every first answer is readable."""
     n_generations: int
 
     @property
@@ -69,7 +69,7 @@ def run_started(
         study: the name of the study's folder.
         prompts: the prompt set.
         accounts: those of its language models, by the player's label, without their keys.
-        versions: those of the packages that play it.
+        versions: versions of the packages that play it.
         probe: the design, if the run is a probe's.
     """
     return RunStarted(

@@ -65,8 +65,8 @@ class Sitting:
                 await self._play(log)
         except ReplayMismatch as error:
             remedy = (
-                f"set that back; or run with --new to begin a new study, or with --fork {self._folder.parent} to begin"
-                " one with the replies that still hold"
+                f"undo that change; or run with --new to begin a new study, or with --fork {self._folder.parent} to"
+                " begin one with the replies that are still valid"
             )
             return self._state("stopped", f"{self._run.name}: {error}; {remedy}", is_refused=True)
         except NeverRead as error:
@@ -89,7 +89,7 @@ class Sitting:
     def _ended(self) -> RunState:
         if not self._unread:
             return self._state("complete", None)
-        why = f"{'; '.join(self._unread)}: what came out says nothing about the model"
+        why = f"{'; '.join(self._unread)}: the results say nothing about the model"
         return self._state("unread", why, is_unread=True)
 
     async def _is_closed(self) -> bool:
@@ -153,7 +153,7 @@ class Sitting:
         self._was_asked = asking.was_asked
 
     def _receive(self, log: RunLog, reply: Reply) -> list[Question]:
-        """Let a reply that is on the disk count; return what is asked because of it."""
+        """Process a reply that is on the disk; return the questions that follow from it."""
         self._n_logged += 1
         self._n_new += 1
         self._path.spent[reply.key] = self._path.spent.get(reply.key, 0.0) + reply.completion.latency_s
@@ -169,8 +169,8 @@ class Sitting:
         """Stop paying for a model whose replies cannot be read.
 
         Raises:
-            NeverRead: no reply to the first questions could be read, as many as `patience` allows.
-            AnswerError: as many questions in a row as the scenario allows went without a readable reply.
+            NeverRead: none of the first questions, as many as `patience` allows, got a readable reply.
+            AnswerError: more questions in a row than the scenario allows got no readable reply.
         """
         if getattr(event, "problem", None) is None:
             return
@@ -184,9 +184,9 @@ class Sitting:
         player, n = (self._run.condition.joint_label, most) if never is None else (never.player, least)
         why = (
             f"no reply of {player!r} to {n} questions in a row could be read, the last to"
-            f" {getattr(event, 'key', '')!r}: {last[:200]!r}; look at its replies, mend the prompts or players'"
-            " settings in a new study, or run again to go on (on_invalid.stop_after says after how many to"
-            " stop; it is at most a quarter of a run's questions while none was read)"
+            f" {getattr(event, 'key', '')!r}: {last[:200]!r}; look at its replies, correct the prompts or players'"
+            " settings in a new study, or run again to continue (on_invalid.stop_after sets after how many questions"
+            " to stop; before any reply was read, a quarter of a run's questions is the most)"
         )
         raise AnswerError(why) if never is None else NeverRead(why)
 

@@ -40,7 +40,7 @@ class Stop:
         """Set when not even the calls in flight are waited for."""
 
     def register(self, *, on_stop: Callable[[], None], on_interrupt: _OnInterrupt) -> None:
-        """Call these from now on, in the order of their registration, and at once for what has already happened.
+        """Register callbacks, called in the order of registration, and at once for stops that have already happened.
 
         Args:
             on_stop: called at each reason to stop, to hold back calls that have not been made yet.
@@ -74,7 +74,7 @@ def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
     """Run `play` with a stop, in a script or beside a notebook's event loop; signals stop it in an orderly way.
 
     Raises:
-        KeyboardInterrupt: it was interrupted in a notebook, so that the cell does not go on with half a study. In a
+        KeyboardInterrupt: it was interrupted in a notebook, so that the cell does not continue with half a study. In a
             script, the result is returned and says how its runs ended.
     """
     try:
@@ -93,7 +93,7 @@ async def _playing(play: Callable[[Stop], Awaitable[Played]]) -> Played:
 
 
 def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
-    """Run `play` on a thread of its own; whatever interrupts this thread stops it."""
+    """Run `play` on a new thread; an interruption of this thread stops it."""
     signals: list[int] = []
     interrupts: list[Callable[[], object]] = []
     """How to tell the study, once it has begun."""
@@ -125,7 +125,7 @@ def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
     if signals:
         if signals[0] != signal.SIGINT:
             signal.raise_signal(signals[0])  # do what the signal does when no study is running
-        raise KeyboardInterrupt("the study was stopped; run it again to go on")
+        raise KeyboardInterrupt("the study was stopped; run it again to continue")
     return result
 
 
@@ -154,7 +154,7 @@ async def unless_cancelled(play: Callable[[Stop], Awaitable[Played]]) -> Played:
 
 @contextmanager
 def _on_signals(tell: Callable[[int], object], *, numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
-    """Call `tell` on signals instead of what they do otherwise; does nothing on other threads than the main one.
+    """Replace signal handlers by `tell`; does nothing on threads other than the main one.
 
     A hang-up that is ignored, as under `nohup`, stays ignored. A terminal that closes may hang up several times, so a
     repeated hang-up never counts as a second request.

@@ -1,4 +1,4 @@
-"""Plays studies: all runs of a scenario at the same time, each from where its log ends. A new run has an empty log."""
+"""Plays studies: all runs of a scenario concurrently, each from where its log ends. A new run has an empty log."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StudyResult:
     least_s: float = 0.0
     """The least seconds that it could have taken with these answers under these limits."""
     bound_by: str = ""
-    """What `least_s` is due to: the longest chain of calls, or a limit of an account."""
+    """What determines `least_s`: the longest chain of calls, or a limit of an account."""
     n_taken_over: int = 0
     """The number of replies taken from the study that this one forks."""
 
@@ -99,7 +99,7 @@ def run(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
-    """Play every run of the scenario, or go on with those that are not complete; see `run_async`.
+    """Play every run of the scenario, or continue those that are not complete; see `run_async`.
 
     Works in a script, and in a notebook, whose event loop is running (then on a thread of its own). On the main thread,
     the first Ctrl-C, SIGTERM or SIGHUP lets the calls in flight come in and be stored; the second drops them.
@@ -123,7 +123,7 @@ async def run_async(
     observer: Observer | None = None,
     provider: Provider | None = None,
 ) -> StudyResult:
-    """Play all runs of the scenario at the same time, or go on with those that are not complete.
+    """Play all runs of the scenario concurrently, or continue those that are not complete.
 
     If the task is cancelled, the calls in flight come in and are stored before it ends; if it is cancelled twice, they
     are dropped.
@@ -131,7 +131,7 @@ async def run_async(
     Args:
         scenario: what to play: a scenario, or the path of its file.
         results: the folder that holds, or will hold, the study's folder.
-        new: begin a new study beside an older one of the same name, instead of going on with it.
+        new: begin a new study beside an older one of the same name, instead of continuing it.
         fork: the folder of an older study; begin a new one with those of its replies that answer what is asked now.
         observer: is told what happens.
         provider: answers instead of the scenario's accounts; for tests and for models that agentsim does not know.
@@ -238,7 +238,7 @@ def _fork(
     prompts: dict[str, PromptSet],
     accounts: Mapping[str, dict[str, Any]],
 ) -> int:
-    """Begin a run's log with the replies of another that still hold; return how many there are."""
+    """Begin a run's log with the replies of another that are still valid; return how many there are."""
     prompt_set = prompts[digest(spec.condition, seed=0)]
     started = run_started(spec, folder.name, prompts=prompt_set, accounts=accounts, versions=versions_now())
     course = Course(spec.condition, seed=spec.seed, prompts=prompt_set)
@@ -260,7 +260,7 @@ async def _play_runs(
     stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
     clock = asyncio.get_running_loop().time
     began = clock()
-    note_sitting(folder, {spec.name: None for spec in specs})  # if this process is killed, no old reason is left
+    note_sitting(folder, {spec.name: None for spec in specs})  # so that no old reason is left if this process is killed
     versions = versions_now()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
@@ -302,9 +302,9 @@ def reasons(states: Iterable[RunState]) -> dict[str, str | None]:
 
 @contextmanager
 def open_ledger(folder: Path, *, limit_usd: float | None, on_note: Callable[[str], None]) -> Iterator[Ledger]:
-    """Open the study's ledger; it begins with the calls of which the logs know.
+    """Open the study's ledger; a new one begins with the calls in the logs.
 
-    `on_note` is told, once for each model, that it bills more than its calls are bounded to.
+    `on_note` is told, once for each model, that it bills more than the bounds of its calls.
     """
     with ExitStack() as stack:
         try:

@@ -1,6 +1,6 @@
-"""Fakes as part of the product: a function as a provider, a fault server with everyday trouble, virtual time.
+"""Fakes as part of the product: a function as a provider, a server with realistic faults, virtual time.
 
-For tests of agentsim, of what is built on it, and for trying a scenario before it costs anything.
+For tests of agentsim and of programs that use it, and for trying a scenario before it costs anything.
 """
 
 from agentsim.testing.function_provider import FunctionProvider

@@ -1,4 +1,4 @@
-"""`python -m agentsim.testing`: a fake API server with everyday trouble, to try one's own set-up against."""
+"""`python -m agentsim.testing`: a fake API server with realistic faults, for trying a set-up."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from agentsim.testing.weather import InTurn, Weather, lognormal
 def main(
     port: Annotated[int, typer.Option(help="0: any free port of 127.0.0.1.")] = 0,
     latency: Annotated[float, typer.Option(help="Median seconds of an answer.", min=0)] = 0,
-    tail: Annotated[float, typer.Option(help="The slowest 1 % take so many times the median.", min=1)] = 8,
+    tail: Annotated[float, typer.Option(help="The slowest 1 % take this many times the median.", min=1)] = 8,
     stalled: Annotated[float, typer.Option(help="Share of answers that take a minute.", min=0, max=1)] = 0,
     refused: Annotated[float, typer.Option(help="Share refused with 429 at random.", min=0, max=1)] = 0,
-    bursts: Annotated[float, typer.Option(help="Share refused with 429 in rows of 20.", min=0, max=1)] = 0,
-    failed: Annotated[float, typer.Option(help="Share that meet a 5xx.", min=0, max=1)] = 0,
+    bursts: Annotated[float, typer.Option(help="Share refused with 429 in bursts of 20.", min=0, max=1)] = 0,
+    failed: Annotated[float, typer.Option(help="Share answered with a 5xx.", min=0, max=1)] = 0,
     reset: Annotated[float, typer.Option(help="Share whose connection is reset.", min=0, max=1)] = 0,
     malformed: Annotated[float, typer.Option(help="Share with an unusable body.", min=0, max=1)] = 0,
     endless: Annotated[float, typer.Option(help="Share whose body has no end, or is huge.", min=0, max=1)] = 0,
-    empty: Annotated[float, typer.Option(help="Share that answers nothing readable.", min=0, max=1)] = 0,
-    odd: Annotated[float, typer.Option(help="Share of another model, without usage, ...", min=0, max=1)] = 0,
+    empty: Annotated[float, typer.Option(help="Share without a readable answer.", min=0, max=1)] = 0,
+    odd: Annotated[float, typer.Option(help="Share from another model, without usage, ...", min=0, max=1)] = 0,
     hung: Annotated[float, typer.Option(help="Share that get no answer.", min=0, max=1)] = 0,
     requests_per_minute: Annotated[Optional[int], typer.Option(help="Enforced, with Retry-After.", min=1)] = None,  # noqa: UP045
     tokens_per_minute: Annotated[Optional[int], typer.Option(help="Enforced; four bytes a token.", min=1)] = None,  # noqa: UP045
-    concurrency: Annotated[Optional[int], typer.Option(help="Requests at a time; enforced.", min=1)] = None,  # noqa: UP045
+    concurrency: Annotated[Optional[int], typer.Option(help="Concurrent requests; enforced.", min=1)] = None,  # noqa: UP045
     in_turn: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            help="Requests worked on at a time; others wait their turn, and latency is the work alone.", min=1
+            help="Requests processed at a time; others wait. Latency is then the processing time alone.", min=1
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of latencies and faults.")] = 0,
 ) -> None:
-    """Serve OpenAI's and Anthropic's dialects on loopback until Ctrl-C, then say what requests met."""
+    """Serve OpenAI's and Anthropic's dialects on loopback until Ctrl-C, then count the faults and answers."""
     weather = Weather(
         seed=seed,
         refused=refused,

@@ -1,10 +1,10 @@
-"""A fake API server on loopback that speaks both dialects over real sockets and fails as told.
+"""A fake API server on loopback that speaks both dialects over real sockets and fails as scripted.
 
     async with FaultServer([Status(429, headers={"retry-after": "1"}), Answer("4")]) as server:
         provider = OpenAIProvider(api_key="key", base_url=server.openai_url, timeout_s=5)
 
-Each request meets one behaviour: the next of a list, whose last one stays, or what a function of the request returns.
-Every request is kept as it came: `server.requests` is the ground truth of what was sent.
+Each request gets one behaviour: the next of a list, whose last one is repeated, or what a function of the request
+returns. `server.requests` holds every request as it was sent.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 Phase = Literal["request", "headers", "body"]
-"""Where a connection breaks or hangs: before the answer, within its headers, within its body."""
+"""Where a connection breaks or hangs: before the answer, in its headers, or in its body."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request as it came."""
+    """One request as received."""
 
     path: str
     headers: Mapping[str, str]
@@ -49,7 +49,7 @@ class Request:
     raw: bytes
     """The body."""
     n_in_flight: int = 1
-    """Requests that waited for their answers when it had come, itself among them."""
+    """Requests waiting for their answers when it was received, including itself."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Request:
 
     @property
     def is_anthropic(self) -> bool:
-        """Whether the request is in Anthropic's dialect; else it is in OpenAI's."""
+        """Whether the request is in Anthropic's dialect rather than OpenAI's."""
         return self.path.split("?")[0].endswith("/messages")
 
     @property
@@ -80,7 +80,7 @@ _NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True)
 class Answer:
-    """A well-formed answer; `finish` is in the dialect's own words, by default what a good server says."""
+    """A well-formed answer; `finish` is the dialect's term, by default that of a normal end."""
 
     text: str | Callable[[str], str] = "ok"
     """The text, or a function from the prompt's text to it."""
@@ -88,12 +88,12 @@ class Answer:
     model: str | None = None
     """The model that claims to answer; default: the one asked for."""
     usage: Mapping[str, Any] | None = field(default_factory=dict)
-    """In the dialect's own words, merged into a usage of 7 tokens in and 3 out; `None`: no usage at all."""
+    """In the dialect's terms, merged into a usage of 7 tokens in and 3 out; `None`: no usage at all."""
     id: str | None = None
-    """Default: one that no other answer has."""
+    """Default: a unique one."""
     refusal: str | None = None
     thoughts: str | None = None
-    """What the model thought before, sent apart from the text as each dialect does."""
+    """The model's thoughts, sent separately from the text as each dialect does."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, request: Request) -> bytes:
@@ -112,7 +112,7 @@ class Answer:
             body |= {"stop_reason": self.finish or "end_turn", "stop_sequence": None}
             if self.thoughts is not None:
                 body["content"].insert(0, {"type": "thinking", "thinking": self.thoughts, "signature": "x"})
-            if "tools" in request.body:  # a model that is made to use a tool: the text is the tool's input
+            if "tools" in request.body:  # the model must use the tool, so the text is the tool's input
                 name = request.body["tools"][0]["name"]
                 body["content"] = [{"type": "tool_use", "id": "toolu_1", "name": name, "input": json.loads(text)}]
                 body["stop_reason"] = self.finish or "tool_use"
@@ -177,28 +177,28 @@ class Reset:
 
 @dataclass(frozen=True)
 class Hang:
-    """Nothing comes any more until the server is closed."""
+    """Nothing more is sent until the server is closed."""
 
     phase: Phase = "request"
 
 
 @dataclass(frozen=True)
 class Drip:
-    """A good answer's headers, then blanks before its body, one each interval, without an end."""
+    """A good answer's headers, then endless spaces instead of a body, one in each interval."""
 
     interval_s: float = 0.01
 
 
 @dataclass(frozen=True)
 class Endless:
-    """A good answer's headers and beginning, then more and more text, as fast as it is read, without an end."""
+    """A good answer's headers and beginning, then endless text, as fast as it is read."""
 
 
 Behaviour = Answer | Status | Raw | EchoKey | Reset | Hang | Drip | Endless
 Script = Sequence[Behaviour] | Callable[[Request], Behaviour]
 
 LINGER_OFF: Final = struct.pack("ii", 1, 0)
-"""Closing a socket with this set sends a reset."""
+"""Closing a socket with this option sends a reset."""
 
 
 class FaultServer:
@@ -212,9 +212,9 @@ class FaultServer:
         port: int = 0,
         keeps_requests: bool = True,
     ) -> None:
-        """`latency` gives the seconds that each request waits for what it meets; `port` 0 is any free one.
+        """`latency` gives the seconds before each response; `port` 0 is any free one.
 
-        A server that answers millions had better not keep its requests.
+        A server that answers millions of requests should not keep them.
         """
         self._keeps_requests = keeps_requests
         self._n_requests = 0
@@ -224,7 +224,7 @@ class FaultServer:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.requests: list[Request] = []
-        """Every request received, in the order in which they had come whole."""
+        """Every request received, in the order in which they were complete."""
         self.url = ""
         """The server's root: `AnthropicProvider`'s base_url."""
         self._n_in_flight = 0
@@ -236,7 +236,7 @@ class FaultServer:
         return f"{self.url}/v1"
 
     async def received(self, n_requests: int) -> None:
-        """Wait until so many requests have come in all."""
+        """Wait until this many requests have been received in total."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: self._n_requests >= n_requests)
 
@@ -350,7 +350,7 @@ def _message(status: int, body: bytes, *, headers: Mapping[str, str]) -> bytes:
 
 
 def _first_part(request: Request, *, phase: Phase) -> bytes:
-    """Return an answer's bytes up to the middle of the given phase."""
+    """Return an answer's bytes up to the middle of a phase."""
     whole = _message(200, Answer("half a text").render(request), headers={})
     end_of_head = whole.index(b"\r\n\r\n") + 4
     return whole[: {"request": 0, "headers": end_of_head // 2, "body": (end_of_head + len(whole)) // 2}[phase]]

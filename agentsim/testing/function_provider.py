@@ -1,4 +1,4 @@
-"""A function as a provider: it answers in a test, in a notebook, or for a model that agentsim does not know."""
+"""A function as a provider: for a test, a notebook, or a model that agentsim does not know."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class FunctionProvider:
     def __init__(self, function: Callable[[Prompt], Answered | Awaitable[Answered]]) -> None:
         """`function` returns the text of a whole reply, or a `Completion`; it may be asynchronous.
 
-        What it raises, the caller gets: an error of `agentsim.errors` as from any provider, anything else as a bug.
+        Its exceptions reach the caller: an error of `agentsim.errors` counts as a provider's, any other as a bug.
         """
         self._function = function
         self.prompts: list[Prompt] = []
-        """What was asked, in the order in which it was."""
+        """The prompts received, in order."""
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the function's completion of `prompt`."""
@@ -44,4 +44,4 @@ class FunctionProvider:
         return Completion(text=answer, model=prompt.model, finish_reason="stop", latency_s=clock() - began)
 
     async def aclose(self) -> None:
-        """Release nothing: there is nothing to release."""
+        """Do nothing: there is nothing to release."""

@@ -1,4 +1,4 @@
-"""Virtual time: an event loop in which hours pass in seconds, because nothing but waiting takes time."""
+"""Virtual time: an event loop in which only waiting takes time, and waiting for hours takes seconds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 class _Jumping(selectors.DefaultSelector):
-    """Lets no time pass but that which someone waits for."""
+    """A selector that advances time by what is waited for, without waiting."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
-            raise RuntimeError("everything waits for something that never comes")
+            raise RuntimeError("all tasks wait for something that never comes")
         self.now += timeout
         return super().select(0)
 
@@ -41,23 +41,23 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now
 
     def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
-        """Do at once what a thread would do; its outcome is there after as long as such work takes."""
+        """Do a thread's work at once; its result is available after the time that such work takes."""
         future = self.create_future()
         try:
             tell = partial(future.set_result, func(*args))
-        except Exception as error:  # noqa: BLE001 - whoever awaits the thread gets it
+        except Exception as error:  # noqa: BLE001 - the awaiting task gets it
             tell = partial(future.set_exception, error)
         self.call_later(self._thread_s, lambda: None if future.done() else tell())
         return future
 
 
 def virtually(main: Coroutine[Any, Any, T], *, thread_s: float = 0.0) -> T:
-    """Run `main` to its end in virtual time, limits of requests a minute included; no real sockets may be waited for.
+    """Run `main` to its end in virtual time, including limits per minute; it must not wait for real sockets.
 
-    Whatever is run on a thread takes `thread_s` seconds, as the sync of a slow disk.
+    Work on a thread, such as the sync of a slow disk, takes `thread_s` seconds.
 
     Raises:
-        RuntimeError: everything waits and nothing is left that could go on.
+        RuntimeError: all tasks wait, and none can continue.
     """
     loop_factory = partial(_VirtualLoop, thread_s=thread_s)
     with asyncio.Runner(loop_factory=loop_factory) as runner, _throttled_by(runner.get_loop().time):
@@ -66,7 +66,7 @@ def virtually(main: Coroutine[Any, Any, T], *, thread_s: float = 0.0) -> T:
 
 @contextmanager
 def _throttled_by(clock: Callable[[], float]) -> Iterator[None]:
-    """Let asyncio-throttle, which reads the system's clock, read this one."""
+    """Make asyncio-throttle, which reads the system's clock, read this one."""
     module: Any = asyncio_throttle.throttler
     real = module.time
     module.time = SimpleNamespace(monotonic=clock)

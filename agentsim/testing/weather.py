@@ -1,4 +1,4 @@
-"""Everyday trouble with an API, drawn from a seed: slow answers, refusals, faults, and a limit that is enforced."""
+"""Realistic API faults, drawn from a seed: slow answers, refusals, errors, and enforced limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Z_99: Final = 2.326
 
 
 def plausible(prompt: str) -> str:
-    """Answer as a model might: a strategy or a note where one is asked for, else a gift that depends on the prompt."""
+    """Answer as a model might: with a strategy or a note if asked for one, otherwise with a gift that varies by prompt."""
     if "My strategy will be" in prompt[-300:]:
         return "My strategy will be to give half of what I hold to those who gave, and little to those who kept."
     if "My note:" in prompt[-300:]:
@@ -38,7 +38,7 @@ def plausible(prompt: str) -> str:
 def lognormal(
     median_s: float, *, seed: int = 0, tail: float = 8.0, stalled: float = 0.0, stall_s: float = 60.0
 ) -> Callable[[], float]:
-    """Return a source of latencies (seconds): lognormal, the slowest 1 % at `tail` x the median; a share is stalled."""
+    """Return a source of latencies (seconds): lognormal, the slowest 1 % at `tail` x the median, some stalled."""
     draw = Random(seed)
     sigma = math.log(tail) / Z_99
 
@@ -51,22 +51,22 @@ def lognormal(
 
 
 class InTurn:
-    """A source of latencies (seconds): a server that works on so many requests at a time, in the order they came.
+    """A source of latencies (seconds): a server that processes a few requests at a time, in order of arrival.
 
-    It works on those whose callers have gone, too, as a model on somebody's desk may.
+    It also processes requests whose callers have gone, as a small local server may.
     """
 
     def __init__(
         self, work_s: Callable[[], float], *, at_a_time: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`work_s` gives the seconds of work on one request."""
+        """`work_s` gives the seconds of processing for one request."""
         self._work_s = work_s
         self._clock = clock
         self._free = [0.0] * at_a_time
-        """When each of those who work will be free."""
+        """When each worker will be free."""
 
     def __call__(self) -> float:
-        """Return how long a request that comes now has to wait for its answer."""
+        """Return how long a request that arrives now waits for its answer."""
         now = self._clock()
         done = max(now, min(self._free)) + self._work_s()
         self._free[self._free.index(min(self._free))] = done
@@ -75,49 +75,49 @@ class InTurn:
 
 @dataclass
 class Weather:
-    """A script for `FaultServer`: each request meets a fault with the given share, else an answer.
+    """A script for `FaultServer`: the stated shares of requests get a fault, the others an answer.
 
-    The limits are enforced, those a minute over the last 60 s, with the headers that real servers send.
+    The limits are enforced, those per minute over the last 60 s, with the headers that real servers send.
     """
 
     seed: int = 0
     refused: float = 0.0
     """Share of requests that are refused with 429, at random."""
     bursts: float = 0.0
-    """Share that are refused with 429 in rows of 20, whoever asks."""
+    """Share that are refused with 429 in bursts of 20, for all callers."""
     failed: float = 0.0
-    """Share that meet a 500, 502, 503 or 529."""
+    """Share answered with a 500, 502, 503 or 529."""
     reset: float = 0.0
-    """Share whose connection is reset, before the answer or inside of it."""
+    """Share whose connection is reset, before or during the answer."""
     malformed: float = 0.0
-    """Share whose body is no JSON, cut off, no UTF-8, or no completion."""
+    """Share whose body is not JSON, cut off, not UTF-8, or not a completion."""
     endless: float = 0.0
     """Share whose body does not end, comes a byte at a time, or has 50 MB."""
     empty: float = 0.0
-    """Share without an answer in them: empty, refused by the model, or cut off by the length limit."""
+    """Share without an answer: empty, refused by the model, or cut off by the length limit."""
     odd: float = 0.0
     """Share of good answers with something unusual: another model, no usage, an old id, a wrong content type."""
     hung: float = 0.0
     """Share that get no answer at all."""
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
-    """Of prompts and answers, four bytes a token."""
+    """Tokens of prompts and answers, at four bytes each."""
     concurrency: int | None = None
-    """Requests that may wait for their answers at a time."""
+    """The most requests that may wait for their answers at the same time."""
     text: Callable[[str], str] = plausible
     clock: Callable[[], float] = time.monotonic
     counts: dict[str, int] = field(default_factory=dict)
-    """How many requests met what."""
+    """How many requests got each kind of response."""
 
     def __post_init__(self) -> None:
         self._draw = Random(self.seed)
         self._n_of_burst = 0
-        """Requests that the burst now on still refuses."""
+        """Requests that the present burst will still refuse."""
         self._begun: deque[tuple[float, int]] = deque()
-        """When the requests of the last minute came, and their tokens."""
+        """Arrival times and tokens of the requests of the last minute."""
 
     def __call__(self, request: Request) -> Behaviour:
-        """Return what the request meets."""
+        """Return the response to a request."""
         name, behaviour = self._drawn(request)
         self.counts[name] = self.counts.get(name, 0) + 1
         return behaviour
@@ -162,7 +162,7 @@ class Weather:
         return "answered", answer
 
     def _wait_s(self, now: float, tokens: int) -> float:
-        """Return the seconds until a request of so many tokens is within the limits; 0 if it is."""
+        """Return the seconds until a request with this many tokens is within the limits; 0 if it is now."""
         n_free = None if self.requests_per_minute is None else self.requests_per_minute - len(self._begun)
         if n_free is not None and n_free <= 0:
             return self._begun[0][0] + 60 - now
@@ -178,8 +178,8 @@ class Weather:
         return 0.0
 
     def _headers(self, request: Request, now: float) -> dict[str, str]:
-        """Return what real servers say of their limits with every response."""
-        found: dict[str, str] = {}
+        """Return the headers in which real servers state their limits."""
+        headers: dict[str, str] = {}
         reset_s = max(0.0, self._begun[0][0] + 60 - now) if self._begun else 0.0
         used = {"requests": len(self._begun), "tokens": sum(n for _, n in self._begun)}
         for what, limit in (("requests", self.requests_per_minute), ("tokens", self.tokens_per_minute)):
@@ -193,8 +193,8 @@ class Weather:
             else:
                 names = (f"x-ratelimit-{part}-{what}" for part in ("limit", "remaining", "reset"))
                 values = (str(limit), str(left), f"{reset_s:.3f}s")
-            found.update(zip(names, values, strict=True))
-        return found
+            headers.update(zip(names, values, strict=True))
+        return headers
 
     def _refusal(self) -> Behaviour:
         return Status(429, message="slow down", headers={"retry-after": "1"})

@@ -313,7 +313,7 @@ def test_a_changed_design_is_refused_with_the_difference(
     rules = scenario(**change.pop("rules", {}))
     with pytest.raises(ReplayMismatch, match=re.escape(difference)) as refused:
         asked(tmp_path, fake := Fake(), rules, **change)
-    assert fake.n_calls == 0 and str(refused.value).endswith("set that back; or run with --new to begin probed-2")
+    assert fake.n_calls == 0 and str(refused.value).endswith("undo that change; or run with --new to begin probed-2")
     fresh = probe(rules, design_of(rules, **change), results=tmp_path, provider=Fake(), new=True)
     assert fresh.is_complete and fresh.folder.name == "probed-2"
     again = asked(tmp_path, fake := Fake(), rules, **change)  # goes on with the newest, which is complete

@@ -91,7 +91,7 @@ def test_what_does_not_fit_a_study_is_said(finished: Path, options: dict[str, An
         ({"strategies": (" ",)}, "--strategy: is empty"),
         ({"strategies": ("x",), "model": "scripted/all-give"}, "reads no --strategy"),
         ({"run": "a"}, "--run: "),
-        ({"agents": ("1_1",)}, "is no folder of a study"),
+        ({"agents": ("1_1",)}, "is not a study's folder"),
         ({"strategies": ("x",), "sets": ("observation.kind=foo",)}, "observation"),
     ],
 )

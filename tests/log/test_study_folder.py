@@ -47,8 +47,8 @@ def test_a_refused_command_changes_nothing_and_says_all_that_can_be_done(tmp_pat
     assert written(tmp_path / "small") == before and fake.n_calls == 0
     assert str(refused.value) == (
         f"{tmp_path / 'small' / 'model--seed-0'}: its log was begun under another scenario: generations was '3' and is"
-        f" '4'; set that back; or run with --new to begin small-2, or with --fork {tmp_path / 'small'} to begin it with"
-        " the replies that still hold"
+        f" '4'; undo that change; or run with --new to begin small-2, or with --fork {tmp_path / 'small'} to begin it"
+        " with the replies that are still valid"
     )
 
 
@@ -65,7 +65,7 @@ CHANGED: list[tuple[dict[str, object], str]] = [
         "of this condition was 'model' and is 'model-x'",
     ),
     ({"players": {"model": "other/model", "seed": "derived"}}, "players.model was 'fake/model' and is 'other/model'"),
-    ({"vary": {"observation.depth": [3, 1]}}, "what varies was 'nothing but who plays' and is 'observation.depth'"),
+    ({"vary": {"observation.depth": [3, 1]}}, "what varies was 'only the players' and is 'observation.depth'"),
     (
         {"vary": {"players.temperature": [0.8]}},
         "the name of this condition was 'model' and is 'model--temperature-0.8'",
@@ -191,7 +191,7 @@ def test_no_command_pools_two_experiments(
     told = capsys.readouterr().err
     assert ended.value.code == 2 and sorted(folder.rglob("*")) == before
     assert "game.multiplier is '2.0' in model--seed-0, model--seed-1, but '3.0' in model--seed-5" in told
-    assert f"move the folders of one kind out of it, as into {tmp_path / 'small-other'}" in told
+    assert f"move the runs of one experiment to another folder, such as {tmp_path / 'small-other'}" in told
 
 
 def test_the_status_of_two_experiments_names_them_and_each_by_itself_can_be_read(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_study_json_of_another_shape_names_the_remedy(tmp_path: Path, text: st
     (tmp_path / "small" / "study.json").write_text(text)
     with pytest.raises(
         LogError,
-        match=r"study\.json: cannot be read as a study's .*delete it and run the scenario again, which writes it anew",
+        match=r"study\.json: cannot be read as a study .*delete it and run the scenario again, which writes a new one",
     ):
         play(tmp_path, Fake())
     (tmp_path / "small" / "study.json").unlink()

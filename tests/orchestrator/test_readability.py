@@ -34,7 +34,7 @@ def test_a_model_that_is_never_readable_is_no_success(tmp_path: Path) -> None:
         states = {state.run: state for state in result.runs}
         assert result.is_unread and not result.is_complete
         assert states["all-give--seed-0"].status == "complete" and states["model--seed-0"].status == "unread"
-        why = "not one of 16 decisions of 'fake/model' could be read: what came out says nothing about the model"
+        why = "not one of 16 decisions of 'fake/model' could be read: the results say nothing about the model"
         assert states["model--seed-0"].reason == why
     study = agentsim.load(result.folder)
     assert dict(zip(study.runs["run"], study.runs["status"], strict=True)) == {

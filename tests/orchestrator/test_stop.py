@@ -87,7 +87,7 @@ async def test_a_notebooks_stop_button_lets_answers_on_their_way_come_in_and_end
     tmp_path: Path, play: Callable[[Path, Interrupting], object]
 ) -> None:
     provider = Interrupting(press)
-    with pytest.raises(KeyboardInterrupt, match="run it again to go on"):
+    with pytest.raises(KeyboardInterrupt, match="run it again to continue"):
         play(tmp_path, provider)
     assert n_stored(tmp_path) == provider.n_calls >= 8
     again = Interrupting(lambda: None)

@@ -284,7 +284,7 @@ def test_a_changed_scenario_is_refused_with_the_difference(
     tmp_path: Path, change: dict[str, object], difference: str
 ) -> None:
     play(tmp_path, Fake())
-    with pytest.raises(ReplayMismatch, match=f"{difference}; set that back; or run with --new"):
+    with pytest.raises(ReplayMismatch, match=f"{difference}; undo that change; or run with --new"):
         play(tmp_path, fake := Fake(), **change)
     assert fake.n_calls == 0
     fresh = agentsim.run(scenario(**change), results=tmp_path, provider=Fake(), new=True)
