@@ -118,7 +118,7 @@ class Account(Layer):
         super().__init__(retried)
 
     def drain(self) -> None:
-        """Send nothing more; calls already made still come in."""
+        """Send nothing more; answers to calls already sent still arrive."""
         self._limited.drain()
 
     def least_s(self) -> dict[str, float]:

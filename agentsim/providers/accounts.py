@@ -34,7 +34,7 @@ class Accounts:
     ) -> None:
         """Every paid call is recorded in the `ledger`, if there is one, and stays within its limit.
 
-        `on_width` is called with an account's name, how many calls may be under way there now, and the most that may.
+        `on_width` is called with an account's name, how many calls may now be under way, and the most that ever may.
         `on_note` is called once for each model whose server counts fewer input tokens than its prompts must have.
         """
         self._catalogue = catalogue

@@ -115,7 +115,7 @@ class Hedge(Value):
 
 
 class Completion(Value):
-    """What came back for one prompt."""
+    """A server's answer to one prompt."""
 
     text: Annotated[str, BeforeValidator(_scalar_values)]
     """The answer's text; empty if the model gave none (see `finish_reason`)."""
@@ -132,7 +132,7 @@ class Completion(Value):
     latency_s: float
     """Seconds from sending the request to having the whole answer; waiting for limits does not count."""
     request_id: str | None = None
-    """The server's id of the call, for questions to its operator."""
+    """The server's id of the call, for support requests."""
     hedge: Hedge | None = Field(default=None, exclude_if=lambda hedge: hedge is None)
     """Set if a second copy of the call was sent."""
 
@@ -189,11 +189,11 @@ class Call:
     held: Held | None = None
     """Keeps the call's place until the caller releases it; `None`: the place is given back with the answer."""
     times: float = 0.0
-    """By which factor the early timeout is raised, as the question was given up before; 0 for its first call."""
+    """The factor by which the early timeout is raised after earlier calls were given up; 0 for the first call."""
 
 
 PLAIN: Final = Call()
-"""A call with the default of everything."""
+"""A call with all defaults."""
 
 
 class Provider(Protocol):

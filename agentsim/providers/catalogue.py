@@ -99,11 +99,11 @@ class Catalogue:
         name, _, model_name = model.partition("/")
         if self.price(model) is None:
             raise ScenarioError(
-                f"a budget needs the price of {model}, which is not known: state it in US dollars a million tokens, as"
-                f" providers: {{{name}: {{prices: {{{model_name}: {{input: 2.5, output: 10}}}}}}}}"
+                f"a budget needs the price of {model}, which is not known: state it in US dollars per million tokens,"
+                f" as in providers: {{{name}: {{prices: {{{model_name}: {{input: 2.5, output: 10}}}}}}}}"
             )
         if output_bound(sampling) is None:
             raise ScenarioError(
                 f"a budget needs players.max_tokens, or players.extra.max_completion_tokens, as a number above 0:"
-                f" nothing else bounds what an answer of {model} costs"
+                f" nothing else bounds the cost of an answer of {model}"
             )

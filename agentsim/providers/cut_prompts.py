@@ -42,6 +42,6 @@ class CutPrompts(Layer):
         self._told.add(prompt.model)
         self._tell(
             f"{self._account}/{prompt.model} counts {counted:,} tokens of input for a prompt of {sent:,} bytes, which"
-            " has far more: the server may cut prompts to its context in silence, and agents then do not know the"
+            " has far more: the server may silently truncate prompts to its context, and agents then do not know the"
             " rules; for Ollama, raise num_ctx (OLLAMA_CONTEXT_LENGTH)"
         )

@@ -4,9 +4,9 @@ Every call is recorded before it is sent, with the most that it can cost, and ag
 spending is known even if the process is killed: a call whose outcome is unknown counts with its maximum. The ledger is
 one file in the study's folder; it covers all runs and all sittings.
 
-Servers may bill more than a call's bound, above all for hidden reasoning. From the first such answer on, the amount
-reserved for each call of that model is what its answers have really taken. So that few calls are under way when such
-an answer comes, calls under a limit begin one at a time for each model; each answer within its reservation allows one
+Servers may bill more than a call's bound, above all for hidden reasoning. After the first such answer, the amount
+reserved for each call of that model is what its answers have really cost. To keep few calls under way when such an
+answer comes, calls under a limit begin one at a time for each model; each answer within its reservation allows one
 more.
 """
 
@@ -67,11 +67,11 @@ class Booking(NamedTuple):
 class Ledger:
     """A study's ledger, open for writing.
 
-    With a limit, one process has it to itself; without one, processes that play other runs of the study may share it.
+    With a limit, only one process may open it; without one, processes that play other runs of the study may share it.
     """
 
     def __init__(self, folder: Path, *, limit_usd: float | None = None, on_beyond: OnBeyond | None = None) -> None:
-        """`on_beyond` is told, once for each model, that it bills more than its calls are bounded to."""
+        """`on_beyond` is told, once for each model, that it bills more than the bounds of its calls."""
         self.limit_usd = limit_usd
         self._on_beyond = on_beyond
         self._path = folder / LEDGER
@@ -211,16 +211,16 @@ class Ledger:
         known = self._state.billing.get(model, Billing())
         usd = _most_usd(price, bound, known)
         if usd is None:  # the scenario was checked for this
-            raise BadRequest("the most that a call can cost is not known, so that no budget can be kept")
+            raise BadRequest("the most that a call can cost is not known, so no budget can be kept")
         if len(self._under_way.get(model, ())) > known.n_within:
             return False
         if self._state.spent_usd + self._state.open_usd + usd <= limit_usd:
             return True
         if not any(self._under_way.values()):
-            why = ", as its answers are billed with more than max_tokens" if known.is_beyond else ""
+            why = ", because its answers are billed with more than max_tokens" if known.is_beyond else ""
             raise BudgetReached(
                 f"the budget of {_shown(limit_usd)} is reached: ${self.spent_usd:,.4f} are spent and the next call of"
-                f" {model} can cost ${usd:,.4f}{why}; run again with a higher --max-cost to go on"
+                f" {model} can cost ${usd:,.4f}{why}; run again with a higher --max-cost to continue"
             )
         return False
 
@@ -249,8 +249,8 @@ class Ledger:
         is_alone = _has_lock(file, fcntl.LOCK_EX)
         if not is_alone and (self.limit_usd is not None or not _has_lock(file, fcntl.LOCK_SH)):
             raise LogLocked(
-                f"{self._path}: another process spends in this study, and one of the two under a budget; wait for it,"
-                " or stop it"
+                f"{self._path}: another process makes paid calls in this study, and one of the two has a budget; wait"
+                " for it, or stop it"
             )
         fcntl.lockf(file, fcntl.LOCK_EX)  # no other process is in the middle of a line
         try:
@@ -268,8 +268,8 @@ class Ledger:
     def _check_known(self) -> None:
         if self.limit_usd is not None and (self._state.n_unknown or None in self._state.open.values()):
             raise ScenarioError(
-                f"{self._path.parent}: what its calls have cost is not known, so that no budget can be kept in this"
-                " study; remove the budget, or begin a new study with --new"
+                f"{self._path.parent}: the cost of its calls is not known, so no budget can be kept in this study;"
+                " remove the budget, or begin a new study with --new"
             )
 
     def _note(self, record: dict[str, Any]) -> None:
@@ -313,9 +313,9 @@ def _beyond(call: Booking, usage: Usage, known: Billing) -> dict[str, Any]:
 
 def _told(call: Booking, usage: Usage) -> str:
     return (
-        f"{call.model} bills more than its calls are bounded to: {usage.input_tokens or 0:,} tokens of input and"
-        f" {usage.output_tokens or 0:,} of output, where {call.bound.n_in:,} and {call.bound.n_out or 0:,} are the"
-        " most; from now on so much is reserved for each of its calls"
+        f"{call.model} bills more than the bounds of its calls: {usage.input_tokens or 0:,} tokens of input and"
+        f" {usage.output_tokens or 0:,} of output instead of at most {call.bound.n_in:,} and"
+        f" {call.bound.n_out or 0:,}; from now on this much is reserved for each of its calls"
     )
 
 

@@ -168,8 +168,8 @@ def parse_ledger(path: Path, data: bytes) -> LedgerState:
             state.take(record if isinstance(record, dict) else _healed(record))
         except (ValueError, KeyError, TypeError, OverflowError):
             raise LogError(
-                f"{path}:{number}: is no line of a ledger; restore the file, or begin a new study with --new, as what"
-                " this one has cost is not known for sure"
+                f"{path}:{number}: is not a line of a ledger; restore the file, or begin a new study with --new,"
+                " because the cost of this one is not known for sure"
             ) from None
     return state
 

@@ -89,16 +89,16 @@ class ProviderSettings(BaseModel):
             parts = urlsplit(url)
             is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
         except ValueError:
-            raise ValueError("base_url is no address; write it as https://example.org/v1") from None
+            raise ValueError("base_url is not an address; write it like https://example.org/v1") from None
         if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-            raise ValueError("base_url may hold no user or password; name an environment variable in api_key_env")
+            raise ValueError("base_url must not hold a user or password; name an environment variable in api_key_env")
         if is_address and "api-version" in parts.query:
             raise ValueError(
-                "base_url can hold no ?api-version=; write Azure's address that needs none, as"
+                "base_url must not hold ?api-version=; write Azure's address that needs none, such as"
                 " https://NAME.openai.azure.com/openai/v1"
             )
         if not is_address or parts.query or parts.fragment or any(c.isspace() for c in url):
-            raise ValueError(f"base_url {url[:200]!r} is no address; write it as https://example.org/v1")
+            raise ValueError(f"base_url {url[:200]!r} is not an address; write it like https://example.org/v1")
         return url
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class ProviderSettings(BaseModel):
             if extra := [name for name in ("base_url", "api_key_env") if getattr(self, name) is not None]:
                 raise ValueError(f"a local account has no {' and no '.join(extra)}; remove it")
         elif self.base_url is None:
-            raise ValueError("base_url is missing; write where the server is, as http://localhost:11434/v1")
+            raise ValueError("base_url is missing; write the server's address, such as http://localhost:11434/v1")
         elif extra := [name for name in ("context", "threads") if getattr(self, name) is not None]:
             raise ValueError(f"only local accounts have {' and '.join(extra)}; remove it")
         return self
@@ -130,8 +130,8 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSe
     """
     if overrides is None and name not in BUILT_IN:
         raise ScenarioError(
-            f"no account is called {name!r}: built in are {', '.join(BUILT_IN)};"
-            f" describe it in the scenario, as providers: {{{name}: {{base_url: http://localhost:11434/v1}}}}"
+            f"no account is called {name!r}; the built-in ones are {', '.join(BUILT_IN)};"
+            f" describe it in the scenario, as in providers: {{{name}: {{base_url: http://localhost:11434/v1}}}}"
         )
     return ProviderSettings.model_validate({**BUILT_IN.get(name, {}), **(overrides or {})}, strict=True)
 

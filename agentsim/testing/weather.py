@@ -24,7 +24,7 @@ Z_99: Final = 2.326
 
 
 def plausible(prompt: str) -> str:
-    """Answer as a model might: with a strategy or a note if asked for one, otherwise with a gift that varies by prompt."""
+    """Answer as a model might: a strategy or a note if asked for one, otherwise a gift that depends on the prompt."""
     if "My strategy will be" in prompt[-300:]:
         return "My strategy will be to give half of what I hold to those who gave, and little to those who kept."
     if "My note:" in prompt[-300:]:

@@ -326,7 +326,7 @@ def test_why_a_run_stopped_is_of_its_own_last_sitting(tmp_path: Path) -> None:
 async def test_who_spends_under_a_budget_is_named(tmp_path: Path) -> None:
     with RunLog(tmp_path / "small" / "model--seed-0"), Ledger(tmp_path / "small", limit_usd=1):
         prices = {"fake": {"base_url": "http://127.0.0.1:9", "prices": {"model": {"input": 1, "output": 1}}}}
-        with pytest.raises(LogLocked, match=rf"another process spends .*\(process {os.getpid()} on "):
+        with pytest.raises(LogLocked, match=rf"another process makes paid calls .*\(process {os.getpid()} on "):
             await agentsim.run_async(scenario(providers=prices, budget=1), results=tmp_path)
 
 

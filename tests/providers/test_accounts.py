@@ -90,7 +90,7 @@ def test_wrong_settings_are_refused_at_their_place(
 @pytest.mark.parametrize("url", [f"https://user:{KEY}@example.org/v1", f"https://{KEY}@example.org"])
 def test_a_key_in_an_address_is_refused_and_not_repeated(url: str) -> None:
     accounts = Catalogue({"mine": {"base_url": url}}, environ={})
-    with pytest.raises(ScenarioError, match=r"providers\.mine\.base_url: base_url may hold no user") as caught:
+    with pytest.raises(ScenarioError, match=r"providers\.mine\.base_url: base_url must not hold a user") as caught:
         accounts.check("mine/m")
     assert KEY not in str(caught.value)
 

@@ -156,7 +156,7 @@ async def test_an_answer_without_a_count_of_tokens_counts_whole(tmp_path: Path) 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
     with (
         Ledger(tmp_path, limit_usd=1),
-        pytest.raises(LogLocked, match="another process spends"),
+        pytest.raises(LogLocked, match="another process makes paid calls"),
         Ledger(tmp_path, limit_usd=1),
     ):
         pass
@@ -165,7 +165,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["nonsense", '{"id": 1, "cost": 1}', '{"id": 1, "at_most": -1}', '{"carried": NaN}'])
 def test_a_ledger_that_was_edited_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     (tmp_path / LEDGER).write_text(json.dumps({"carried": 0.5, "n_calls": 3}) + "\n" + line + "\n")
-    with pytest.raises(LogError, match=r"ledger\.jsonl:2: is no line of a ledger"), Ledger(tmp_path, limit_usd=1):
+    with pytest.raises(LogError, match=r"ledger\.jsonl:2: is not a line of a ledger"), Ledger(tmp_path, limit_usd=1):
         pass
 
 
@@ -191,7 +191,7 @@ async def test_without_a_limit_every_call_is_written_down_whatever_its_price(tmp
     state = read_ledger(tmp_path)
     assert state is not None
     assert (state.n_answered, len(state.open), state.n_unknown) == (3, 1, 4)  # one refused: not billed
-    with pytest.raises(ScenarioError, match="what its calls have cost is not known"), Ledger(tmp_path, limit_usd=1):
+    with pytest.raises(ScenarioError, match="the cost of its calls is not known"), Ledger(tmp_path, limit_usd=1):
         pass
 
 

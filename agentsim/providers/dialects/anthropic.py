@@ -35,7 +35,7 @@ DEFAULT_MAX_TOKENS: Final = 1024
 """Sent if the sampling sets no limit, as this API requires one; an answer cut by it ends in "length"."""
 
 TOOL: Final = "answer"
-"""The tool that a model is made to use if its answer has a schema."""
+"""The tool that a model must use if its answer has a schema."""
 
 NO_KEY: Final = "none"
 """Sent to a server that needs no key; left out, the client would look for one in the environment."""
@@ -94,7 +94,7 @@ class AnthropicProvider:
             FatalProviderError: asking again cannot help.
         """
         if refused := unsupported(prompt.sampling):
-            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
+            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: remove it from players")
         system, turns = _split(prompt, name=self._peer.name)
         sent = _parameters(prompt.sampling)
         body = {
@@ -147,7 +147,7 @@ def _answer_format(prompt: Prompt) -> dict[str, Any]:
 
 
 def read_completion(answer: Exchange, *, peer: Peer, is_structured: bool = False) -> Completion:
-    """Return the completion in a messages body; `is_structured`: the model was made to answer by the tool.
+    """Return the completion in a messages body; `is_structured`: the model had to answer with the tool.
 
     Raises:
         ProviderError: it holds an error or no well-formed message.
@@ -159,7 +159,7 @@ def read_completion(answer: Exchange, *, peer: Peer, is_structured: bool = False
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise peer.unreadable("there is no list of content blocks in it", body)
     if not isinstance(reason, str | None):
-        raise peer.unreadable("stop_reason is no text", body)
+        raise peer.unreadable("stop_reason is not text", body)
     used = [block for block in blocks if is_structured and _is_answer(block)]
     rest = [block for block in blocks if not (is_structured and _is_answer(block))]
     try:

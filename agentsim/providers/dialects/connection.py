@@ -141,12 +141,12 @@ def lost_connection(error: BaseException, *, peer: Peer) -> Unavailable | BadReq
 
     causes = list(_causes(error))
     if any(isinstance(cause, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError) for cause in causes):
-        return BadRequest(f"{peer.name}: {peer.quote(peer.base_url)} is no address of a server; correct base_url")
+        return BadRequest(f"{peer.name}: {peer.quote(peer.base_url)} is not a server's address; correct base_url")
     failed = next((cause for cause in causes if isinstance(cause, aiohttp.ClientConnectorError)), None)
     if failed is not None:
         return Unavailable(_why_not_made(failed, peer=peer), may_be_billed=False)
     if any(isinstance(cause, aiohttp.ConnectionTimeoutError) for cause in causes):
-        return Unavailable(f"{peer.name}: no connection to {_host(peer)} came about in time", may_be_billed=False)
+        return Unavailable(f"{peer.name}: the connection to {_host(peer)} timed out", may_be_billed=False)
     if any(isinstance(cause, aiohttp.ClientHttpProxyError) for cause in causes):
         said = peer.quote(str(causes[-1]))
         return Unavailable(
@@ -163,7 +163,7 @@ def _why_not_made(error: Any, *, peer: Peer) -> str:
     said = peer.quote(os.strerror(number) if isinstance(number, int) and number > 0 else str(error.os_error))
     failed = f"{peer.name}: the connection to {_host(peer)} cannot be made"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"{failed}: nobody knows this host ({said}); check base_url and the network"
+        return f"{failed}: the host is not known ({said}); check base_url and the network"
     if isinstance(error, aiohttp.ClientSSLError | ssl.CertificateError):
         return (
             f"{failed}: TLS failed ({peer.quote(str(error))}); check that base_url's https is right, and name your own"
@@ -171,7 +171,7 @@ def _why_not_made(error: Any, *, peer: Peer) -> str:
         )
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"{failed}: the proxy {error.host}:{error.port} does not answer ({said}); check the proxy variables"
-    return f"{failed}: nobody answers there ({said}); check that the server runs, and base_url"
+    return f"{failed}: nothing answers there ({said}); check base_url, and that the server is running"
 
 
 def _host(peer: Peer) -> str:

@@ -143,7 +143,7 @@ class _Server:
 
 async def _launch(settings: Mapping[str, Any], *, timeout_s: float) -> _Server:
     """Start the child process and wait until it has loaded the model."""
-    log = tempfile.TemporaryFile()  # noqa: SIM115  # outlives this function; without a name, so it ends with its users
+    log = tempfile.TemporaryFile()  # noqa: SIM115  # outlives this function, and disappears when it is closed
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",  # modules in this folder have the names of other packages
@@ -152,7 +152,7 @@ async def _launch(settings: Mapping[str, Any], *, timeout_s: float) -> _Server:
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
         env={**os.environ, **CALM_THREADS},
-        start_new_session=True,  # Ctrl-C in the terminal is for us, who may still wait for answers
+        start_new_session=True,  # Ctrl-C in the terminal must not end it while answers are under way
     )
     assert process.stdin is not None and process.stdout is not None
     url = ""

@@ -90,7 +90,7 @@ class OpenAIProvider:
             FatalProviderError: asking again cannot help.
         """
         if refused := unsupported(prompt.sampling):
-            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: take it out of players")
+            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: remove it from players")
         sent = self._parameters(prompt.sampling)
         body = {
             "model": prompt.model,
@@ -145,7 +145,7 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
         raise peer.refusal(status=None, error=error, headers=answer.headers)
     reason = choice.get("finish_reason")
     if not isinstance(reason, str | None):
-        raise peer.unreadable("finish_reason is no text", body)
+        raise peer.unreadable("finish_reason is not text", body)
     message = choice.get("message")
     if not isinstance(message, dict):
         if read_ending(reason) == "stop":
@@ -186,7 +186,7 @@ def _read_choice(body: Mapping[str, Any], *, peer: Peer) -> Mapping[str, Any]:
 def _read_message(message: Mapping[str, Any], body: Mapping[str, Any], *, peer: Peer) -> Said:
     refusal = message.get("refusal")
     if not isinstance(refusal, str | None):
-        raise peer.unreadable("the refusal is no text", body)
+        raise peer.unreadable("the refusal is not text", body)
     try:
         said = read_content(message.get("content"))
     except ValueError as error:

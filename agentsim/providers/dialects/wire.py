@@ -1,8 +1,8 @@
 """What both API dialects share: one call of bounded size, its failures as our errors, and no API key in a message.
 
 The official clients send the requests. Answers and refusals are read here, because what a client's parser does with a
-malformed body is not part of its contract. Compressed answers are neither requested nor unpacked, so that no answer is
-larger than what came over the wire.
+malformed body is not part of its contract. Compressed answers are neither requested nor decompressed, so that no answer
+is larger than the bytes received.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def client_options(
         if not 200 <= response.status_code < 300:
             raise _Refused(response.status_code, headers=headers, body=await _read_start(response))
         if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
-            raise _Unusable(f"it is packed as {coding!r} though that was not asked for")
+            raise _Unusable(f"it is compressed as {coding!r}, which was not requested")
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > max_response_bytes:
@@ -176,7 +176,7 @@ def _read(body: bytes, headers: Mapping[str, str], *, peer: Peer) -> Mapping[str
 
 
 def check_key(api_key: str | None, *, name: str) -> None:
-    """Refuse an API key that no HTTP header can carry, before a client quotes it in an error.
+    """Refuse an API key that cannot be sent in an HTTP header, before a client quotes it in an error.
 
     Raises:
         AuthError: the key is empty, or holds white space or characters outside ASCII.
@@ -231,7 +231,7 @@ class Reading:
         self.max_bytes = max_bytes
         self._n_held = 0
         self._first: object = None
-        """The one answer that is read on although too much is held, so that at least one can finish."""
+        """The one answer that is still read when too much is held, so that at least one can finish."""
         self._freed = asyncio.Event()
 
     async def hold(self, n_bytes: int, *, owner: object) -> None:

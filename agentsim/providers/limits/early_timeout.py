@@ -23,9 +23,9 @@ from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Prov
 __all__ = ["GivenUp", "Patient"]
 
 WINDOW: Final = 300
-"""Latest answers of a model that are remembered."""
+"""How many of a model's latest answers are remembered."""
 MIN_ANSWERS: Final = 5
-"""Answers of a model before anything is given up early."""
+"""The fewest answers of a model before a call is given up early."""
 MARGIN: Final = 2.0
 """A call is given at least this many times the latency of the slowest answer."""
 TAIL: Final = 0.4
@@ -34,15 +34,15 @@ TAIL: Final = 0.4
 For latencies typical of APIs (lognormal, the slowest 1 % at 8 times the median) the cut-off is then about the same for
 every n."""
 LEAST_S: Final = 5.0
-"""Hiccups of a network or a process are no reason to ask twice."""
+"""The least cut-off: hiccups of a network or a process are no reason to repeat a call."""
 OFTEN: Final = 6
 """If this many of the remembered calls were given up, calls hang again and again."""
 OFTEN_MARGIN: Final = 1.25
 """Replaces `MARGIN` when calls hang often."""
 AGAIN: Final = 3
-"""If this many calls were given up, the model has not become slow as a whole."""
+"""If this many of the latest calls were given up among answers, the model as a whole has not become slow."""
 HONEST: Final = 1 / 20
-"""When calls hang often, how many genuine answers may be cut off, as a share of the calls that hang."""
+"""When calls hang often, the number of genuine answers that may be cut off, as a share of the calls that hang."""
 FIRST_WITNESS: Final = 1
 """How many calls are given up before one is left under way."""
 NEXT_WITNESS: Final = 4
@@ -84,7 +84,7 @@ class _Waiting:
 
 @dataclass
 class _Model:
-    """What is known of one model's answers."""
+    """What is known about one model's answers."""
 
     latencies: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     waiting: dict[_Waiting, None] = field(default_factory=dict)

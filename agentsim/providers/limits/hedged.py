@@ -22,7 +22,7 @@ WINDOW: Final = 200
 MIN_ANSWERS: Final = 20
 """How many answers of a model must be known before any call counts as slow."""
 EVEN_S: Final = 1e-6
-"""A call that takes as long as the percentile is not slower than it."""
+"""Added to the percentile: a call that takes exactly as long does not count as slower."""
 
 
 def percentile_of(text: str) -> float:
@@ -32,7 +32,7 @@ def percentile_of(text: str) -> float:
         ValueError: it names none of p50 to p99.
     """
     if not re.fullmatch(r"p[5-9][0-9]", text):
-        raise ValueError(f"{text[:40]!r} is no percentile; write one of p50 to p99, as p95")
+        raise ValueError(f"{text[:40]!r} is not a percentile; write one of p50 to p99, such as p95")
     return int(text[1:]) / 100
 
 

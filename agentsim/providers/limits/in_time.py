@@ -43,7 +43,7 @@ class InTime:
 
     @property
     def epoch(self) -> int:
-        """How often the limit has been lowered: a call sent before the last time says nothing about the new limit."""
+        """How often the limit has been lowered; a call sent before that says nothing about the new limit."""
         return self._epoch
 
     def answered(self, *, n_under_way: int, seconds: float) -> None:

@@ -16,7 +16,7 @@ __all__ = ["LearnedPace", "Sent"]
 LONG_REST_S: Final = 5.0
 """A server that asks for a longer rest than this may have a limit per minute."""
 IN_A_ROW: Final = 6
-"""This many calls refused in a row are no accident."""
+"""This many calls refused in a row are not due to chance."""
 SHARE: Final = 0.98
 """Fraction of the calls accepted in the last minute that is sent in the next."""
 TRIAL: Final = 1.5

@@ -29,7 +29,7 @@ POLL_S: Final = 0.005
 
 @dataclass
 class Load:
-    """What an account's calls have used in one sitting; the least time that they need follows from it."""
+    """What an account's calls have used in one sitting, from which the least time that they need follows."""
 
     n_sent: int = 0
     busy_s: float = 0.0
@@ -101,7 +101,7 @@ class Limited(Layer):
         try:
             async with self._halt.cuts():
                 spent = await self._its_turn(prompt)
-            self._halt.check()  # the stop may have begun just as the wait ended
+            self._halt.check()  # a stop may have begun just as the wait ended
             if not call.is_wanted():
                 raise NotSent("the run is stopping; the question was not asked")
             if self._outage is not None:

@@ -1,6 +1,6 @@
 """An account's outages: while no call is answered, one call every five seconds tests whether the outage is over.
 
-Failures scattered among answers pause nobody: a shared pause after each would make a study many times slower.
+Failures scattered among answers pause no other call: a shared pause after each would make a study many times slower.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Outage:
             now = clock()
             if now - self._row_began > self.max_s:
                 raise AccountDown(
-                    f"{self._name} has answered nothing for {self.max_s / 60:.0f} min, the last time: {self._last};"
+                    f"{self._name} has answered nothing for {self.max_s / 60:.0f} min; the last failure: {self._last};"
                     " nothing more is sent. Run again when it is back"
                 )
             if self._since is None:
@@ -76,7 +76,7 @@ class Outage:
                 continue
 
     def check(self) -> None:
-        """Check that a call may still be sent, as it waited for its place after its turn had come.
+        """Check that a call may still be sent after waiting for its place.
 
         Raises:
             HeldBack: an outage has begun since.

@@ -23,7 +23,7 @@ OnWidth = Callable[[int], None]
 WINDOW: Final = 30
 """The fewest outcomes by which a number of places is judged."""
 CLEAN: Final = 0.03
-"""A smaller share of refusals is no sign of too many calls."""
+"""A smaller share of refusals is not a sign of too many calls."""
 SHRINK: Final = 0.75
 """Too many places are multiplied by this."""
 PROBE_REFUSALS: Final = 3
@@ -31,7 +31,7 @@ PROBE_REFUSALS: Final = 3
 MOST_PATIENCE: Final = 16
 """The most clean windows that are waited for before a number of places at which calls were refused is tried again."""
 UNANSWERED: Final = 4
-"""Before the first answer, this many times as many refusals are awaited, as answers take longer than refusals."""
+"""Before the first answer, this many times as many refusals are awaited, because answers take longer than refusals."""
 HOLD: Final = 20
 """After fewer places did not help, how many windows pass before they are tried again; doubles each time."""
 
@@ -112,7 +112,7 @@ class Width:
             self._close(now)
 
     def begin_anew(self) -> None:
-        """Forget the outcomes so far, as the number of calls under way has changed for another reason than refusals."""
+        """Forget the outcomes so far: the number of calls under way changed for a reason other than refusals."""
         self._window = _Window(self.limit)
 
     def _close(self, window: _Window) -> None:

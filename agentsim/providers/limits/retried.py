@@ -66,7 +66,7 @@ class Retried(Layer):
             FatalProviderError: as the inner provider; the call is not repeated.
             NotSent: the study stopped while the call waited to be made or repeated.
         """
-        from tenacity import AsyncRetrying, retry_if_exception  # here, as commands that ask nobody need none of it
+        from tenacity import AsyncRetrying, retry_if_exception  # here, because commands without calls do not need it
 
         n_failed = n_refused = 0
         refused_since: float | None = None
@@ -126,7 +126,9 @@ class Retried(Layer):
     def _is_held_back(self, outage: Outage, error: TransientError) -> bool:
         """Count the failure, and return whether the account is in an outage now."""
         if outage.failed(error) and self._on_retry is not None:
-            self._on_retry(f"nobody gets an answer; one call in {PROBE_S:.0f} s asks on: {error}", PROBE_S)
+            self._on_retry(
+                f"no call is answered; one call every {PROBE_S:.0f} s tests whether that is over: {error}", PROBE_S
+            )
         return outage.is_on
 
     def _is_too_long(self, error: TransientError) -> bool:
@@ -145,5 +147,5 @@ class Retried(Layer):
                 " run again later, or raise it in the scenario's providers)"
             )
         if isinstance(error, RateLimited) and self._outage is not None:
-            return f" (refused for {self._outage.max_s / 60:.0f} min while others were answered; run again to go on)"
-        return f" (given up after {self._attempts} attempts; run again to go on)"
+            return f" (refused for {self._outage.max_s / 60:.0f} min while others were answered; run again to continue)"
+        return f" (given up after {self._attempts} attempts; run again to continue)"

@@ -692,7 +692,7 @@ async def test_a_refused_parameter_is_named_with_its_remedy(dialect: str, prompt
         ("System role not supported", "players.system_prompt to user"),
         ("Developer instruction is not enabled for models/gemma-3-27b-it", "players.system_prompt to user"),
         ("Conversation roles must alternate user/assistant/user/assistant/...", "players.system_prompt to user"),
-        ("This model only support stream mode, please enable the stream parameter", "take another model or server"),
+        ("This model only support stream mode, please enable the stream parameter", "use another model or server"),
     ],
 )
 async def test_a_refusal_names_what_to_change(dialect: str, message: str, remedy: str, prompt: Prompt) -> None:

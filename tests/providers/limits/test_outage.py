@@ -107,7 +107,7 @@ def test_a_question_that_is_always_refused_while_others_are_answered_is_given_up
 
     async def main() -> float:
         others = asyncio.create_task(ask(provider, 2000))
-        with pytest.raises(RateLimited, match="refused for 1 min while others were answered; run again to go on"):
+        with pytest.raises(RateLimited, match="refused for 1 min while others were answered; run again to continue"):
             await provider.complete(PROMPT.model_copy(update={"model": "full"}))
         ended = asyncio.get_running_loop().time()
         assert await others == [COMPLETION] * 2000
@@ -145,7 +145,7 @@ def test_an_outage_without_end_stops_the_study_with_one_sentence() -> None:
 
     outcomes = virtually(main())
     assert all(isinstance(outcome, AccountDown) for outcome in outcomes)
-    assert "server has answered nothing for 1 min, the last time: 503" in str(outcomes[0])
+    assert "server has answered nothing for 1 min; the last failure: 503" in str(outcomes[0])
     assert len(server.begun) <= 2 * 32 + 60 / PROBE_S + 1  # what was under way, then probes
 
 
