@@ -1,7 +1,7 @@
 """Do the intervals cover, and does the test hold its size? `python benchmarks/inference.py [--sets 4000]`.
 
 Intervals and tests of two groups and of one, over many simulated data sets of known truth: log-normal scores (one
-standard deviation of 1 on logs), and scores in two heaps as those of the published runs of Claude 3.5 Sonnet. Then the
+standard deviation of 1 on logs), and bimodal scores like those of the published runs of Claude 3.5 Sonnet. Then the
 null hypothesis through `agentsim.compare` itself: the same scripted policy under two names, in societies that the
 vectorised engine plays. Everything is seeded; a few minutes on one core.
 """
@@ -44,7 +44,7 @@ def lognormal(rng: np.random.Generator, n_sets: int, n: int) -> Floats:
     return rng.normal(0, 1, (n_sets, n))
 
 
-def two_heaps(rng: np.random.Generator, n_sets: int, n: int) -> Floats:
+def bimodal(rng: np.random.Generator, n_sets: int, n: int) -> Floats:
     is_high = rng.random((n_sets, n)) < SHARE_HIGH
     return np.where(is_high, rng.normal(*HIGH, (n_sets, n)), rng.normal(*LOW, (n_sets, n)))
 
@@ -55,7 +55,7 @@ def narrow(rng: np.random.Generator, n_sets: int, n: int) -> Floats:
 
 TRUTH: Final[dict[Draw, float]] = {
     lognormal: 0.0,
-    two_heaps: SHARE_HIGH * HIGH[0] + (1 - SHARE_HIGH) * LOW[0],
+    bimodal: SHARE_HIGH * HIGH[0] + (1 - SHARE_HIGH) * LOW[0],
     narrow: 0.0,
 }
 
@@ -68,7 +68,7 @@ def pairs_of_groups(n_sets: int) -> Table:
         table.add_column(name, justify="left" if name == "scores" else "right")
     kinds: tuple[tuple[str, Draw, Draw], ...] = (
         ("log-normal", lognormal, lognormal),
-        ("two heaps", two_heaps, two_heaps),
+        ("bimodal", bimodal, bimodal),
         ("spread 1 against 0.3", lognormal, narrow),
     )
     for title, draw, other in kinds:
@@ -99,7 +99,7 @@ def single_groups(n_sets: int) -> Table:
     table = Table(title=f"One group: coverage of 95 % intervals of the mean logarithm, {n_sets:,} data sets, seed 0")
     for name in ("scores", "runs", "Student's t on logs", f"BCa ({N_BOOTSTRAPS} data sets)"):
         table.add_column(name, justify="left" if name == "scores" else "right")
-    for title, draw in (("log-normal", lognormal), ("two heaps", two_heaps)):
+    for title, draw in (("log-normal", lognormal), ("bimodal", bimodal)):
         for n in (3, 5, 8, 15, 20):
             values = draw(np.random.default_rng(0), n_sets, n)
             found = [

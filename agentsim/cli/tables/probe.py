@@ -69,7 +69,7 @@ def _surface(probe: Probe, subject: str) -> Table:
     to_unknown = f"; to a recipient with no known record: {_number(unknown['mean'].iloc[0])}" if len(unknown) else ""
     table = titled(
         plain(f"Mean fraction given by {subject}").plain,
-        caption=f"columns: what the recipient's partner had given before, and the donor's units{to_unknown}",
+        caption=f"columns: what the recipient's partner had given before, and units held{to_unknown}",
     )
     columns = known[["partner", "resources"]].drop_duplicates().sort_values(["resources", "partner"])
     table.add_column("recipient", no_wrap=True)
