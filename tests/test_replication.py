@@ -189,4 +189,4 @@ def test_a_made_up_zero_is_answered_by_others() -> None:
 
     passed = mean(of(Released()), unread("pass"), n=N_SOCIETIES)
     zero = mean(of(Released()), unread("zero"), n=N_SOCIETIES)
-    assert f"{passed:.0f} units, as gifts of 0 {zero:.0f}" in DOCS, (passed, zero)
+    assert f"{passed:.0f} final units with `pass`, {zero:.0f} with `zero`" in DOCS, (passed, zero)
