@@ -127,10 +127,10 @@ def test_an_invasion_of_a_model_says_which_runs_are_not_complete(tmp_path: Path)
 
     whole = Fake()
     found = invade(whole, tmp_path / "whole")
-    assert len(found.runs) == 2 and not any("counts nowhere" in note for note in found.notes)
+    assert len(found.runs) == 2 and not any("is left out" in note for note in found.notes)
     found = invade(Fake(fail_at=whole.n_calls), tmp_path / "stopped")
     assert len(found.runs) == 1
-    [note] = [note for note in found.notes if "counts nowhere" in note]
+    [note] = [note for note in found.notes if "is left out" in note]
     assert "stopped, the fake is out of order" in note
 
 

@@ -190,7 +190,7 @@ def test_too_few_runs_are_said_to_be_too_few() -> None:
     n = needed_runs(1 / 12, n_tests=2)
     assert binomtest(0, n, 1 / 12).pvalue * 2 < 0.05 <= binomtest(0, n - 1, 1 / 12).pvalue * 2
     few = invasions(made({("a", "b"): (0, n - 1, 0), ("b", "a"): (0, n - 1, 0)}))
-    assert any(f"{n} runs a condition" in note for note in few.notes)
+    assert any(f"{n} runs of each condition" in note for note in few.notes)
     assert set(few.conditions["verdict"]) == {"cannot say"}
     enough = invasions(made({("a", "b"): (0, n, 0), ("b", "a"): (0, n, 0)}))
     assert not enough.notes and set(enough.conditions["verdict"]) == {"less"}

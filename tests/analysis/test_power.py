@@ -100,7 +100,7 @@ def test_what_makes_no_sense_is_refused(effect: float, target: float, what: str)
 
 
 def test_pilots_that_say_nothing_are_refused() -> None:
-    with pytest.raises(AgentsimError, match="needs 3 complete runs"):
+    with pytest.raises(AgentsimError, match="needs at least 3 complete runs"):
         pilot_of(study({"a": {0: 1.0, 1: 2.0}}))
     with pytest.raises(AgentsimError, match="ended at 0 units"):
         pilot_of(study({"a": A | {9: 0.0}}))

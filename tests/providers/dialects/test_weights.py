@@ -178,7 +178,7 @@ def test_a_cache_that_cannot_be_written_is_named(tiny: Weights, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "agentsim models pull local/tiny"), (CONTENT[:-1], "pull local/tiny"), (b"ELF!" + CONTENT[4:], "no GGUF")],
+    [(None, "agentsim models pull local/tiny"), (CONTENT[:-1], "pull local/tiny"), (b"ELF!" + CONTENT[4:], "not a GGUF")],
 )
 def test_a_missing_or_damaged_model_is_named_with_its_remedy(
     tiny: Weights, tmp_path: Path, content: bytes | None, says: str
@@ -196,7 +196,7 @@ def test_a_file_of_the_users_is_taken_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="does not exist"):
         find(str(path))
     path.write_bytes(b"no")
-    with pytest.raises(ModelFileError, match="no GGUF file"):
+    with pytest.raises(ModelFileError, match="not a GGUF file"):
         find(str(path))
     path.write_bytes(CONTENT)
     assert find(str(path)) == path
