@@ -121,16 +121,16 @@ def _description(
 
 
 def _columns(table: Table, frame: pd.DataFrame) -> dict[str, Any]:
-    """Say of each column what it holds; one that is not declared is named after a setting."""
-    found = {}
+    """Describe each column; one that is not declared is named after a setting."""
+    described = {}
     for name in map(str, frame.columns):
         column = table.column(name)
         said = {"meaning": table.others} if column is None else _said(column)
-        found[name] = {"dtype": str(frame[name].dtype), **said}
-    return found
+        described[name] = {"dtype": str(frame[name].dtype), **said}
+    return described
 
 
 def _said(column: Column) -> dict[str, str]:
-    """Return what is declared of a column but its dtype; what does not apply is left out."""
+    """Return a column's declaration without its dtype; what does not apply is left out."""
     said = {"unit": column.unit, "meaning": column.meaning, "path": column.path, "derived": column.derived}
     return {key: text for key, text in said.items() if text}

@@ -43,7 +43,7 @@ def fault_of(path: Path, data: bytes, records: Sequence[Record], *, n_others: in
     start = data.rfind(b'{"type":"run_finished"')
     n_after = len(data) - (data.find(b"\n", start) + 1)
     if n_after or data.count(b"\n", 0, start) != len(records) + n_others - 1:
-        return f"{path}: goes on after the end of its run, so lines were added to it or moved; {RESTORE}"
+        return f"{path}: continues after the end of its run, so lines were added to it or moved; {RESTORE}"
     if end.log_digest is not None and hashlib.sha256(memoryview(data)[:start]).hexdigest() != end.log_digest:
         what = "is not what its run wrote (the digest in its last line is that of other lines)"
         return f"{path}: {what}, so it was edited; {RESTORE}"

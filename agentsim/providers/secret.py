@@ -40,7 +40,7 @@ class Secret:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         key = self._key or ""
-        spelled = "".join(_spellings(len(found[1]), found[2]) for found in re.finditer(r"(\\*)([^\\]?)", key))
+        spelled = "".join(_spellings(len(match[1]), match[2]) for match in re.finditer(r"(\\*)([^\\]?)", key))
         encoded = list(_encoded(key.encode()))
         begins = "".join({re.escape(form[0]) for form in (key, *encoded)})
         return re.compile(

@@ -150,8 +150,8 @@ def _condition(study: Study, name: str, condition: str) -> str:
 def _places(frame: pd.DataFrame, places: Mapping[tuple[str, str], int]) -> list[int]:
     (study, names), (run, runs) = (pd.factorize(frame[column]) for column in KEY)
     pairs, rows = np.unique(study * len(runs) + run, return_inverse=True)
-    found = [places[names[pair // len(runs)], runs[pair % len(runs)]] for pair in pairs.tolist()]
-    return [found[row] for row in rows.tolist()]
+    indices = [places[names[pair // len(runs)], runs[pair % len(runs)]] for pair in pairs.tolist()]
+    return [indices[row] for row in rows.tolist()]
 
 
 def _strings(frame: pd.DataFrame, texts: _Texts, *columns: str) -> dict[str, list[int]]:

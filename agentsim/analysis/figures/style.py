@@ -145,7 +145,7 @@ def settle(figure: Figure) -> None:
 def placed(figure: Figure, *, left: float, right: float, bottom: float, top: float) -> Axes:
     """Add axes with these margins, in inches, and return them.
 
-    For figures drawn by the dozen, whose labels are known beforehand: nothing has to be measured.
+    For figures drawn by the dozen, whose labels are known in advance, so nothing has to be measured.
     """
     width, height = figure.get_size_inches()
     return figure.add_axes(
@@ -154,7 +154,7 @@ def placed(figure: Figure, *, left: float, right: float, bottom: float, top: flo
 
 
 def above_legend(figure: Figure, *, left: float, n_labels: int, note: str = "") -> Axes:
-    """Add the axes of a figure whose legend of so many labels stands below (`legend_below`), under a note in between.
+    """Add axes that leave room for a legend of `n_labels` labels below (`legend_below`) and a note in between.
 
     `left`: the margin of the ticks and their label, in inches.
     """

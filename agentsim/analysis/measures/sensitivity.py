@@ -53,9 +53,9 @@ def fraction_band(encounters: pd.DataFrame) -> Band:
 
 def _fraction_bands(known: pd.DataFrame, group: Numbers, *, n_groups: int) -> list[Band]:
     """Return `fraction_band` of each group of encounters."""
-    own, is_own = known["own"].to_numpy(float), known["own"].notna().to_numpy()
+    fractions, is_own = known["own"].to_numpy(float), known["own"].notna().to_numpy()
     could = (known["is_lost"] & (known["donor_before"] > 0)).to_numpy(dtype=bool, na_value=False)
-    totals = np.bincount(group[is_own], weights=own[is_own], minlength=n_groups).tolist()
+    totals = np.bincount(group[is_own], weights=fractions[is_own], minlength=n_groups).tolist()
     n_own, n_could = (np.bincount(group[which], minlength=n_groups).tolist() for which in (is_own, could))
     return [
         Band(total / n if n else None, total / (n + k), (total + k) / (n + k)) if n + k else Band(None, None, None)
@@ -111,23 +111,24 @@ def _worth_bands(
     of_holder = np.tile(group, 2)[firsts]
     n_games = np.bincount(group[np.unique(of_game, return_index=True)[1]], minlength=n_groups)
     n_holders = n_games * np.array(n_agents)
-    n_idle = n_holders - np.bincount(of_holder, minlength=n_groups)  # who met nobody holds the endowment
+    n_idle = n_holders - np.bincount(of_holder, minlength=n_groups)  # agents without an encounter hold the endowment
     endowment = np.array([game["endowment"] for game in games], dtype=float)
     means = [
-        endowment * (np.bincount(of_holder, weights=own, minlength=n_groups) + n_idle) / n_holders for own in worth
+        endowment * (np.bincount(of_holder, weights=way_worth, minlength=n_groups) + n_idle) / n_holders
+        for way_worth in worth
     ]
     return [Band(*band) for band in np.transpose(means).tolist()]
 
 
 WAYS: Final = Band._fields
-"""What is made of a lost decision: nothing, the worst, the best, its agent's own mean."""
+"""The treatments of a lost decision: nothing, the worst, the best, its agent's mean."""
 
 
 def _own_shares(known: pd.DataFrame, group: Numbers, agents: Numbers) -> npt.NDArray[np.float64]:
-    """Return the mean fraction of each decision's agent in its group, of its whole group where it has none, or 0."""
-    own = known["own"].groupby([group, agents[: len(known)]]).transform("mean")
+    """Return for each decision the mean fraction of its agent in its group; if it has none, that of the group, or 0."""
+    agent_means = known["own"].groupby([group, agents[: len(known)]]).transform("mean")
     everyone = known["own"].groupby(group).transform("mean")
-    return own.fillna(everyone).fillna(0.0).to_numpy(float)
+    return agent_means.fillna(everyone).fillna(0.0).to_numpy(float)
 
 
 def _decided(encounters: pd.DataFrame) -> pd.DataFrame:
@@ -261,20 +262,20 @@ def sensitivity(study: Study) -> pd.DataFrame:
 def _ends(
     study: Study, known: pd.DataFrame, group: Numbers, *, keys: Sequence[tuple[str, str, int]], n_agents: Sequence[int]
 ) -> list[Band]:
-    """Return `final_resources_band` of each generation; nothing where donors may not give any share."""
+    """Return `final_resources_band` of each generation; an empty band if donors may not give any share."""
     games = [study.started[name, run].condition["game"] for name, run, _ in keys]
     bands = [Band(None, None, None)] * len(keys)
     is_linear = np.array([gives_shares(game) and game.get("punishment") is None for game in games], dtype=bool)
     places: list[int] = np.flatnonzero(is_linear).tolist()
     if places:
-        own = is_linear[group]
-        found = _worth_bands(
-            known[own],
-            np.searchsorted(places, group[own]),
+        is_of_linear = is_linear[group]
+        linear_bands = _worth_bands(
+            known[is_of_linear],
+            np.searchsorted(places, group[is_of_linear]),
             games=[games[place] for place in places],
             n_agents=[n_agents[place] for place in places],
         )
-        for place, band in zip(places, found, strict=True):
+        for place, band in zip(places, linear_bands, strict=True):
             bands[place] = band
     for place in np.flatnonzero(~is_linear).tolist():
         if gives_shares(games[place]):

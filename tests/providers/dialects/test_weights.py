@@ -178,7 +178,11 @@ def test_a_cache_that_cannot_be_written_is_named(tiny: Weights, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, "agentsim models pull local/tiny"), (CONTENT[:-1], "pull local/tiny"), (b"ELF!" + CONTENT[4:], "not a GGUF")],
+    [
+        (None, "agentsim models pull local/tiny"),
+        (CONTENT[:-1], "pull local/tiny"),
+        (b"ELF!" + CONTENT[4:], "not a GGUF"),
+    ],
 )
 def test_a_missing_or_damaged_model_is_named_with_its_remedy(
     tiny: Weights, tmp_path: Path, content: bytes | None, says: str
