@@ -74,7 +74,7 @@ FILE = "name: f\nplayers: {model: openai/gpt-4o-2024-08-06}\nseeds: [0]\n"
         ({"run": "model--seed-0", "max_cost": -1.0}, "above 0"),
         ({"run": "model--seed-0", "records": "0,101"}, "between 0 and 100"),
         ({"run": "model--seed-0", "partners": "a"}, "cannot be read"),
-        ({"run": "model--seed-0", "resources": "0"}, "nothing to give"),
+        ({"run": "model--seed-0", "resources": "0"}, "cannot give"),
         ({"run": "model--seed-0", "n": 10**6}, "--n"),
         ({"run": "model--seed-0", "model": "nobody/x"}, "no provider is called 'nobody'"),
     ],

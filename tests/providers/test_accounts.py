@@ -42,7 +42,7 @@ def test_any_other_account_is_a_compatible_server_without_a_key() -> None:
 
 
 def test_an_unknown_account_is_told_how_to_describe_itself() -> None:
-    with pytest.raises(ScenarioError, match=r"'opnai': built in are openai.*base_url"):
+    with pytest.raises(ScenarioError, match=r"'opnai'; the built-in ones are openai.*base_url"):
         resolve("opnai")
 
 

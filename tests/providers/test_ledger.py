@@ -199,7 +199,7 @@ async def test_processes_without_a_limit_share_a_ledger_and_one_with_a_limit_doe
     with Ledger(tmp_path) as one, Ledger(tmp_path) as other:
         for ledger in (one, other):
             await budgeted(Biller(lambda: 10), ledger).complete(PROMPT)
-        with pytest.raises(LogLocked, match="under a budget"), Ledger(tmp_path, limit_usd=1):
+        with pytest.raises(LogLocked, match="has a budget"), Ledger(tmp_path, limit_usd=1):
             pass
     state = read_ledger(tmp_path)
     assert state is not None and state.n_answered == 2

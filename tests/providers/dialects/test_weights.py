@@ -157,7 +157,7 @@ def test_without_pip_the_remedy_is_named(tiny: Weights, tmp_path: Path, monkeypa
 
 def test_a_full_disk_is_said_before_anything_is_fetched(tiny: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "WEIGHTS", {"tiny": replace(tiny, download_bytes=10**18)})
-    with pytest.raises(ModelFileError, match="make room"):
+    with pytest.raises(ModelFileError, match="free some space"):
         pull("tiny")
 
 
