@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentsim import errors as errors
+    from agentsim import plugin as plugin
     from agentsim import testing as testing
     from agentsim.analysis import figures as figures
     from agentsim.analysis import measures as measures
@@ -51,11 +52,14 @@ if TYPE_CHECKING:
     from agentsim.scenario.conditions import Scenario as Scenario
     from agentsim.scenario.loading import load_scenario as load_scenario
     from agentsim.scenario.loading import scenario_from as scenario_from
+    from agentsim.scenario.plugins import load_plugin as load_plugin
+    from agentsim.scenario.plugins import register as register
 
 _MODULES = {
     "errors": "agentsim.errors",
     "figures": "agentsim.analysis.figures",
     "measures": "agentsim.analysis.measures",
+    "plugin": "agentsim.plugin",
     "policies": "agentsim.core.policies",
     "published": "agentsim.analysis.published",
     "statistics": "agentsim.analysis.statistics",
@@ -71,6 +75,7 @@ _HOMES = {
     "Invasions": "agentsim.analysis.invasions",
     "load": "agentsim.analysis.frames.study",
     "load_invasions": "agentsim.analysis.invasions",
+    "load_plugin": "agentsim.scenario.plugins",
     "load_probe": "agentsim.analysis.probes",
     "load_scenario": "agentsim.scenario.loading",
     "pilot_of": "agentsim.analysis.power",
@@ -81,6 +86,7 @@ _HOMES = {
     "Power": "agentsim.analysis.power",
     "probe": "agentsim.experiments.one_call",
     "Probe": "agentsim.analysis.probes",
+    "register": "agentsim.scenario.plugins",
     "replay": "agentsim.orchestrator.study",
     "run": "agentsim.orchestrator.study",
     "run_async": "agentsim.orchestrator.study",

@@ -28,7 +28,9 @@ never hold a key.
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Iterable
 
 __all__ = [
     "AccountDown",
@@ -52,6 +54,7 @@ __all__ = [
     "SchemaError",
     "TransientError",
     "Unavailable",
+    "did_you_mean",
     "quote",
 ]
 
@@ -164,3 +167,10 @@ def quote(value: object) -> str:
         return "a list"
     text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= MAX_QUOTED_CHARS else f"{text[:MAX_QUOTED_CHARS]}…"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `, did you mean 'x'?` for a near miss, else nothing."""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f", did you mean {by_lower[near[0]]!r}?" if near else ""

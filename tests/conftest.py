@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,3 +46,19 @@ def no_settings_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: 
     """Let the settings of whoever runs the tests change none of them."""
     monkeypatch.delenv("AGENTSIM_CONFIG", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+
+
+@pytest.fixture(autouse=True)
+def no_plugins_of_other_tests() -> Iterator[None]:
+    """Forget what a test has added to what scenarios can name."""
+    from agentsim.core.registry import REGISTRY
+    from agentsim.providers.dialects.registry import _DIALECTS, dialects
+    from agentsim.scenario.plugins import FILE
+
+    yield
+    for member in list(REGISTRY):
+        REGISTRY.remove(member)
+    for name in [name for name in sys.modules if name.startswith(FILE)]:
+        del sys.modules[name]
+    for name in set(dialects()) - {"openai", "anthropic", "local"}:
+        del _DIALECTS[name]

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-__all__ = ["File", "Folder", "Model", "Output", "Seeds", "Sets", "Studies", "app"]
+__all__ = ["File", "Folder", "Model", "Output", "Plugins", "Seeds", "Sets", "Studies", "app"]
 
 app = typer.Typer(
     help="Societies of language-model agents play the Donor Game over generations.",
@@ -35,6 +35,27 @@ Seeds = Annotated[
     typer.Option("--seeds", help="Play these seeds, such as 0-4 or 0,3,7.", metavar="SEEDS"),
 ]
 
+
+def _load(paths: list[Path] | None) -> list[Path] | None:
+    """Read plug-ins before anything else of the command line is looked at."""
+    if paths:
+        from agentsim.scenario.plugins import load_plugin
+
+        for path in paths:
+            load_plugin(path)
+    return paths
+
+
+Plugins = Annotated[
+    Optional[list[Path]],  # noqa: UP045 - typer reads it
+    typer.Option(
+        "--plugin",
+        help="Read rules, policies or others of your own from this Python file; may be repeated.",
+        metavar="FILE",
+        callback=_load,
+        is_eager=True,
+    ),
+]
 Output = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it
     typer.Option("-o", "--output", help="The folder to write into; by default one inside the study's folder."),

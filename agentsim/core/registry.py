@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -47,6 +47,8 @@ class Member:
     """The class; of a provider, its dialect; of a measure, the function; of a prompt set, its folder."""
     plugin: Plugin | None = None
     """Who brought it; `None`: it ships."""
+    sentences: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What a plug-in's rule is told by: prompt set -> name of the file in it -> its text."""
 
 
 class Registry:
@@ -84,10 +86,10 @@ class Registry:
         if member.plugin is not None:
             self._parts.get(member.part, {}).pop(member.kind, None)
 
-    def plugins(self) -> dict[str, Plugin]:
-        """Return all plug-ins that brought something, by name."""
-        found = (member.plugin for members in self._parts.values() for member in members.values())
-        return {plugin.name: plugin for plugin in found if plugin is not None}
+    def __iter__(self) -> Iterator[Member]:
+        """Yield all members, part by part."""
+        for members in self._parts.values():
+            yield from members.values()
 
 
 REGISTRY: Final = Registry()

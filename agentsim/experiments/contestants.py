@@ -14,9 +14,9 @@ from pydantic import BaseModel, ValidationError
 from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import Role, contestant_name
 from agentsim.core.registry import REGISTRY
-from agentsim.errors import LogError, ScenarioError, quote
+from agentsim.errors import LogError, ScenarioError, did_you_mean, quote
 from agentsim.scenario.conditions import Condition
-from agentsim.scenario.messages import did_you_mean, translated
+from agentsim.scenario.messages import translated
 from agentsim.scenario.players import ModelPlayer, Player
 from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
 

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 TEMPLATES: Final = "the templates of the prompt set"
+PLUGIN: Final = "the plug-in "
 ADDRESS: Final = ("base_url", "dialect")
 """The settings of an account that say who answers. Its limits may change from one sitting to the next."""
 PRICE: Final = ("price",)
@@ -46,6 +47,8 @@ class Difference(NamedTuple):
         """The difference as a sentence about a log, where `second` is what is wanted now."""
         if self.path == TEMPLATES:
             return "the templates of its prompt set have changed since its log was begun"
+        if self.path.startswith(PLUGIN):
+            return f"{self.path} has changed since its log was begun"
         return f"its log was begun under another scenario: {self.path} was {self.first!r} and is {self.second!r}"
 
 
@@ -137,7 +140,7 @@ def difference(first: RunStarted, second: RunStarted) -> Difference | None:
     """
     if mismatch := first_difference(_decided(first), _decided(second)):
         return mismatch
-    if mismatch := _of_templates(first, second):
+    if mismatch := _of_templates(first, second) or first_difference(*_plugins(first, second)):
         return mismatch
     return first_difference(*_accounts(first, second, ADDRESS))
 
@@ -167,6 +170,13 @@ def _decided(run: RunStarted) -> dict[str, Any]:
     """Return what decides the questions, without a society's seed; a probe's seed counts, because it has only one."""
     content = {**run.condition, "prompts": _prompts_name(run)}
     return content if run.probe is None else {"seed": run.seed, **content, "probe": run.probe}
+
+
+def _plugins(first: RunStarted, second: RunStarted) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of the plug-ins that both runs use, by name."""
+    own, other = ({f"{PLUGIN}{plugin.name!r}": plugin.digest for plugin in run.plugins} for run in (first, second))
+    both = own.keys() & other.keys()
+    return {name: own[name] for name in sorted(both)}, {name: other[name] for name in sorted(both)}
 
 
 def _prompts_name(run: RunStarted) -> str:
@@ -205,6 +215,8 @@ def _of_rules(first: RunStarted, second: RunStarted) -> Difference | None:
         return Difference("what varies", *(", ".join(varying) or "only the players" for varying in paths))
     varied = ("players", *paths[0])
     if mismatch := first_difference(_rules(first, varied), _rules(second, varied)):
+        return mismatch
+    if mismatch := first_difference(*_plugins(first, second)):
         return mismatch
     is_same_set = not any(_covers(path, "prompts") for path in varied) and _format(first) == _format(second)
     return _of_templates(first, second) if is_same_set else None

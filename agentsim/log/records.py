@@ -12,9 +12,10 @@ from agentsim.core.facts import Encounter, Event, Frozen, GameEnded, GenerationE
 from agentsim.errors import LogError, SchemaError
 from agentsim.log.old_logs import finish_up_to_date, start_up_to_date
 from agentsim.providers.base import Completion, Prompt
-from agentsim.providers.dialects.registry import SERVED_HERE
+from agentsim.providers.dialects.registry import serves_here
 from agentsim.providers.prices import Price, cost_usd
 from agentsim.scenario.players import labels_in
+from agentsim.scenario.plugins import UsedPlugin
 
 __all__ = ["LINK", "SCHEMA", "Record", "Reply", "RunFinished", "RunStarted", "identity_of", "line_of", "record_of"]
 
@@ -49,6 +50,8 @@ class RunStarted(Frozen):
     """The provider account of each model that plays, as used (address, dialect, limits), without its key; by the
     player's label. Empty if only scripted policies play."""
     versions: dict[str, str]
+    plugins: tuple[UsedPlugin, ...] = Field(default=(), exclude_if=lambda plugins: not plugins)
+    """The plug-ins of which the run uses something."""
     forked_from: str | None = None
     """The folder of the run from which a fork took its first replies; `None` if this is not a fork."""
     time: str
@@ -83,7 +86,7 @@ class RunStarted(Frozen):
     def is_paid(self) -> bool:
         """Whether any reply may be billed. Replies of models on this machine never are."""
         accounts = self.accounts.values()
-        return any("dialect" in account and account["dialect"] not in SERVED_HERE for account in accounts)
+        return any("dialect" in account and not serves_here(account["dialect"]) for account in accounts)
 
     def cost_usd(self, reply: Reply) -> float | None:
         """Return what a reply cost in US dollars; `None` if no price was logged, or the server stated no tokens."""

@@ -10,7 +10,8 @@ from typing import Any
 from agentsim.log.records import RunStarted
 from agentsim.play.course import Course, Questioning
 from agentsim.prompts.sets import READER, PromptSet
-from agentsim.scenario.conditions import Condition, digest, identity
+from agentsim.scenario.conditions import Condition, digest, identity, named_in
+from agentsim.scenario.plugins import used
 from agentsim.scenario.runs import RunSpec
 
 __all__ = ["Run", "now", "run_started", "society_run"]
@@ -84,6 +85,7 @@ def run_started(
         reader=READER,
         accounts=dict(accounts),
         versions=versions,
+        plugins=used([*named_in(spec.condition), *(("provider", one.get("dialect", "")) for one in accounts.values())]),
         time=now(),
     )
 

@@ -101,7 +101,7 @@ class Sitting:
         if not seems_closed(self._folder):
             return False
         closed = await asyncio.to_thread(closed_log, self._folder)
-        if closed is None or closed.finished.code_digest != code_digest():
+        if closed is None or closed.finished.code_digest != code_digest(self._run.started.plugins):
             return False
         compare_start(closed.started, self._run.started)
         self._n_logged, self._tokens = closed.finished.n_replies, closed.finished.tokens or 0
@@ -132,7 +132,7 @@ class Sitting:
                 critical_path_s=self._path.longest,
                 tokens=self._tokens,
                 cost_usd=self._cost_usd,
-                code_digest=code_digest(),
+                code_digest=code_digest(run.started.plugins),
                 unread=tuple(map(str, self._readability.unread())),
                 log_digest=log.digest,
                 time=now(),

@@ -32,7 +32,7 @@ from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
 from agentsim.providers.catalogue import Catalogue
-from agentsim.providers.dialects.registry import SERVED_HERE
+from agentsim.providers.dialects.registry import serves_here
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.conditions import Condition, Scenario, digest
 from agentsim.scenario.loading import load_scenario
@@ -334,7 +334,7 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
         costs += [
             started.cost_usd(reply)
             for reply in replies
-            if started.account_of(reply.player).get("dialect") not in SERVED_HERE
+            if not serves_here(started.account_of(reply.player).get("dialect"))
         ]
     return len(costs), None if None in costs else sum(filter(None, costs))
 

@@ -28,6 +28,7 @@ from agentsim.prompts.sets import READERS, PromptSet, kept_prompt_set
 from agentsim.prompts.words import FILE, Words, default_words
 from agentsim.providers.base import Message
 from agentsim.scenario.conditions import Condition, digest
+from agentsim.scenario.plugins import UsedPlugin, what_has_changed, what_is_missing
 
 __all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "deciding", "replay"]
 
@@ -63,9 +64,9 @@ def replay(folder: Path | str) -> list[ReplayState]:
 
 
 @cache
-def code_digest(package: Path = Path(__file__).parents[1]) -> str:
-    """Return the SHA-256 of the code that turns replies into facts, including rules that users added to it."""
-    found = hashlib.sha256()
+def code_digest(plugins: tuple[UsedPlugin, ...] = (), *, package: Path = Path(__file__).parents[1]) -> str:
+    """Return the SHA-256 of the code that turns replies into facts, with that of the plug-ins that a run uses."""
+    found = hashlib.sha256("".join(f"{plugin.name} {plugin.digest}\n" for plugin in plugins).encode())
     for path in deciding(package):
         found.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
     return found.hexdigest()
@@ -194,6 +195,8 @@ def _replay_run(folder: Path) -> ReplayState:
         if not records or not isinstance(records[0], RunStarted):
             raise ReplayMismatch("the log does not begin with 'run_started'")
         started = records[0]
+        if lacking := what_is_missing(started.plugins):
+            raise ReplayMismatch(lacking)
         condition = Condition.model_validate(started.condition)
         prompts, note = _prompts_of(started, condition, study=folder.parent)
         now = started.model_copy(update={"digest": digest(condition, seed=started.seed, probe=started.probe)})
@@ -209,7 +212,8 @@ def _replay_run(folder: Path) -> ReplayState:
     except (AgentsimError, ValueError) as error:
         return ReplayState(folder.name, False, False, str(error), 0, n_events)
     further = f"{len(missing)} facts follow that the log does not hold yet" if missing and not is_complete else None
-    return ReplayState(folder.name, True, is_complete, further, n_replies, n_events, note if n_replies else None)
+    notes = [said for said in (note if n_replies else None, what_has_changed(started.plugins)) if said]
+    return ReplayState(folder.name, True, is_complete, further, n_replies, n_events, "; ".join(notes) or None)
 
 
 class _Unspoken(PromptSet):
@@ -227,7 +231,7 @@ class _Unspoken(PromptSet):
 
 def _prompts_of(started: RunStarted, condition: Condition, *, study: Path) -> tuple[PromptSet, str | None]:
     """Return a logged run's prompt set, if it is kept or unchanged; else one without templates, and the reason."""
-    if kept := kept_prompt_set(study, started.prompts_digest):
+    if kept := kept_prompt_set(study, started.prompts_digest, name=Path(condition.prompts).name):
         return kept, None
     what = "facts were computed from the logged replies, and prompts were not compared"
     try:

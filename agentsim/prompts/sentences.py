@@ -15,12 +15,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
+from pydantic import BaseModel
+
 from agentsim.core.facts import Frozen
 from agentsim.core.games import DonorGame, Game
+from agentsim.core.registry import REGISTRY
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 
-__all__ = ["FOLDER", "PARTS", "files_of", "settings_of", "told"]
+__all__ = ["FOLDER", "PARTS", "brought", "files_of", "settings_of", "told"]
 
 FOLDER: Final = "rules"
 """Where the sentence files lie in a prompt set."""
@@ -30,6 +33,12 @@ SPEAK_OF_DONORS: Final = ("pairing", "observation")
 """The parts whose other files speak of donors and recipients."""
 PARTS: Final = ("game", "pairing", "observation", "selection", "transmission")
 """The parts of a scenario that are told, in the order in which they are."""
+
+
+def brought(name: str) -> dict[str, str]:
+    """Return the sentence files that plug-ins bring for a prompt set: name -> text."""
+    name = "default" if name == "default-json" else name
+    return {file: text for member in REGISTRY for file, text in member.sentences.get(name, {}).items()}
 
 
 def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> list[tuple[str, Frozen]]:
@@ -71,16 +80,18 @@ def files_of(
         raise ScenarioError(
             f"{folder / own}: is missing, so agents would not be told of {part}: {{kind: {kind}}}; write there in a"
             f" sentence what the rule does (agentsim/prompts/default/{FOLDER}/{part} has examples)"
+            + _or(part, kind, folder.name)
         )
+    settings = list(settings_of(type(rule)))
     is_shared = isinstance(rule, Game) and not isinstance(rule, DonorGame)
     files = {
         setting: f"{FOLDER}/{part}/{setting}{of_any}.md"
-        for setting in settings_of(rule)
+        for setting in settings
         if not is_shared or setting in Game.model_fields
     }
     names = [own, *(name for name in files.values() if name in sources)]
     said = {setting for name in names for setting in _spoken_of(sources[name])}
-    for setting in settings_of(rule):
+    for setting in settings:
         if setting in rule.told_if_changed and dict(rule)[setting] == type(rule).model_fields[setting].default:
             continue
         if setting not in said and files.get(setting) not in names:
@@ -92,9 +103,19 @@ def files_of(
     return names
 
 
-def settings_of(rule: Frozen) -> Iterator[str]:
+def _or(part: str, kind: str, name: str) -> str:
+    """Return where else the author of a plug-in may write the sentence for a prompt set of that name."""
+    member = REGISTRY.find(part, kind)
+    if member is None or member.plugin is None:
+        return ""
+    if name in ("default", "default-json"):
+        return f", or as `sentence` in the class {member.thing.__name__}"
+    return f", or beside the plug-in, as prompts/{name}/{FOLDER}/{part}/{kind}.md"
+
+
+def settings_of(rule: type[BaseModel]) -> Iterator[str]:
     """Yield the names of a rule's settings, but not of those that have one value only, such as its kind."""
-    for name, field in type(rule).model_fields.items():
+    for name, field in rule.model_fields.items():
         if get_origin(field.annotation) is not Literal or len(get_args(field.annotation)) > 1:
             yield name
 

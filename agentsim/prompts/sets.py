@@ -28,7 +28,7 @@ from agentsim.errors import ScenarioError
 from agentsim.prompts import encounters, first_reader
 from agentsim.prompts.parsing import parse
 from agentsim.prompts.sandbox import BoundedEnvironment
-from agentsim.prompts.sentences import FOLDER, told
+from agentsim.prompts.sentences import FOLDER, brought, told
 from agentsim.prompts.showing import filters, percent, quoted, units
 from agentsim.prompts.words import FILE, default_words, read_words, words_from
 from agentsim.providers.base import Completion, Message
@@ -74,7 +74,7 @@ class PromptSet:
         ScenarioError: a template is not valid.
     """
 
-    def __init__(self, folder: Path, sources: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, sources: Mapping[str, str], *, name: str | None = None) -> None:
         """`sources` are the templates' texts by name; errors name them as files of `folder`."""
         self._folder = folder
         self.words = words_from(sources[FILE], source=str(folder / FILE)) if FILE in sources else default_words()
@@ -86,7 +86,8 @@ class PromptSet:
         self._templates = {}
         self._systems: dict[SocietyRules, Message] = {}
         """The system messages made so far: one for each set of rules."""
-        for name, source in sources.items():
+        self._files = {**brought(name or folder.name), **sources}
+        for name, source in self._files.items():
             if name in (FILE, ANSWERS):
                 continue
             try:
@@ -181,7 +182,7 @@ class PromptSet:
     def sentences(self, rules: SocietyRules) -> list[str]:
         """Return what the sentence files say of the rules, one item a line."""
         found: list[str] = []
-        for name, rule in told(rules, self.sources, folder=self._folder):
+        for name, rule in told(rules, self._files, folder=self._folder):
             lines = self._render(name, {"rule": rule, "rules": rules}).splitlines()
             found += [" ".join(line.split()) for line in lines if line.strip()]
         return found
@@ -274,12 +275,15 @@ def kept_name(digest: str) -> str:
     return f"prompts-{digest[:12]}.json"
 
 
-def kept_prompt_set(study: Path, digest: str) -> PromptSet | None:
-    """Return the prompt set with this digest that is kept with a study; `None` where none is, or it was changed."""
+def kept_prompt_set(study: Path, digest: str, *, name: str | None = None) -> PromptSet | None:
+    """Return the prompt set with this digest that is kept with a study; `None` where none is, or it was changed.
+
+    `name` is that of the set when it was kept.
+    """
     path = study / kept_name(digest)
     try:
         sources = json.loads(path.read_bytes())
-        prompts = PromptSet(path, {str(name): str(text) for name, text in sources.items()})
+        prompts = PromptSet(path, {str(file): str(text) for file, text in sources.items()}, name=name)
     except (OSError, ValueError, AttributeError, ScenarioError):
         return None
     return prompts if prompts.digest == digest else None

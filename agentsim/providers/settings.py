@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from agentsim.errors import ScenarioError
+from agentsim.errors import ScenarioError, did_you_mean, quote
 from agentsim.providers.base import Sampling
 from agentsim.providers.dialects.dialect import Dialect
-from agentsim.providers.dialects.registry import DIALECTS
+from agentsim.providers.dialects.registry import built_in, dialects
 from agentsim.providers.limits.hedged import percentile_of
 from agentsim.providers.prices import StatedPrice
 
-__all__ = ["BUILT_IN", "HedgeSettings", "ProviderSettings", "missing_key", "resolve", "unsupported"]
+__all__ = ["HedgeSettings", "ProviderSettings", "missing_key", "resolve", "unsupported"]
 
-if TYPE_CHECKING:
-    DialectName = str
-else:
-    DialectName = Literal[tuple(DIALECTS)]
 
+def _is_dialect(name: str) -> str:
+    if name not in dialects():
+        near = did_you_mean(name, dialects()) or ";"
+        raise ValueError(f"{quote(name)} is not allowed{near} it must be one of {', '.join(map(repr, dialects()))}")
+    return name
+
+
+def _with_names(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(dialects())
+
+
+DialectName = Annotated[str, AfterValidator(_is_dialect), Field(json_schema_extra=_with_names)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -78,7 +86,7 @@ class ProviderSettings(BaseModel):
     @property
     def speaks(self) -> Dialect:
         """The dialect itself."""
-        return DIALECTS[self.dialect]
+        return dialects()[self.dialect]
 
     @field_validator("base_url")
     @classmethod
@@ -113,14 +121,6 @@ class ProviderSettings(BaseModel):
         return self
 
 
-BUILT_IN: Final[Mapping[str, Mapping[str, Any]]] = {
-    name: {"dialect": dialect.name, **settings}
-    for dialect in DIALECTS.values()
-    for name, settings in dialect.accounts.items()
-}
-"""The accounts that need no settings from the user: name -> settings."""
-
-
 def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSettings:
     """Return the settings of the account `name`: the built-in ones, overridden by the user's.
 
@@ -128,12 +128,13 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSe
         ScenarioError: no such account is built in, and the user has no settings for it.
         pydantic.ValidationError: a setting is wrong; its `loc` begins at the keys of the account.
     """
-    if overrides is None and name not in BUILT_IN:
+    known = built_in()
+    if overrides is None and name not in known:
         raise ScenarioError(
-            f"no account is called {name!r}; the built-in ones are {', '.join(BUILT_IN)};"
+            f"no account is called {name!r}; the built-in ones are {', '.join(known)};"
             f" describe it in the scenario, as in providers: {{{name}: {{base_url: http://localhost:11434/v1}}}}"
         )
-    return ProviderSettings.model_validate({**BUILT_IN.get(name, {}), **(overrides or {})}, strict=True)
+    return ProviderSettings.model_validate({**known.get(name, {}), **(overrides or {})}, strict=True)
 
 
 def missing_key(settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:

@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agentsim.core.facts import Frozen
+from agentsim.core.registry import REGISTRY
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import quote
 from agentsim.scenario.digests import content_digest
 from agentsim.scenario.old_conditions import without_old_values
 from agentsim.scenario.players import ModelPlayer, Player, Players, labels_of, parts
 
-__all__ = ["MAX_RUNS", "Condition", "OnInvalid", "Scenario", "digest", "identity"]
+__all__ = ["MAX_RUNS", "Condition", "OnInvalid", "Scenario", "digest", "identity", "named_in"]
 
 MAX_RUNS = 10_000
 """The most runs of one scenario."""
@@ -147,6 +148,16 @@ class Scenario(Condition):
         if not isinstance(vary, Mapping):
             return vary
         return {path: tuple(values) if isinstance(values, list) else values for path, values in vary.items()}
+
+
+def named_in(condition: Condition) -> list[tuple[str, str]]:
+    """Return what a condition names of what plug-ins may bring: part and kind of its rules, policies and prompt set."""
+    values = dict(condition)
+    rules = [(part, values[part].kind) for part in SocietyRules.model_fields if hasattr(values[part], "kind")]
+    policies = [("policy", player.model) for player in condition.by_label.values()]
+    folders = {str(member.thing): kind for kind, member in REGISTRY.of("prompts").items()}
+    prompts = [("prompts", folders[condition.prompts])] if condition.prompts in folders else []
+    return [*rules, *policies, *prompts]
 
 
 def identity(condition: Condition) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agentsim.errors import quote
-from agentsim.providers.settings import BUILT_IN, ProviderSettings, resolve, unsupported
+from agentsim.errors import did_you_mean, quote
+from agentsim.providers.dialects.registry import built_in
+from agentsim.providers.settings import ProviderSettings, resolve, unsupported
 from agentsim.scenario.conditions import MAX_RUNS, Condition, Scenario, identity
-from agentsim.scenario.messages import did_you_mean, translated
+from agentsim.scenario.messages import translated
 from agentsim.scenario.players import ModelPlayer, Player
+from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.runs import condition_of, note_on
 from agentsim.scenario.tree import cells, load_tree, placed_prompts, variations, with_model, with_setting
 from agentsim.scenario.user_settings import with_own
@@ -38,6 +40,7 @@ def load_scenario(
     Raises:
         ScenarioError: something is wrong; the message says where, what, and what is allowed.
     """
+    load_installed()
     path = Path(path)
     tree = load_tree(path)
     for text in sets:
@@ -60,6 +63,7 @@ def scenario_from(data: Mapping[str, Any], *, sets: Sequence[str] = ()) -> Scena
     Raises:
         ScenarioError: something is wrong.
     """
+    load_installed()
     tree = node_from(data, source="scenario")
     if "extends" in data:
         raise tree.error(("extends",), "only files can extend files; merge the data, or use load_scenario")
@@ -114,7 +118,7 @@ def _check_varied_heads(tree: Node, vary: Mapping[str, object]) -> None:
 def _accounts(tree: Node, scenario: Scenario) -> dict[str, ProviderSettings]:
     """Return the settings of every account a player may name."""
     providers = with_own(scenario.providers)
-    others = [name for name in dict.fromkeys((*BUILT_IN, *providers)) if name not in scenario.providers]
+    others = [name for name in dict.fromkeys((*built_in(), *providers)) if name not in scenario.providers]
     found = {name: resolve(name, providers.get(name)) for name in others}
     for name in scenario.providers:
         place = ("providers", name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,10 +13,10 @@ from pydantic_core import ErrorDetails
 
 from agentsim.core.registry import Among
 from agentsim.core.selection import RENAMED
-from agentsim.errors import ScenarioError, quote
+from agentsim.errors import ScenarioError, did_you_mean, quote
 from agentsim.scenario.yaml_source import KeyPath, Node
 
-__all__ = ["did_you_mean", "joined", "translated"]
+__all__ = ["joined", "translated"]
 
 MAX_REPORTED = 5
 TAGS = ("kind", "model")
@@ -56,13 +55,6 @@ def joined(errors: list[ScenarioError]) -> ScenarioError:
     if len(errors) > MAX_REPORTED:
         lines.append(f"(and {len(errors) - MAX_REPORTED} more)")
     return ScenarioError("\n".join(lines))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `, did you mean 'x'?` for a near miss, else nothing."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f", did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 def _place(loc: tuple[int | str, ...], tree: Node, *, is_missing: bool) -> KeyPath:
@@ -105,7 +97,9 @@ def _message(
         if value in RENAMED:
             return path, f"{quote(value)} has another name now; {RENAMED[value]}", False
         near = did_you_mean(value, expected) or ";"
-        return path, f"{quote(value)} is unknown{near} allowed: {', '.join(expected)}", False
+        is_open = near == ";" and _is_open(path[:-1], tree=tree, schema=schema)
+        more = ", or one that --plugin FILE or an installed package brings" if is_open else ""
+        return path, f"{quote(value)} is unknown{near} allowed: {', '.join(expected)}{more}", False
     if kind in {"value_error", "assertion_error"}:
         message = str(context.get("error", details["msg"]))
         # Checks across fields begin with the key they are about.
@@ -137,6 +131,16 @@ def _mark(annotation: Any) -> Among | None:
     """Return what says that any member of a part may stand there."""
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     return next((mark for mark in marks if isinstance(mark, Among)), None)
+
+
+def _is_open(path: KeyPath, *, tree: Node, schema: type[BaseModel]) -> bool:
+    """Whether plug-ins may bring what stands there."""
+
+    def is_marked(annotation: Any) -> bool:
+        return _mark(annotation) is not None or any(map(is_marked, get_args(annotation)))
+
+    field = _field_at(path, tree=tree, schema=schema)
+    return field is not None and is_marked(_annotation(field))
 
 
 def _annotation(field: FieldInfo) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from agentsim.core.registry import REGISTRY
 from agentsim.errors import ScenarioError, quote
 from agentsim.scenario.yaml_source import KeyPath, Mark, Node, dotted, read_file, read_value
 
@@ -75,6 +76,8 @@ def placed_prompts(tree: Node, *, folder: Path, is_confined: bool) -> Node:
     def placed(node: Node, path: KeyPath) -> Node:
         if not isinstance(node.value, str) or node.value in SHIPPED_PROMPTS:
             return node
+        if (member := REGISTRY.find("prompts", node.value)) is not None:
+            return replace(node, value=str(member.thing))
         target = _inside(node, folder=folder, path=path) if is_confined else (folder / node.value).resolve()
         if not target.is_dir():
             raise node.mark.error(

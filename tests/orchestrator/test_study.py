@@ -135,7 +135,7 @@ def test_a_complete_run_is_looked_at_line_by_line_only_if_its_log_or_the_code_ha
     assert "line by line" in str(play(tmp_path, Fake()).runs[0].reason)
     path.write_text(text)
     assert play(tmp_path, Fake()).is_complete
-    monkeypatch.setattr(sitting, "code_digest", lambda: "another")
+    monkeypatch.setattr(sitting, "code_digest", lambda plugins: "another")
     assert "line by line" in str(play(tmp_path, Fake()).runs[0].reason)
 
 
@@ -418,12 +418,12 @@ def test_every_file_of_code_that_a_replay_uses_decides_facts_and_changes_the_dig
         Path("prompts/parsing.py"),
     } <= used
     copy = Path(shutil.copytree(package, tmp_path / "agentsim", ignore=shutil.ignore_patterns("__pycache__")))
-    before = code_digest(copy)
+    before = code_digest(package=copy)
     for path in used:
         text = (copy / path).read_text()
         (copy / path).write_text(text + "# changed\n")
         code_digest.cache_clear()
-        assert code_digest(copy) != before, path
+        assert code_digest(package=copy) != before, path
         (copy / path).write_text(text)
     code_digest.cache_clear()
-    assert code_digest(copy) == before
+    assert code_digest(package=copy) == before

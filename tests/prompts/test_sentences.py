@@ -79,8 +79,8 @@ def test_every_setting_is_spoken_of(part: str, kind: Any, prompts: str) -> None:
     folder = SETS / prompts / "rules" / part
     own = (folder / f"{name}.md").read_text()
     others = {path.stem: path.read_text() for path in folder.glob("*.md")}
-    for setting in settings_of(kind()):
-        texts = [own, *(text for stem, text in others.items() if stem in (setting, *settings_of(kind())))]
+    for setting in settings_of(kind):
+        texts = [own, *(text for stem, text in others.items() if stem in (setting, *settings_of(kind)))]
         said = [text for text in texts if re.search(rf"\brule\.{setting}\b", re.sub(r"{#.*?#}", "", text, flags=re.S))]
         is_untold = setting in UNTOLD.get(part, set()) | ONLY_THERE.get((part, name), set())
         assert said or is_untold, f"{part}.{setting} of {name} is told nowhere"

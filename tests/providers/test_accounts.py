@@ -15,14 +15,15 @@ from agentsim.providers.account import open_account
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Message, Prompt, Sampling
 from agentsim.providers.catalogue import Catalogue
-from agentsim.providers.settings import BUILT_IN, ProviderSettings, missing_key, resolve
+from agentsim.providers.dialects.registry import built_in
+from agentsim.providers.settings import ProviderSettings, missing_key, resolve
 from agentsim.testing.faultserver import Answer, FaultServer, Status
 
 KEY = "sk-sentinel-4f9a1c7e2b8d6053"
 PROMPT = Prompt(model="m", messages=(Message(role="user", content="How much?"),))
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", built_in())
 def test_built_in_accounts_need_no_settings(name: str) -> None:
     settings = resolve(name)
     assert settings == resolve(name, {})

@@ -26,6 +26,7 @@ from agentsim.log.experiment import mixed
 from agentsim.log.records import RunStarted
 from agentsim.providers.ledger_state import LedgerState, read_ledger
 from agentsim.scenario.names import condition_of
+from agentsim.scenario.plugins import load_installed, what_is_missing
 
 __all__ = ["Study", "load"]
 
@@ -109,6 +110,7 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
         LogError: there is no such study, it holds no runs or those of two experiments, or two different folders have
             the same name.
     """
+    load_installed()
     studies = find_studies(paths)
     parts = [_load_study(study, cache=cache) for study in studies]
     mixtures = [mixed(study.folder, part.started) for study, part in zip(studies, parts, strict=True)]
@@ -119,6 +121,9 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
         for study, part in zip(studies, parts, strict=True)
         for run, first in part.started.items()
     }
+    for (name, run), first in started.items():
+        if lacking := what_is_missing(first.plugins):
+            raise LogError(f"{name}/{run}: {lacking}")
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in TABLES}
     frames["encounters"] = with_sight(frames["encounters"], started)
     named = {own.name for own in fields(Study)}

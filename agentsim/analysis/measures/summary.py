@@ -10,6 +10,8 @@ from agentsim.analysis.measures.cooperation import conditional_slope, discrimina
 from agentsim.analysis.measures.evolution import price_equation, strategy_length, survival_differential
 from agentsim.analysis.measures.outcomes import collapse, efficiency, gini, implied_share, take_off
 from agentsim.analysis.measures.punishment import punishment
+from agentsim.core.registry import REGISTRY
+from agentsim.errors import PluginError
 
 __all__ = ["summary"]
 
@@ -20,7 +22,8 @@ def summary(study: Study) -> pd.DataFrame:
     Of the last finished generation: `mean_final_resources` (units), `efficiency`, `implied_share`, `mean_fraction`,
     `slope`, `first_order`, `second_order`, `punishment_rate`, `gini`, `mean_words` of strategies formed in it. Of the
     course: `took_off`, `took_off_at`, `collapsed`, `collapsed_at` (generations); `differential`, `selection` and
-    `transmission`, means over its generations. The function with the measure's name describes it.
+    `transmission`, means over its generations. The function with the measure's name describes it. The columns of
+    the measures that plug-ins bring come last.
     """
     ends = study.generations.groupby(KEY, sort=True)["generation"].max().reset_index()
     last = with_records(study.encounters.merge(ends, on=GENERATION))
@@ -46,4 +49,15 @@ def summary(study: Study) -> pd.DataFrame:
         (price_equation(study.agents), ["selection", "transmission"]),
     ):
         frame = frame.merge(part.groupby(KEY)[names].mean().reset_index(), on=KEY, how="left")
+    for name, member in REGISTRY.of("measure").items():
+        frame = frame.merge(_checked(name, member.thing(study), known=frame.columns), on=KEY, how="left")
     return frame
+
+
+def _checked(name: str, found: pd.DataFrame, *, known: pd.Index[str]) -> pd.DataFrame:
+    """Return what a plug-in's measure gave, if it has one row a run and new columns."""
+    if not set(KEY) <= set(found.columns) or found.duplicated(KEY).any():
+        raise PluginError(f"the measure {name!r} must return one row for each run, with the columns {', '.join(KEY)}")
+    if taken := [str(column) for column in found.columns if column in known and column not in KEY]:
+        raise PluginError(f"the measure {name!r} returns {', '.join(taken)}, which the summary has; rename it")
+    return found

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import File, Model, Seeds, Sets, app
+from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
 from agentsim.scenario.names import condition_of
 
 
 @app.command()
-def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None) -> None:
+def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None, plugin: Plugins = None) -> None:
     """Check a scenario and print its settings, runs and warnings; calls no model."""
     from agentsim.play.rehearsal import rehearsed
     from agentsim.scenario.loading import load_scenario

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.options import Output, Plugins, Studies, app
 from agentsim.cli.telling import folder_for
 
 
@@ -39,6 +39,7 @@ def compare(
         ),
     ] = None,
     output: Output = None,
+    plugin: Plugins = None,
 ) -> None:
     """Compare final resources between groups of runs: ratios, intervals and tests."""
     from agentsim.analysis.compare import compare as compared

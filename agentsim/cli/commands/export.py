@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.options import Output, Plugins, Studies, app
 from agentsim.cli.telling import folder_for
 
 
@@ -17,6 +17,7 @@ def export(
     folders: Studies,
     format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     output: Output = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write a study's dataframes as files, with a description of their columns."""
     from agentsim.analysis.export import export as write

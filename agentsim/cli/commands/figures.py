@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Output, Studies, app
+from agentsim.cli.options import Output, Plugins, Studies, app
 from agentsim.cli.telling import folder_for
 from agentsim.errors import AgentsimError
 
@@ -24,6 +24,7 @@ def figures(
         ),
     ] = "3",
     output: Output = None,
+    plugin: Plugins = None,
 ) -> None:
     """Draw a study's figures as SVG and PNG."""
     if societies != "all" and not (societies.isascii() and societies.isdigit()):

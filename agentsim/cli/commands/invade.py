@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Sets, app
+from agentsim.cli.options import Plugins, Sets, app
 from agentsim.cli.telling import EXIT_CODES, exit_code, tell_why
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def invade(
         Optional[float],  # noqa: UP045 - typer reads it
         typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Test for each pair of contestants whether a few invaders take over many residents more often than by chance."""
     from agentsim.experiments.contestants import contestants as named

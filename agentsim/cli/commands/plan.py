@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from agentsim.cli.options import File, Model, Seeds, Sets, app
+from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
 
 
 @app.command()
@@ -20,6 +20,7 @@ def plan(
         Optional[list[str]],  # noqa: UP045 - typer reads it
         typer.Option("--pilot", help="Estimate from this study, whose runs use the same model.", metavar="STUDY"),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Estimate a scenario's calls, tokens, time and cost before the first call."""
     from agentsim.analysis.frames.study import load

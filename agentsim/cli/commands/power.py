@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import app
+from agentsim.cli.options import Plugins, app
 from agentsim.errors import AgentsimError
 
 
@@ -32,6 +32,7 @@ def power(
     target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
     by: Annotated[str, typer.Option(help="What groups the pilot's runs: model, condition, ...")] = "model",
     design: Annotated[str, typer.Option(help="How the study will be compared: unpaired or paired.")] = "unpaired",
+    plugin: Plugins = None,
 ) -> None:
     """Estimate how many seeds, calls and dollars are needed to tell two models apart."""
     from math import inf, log

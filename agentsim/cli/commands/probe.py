@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from agentsim.cli.options import Model, Sets, app
+from agentsim.cli.options import Model, Plugins, Sets, app
 from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_probe
 
 
@@ -58,6 +58,7 @@ def probe(
     plan: Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Ask strategies what they would give in designed situations, or compare newborns with their parents."""
     from agentsim.cli.progress import Progress

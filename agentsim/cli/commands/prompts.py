@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import File, Model, Sets, app
+from agentsim.cli.options import File, Model, Plugins, Sets, app
 from agentsim.cli.telling import printable
 from agentsim.scenario.names import condition_of
 
@@ -27,6 +27,7 @@ def show_prompts(
     ] = None,
     generation: Annotated[Optional[int], typer.Option(help="The generation shown; 2 by default.", min=1)] = None,  # noqa: UP045
     round: Annotated[Optional[int], typer.Option(help="The round shown; 3 by default.", min=1)] = None,  # noqa: UP045
+    plugin: Plugins = None,
 ) -> None:
     """Print every prompt that an agent would see at one moment of a society in which everyone gives half."""
     from agentsim.play.preview import shown

@@ -6,11 +6,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Folder, app
+from agentsim.cli.options import Folder, Plugins, app
 
 
 @app.command()
-def replay(folder: Folder) -> None:
+def replay(folder: Folder, plugin: Plugins = None) -> None:
     """Recompute every run from its log, without calling a model, and say whether the log is exact."""
     from agentsim.play.replay import replay as recompute
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Studies, app
+from agentsim.cli.options import Plugins, Studies, app
 
 
 @app.command()
@@ -19,6 +19,7 @@ def report(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option("-o", "--output", help="The file to write; by default report.html in the study's folder."),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write a study or a probe as one HTML file for the browser; it loads nothing from the network."""
     from agentsim.analysis.frames.study import load

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import File, Model, Seeds, Sets, app
+from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
 from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell
 
 
@@ -33,6 +33,7 @@ def run(
     ] = None,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")] = False,
+    plugin: Plugins = None,
 ) -> None:
     """Play a scenario, or continue it: the same command resumes where it stopped."""
     from agentsim.cli.progress import Progress

@@ -9,13 +9,14 @@ from typing import Annotated, Optional
 
 import typer
 
-from agentsim.cli.options import app
+from agentsim.cli.options import Plugins, app
 from agentsim.errors import AgentsimError
 
 
 @app.command()
 def schema(
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="Write to this file.")] = None,  # noqa: UP045
+    plugin: Plugins = None,
 ) -> None:
     """Print the JSON schema of scenario files, for editors."""
     from agentsim.scenario.schema import json_schema

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from agentsim.cli.options import Studies, app
+from agentsim.cli.options import Plugins, Studies, app
 
 
 @app.command()
-def show(folders: Studies) -> None:
+def show(folders: Studies, plugin: Plugins = None) -> None:
     """Print the runs, generations and strategies of one or more studies."""
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.study import study_tables

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from agentsim.cli.options import Studies, app
+from agentsim.cli.options import Plugins, Studies, app
 
 
 @app.command()
-def status(folders: Studies) -> None:
+def status(folders: Studies, plugin: Plugins = None) -> None:
     """Print each run's progress and cost, and why it stopped."""
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.status import status_table
