@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from agentsim.core.policies import AllGive, AllKeep, ConstantShare, Discriminator, ScriptedPlayer
 from agentsim.core.rules import SocietyRules
-from agentsim.core.vectorised import play_many
+from agentsim.core.vectorised import play_many, without_twin
 
 __all__ = ["YARDSTICKS", "baselines"]
 
@@ -41,11 +42,16 @@ def baselines(
         over acts that did not fail; missing if no donor had anything), and `share`, the share of agents with the first
         agent's player: 1 if all have the same.
 
+    Warns:
+        UserWarning: rules or policies, such as a plug-in's, have no vectorised twin; each society is played by itself.
+
     Raises:
-        ScenarioError: the rules cannot be played for many societies at once, or the number of players is not that of
-            the agents.
+        ScenarioError: the game cannot be played so, or the number of players is not that of the agents.
     """
     seed_list = tuple(seeds)
+    everyone = [one for each in players.values() for one in (each if isinstance(each, Sequence) else [each])]
+    if alone := without_twin(rules, everyone):
+        warnings.warn(f"{', '.join(alone)}: societies are played one by one, which is slow", stacklevel=2)
     shape = (len(seed_list), rules.generations)
     frames = []
     for name, assigned in players.items():

@@ -21,8 +21,9 @@ import pandas as pd
 from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
 from agentsim.analysis.within import Lineages
+from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.selection import SelectionRule
-from agentsim.core.vectorised import play_many
+from agentsim.core.vectorised import play_many, without_twin
 from agentsim.errors import ScenarioError
 from agentsim.experiments.contestants import Contestant
 from agentsim.experiments.plan import ConditionPlan
@@ -231,7 +232,9 @@ def play_unlogged(asked: Invasion) -> Courses:
             first.setdefault(name, []).extend(scores)
             frames.append(courses.assign(condition=name)[list(COURSES)].astype(COURSES))
     table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
-    return Courses(table, pd.concat(frames, ignore_index=True), first=first)
+    alone = dict.fromkeys(what for spec in specs for what in without_twin(spec.condition, _scripted(spec.condition)))
+    notes = (f"{', '.join(alone)}: societies were played one by one, which is slow",) if alone else ()
+    return Courses(table, pd.concat(frames, ignore_index=True), notes, first=first)
 
 
 def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
@@ -255,14 +258,7 @@ def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
 
 
 def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
-    cast = condition.by_label
-    players = [cast[label] for label in condition.labels]
-    scripted = [player for player in players if not isinstance(player, ModelPlayer)]
-    if len(scripted) < len(players):
-        raise ScenarioError(
-            f"{condition.joint_label}: models are asked one by one; play the runs of the scenario instead"
-        )
-    many = play_many(condition, scripted, seeds=seeds)
+    many = play_many(condition, _scripted(condition), seeds=seeds)
     invader = next(place for place, player in enumerate(many.players) if str(player.name).startswith("invader"))
     is_invader = many.player == invader
     n_invaders = is_invader.sum(axis=2)
@@ -281,6 +277,18 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
     counts = np.ones(condition.agents)
     first = zip(many.scores[:, 0].copy(), is_invader[:, 0].copy(), strict=True)
     return frame, [Lineages(scores, counts, is_first) for scores, is_first in first]
+
+
+def _scripted(condition: Condition) -> list[ScriptedPlayer]:
+    """Return the policy of each agent of the first generation."""
+    cast = condition.by_label
+    players = [cast[label] for label in condition.labels]
+    scripted = [player for player in players if not isinstance(player, ModelPlayer)]
+    if len(scripted) < len(players):
+        raise ScenarioError(
+            f"{condition.joint_label}: models are asked one by one; play the runs of the scenario instead"
+        )
+    return scripted
 
 
 def provenance(asked: Invasion) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import pytest
 
 import agentsim
 from agentsim.analysis.theory import baselines
+from agentsim.core.observation import Gossip
 from agentsim.core.policies import AllGive, AllKeep, Discriminator, ScriptedPlayer
+from agentsim.core.rules import SocietyRules
 from agentsim.core.transmission import Copy
 from agentsim.errors import ScenarioError
 from agentsim.scenario.loading import scenario_from
@@ -57,3 +59,11 @@ def test_a_mixed_society_says_how_many_are_still_the_first_ones() -> None:
     assert last.mean() < 1 / 3 and set(last) <= {0, 1}
     with pytest.raises(ScenarioError, match="5 for 6 agents"):
         baselines(rules, {"few": mixed[:5]})
+
+
+def test_what_is_played_one_by_one_is_said_once() -> None:
+    rules = SocietyRules(agents=4, generations=2, observation=Gossip())
+    with pytest.warns(UserWarning, match=r"observation.kind: 'gossip': societies are played one by one") as said:
+        found = baselines(rules, {"a": AllGive(), "b": AllKeep()}, seeds=range(2))
+    assert len(said) == 1 and len(found) == 8
+    assert (found.loc[found["players"] == "b", "mean_final_resources"] == 10).all()

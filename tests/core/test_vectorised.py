@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any, Literal
@@ -16,9 +16,19 @@ from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index
 from agentsim.core.games import DonorGame, Punishment
 from agentsim.core.gifts import FixedGift, UnitGift
-from agentsim.core.observation import Assessment, ImageScore, Nothing, OwnActs, Standing, Trace
+from agentsim.core.observation import Assessment, Gossip, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
-from agentsim.core.policies import AllGive, AllKeep, ConstantShare, Discriminator, RandomShare, ScriptedPlayer
+from agentsim.core.policies import (
+    AllGive,
+    AllKeep,
+    ConstantShare,
+    Discriminator,
+    Draw,
+    Policy,
+    RandomShare,
+    ScriptedPlayer,
+    Traits,
+)
 from agentsim.core.requests import DecisionView
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
@@ -35,7 +45,7 @@ from agentsim.core.selection import (
 )
 from agentsim.core.society import Society
 from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
-from agentsim.core.vectorised import ManySocieties, games, play_many
+from agentsim.core.vectorised import ManySocieties, games, play_many, societies, without_twin
 from agentsim.core.vectorised.streams import first_numbers
 from agentsim.errors import AgentsimError, ScenarioError
 from tests.core.test_closed_forms import MEANS, SHARES
@@ -193,16 +203,10 @@ def test_the_same_comes_out_as_one_by_one(changed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("rule", EVERY)
-def test_every_rule_is_the_same_for_every_policy_or_is_refused_by_name(rule: dict[str, Any]) -> None:
-    """New rules and policies are found in their unions."""
+def test_every_rule_is_the_same_for_every_policy(rule: dict[str, Any]) -> None:
+    """New rules and policies are found in the registry."""
     rules = SMALL.model_copy(update=rule)
     policies: list[Any] = [kind() for kind in members(ScriptedPlayer)]
-    [(part, kind)] = [(part, each.kind) for part, each in rule.items()]
-    try:
-        play_many(rules, policies[0], seeds=[0])
-    except ScenarioError as error:
-        assert f"{part}.kind: {kind!r} cannot be played many societies at once" in str(error)
-        return
     for start in range(0, len(policies), 3):
         some = (policies[start : start + 3] * 6)[:6]
         assert_same(rules, some, seeds=[start, 77])
@@ -358,21 +362,85 @@ def test_the_first_numbers_of_many_streams_are_those_of_each() -> None:
     assert Random("3/selection/2").random() == stream(3, "selection", 2).random()
 
 
-def test_what_is_not_known_here_is_refused_by_name() -> None:
+def test_what_cannot_be_played_is_refused_by_name() -> None:
     with pytest.raises(ScenarioError, match=r"5 for 6 agents"):
         play_many(SMALL, MIXED[:5], seeds=[0])
 
-    class Gossip(Nothing):
-        kind: Any = "gossip"
+    class Drawn(DonorGame):
+        luck: float = 0
 
-    class Blurred(Trace):
-        blur: float = 0
+    with pytest.raises(ScenarioError, match=r"game.luck: 0.5 cannot be played many societies at once"):
+        play_many(SMALL.model_copy(update={"game": Drawn(luck=0.5)}), AllGive(), seeds=[0])
 
-    with pytest.raises(ScenarioError, match=r"observation.kind: 'gossip' cannot"):
-        play_many(SMALL.model_copy(update={"observation": Gossip()}), AllGive(), seeds=[0])
-    with pytest.raises(ScenarioError, match=r"observation.blur: 0.5 cannot"):
-        play_many(SMALL.model_copy(update={"observation": Blurred(blur=0.5)}), AllGive(), seeds=[0])
-    play_many(SMALL.model_copy(update={"observation": Blurred()}), AllGive(), seeds=[0])
+
+class Blurred(Trace):
+    """A trace with a setting that no twin knows."""
+
+    blur: float = 0
+
+
+class Alone(Policy):
+    """Gives a share by chance, and has no `decide_many`."""
+
+    model: Literal["scripted/alone"] = "scripted/alone"
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(order=0, is_nice=True, is_forgiving=True, is_stochastic=True, is_graded=False)
+
+    def decide(self, view: DecisionView, draw: Draw) -> float:
+        return draw() / 2
+
+
+class LastOnes(Top):
+    """Scores are those of the last game, doubled."""
+
+    def scores(self, final_resources: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        return {agent: 2 * score for agent, score in final_resources[-1].items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "lacking"),
+    [
+        ({"observation": Blurred(blur=0.5)}, [], ["observation.blur: 0.5"]),
+        ({"observation": Gossip()}, [], ["observation.kind: 'gossip'"]),
+        ({"selection": LastOnes(), "transmission": Copy()}, [], ["selection.kind: 'top'"]),
+        ({"pairing": RandomMatching(), "agents": 7}, [Alone()], ["players.model: 'scripted/alone'"]),
+    ],
+)
+def test_what_has_no_twin_is_played_one_by_one_and_comes_to_the_same(
+    changes: dict[str, Any], more: list[ScriptedPlayer], lacking: list[str]
+) -> None:
+    rules = SMALL.model_copy(update={"game": DonorGame(rounds=3, error=0.2, continuation=0.5), **changes})
+    players = [*MIXED, *more]
+    assert without_twin(rules, players) == lacking
+    assert_same(rules, players, seeds=range(3))
+    assert not play_many(rules, players, seeds=[0]).encounters
+    assert without_twin(SMALL.model_copy(update={"observation": Blurred()}), MIXED) == []
+
+
+@pytest.mark.parametrize("changes", RULES[:12])
+def test_one_by_one_is_what_many_at_once_is(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = SMALL.model_copy(update=changes)
+    players = (MIXED * 2)[: rules.agents]
+    at_once = play_many(rules, players, seeds=range(3), keeps_encounters=True)
+    monkeypatch.setattr(societies, "without_twin", lambda rules, players: ["x"] * bool(players))
+    alone = play_many(rules, players, seeds=range(3), keeps_encounters=True)
+    for name in (
+        "n_rounds",
+        "born",
+        "index",
+        "player",
+        "parent",
+        "resources",
+        "scores",
+        "survivors",
+        "given",
+        "n_gifts",
+    ):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(at_once, name), err_msg=name)
+    for name, values in at_once.encounters.items():
+        np.testing.assert_array_equal(np.sort(alone.encounters[name]), np.sort(values), err_msg=name)
 
 
 def test_no_seeds_are_no_societies() -> None:

@@ -286,10 +286,14 @@ def test_strategies_are_taken_from_complete_runs_only(tmp_path: Path) -> None:
         contestants([f"{folder}@1", "scripted/all-give"])
 
 
-def test_societies_that_the_rules_forbid_to_play_at_once_are_told() -> None:
-    asked = scripted("all-keep", "all-give", sets=["observation={kind: gossip}"])
-    with pytest.raises(ScenarioError, match="cannot be played many societies at once"):
-        play_unlogged(asked)
+def test_societies_that_cannot_be_played_at_once_are_played_one_by_one_and_that_is_said_once() -> None:
+    asked = scripted("all-keep", "all-give", **{**SMALL, "sets": ["game.rounds=4", "observation={kind: gossip}"]})
+    found = play_unlogged(asked)
+    assert found.notes == ("observation.kind: 'gossip': societies were played one by one, which is slow",)
+    assert found.notes[0] in invasions(found).notes
+    shown = scripted("all-keep", "all-give", **{**SMALL, "sets": ["game.rounds=4"]})
+    pd.testing.assert_frame_equal(found.courses, play_unlogged(shown).courses)
+    assert not play_unlogged(shown).notes
 
 
 def test_models_that_cost_money_need_a_cap() -> None:

@@ -71,9 +71,14 @@ class Policy(PlayerSettings):
     def decide(self, view: DecisionView, draw: Draw) -> float:
         """Return the fraction, in [0, 1], that a donor gives in one situation."""
 
-    @abstractmethod
+    @property
+    def decides_many(self) -> bool:
+        """Whether it has `decide_many`; without it, its societies are played one after the other."""
+        return type(self).decide_many is not Policy.decide_many
+
     def decide_many(self, views: Views, draw: Draws) -> Fractions:
-        """Return the same for many situations at once."""
+        """Return the same for many situations at once; a policy need not have it."""
+        raise NotImplementedError(f"{self.model} decides one by one")
 
     @property
     def help_share(self) -> float | None:

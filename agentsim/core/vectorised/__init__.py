@@ -4,6 +4,6 @@ Only scripted policies can be played this way. Every number is the one that the 
 except means over agents, which are summed in another order.
 """
 
-from agentsim.core.vectorised.societies import ManySocieties, play_many
+from agentsim.core.vectorised.societies import ManySocieties, play_many, without_twin
 
-__all__ = ["ManySocieties", "play_many"]
+__all__ = ["ManySocieties", "play_many", "without_twin"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,20 @@ class Names:
         """Return, for each society, its agents in the order of their names; arrays are (agents, societies)."""
         keys = self._of_born[born] * len(self._of_index) + self._of_index[index]
         return np.argsort(keys.T, axis=1).T
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One generation of a block of societies; arrays are (slots, societies)."""
+
+    living: Living
+    parent: Ints
+    resources: list[Floats]
+    scores: Floats
+    given: Floats
+    n_gifts: Ints
+    survivors: Ints | None
+    encounters: list[dict[str, NDArray[Any]]]
 
 
 def _ranks(names: list[str]) -> Ints:

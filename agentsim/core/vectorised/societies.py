@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import SocietyRules
+from agentsim.core.selection import Selection
 from agentsim.core.vectorised import observation
-from agentsim.core.vectorised.games import Living, play_games
-from agentsim.core.vectorised.generations import Names, as_places, born_after, first, scored, survivors
+from agentsim.core.vectorised.games import play_games
+from agentsim.core.vectorised.generations import Generation, Names, as_places, born_after, first, scored, survivors
 from agentsim.core.vectorised.matching import matches
+from agentsim.core.vectorised.one_by_one import played
 from agentsim.errors import ScenarioError
 
-__all__ = ["ManySocieties", "play_many"]
+__all__ = ["ManySocieties", "play_many", "without_twin"]
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -91,7 +93,8 @@ def play_many(
     """Play one society a seed.
 
     A result takes some 50 bytes an agent, generation and society (and 60 more an encounter, where they are kept); play
-    more than fit into memory in parts.
+    more than fit into memory in parts. Under rules or policies that have no vectorised twin (`without_twin`), each
+    society is played by itself: the result is the same, thousands of times slower.
 
     Args:
         players: one for all agents, or one for each of the first generation, in the order of their numbers.
@@ -105,14 +108,19 @@ def play_many(
         raise ScenarioError(f"players: {len(each)} for {rules.agents} agents; give one, or one for each agent")
     different = list(dict.fromkeys(each))
     first_players = np.array([different.index(player) for player in each])
+    is_at_once = not without_twin(rules, different)
     n = len(seeds)
     n_rounds = _n_rounds(rules, seeds)
     longest = int(n_rounds.max(initial=rules.game.rounds))
     kept = _Kept(rules, n_rounds, longest)
-    parts = max(min(n, 1), round(n * rules.agents * longest / BLOCK))
+    parts = max(min(n, 1), round(n * rules.agents * longest / BLOCK)) if is_at_once else n
     for start, end in pairwise(np.linspace(0, n, parts + 1).astype(int).tolist()):
         block = slice(start, end)
         own = tuple(int(seed) for seed in seeds[block])
+        if not is_at_once:
+            for result in played(rules, different, first_players, seed=own[0], longest=longest):
+                kept.take(block, result, keeps_encounters=keeps_encounters)
+            continue
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked at when a game is over
             for result in _generations(
                 rules,
@@ -154,26 +162,38 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
     "selection": (None, frozenset({"fraction", "halves", "score", "size", "replaced"})),
     "transmission": (None, frozenset({"scores", "max_chars", "n", "chances", "model_from", "rewrite"})),
 }
-"""The kinds (None: any) and settings of rules that are played here. Any other is refused by name until it is added."""
+"""The kinds (None: any) and settings of rules that are played many societies at once. Under any other each society is
+played by itself."""
+
+
+def without_twin(rules: SocietyRules, players: Iterable[ScriptedPlayer]) -> list[str]:
+    """Return the rules, settings and policies that can only be played one society after the other, as `part.kind`."""
+    parts, found = dict(rules), []
+    for part, (kinds, settings) in KNOWN.items():
+        rule = parts[part]
+        if kinds is not None and rule.kind not in kinds:
+            found.append(f"{part}.kind: {rule.kind!r}")
+            continue
+        new = (name for name in type(rule).model_fields if name not in settings | {"kind"})
+        changed = [name for name in new if getattr(rule, name) != type(rule).model_fields[name].default]
+        found += [f"{part}.{name}: {getattr(rule, name)!r}" for name in changed]
+    if type(rules.selection).scores is not Selection.scores:
+        found.append(f"selection.kind: {rules.selection.kind!r}")
+    models = dict.fromkeys(player.model for player in players if not player.decides_many)
+    return [*found, *(f"players.model: {model!r}" for model in models)]
 
 
 def refuse_unknown(rules: SocietyRules) -> None:
-    """Refuse rules that would be played wrong here.
+    """Refuse games that scripted policies are not played in here.
 
     Raises:
-        ScenarioError: there is such a rule, or such a setting at another value than its default.
+        ScenarioError: there is such a game, or such a setting of one at another value than its default.
     """
-    parts = dict(rules)
-    for part, (kinds, settings) in KNOWN.items():
-        rule = parts[part]
-        where = f"{part}.kind: {rule.kind!r}"
-        if kinds is None or rule.kind in kinds:
-            new = (name for name in type(rule).model_fields if name not in settings | {"kind"})
-            name = next((name for name in new if getattr(rule, name) != type(rule).model_fields[name].default), None)
-            if name is None:
-                continue
-            where = f"{part}.{name}: {getattr(rule, name)!r}"
-        raise ScenarioError(f"{where} cannot be played many societies at once; play the runs of a scenario instead")
+    unknown = [what for what in without_twin(rules, ()) if what.startswith("game.")]
+    if unknown:
+        raise ScenarioError(
+            f"{unknown[0]} cannot be played many societies at once; play the runs of a scenario instead"
+        )
 
 
 def _n_rounds(rules: SocietyRules, seeds: Sequence[int]) -> NDArray[np.intp]:
@@ -191,20 +211,6 @@ def _n_rounds(rules: SocietyRules, seeds: Sequence[int]) -> NDArray[np.intp]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Generation:
-    """One generation of a block of societies."""
-
-    living: Living
-    parent: NDArray[np.intp]
-    resources: list[Floats]
-    scores: Floats
-    given: Floats
-    n_gifts: NDArray[np.intp]
-    survivors: NDArray[np.intp] | None
-    encounters: list[dict[str, NDArray[Any]]]
-
-
 def _generations(
     rules: SocietyRules,
     players: Sequence[ScriptedPlayer],
@@ -213,7 +219,7 @@ def _generations(
     seeds: tuple[int, ...],
     n_rounds: NDArray[np.intp],
     keeps_encounters: bool,
-) -> Iterator[_Generation]:
+) -> Iterator[Generation]:
     """Play a block of societies, one generation after the other."""
     names = Names(generations=rules.generations, agents=rules.agents)
     living = first(seeds, first_players)
@@ -233,7 +239,7 @@ def _generations(
         scores = scored(rules.selection, resources)
         is_last = generation == rules.generations
         kept = None if is_last else survivors(rules.selection, scores, living, seeds=seeds)
-        yield _Generation(
+        yield Generation(
             living,
             parent,
             resources,
@@ -264,7 +270,7 @@ class _Kept:
         self._encounters: dict[str, NDArray[Any]] = {}
         self._shape = (generations, games, longest, n // 2, n_societies)
 
-    def take(self, block: slice, found: _Generation) -> None:
+    def take(self, block: slice, found: Generation, *, keeps_encounters: bool = True) -> None:
         """Take up one generation of the societies in the block."""
         living, row = found.living, found.living.generation - 1
         for name in ("born", "index", "player"):
@@ -277,7 +283,7 @@ class _Kept:
             self._resources[row, game, :, block] = resources
         if found.survivors is not None:
             self._survivors[row, :, block] = found.survivors
-        for game, encounters in enumerate(found.encounters):
+        for game, encounters in enumerate(found.encounters if keeps_encounters else ()):
             for name, values in encounters.items():
                 if name not in self._encounters:
                     self._encounters[name] = np.full(
