@@ -154,6 +154,7 @@ def named_in(condition: Condition) -> list[tuple[str, str]]:
     """Return what a condition names of what plug-ins may bring: part and kind of its rules, policies and prompt set."""
     values = dict(condition)
     rules = [(part, values[part].kind) for part in SocietyRules.model_fields if hasattr(values[part], "kind")]
+    rules += [("observation", rule.kind) for rule in condition.observation.told]
     policies = [("policy", player.model) for player in condition.by_label.values()]
     folders = {str(member.thing): kind for kind, member in REGISTRY.of("prompts").items()}
     prompts = [("prompts", folders[condition.prompts])] if condition.prompts in folders else []

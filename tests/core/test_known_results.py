@@ -30,8 +30,8 @@ from agentsim.core.policies import (
 from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rng import stream, uniform
 from agentsim.core.rules import SocietyRules
+from agentsim.testing.views import view_of
 from tests.core.playing import play
-from tests.core.viewing import view_of
 
 Tables = tuple[Assessment, Assessment]
 SCORING: Tables = (Assessment(keep_from_bad="bad"), Assessment(keep_from_bad="bad"))

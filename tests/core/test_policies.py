@@ -27,8 +27,8 @@ from agentsim.core.policies import (
     leading_eight,
 )
 from agentsim.core.requests import DecisionView
+from agentsim.testing.views import FRACTIONS, KINDS, as_arrays, random_view, reputation, turns, view_of
 from tests.core.test_rules import members
-from tests.core.viewing import FRACTIONS, KINDS, as_arrays, random_view, reputation, turns, view_of
 
 OTHERS = ("model", *Policy.model_fields)
 """Fields that are no settings of how a policy decides."""

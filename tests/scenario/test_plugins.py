@@ -42,7 +42,7 @@ class Neighbours(Pairing):
     shift: int = 0
     sentence: ClassVar[str] = "You meet the same agent in each round, shifted by {{ rule.shift }}."
 
-    def schedule(self, agents, rounds, rng):
+    def schedule(self, agents, rounds, rng, *, size=2):
         pairs = tuple(zip(agents[0::2], agents[1::2], strict=True))
         swapped = tuple((recipient, donor) for donor, recipient in pairs)
         return tuple(swapped if index % 2 else pairs for index in range(rounds))
@@ -259,7 +259,7 @@ class Ends(Pairing):
 
     kind: Literal["ends"] = "ends"
 
-    def schedule(self, agents: Any, rounds: int, rng: Random) -> Schedule:
+    def schedule(self, agents: Any, rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         half = len(agents) // 2
         return (tuple(zip(agents[:half], reversed(agents[half:]), strict=True)),) * rounds
 

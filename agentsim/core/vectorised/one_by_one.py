@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from agentsim.core.answers import Answer
 from agentsim.core.facts import Agent, Donated, Encounter, Event, GameEnded, GenerationEnded, StrategyFormed
 from agentsim.core.facts import born_and_index as named
+from agentsim.core.games import DonorGame
 from agentsim.core.keys import DecisionKey, parse
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.requests import DecisionView, Request
@@ -77,10 +78,10 @@ def _answer(request: Request, player: ScriptedPlayer, *, seed: int) -> Answer:
     view = request.view
     if not isinstance(view, DecisionView):
         return Answer(text=player.model)
-    key = parse(request.key)
-    assert isinstance(key, DecisionKey)
+    key, game = parse(request.key), view.rules.game
+    assert isinstance(key, DecisionKey) and isinstance(game, DonorGame)
     draw = partial(uniform, "policy", seed, key.generation, key.game, key.round, *named(key.donor))
-    return Answer(act="give", amount=view.rules.game.gift.amount(player.decide(view, draw), view.resources))
+    return Answer(act="give", amount=game.gift.amount(player.decide(view, draw), view.resources))
 
 
 def _parent(agent: Agent, before: Mapping[str, int], *, is_copy: bool) -> int:
