@@ -84,3 +84,10 @@ def test_where_there_is_one_generation_of_one_round_that_moment_is_shown(tmp_pat
     path.write_text("name: small\nagents: 2\ngenerations: 1\ngame: {rounds: 1}\nplayers: {model: openai/gpt-4o}\n")
     told = cli("prompts", "show", path)
     assert told.returncode == 0 and "in generation 1, round 1" in told.stdout
+
+
+def test_another_prompt_set_than_the_scenarios_can_be_shown() -> None:
+    told = cli("prompts", "show", SCENARIOS / "donor-game.yaml", "--prompts", "german")
+    assert told.returncode == 0 and "Es ist Runde 3." in told.stdout and "It is round 3." not in told.stdout
+    wrong = cli("prompts", "show", SCENARIOS / "donor-game.yaml", "--prompts", "germain")
+    assert wrong.returncode == 2 and "germain" in wrong.stderr
