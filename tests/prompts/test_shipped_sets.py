@@ -36,6 +36,19 @@ def completion(text: str) -> Completion:
     return Completion(text=text, model=None, finish_reason="stop", latency_s=0)
 
 
+OTHER_GAMES = ("commons", "dictator", "matrix", "public_goods", "trust", "ultimatum")
+DONOR_ONLY = tuple(OTHERS)
+"""The sets that tell the donor game and no other."""
+
+
+def is_of_other_games(file: str) -> bool:
+    """Whether a file of a set is needed by games other than the donor game alone."""
+    folder, _, name = file.rpartition("/")
+    if folder == "rules/game":
+        return name.removesuffix(".md") in OTHER_GAMES
+    return ".any-game." in name or folder.startswith("games/") or name == "form.md"
+
+
 def files(name: str) -> set[str]:
     return {path.relative_to(FOLDER / name).as_posix() for path in (FOLDER / name).rglob("*") if path.is_file()}
 
@@ -46,13 +59,15 @@ def test_the_shipped_sets_are_these() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_set_has_each_file_of_default(name: str) -> None:
-    assert files(name) == files("default")
+    missing = files("default") - files(name)
+    assert not files(name) - files("default")
+    assert all(is_of_other_games(file) for file in missing) and bool(missing) == (name in DONOR_ONLY)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_set_has_a_word_for_each_option(name: str) -> None:
     words = load_prompt_set(name).words
-    assert words.options.keys() == default_words().options.keys()
+    assert words.options.keys() >= default_words().options.keys()
     assert words.options != default_words().options or words.markers != default_words().markers
 
 
@@ -63,6 +78,11 @@ def settings() -> Iterator[dict[str, Any]]:
     """Yield settings in which each branch of each sentence is taken."""
     for gift, punishment, error, games in itertools.product(GIFTS, PUNISHMENTS, (0, 0.1), (1, 2)):
         yield {"game": {"gift": gift, "punishment": punishment, "error": error, "games": games}}
+    lengths: list[dict[str, Any]] = [{}, {"continuation": 0.9}, {"continuation": 0.9, "max_rounds": 50}]
+    for length, rounds in itertools.product(lengths, (1, 4)):
+        yield {"game": {"length": "known", "rounds": rounds, "games": 1, **length}}
+    yield from ({"game": {"talk": {"rounds": rounds, "max_chars": 50}}} for rounds in (1, 2))
+    yield from ({"agents": 4, "pairing": {"kind": "repeated", "length": length}} for length in (None, 1, 3))
     for observation, gift, punishment in itertools.product(observations(), GIFTS, PUNISHMENTS):
         yield {"observation": observation, "game": {"gift": gift, "punishment": punishment}}
     pairings = [{"kind": "alternating"}, {"kind": "alternating", "in_both_roles": True}, {"kind": "random"}]
@@ -83,6 +103,7 @@ def observations() -> Iterator[dict[str, Any]]:
     yield from ({"kind": "standing", "assessment": table} for table in tables)
     yield from ({"kind": "standing", "shows_own": True, "of_bad_donors": table} for table in tables[::3])
     yield from ({"kind": "gossip", "depth": depth} for depth in (1, 3))
+    yield from ({"kind": "memory", "of": of, "depth": depth} for of in ("all", "partner") for depth in (1, 3))
     yield {"kind": "none"}
 
 
@@ -167,12 +188,15 @@ def asked() -> list[Request]:
         {"kind": "standing"},
         {"kind": "none"},
     ]
-    for gift, punishment, observation in itertools.product(GIFTS, PUNISHMENTS, [*shown, {"kind": "image_score"}]):
+    shown += [{"kind": "image_score"}, {"kind": "memory", "of": "all"}]
+    for gift, punishment, observation in itertools.product(GIFTS, PUNISHMENTS, shown):
         if observation["kind"] == "gossip" and gift != "share":
             continue
         game = {"gift": gift, "punishment": punishment, "rounds": 4}
         setting = {"agents": 4, "generations": 2, "game": game, "observation": observation}
         setting["transmission"] = {"kind": "advice", "rewrite": True}
+        if observation["kind"] == "memory":
+            game["talk"] = {"rounds": 1, "max_chars": 50}
         found += play(SocietyRules.model_validate(setting), answer)[0]
     return found
 
