@@ -243,7 +243,7 @@ def test_hostile_strategies_are_only_words(tmp_path: Path) -> None:
         (["scripted/all-keep", "scripted/all-keep"], "takes part twice"),
         (["scripted/constant-share:shar=1", "scripted/all-give"], "did you mean 'share'"),
         (["scripted/constant-share:share=2", "scripted/all-give"], "from 0 to 1"),
-        (["scripted/constant-share:share=0.2,", "scripted/all-give"], "no setting"),
+        (["scripted/constant-share:share=0.2,", "scripted/all-give"], "not a setting"),
         (["scripted/all-keep:name=x", "scripted/all-give"], "decided by the invasion"),
         (["missing.yaml", "scripted/all-give"], "cannot be read"),
         ([f"{EXAMPLE}@9", "scripted/all-give"], "has 3 generations"),
