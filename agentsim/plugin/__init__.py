@@ -3,7 +3,10 @@
 Names alone, from rooms below; `docs/extending.md` shows how they are used.
 """
 
+from agentsim.core.answers import Move, MoveSpec, Option
 from agentsim.core.facts import Agent, Frozen, Note, Observed, Reputation, ShownStrategy, TraceItem
+from agentsim.core.games import Encounter, Game, Outcome, Stage
+from agentsim.core.games.game import Moves
 from agentsim.core.observation import Chance, History, Judgements, Observation
 from agentsim.core.pairing import Pairing, Schedule
 from agentsim.core.policies import Draw, Policy, Traits
@@ -23,14 +26,21 @@ __all__ = [
     "DecisionView",
     "Dialect",
     "Draw",
+    "Encounter",
     "Frozen",
+    "Game",
     "History",
     "Judgements",
+    "Move",
+    "MoveSpec",
+    "Moves",
     "Note",
     "Observation",
     "Observed",
     "Opened",
     "Opening",
+    "Option",
+    "Outcome",
     "Pairing",
     "Policy",
     "Prompt",
@@ -40,6 +50,7 @@ __all__ = [
     "Schedule",
     "Selection",
     "ShownStrategy",
+    "Stage",
     "TraceItem",
     "Traits",
     "Transmission",

@@ -84,7 +84,7 @@ class Moves:
         if kind == "target":
             return compiled(rf"(?:{grammar.agent} )?{_NAME} ?(?:{with_}|[:=])? ?{only}{_AMOUNT}")
         opening = rf"{grammar.opening}{grammar.i}(?:{either(words.openings.chosen)} )?"
-        word = either(words.options.get(name, (name,)), whole_words=True)
+        word = either(words.options.get(name, (name,)), whole_words=True) if name else ""
         whom = rf"(?:,? {either((*words.whom.to, *words.whom.for_))} {grammar.who})?(?:,? {grammar.when})?"
         if kind == "option":
             return compiled(rf"{opening}{word}(?: {grammar.who})?{whom}{_STOP}")

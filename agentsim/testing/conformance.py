@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Literal, TypeVar
 
-from agentsim.core.answers import Answer, TextSpec
-from agentsim.core.facts import Agent, Encounter, Event, Frozen, Observed, TraceItem
+from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec, TextSpec
+from agentsim.core.facts import Agent, Encounter, Event, Frozen, Observed, Settled, TraceItem
+from agentsim.core.games import Encounter as Encountered
+from agentsim.core.games import Game, Outcome, Stage
 from agentsim.core.observation import Observation, as_score, as_standing
 from agentsim.core.pairing import Pairing
 from agentsim.core.policies import Policy, Traits
@@ -35,6 +37,7 @@ from agentsim.prompts.sentences import settings_of
 from agentsim.prompts.sets import load_prompt_set
 from agentsim.providers.base import Completion, Message, Prompt, Sampling
 from agentsim.providers.dialects.dialect import Dialect, Opening
+from agentsim.scenario.plugins import load_installed
 
 __all__ = ["Check", "checks", "measured_traits"]
 
@@ -66,6 +69,7 @@ def checks(thing: Frozen | Dialect) -> list[Check]:
     Raises:
         TypeError: it is none of these.
     """
+    load_installed()
     for base, own in CHECKS:
         if isinstance(thing, base):
             return [Check(each.__name__.replace("_", " "), _bound(each, thing)) for each in own]
@@ -80,13 +84,20 @@ def _bound(check: Callable[[Any], None], thing: Any) -> Callable[[], None]:
 
 
 def _part(rule: Frozen) -> str:
-    bases = {"pairing": Pairing, "observation": Observation, "selection": Selection, "transmission": Transmission}
+    bases = {
+        "game": Game,
+        "pairing": Pairing,
+        "observation": Observation,
+        "selection": Selection,
+        "transmission": Transmission,
+    }
     return next(part for part, base in bases.items() if isinstance(rule, base))
 
 
 def _rules(rule: Frozen, **changes: Any) -> SocietyRules:
     """Return the rules of a small society under the rule."""
-    return SocietyRules.model_validate({"agents": 6, "generations": 3, _part(rule): rule, **changes})
+    n = rule.n_members if isinstance(rule, Game) else 2
+    return SocietyRules.model_validate({"agents": 3 * n, "generations": 3, _part(rule): rule, **changes})
 
 
 def it_is_written_and_read_as_the_same(rule: Frozen) -> None:
@@ -97,12 +108,19 @@ def it_is_written_and_read_as_the_same(rule: Frozen) -> None:
 
 
 def a_society_plays_to_its_end_the_same_in_any_order(rule: Frozen) -> None:
-    """Which reply comes first decides nothing, and as many questions are asked as were announced."""
-    for agents in (4, 6, 10):
+    """Which reply comes first decides nothing, and as many questions are asked as were announced.
+
+    Where a group shares something that may be used up, fewer may be asked.
+    """
+    n = rule.n_members if isinstance(rule, Game) else 2
+    for agents in (2 * n, 3 * n, 5 * n):
         rules = _rules(rule, agents=agents)
         asked, events = _play(rules)
-        assert len(asked) == rules.n_requests(0), f"{rules.n_requests(0)} questions announced, {len(asked)} asked"
-        assert sum(isinstance(event, Encounter) for event in events) == rules.n_encounters(0)
+        may_end_early = isinstance(rule, Game) and rule.first_state(n) is not None  # as a commons that is used up
+        announced = rules.n_requests(0)
+        is_right = len(asked) <= announced if may_end_early else len(asked) == announced
+        assert is_right, f"{announced} questions announced, {len(asked)} asked"
+        assert sum(isinstance(event, Encounter | Settled) for event in events) == rules.n_encounters(0)
         _, others = _play(rules, order=Random(1))
         one, other = (sorted(event.model_dump_json() for event in each) for each in (events, others))
         assert one == other, "the facts depend on the order of the replies"
@@ -143,6 +161,55 @@ def _play(
         events.extend(step.events)
         waiting.extend(step.asked)
     return asked, events
+
+
+# --- games ---------------------------------------------------------------------------------------------------------
+
+
+def an_encounter_comes_to_what_was_announced(game: Game) -> None:
+    """What members gain lies within `payoffs` and `sums`, in as many stages and questions as were announced."""
+    names = tuple(f"1_{index}" for index in range(game.n_members))
+    for levels in itertools.product((0.0, 0.4, 1.0), repeat=min(game.n_members, 4)):
+        level = dict(zip(names, itertools.cycle(levels), strict=False))
+        encounter = Encountered(1, names, (game.endowment,) * len(names), game.first_state(len(names)))
+        moves: dict[str, dict[str, Move | None]] = {}
+        n_asked = 0
+        while isinstance(step := game.after(encounter, moves), Stage):
+            assert step.name in game.stages and step.name not in moves, (
+                f"the stage {step.name} is none of {game.stages}"
+            )
+            assert game.after(encounter, moves) == step, "two looks at the same moves see two stages"
+            n_asked += len(step.asked)
+            moves[step.name] = {agent: _moved(game, spec, level[agent], step.name) for agent, spec in step.asked}
+        assert n_asked <= game.n_questions, f"{n_asked} questions, {game.n_questions} announced"
+        assert len(step.changes) == len(names), f"{len(step.changes)} changes for {len(names)} members"
+        low, high = game.payoffs
+        assert all(low - 1e-9 <= change <= high + 1e-9 for change in step.changes), f"{step.changes}: {low} to {high}"
+        if game.sums is not None:
+            least, most = game.sums
+            assert least - 1e-9 <= sum(step.changes) <= most + 1e-9, f"{step.changes}: {least} to {most} together"
+
+
+def _moved(game: Game, spec: ActSpec | MoveSpec, level: float, stage: str) -> Move | None:
+    """Return the move at a level; its own level must be one, and nearer to a higher level for a higher one."""
+    made = game.move_of(game.answer(spec, level, stage=stage), spec, key="conformance", stage=stage)
+    assert made is not None, f"the answer at level {level} of {stage} is no move"
+    if isinstance(spec, MoveSpec):
+        found = game.level(made, spec, stage=stage)
+        assert found is None or 0 <= found <= 1, f"{made} has the level {found}"
+        assert found is None or level not in (0.0, 1.0) or found == level, f"level {level} is played as {found}"
+    return made
+
+
+def a_move_that_could_not_be_read_moves_nothing(game: Game) -> None:
+    """Where a move of the first stage is missing, the encounter counts as missing, or goes on without it."""
+    names = tuple(f"1_{index}" for index in range(game.n_members))
+    encounter = Encountered(1, names, (game.endowment,) * len(names), game.first_state(len(names)))
+    step = game.after(encounter, {})
+    assert isinstance(step, Stage), "nobody is asked"
+    missing = game.after(encounter, {step.name: dict.fromkeys((agent for agent, _ in step.asked), None)})
+    if isinstance(missing, Outcome):
+        assert missing.is_missing, f"without any move that could be read, the encounter came to {missing.changes}"
 
 
 # --- pairing -------------------------------------------------------------------------------------------------------
@@ -423,6 +490,10 @@ _OF_RULES: Final = (
     each_setting_has_a_default,
 )
 CHECKS: Final[Sequence[tuple[type[Any], Sequence[Callable[[Any], None]]]]] = (
+    (
+        Game,
+        (*_OF_RULES, an_encounter_comes_to_what_was_announced, a_move_that_could_not_be_read_moves_nothing),
+    ),
     (Pairing, (*_OF_RULES, every_round_is_a_matching, a_schedule_depends_on_its_random_numbers_alone)),
     (Observation, (*_OF_RULES, only_the_past_is_shown, later_acts_change_nothing_that_is_seen)),
     (

@@ -21,7 +21,7 @@ from agentsim.providers.dialects.dialect import Dialect, Opened
 from agentsim.providers.dialects.registry import dialects
 from agentsim.testing import FunctionProvider, conformance
 
-PARTS = ("pairing", "observation", "selection", "transmission", "policy")
+PARTS = ("game", "pairing", "observation", "selection", "transmission", "policy")
 SHIPPED = [
     *(member.thing() for part in PARTS for member in REGISTRY.of(part).values()),
     *dialects().values(),
@@ -34,7 +34,7 @@ EVERY = [
 
 
 def test_all_that_ships_is_checked() -> None:
-    assert len(SHIPPED) >= 3 + 6 + 8 + 4 + 11 + 3
+    assert len(SHIPPED) >= 7 + 3 + 6 + 8 + 4 + 11 + 3
 
 
 @pytest.mark.parametrize("check", EVERY)

@@ -1,0 +1,1 @@
+"""A rule, a policy, a game and a provider for agentsim."""

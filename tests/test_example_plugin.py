@@ -1,0 +1,103 @@
+"""The package in examples/plugin, installed into an environment of its own, used, and removed again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import agentsim
+
+ROOT = Path(agentsim.__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "plugin"
+
+
+class Environment:
+    """A fresh environment, which sees what is installed here but nothing that it installs itself is seen here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+        self.python = folder / "venv" / "bin" / "python"
+        [packages] = (folder / "venv").glob("lib/python*/site-packages")
+        (packages / "here.pth").write_text(f"{ROOT}\n{sysconfig.get_paths()['purelib']}\n")
+        self.source = Path(shutil.copytree(EXAMPLE, folder / "plugin"))
+
+    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, "COLUMNS": "300", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        command = [self.python, "-m", *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, env=environ, check=False)
+
+    def agentsim(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return self.run("agentsim", *words)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    made = Environment(tmp_path)
+    options = ("--no-build-isolation", "--no-deps", "--no-index", "--quiet")  # from this machine alone
+    installed = made.run("pip", "install", *options, made.source)
+    assert installed.returncode == 0, installed.stderr
+    return made
+
+
+def test_its_own_tests_pass(environment: Environment) -> None:
+    tested = environment.run(
+        "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", environment.source / "tests"
+    )
+    assert tested.returncode == 0, tested.stdout
+
+
+def test_what_it_brings_is_listed_with_where_it_is_from(environment: Environment) -> None:
+    for what, name in (
+        ("rules", "selection: elite"),
+        ("policies", "scripted/matching"),
+        ("games", "give_some"),
+        ("providers", "half"),
+    ):
+        listed = environment.agentsim("list", what)
+        [own] = [line for line in listed.stdout.splitlines() if name in line]
+        assert "agentsim-example 0.1.0" in own, own
+
+
+def test_its_scenario_is_played_and_without_it_each_command_says_what_is_missing(environment: Environment) -> None:
+    scenario = environment.source / "elite.yaml"
+    played = environment.agentsim("run", scenario, "--quiet")
+    assert played.returncode == 0, played.stderr
+    logs = sorted((environment.folder / "results" / "elite").glob("*/log.jsonl"))
+    assert len(logs) == 2
+    [plugin] = json.loads(logs[0].read_text().splitlines()[0])["plugins"]
+    assert (plugin["name"], plugin["version"], plugin["source"]) == ("agentsim-example", "0.1.0", "package")
+    assert plugin["gives"] == ["policy scripted/matching", "selection elite"]
+    assert environment.agentsim("replay", "results/elite").returncode == 0
+    assert environment.agentsim("show", "results/elite").returncode == 0
+
+    changes = ("game={kind: give_some, rounds: 3}", "name=given", "seeds=[0]", "generations=2")
+    sets = [word for change in changes for word in ("--set", change)]
+    asked = environment.agentsim("run", scenario, *sets, "--model", "half/any", "--quiet")
+    assert asked.returncode == 0, asked.stderr
+    assert environment.agentsim("replay", "results/given").stdout.count(": exact") == 1
+    [log] = environment.folder.glob("results/given/*/log.jsonl")
+    moved = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {record["level"] for record in moved if record["type"] == "moved"} == {0.5}
+
+    removed = environment.run("pip", "uninstall", "--yes", "--quiet", "agentsim-example")
+    assert removed.returncode == 0, removed.stderr
+    refused = environment.agentsim("run", scenario, "--quiet")
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    said = " ".join(refused.stderr.split())
+    assert "selection.kind: 'elite' is unknown; allowed: top" in said and "an installed package brings" in said
+    for words in (["show"], ["report"], ["compare"]):
+        refused = environment.agentsim(*words, "results/elite")
+        said = " ".join(refused.stderr.split())
+        assert refused.returncode == 2, words
+        assert "selection 'elite' of the plug-in 'agentsim-example' 0.1.0, which is not here" in said, said
+        assert "install the package agentsim-example" in said
+    replayed = environment.agentsim("replay", "results/elite")
+    assert replayed.returncode == 1 and "install the package agentsim-example" in " ".join(replayed.stdout.split())
