@@ -13,8 +13,9 @@ What ships is held to the same checks. Each raises an `AssertionError` that says
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Literal, TypeVar
@@ -336,6 +337,9 @@ _NUMBERS: Final = (0.0, 0.05, 0.2, 0.5, 0.8, 0.999)
 _Act = tuple[Literal["give", "punish"] | None, float | None]
 _ACTS: Final[tuple[_Act, ...]] = ((None, None), ("punish", 0.5), *(("give", share) for share in _SHARES))
 _WORST: Final[tuple[_Act, ...]] = (("punish", 0.5),) * 10
+_REMEMBERED: Final[tuple[_Act, ...]] = (("punish", 0.5), ("give", 0.0), ("give", 1.0))
+_N_REMEMBERED: Final = 4
+"""Encounters remembered: more than any policy looks back on that does not look at all."""
 
 
 def it_is_named_and_read_as_the_same(policy: Policy) -> None:
@@ -385,9 +389,9 @@ def measured_traits(policy: Policy) -> Traits:
     """Return the traits that a policy's decisions have in a few hundred situations.
 
     Raises:
-        AssertionError: it means one thing by the worst score and another by the worst acts.
+        AssertionError: it means one thing by the worst score and another by the worst acts, or remembers with gaps.
     """
-    from agentsim.testing.views import turns, view_of
+    from agentsim.testing.views import met, turns, view_of
 
     def shares(view: DecisionView) -> list[float]:
         return [policy.decide(view, lambda number=number: number) for number in _NUMBERS]  # type: ignore[misc]
@@ -416,13 +420,43 @@ def measured_traits(policy: Policy) -> Traits:
     graded = {policy.decide(view, lambda: 0.999) for view in acts if view.trace[0].act == "give"}
     everything = [*acts, *told, *histories, *(view for views in (*of_others, *own) for view in views), view_of()]
     orders: tuple[Literal[0, 1, 2, 3], ...] = (0, 1, 2, 3)
+    used = {place for place, groups in _memories().items() if any(differs(views) for views in groups)}
+    looks_back = _looks_back({place for place, _ in used})
+    if looks_back:
+        worst_met = met(*[(_REMEMBERED[0], _REMEMBERED[-1])] * 10)
+        assert (max(shares(view_of(memory=worst_met))) > 0) in worst, "the worst that it remembers must mean the same"
+        assert shares(view_of(memory=[])) == shares(view_of()), "without a past it must do the same with a memory"
     return Traits(
         order=max(order for order, is_used in zip(orders, (True, *uses), strict=True) if is_used),
         is_nice=max(shares(view_of())) > 0,
         is_forgiving=worst.pop(),
         is_stochastic=any(len(set(shares(view))) > 1 for view in everything),
         is_graded=len(graded) > 2,
+        looks_back=looks_back,
+        minds_own_acts=any(is_own for _, is_own in used),
     )
+
+
+def _looks_back(places: Collection[int]) -> Literal[0, 1, 2, "all"]:
+    assert set(places) == set(range(len(places))), "it looks at older encounters and not at newer ones"
+    found: dict[int, Literal[0, 1, 2, "all"]] = {0: 0, 1: 1, 2: 2, _N_REMEMBERED: "all"}
+    assert len(places) in found, f"it looks back {len(places)} encounters; traits know 0, 1, 2, all"
+    return found[len(places)]
+
+
+@functools.cache
+def _memories() -> Mapping[tuple[int, bool], Sequence[Sequence[DecisionView]]]:
+    """Return groups of views that differ in one remembered act, by its encounter's place and whether it is its own."""
+    from agentsim.testing.views import met, view_of
+
+    found: dict[tuple[int, bool], list[list[DecisionView]]] = {}
+    for place, is_own in itertools.product(range(_N_REMEMBERED), (False, True)):
+        for other, own in itertools.product(_REMEMBERED, repeat=2):
+            before, after = [(other, own)] * place, [(other, own)] * (_N_REMEMBERED - place - 1)
+            changed = [(other, act) if is_own else (act, own) for act in _REMEMBERED]
+            views = [view_of(memory=met(*before, one, *after)) for one in changed]
+            found.setdefault((place, is_own), []).append(views)
+    return found
 
 
 def _views() -> Iterator[DecisionView]:

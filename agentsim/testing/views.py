@@ -8,26 +8,34 @@ from typing import Literal
 
 import numpy as np
 
-from agentsim.core.facts import Reputation, TraceItem
-from agentsim.core.observation import as_score, as_standing
+from agentsim.core.facts import Past, Reputation, TraceItem
+from agentsim.core.observation import Memory, Several, Trace, as_score, as_standing
 from agentsim.core.policies.views import Views
 from agentsim.core.requests import DecisionView
 from agentsim.core.rules import SocietyRules
 
+Act = tuple[str | None, float | None]
+"""What was done, and its level."""
+FORGETTING = SocietyRules().told
+REMEMBERING = SocietyRules(observation=Several(rules=(Trace(), Memory(depth=1000)))).told
 KINDS = ("trace", "none", "history", "image_score", "standing")
 DEPTH = 6
 FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 0.5, 0.8, 1.0)
 
 
 def view_of(
-    *trace: TraceItem, reputation: Reputation | None = None, own: Reputation | None = None, resources: float = 8.0
+    *trace: TraceItem,
+    reputation: Reputation | None = None,
+    own: Reputation | None = None,
+    resources: float = 8.0,
+    memory: Sequence[Past] | None = None,
 ) -> DecisionView:
-    """Return what a donor is shown."""
+    """Return what a donor is shown; with a memory, even an empty one, agents remember."""
     return DecisionView(
         name="1_1",
         generation=1,
         round=20,
-        rules=SocietyRules().told,
+        rules=(FORGETTING if memory is None else REMEMBERING),
         strategy=None,
         resources=resources,
         recipient="1_2",
@@ -35,7 +43,18 @@ def view_of(
         trace=trace,
         reputation=reputation,
         own_reputation=own,
+        memory=tuple(memory or ()),
     )
+
+
+def met(*acts: tuple[Act, Act], partner: str = "1_2") -> tuple[Past, ...]:
+    """Return encounters with a partner, newest first: what the partner did, and what the agent did itself."""
+    made = []
+    for index, (of_other, own) in enumerate(acts):
+        round = 19 - index
+        items = (TraceItem(round, partner, "1_1", *of_other), TraceItem(round, "1_1", partner, *own))
+        made.append(Past(round, (partner,), items, 0.0))
+    return tuple(made)
 
 
 def turns(*acts: tuple[str | None, float | None], is_chain: bool) -> list[TraceItem]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +14,11 @@ from pydantic import ValidationError
 import agentsim
 from agentsim.core.observation import Assessment, as_standing
 from agentsim.core.policies import (
+    ConstantShare,
     Discriminator,
     GenerousDiscriminator,
+    GenerousTitForTat,
+    Grim,
     ImageScorer,
     LeadingEight,
     Policy,
@@ -23,11 +26,15 @@ from agentsim.core.policies import (
     RaiseTheStakes,
     ScriptedPlayer,
     StandingPolicy,
-    Traits,
+    SuspiciousTitForTat,
+    TitForTat,
+    TitForTwoTats,
+    WinStayLoseShift,
     leading_eight,
 )
 from agentsim.core.requests import DecisionView
-from agentsim.testing.views import FRACTIONS, KINDS, as_arrays, random_view, reputation, turns, view_of
+from agentsim.testing.conformance import measured_traits
+from agentsim.testing.views import KINDS, Act, as_arrays, met, random_view, turns, view_of
 from tests.core.test_rules import members
 
 OTHERS = ("model", *Policy.model_fields)
@@ -89,63 +96,24 @@ def test_one_decision_and_many_at_once_are_the_same_and_within_what_one_has(poli
 
 # --- traits ---------------------------------------------------------------------------------------------------------
 
-NUMBERS = (0.0, 0.05, 0.2, 0.5, 0.8, 0.999)
-ACTS: list[tuple[str | None, float | None]] = [(None, None), ("punish", 0.5), *(("give", share) for share in FRACTIONS)]
-ORDERS: tuple[Literal[0, 1, 2, 3], ...] = (0, 1, 2, 3)
-WORST = (("punish", 0.5),) * 10
-
-
-def shares(policy: Any, view: DecisionView) -> list[float]:
-    """Return what is given at each of a few random numbers."""
-    return [policy.decide(view, lambda number=number: number) for number in NUMBERS]
-
-
-def differs(policy: Any, views: Iterable[DecisionView]) -> bool:
-    return len({tuple(shares(policy, view)) for view in views}) > 1
-
-
-def measured(policy: Any) -> Traits:
-    """Return the traits that a policy's decisions have."""
-    scores = [reputation("image_score", value) for value in range(-5, 6)]
-    standings = [reputation("standing", value) for value in ("good", "bad")]
-    acts = [view_of(*turns(act, is_chain=True)) for act in ACTS]
-    told = [view_of(reputation=said) for said in (*scores, *standings)]
-    # The recipient's own act stays as it is; only what was done before, by others, changes.
-    of_others = [
-        [view_of(*turns(first, *[act] * n, is_chain=True)) for act in ACTS] for first in ACTS for n in range(1, 9)
-    ]
-    own = [[view_of(reputation=said, own=mine) for mine in (None, *standings)] for said in standings]
-    histories = [view_of(*turns(act, *[act] * 9, is_chain=False)) for act in ACTS]
-    uses = (
-        differs(policy, told) or differs(policy, acts) or differs(policy, histories),
-        any(differs(policy, views) for views in of_others),
-        any(differs(policy, views) for views in own),
-    )
-    worst = {
-        max(shares(policy, view)) > 0
-        for view in (view_of(reputation=scores[0]), view_of(*turns(*WORST, is_chain=False)))
-    }
-    assert len(worst) == 1, "a policy must mean the same by the worst score and the worst acts"
-    graded = {policy.decide(view, lambda: 0.999) for view in acts if view.trace[0].act == "give"}
-    everything = [*acts, *told, *histories, *(view for views in (*of_others, *own) for view in views), view_of()]
-    return Traits(
-        order=max(order for order, is_used in zip(ORDERS, (True, *uses), strict=True) if is_used),
-        is_nice=max(shares(policy, view_of())) > 0,
-        is_forgiving=worst.pop(),
-        is_stochastic=any(len(set(shares(policy, view))) > 1 for view in everything),
-        is_graded=len(graded) > 2,
-    )
-
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_policy_has_the_traits_it_declares(policy: Any) -> None:
-    assert measured(policy) == policy.traits
+    assert measured_traits(policy) == policy.traits
 
 
 def test_a_policy_of_first_order_looks_at_no_partner_and_one_of_second_order_does() -> None:
     """So that the measure of traits is known to tell them apart."""
-    orders = [measured(policy).order for policy in (Discriminator(), StandingPolicy(), LeadingEight(rule=1))]
+    orders = [measured_traits(policy).order for policy in (Discriminator(), StandingPolicy(), LeadingEight(rule=1))]
     assert orders == [1, 2, 3]
+
+
+def test_policies_look_back_on_as_many_encounters_as_they_say() -> None:
+    """So that the measure is known to tell them apart."""
+    policies = (ConstantShare(), Discriminator(), TitForTat(), TitForTwoTats(), Grim(), WinStayLoseShift())
+    found = [measured_traits(policy) for policy in policies]
+    assert [traits.looks_back for traits in found] == [0, 0, 1, 2, "all", 1]
+    assert [traits.minds_own_acts for traits in found] == [False] * 5 + [True]
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -267,3 +235,70 @@ def test_stakes_are_raised_over_those_who_match_the_opening_and_only_matched_for
     assert share_given(policy, ("give", 0.15)) == 0.15
     assert share_given(policy, ("give", 0.97)) == 1.0
     assert share_given(policy, ("punish", 0.9)) == 0.0
+
+
+# --- direct reciprocity ---------------------------------------------------------------------------------------------
+
+C: Act = ("cooperate", 1.0)
+D: Act = ("defect", 0.0)
+DIRECT = {
+    "tit-for-tat": TitForTat(),
+    "two-tats": TitForTwoTats(),
+    "generous": GenerousTitForTat(),
+    "suspicious": SuspiciousTitForTat(),
+    "grim": Grim(),
+    "win-stay": WinStayLoseShift(),
+}
+
+
+def cooperating(view: DecisionView) -> set[str]:
+    return {name for name, policy in DIRECT.items() if gives(policy, view)}
+
+
+@pytest.mark.parametrize(
+    ("acts", "cooperate"),
+    [
+        ([], {"tit-for-tat", "two-tats", "generous", "grim", "win-stay"}),
+        ([(C, C)], set(DIRECT)),
+        ([(D, C)], {"two-tats"}),
+        ([(D, D)], {"two-tats", "win-stay"}),
+        ([(C, D)], {*DIRECT} - {"win-stay"}),
+        ([(D, C), (D, C)], set()),
+        ([(D, D), (D, C), (C, C)], {"win-stay"}),
+        ([(C, C), (D, C)], {*DIRECT} - {"grim"}),
+        ([((None, None), C), (C, C)], set(DIRECT)),  # a move that could not be read says nothing
+        ([(("give", 0.5), C)], set(DIRECT)),
+        ([(("give", 0.49), C)], {"two-tats"}),
+        ([(("punish", 0.9), C)], {"two-tats"}),
+    ],
+)
+def test_reciprocators_answer_what_their_partner_did(acts: list[tuple[Act, Act]], cooperate: set[str]) -> None:
+    assert cooperating(view_of(memory=met(*acts))) == cooperate
+    # What others did, to the agent or to others, is nothing to it.
+    strangers = met((D, C), (D, C), partner="1_9")
+    hearsay = turns(("give", 0.0), is_chain=True)
+    assert cooperating(view_of(*hearsay, memory=[*strangers, *met(*acts)])) == cooperate
+
+
+def test_without_memory_reciprocators_take_a_partner_for_what_others_know_of_it() -> None:
+    for bad in (view_of(*turns(KEPT, GAVE, is_chain=True)), view_of(reputation=as_standing("bad"))):
+        assert cooperating(bad) == set()
+    for good in (view_of(*turns(GAVE, KEPT, is_chain=True)), view_of(reputation=as_standing("good"))):
+        assert cooperating(good) == set(DIRECT)
+    for unknown in (view_of(), view_of(*turns(MUTE, is_chain=True))):
+        assert cooperating(unknown) == {*DIRECT} - {"suspicious"}
+
+
+def test_generosity_pardons_a_defection_as_often_as_it_says() -> None:
+    view = view_of(memory=met((D, C)))
+    rng = Random(5)
+    given = [GenerousTitForTat().decide(view, rng.random) for _ in range(4000)]
+    assert set(given) == {0.0, 1.0}
+    assert sum(given) / 4000 == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_a_policy_knows_the_acts_of_other_games_by_their_level() -> None:
+    cooperated, defected = (view_of(*turns(act, is_chain=False)) for act in (C, D))
+    for policy in (Discriminator(), ImageScorer(k=1), ProportionalShare(), RaiseTheStakes()):
+        assert gives(policy, cooperated) and not gives(policy, defected)
+    assert gives(StandingPolicy(), cooperated) and not gives(LeadingEight(rule=6), defected)

@@ -105,8 +105,8 @@ def _seen(view: DecisionView, unknown: float, *, last: int) -> tuple[bool, float
         return False, unknown if is_said_good(view.reputation) else 0.0
     total, n_seen = 0.0, 0
     for item in view.trace[:last]:
-        if item.act is not None and item.fraction is not None:
-            total += item.fraction if item.act == "give" else 0.0
+        if item.level is not None:
+            total += item.level
             n_seen += 1
     return (True, total / n_seen) if n_seen else (False, unknown)
 

@@ -42,10 +42,12 @@ def is_said_good_many(reputation: NDArray[np.int64], views: Views) -> Flags:
 
 
 def gave(item: TraceItem, threshold: float) -> bool | None:
-    """Return whether an act was giving at least that share; `None`: there was no decision, or nothing to give."""
-    if item.act is None or item.fraction is None:
-        return None
-    return item.act == "give" and item.fraction >= threshold
+    """Return whether an act was of at least that level; `None`: there was no decision, or nothing to give.
+
+    In the donor game the level is the share given. A punishment is never enough.
+    """
+    level = item.level
+    return None if level is None else item.act != "punish" and level >= threshold
 
 
 def decided_many(views: Views, row: int) -> Flags:

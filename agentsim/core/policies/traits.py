@@ -54,6 +54,10 @@ class Traits:
     """Whether what it gives depends on chance."""
     is_graded: bool
     """Whether what it gives varies with the shares it sees, and not only with whether they reach a threshold."""
+    looks_back: Literal[0, 1, 2, "all"] = 0
+    """On how many of its newest encounters with the same partner its decisions can depend, where it remembers them."""
+    minds_own_acts: bool = False
+    """Whether they can depend also on what it did itself in those encounters."""
 
 
 class Policy(PlayerSettings):
