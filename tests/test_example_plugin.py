@@ -64,6 +64,12 @@ def test_what_it_brings_is_listed_with_where_it_is_from(environment: Environment
         listed = environment.agentsim("list", what)
         [own] = [line for line in listed.stdout.splitlines() if name in line]
         assert "agentsim-example 0.1.0" in own, own
+    schema = json.loads(environment.agentsim("schema").stdout)
+    assert {"Elite", "Matching", "GiveSome"} <= set(schema["$defs"])
+    names = ("scripted/matching", "scripted/all-keep", "--agents", "4", "--generations", "2", "--seeds", "0-1")
+    invaded = environment.agentsim("invade", *names)
+    assert invaded.returncode == 0, invaded.stderr
+    assert invaded.stdout.count("societies were played one by one") == 1
 
 
 def test_its_scenario_is_played_and_without_it_each_command_says_what_is_missing(environment: Environment) -> None:

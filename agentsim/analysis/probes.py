@@ -32,6 +32,7 @@ from agentsim.errors import LogError
 from agentsim.log.files import LOG_NAME, PROBE_NAME
 from agentsim.log.reading import read_log
 from agentsim.log.records import Record, RunFinished, RunStarted
+from agentsim.scenario.plugins import what_is_missing
 
 __all__ = ["ALL", "Probe", "is_probe", "load_probe"]
 
@@ -228,6 +229,8 @@ def load_probe(folder: str | Path) -> Probe:
     started = records[0] if records else None
     if not isinstance(started, RunStarted) or started.probe is None:
         raise LogError(f"{folder / PROBE / LOG_NAME}: does not begin with a probe's design; restore it")
+    if lacking := what_is_missing(started.plugins):
+        raise LogError(f"{folder}: {lacking}")
     try:
         design = Design.model_validate(started.probe)
     except ValueError as error:

@@ -18,6 +18,7 @@ from agentsim.errors import LogError, ScenarioError, did_you_mean, quote
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.messages import translated
 from agentsim.scenario.players import ModelPlayer, Player
+from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
 
 __all__ = ["Contestant", "contestants"]
@@ -65,6 +66,7 @@ def contestants(words: Sequence[str], *, model: str | None = None) -> list[Conte
         ScenarioError: a word names nothing that can play, a contestant is named twice, or there are fewer than two.
         LogError: a run cannot be read, is not complete, or has no such generation or agent.
     """
+    load_installed()
     candidates = [candidate for word in words for candidate in _named(word, model)]
     if twice := next(
         (candidate for index, candidate in enumerate(candidates) if candidate in candidates[:index]), None

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from agentsim.providers.settings import ProviderSettings
 from agentsim.scenario.conditions import Scenario
+from agentsim.scenario.plugins import load_installed
 
 __all__ = ["described_schema", "json_schema"]
 
@@ -63,6 +64,7 @@ def _words(model: type[BaseModel]) -> dict[str, str]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of scenario files, for editors."""
+    load_installed()
     schema = described_schema(Scenario)
     properties = schema["properties"]
     properties["extends"] = {
