@@ -87,7 +87,7 @@ class Agent(Frozen):
 
     Logs call it `model`."""
     strategy: str | None
-    """What it follows, in its own words; `None` where it never stated one that could be read."""
+    """What it follows, in its own words; `None` where it never stated one that could be read, or agents have none."""
     parents: tuple[str, ...] = ()
     """The agents whose strategies it was shown, best first: survivors, or under some rules the last generation."""
 
@@ -202,7 +202,7 @@ class ShownStrategy:
 
 
 class StrategyFormed(Frozen):
-    """An agent joined, with the strategy it will follow; or a survivor stated another one, where it may."""
+    """An agent joined, with the strategy it will follow, if agents have any; or a survivor stated another one."""
 
     type: Literal["strategy_formed"] = "strategy_formed"
     key: str
@@ -213,7 +213,7 @@ class StrategyFormed(Frozen):
     problem: Problem | None = None
     """Why no strategy was read; `agent.strategy` is then `None`."""
     attempts: int = 1
-    """How often the agent was asked; 0 where its strategy was given, or is its parent's."""
+    """How often the agent was asked; 0 where its strategy was given or is its parent's, or agents have none."""
 
 
 class Encounter(Frozen):

@@ -138,6 +138,11 @@ class SocietyRules(Frozen):
         """Whether newborns may learn from all agents of the generation before, or only from the survivors."""
         return self.selection.learns_from_everyone
 
+    @property
+    def n_strategies(self) -> int:
+        """Questions for a strategy that an agent is asked, at the most, before a generation's games."""
+        return 1 if self.transmission.has_strategies else 0
+
     def n_encounters(self, seed: int) -> int:
         """Return how many encounters one run has."""
         n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
@@ -145,10 +150,11 @@ class SocietyRules(Frozen):
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""
-        survivors = self.n_survivors
-        asked = 0 if self.transmission.copies else self.agents - survivors
-        asked += survivors if self.transmission.rewrite else 0
-        return self.agents + (self.generations - 1) * asked + self.n_encounters(seed) * self._n_questions
+        learning, survivors = self.transmission, self.n_survivors
+        first = self.agents if learning.has_strategies else 0
+        asked = self.agents - survivors if learning.asks_newborns else 0
+        asked += survivors if learning.rewrite else 0
+        return first + (self.generations - 1) * asked + self.n_encounters(seed) * self._n_questions
 
     @property
     def _n_questions(self) -> int:

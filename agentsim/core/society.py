@@ -107,11 +107,14 @@ class Society:
         requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
         for index, vacancy in enumerate(vacancies, start=1):
             name = f"{self.generation}_{index}"
-            if kept and learning.copies:
+            if kept and learning.draws_parent:
                 number = uniform("parent", self._seed, self.generation, index)
                 parent = learning.parent(self._parents, self._scores, number)
                 self._labels[name] = self._newborns_label(index, vacancy, [parent])
                 formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
+            elif not learning.has_strategies:
+                self._labels[name] = self._newborns_label(index, vacancy, [])
+                formed.append(self._form(name, Answer(attempts=0), parents=()))
             elif not kept and vacancy in self._given:
                 self._labels[name] = vacancy
                 formed.append(self._form(name, Answer(text=self._given[vacancy], attempts=0), parents=()))

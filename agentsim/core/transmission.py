@@ -17,7 +17,7 @@ from agentsim.core.facts import Agent, Frozen, ShownStrategy
 from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
-__all__ = ["Advice", "Copy", "OneParent", "SomeParents", "TransmissionRule"]
+__all__ = ["Advice", "Copy", "NoStrategy", "OneParent", "SomeParents", "TransmissionRule"]
 
 
 class Transmission(Frozen):
@@ -28,6 +28,8 @@ class Transmission(Frozen):
 
     copies: ClassVar[bool] = False
     """Whether a newborn takes over a parent's strategy (`parent`), and is not asked for one."""
+    has_strategies: ClassVar[bool] = True
+    """Whether agents have strategies: they are asked for one, were given one, or take one over."""
     shows_all: ClassVar[bool] = False
     """Whether every newborn is shown everyone it may learn from; best first, unless `scores` are hidden."""
 
@@ -41,13 +43,23 @@ class Transmission(Frozen):
     """Which model plays a newborn in a mixed society: that of an agent that left, so that their numbers do not change;
     that of a parent, drawn from those it was shown; or one drawn by the shares in the first generation."""
 
+    @property
+    def draws_parent(self) -> bool:
+        """Whether each newborn has one parent (`parent`), without being shown its strategy."""
+        return self.copies or (not self.has_strategies and self.model_from == "parent")
+
+    @property
+    def asks_newborns(self) -> bool:
+        """Whether newborns are asked for a strategy."""
+        return self.has_strategies and not self.copies
+
     @abstractmethod
     def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return what one newborn sees, or a survivor that may rewrite its strategy."""
 
     def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
-        """Return the survivor copied by the newborn that has this number in [0, 1), under a rule that copies."""
-        raise NotImplementedError(f"{type(self).__name__} copies nobody")
+        """Return the survivor copied by the newborn that has this number in [0, 1), if the rule draws parents."""
+        raise NotImplementedError(f"{type(self).__name__} draws no parent")
 
     def _shown(self, parents: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return parents as a newborn sees them: best first with scores; otherwise in random order."""
@@ -140,6 +152,27 @@ class Copy(_Drawn):
         return self._pick(survivors, scores, number)
 
 
+class NoStrategy(_Drawn):
+    """Nobody has a strategy: agents are asked for decisions alone, and a newborn learns nothing.
+
+    As most studies of language models in games ask them (e.g. Akata et al. 2025, Nature Human Behaviour 9). Where
+    `model_from` is `parent`, each newborn has a parent, drawn by `chances`: types spread, though nobody learns.
+    """
+
+    kind: Literal["none"] = "none"
+    has_strategies: ClassVar[bool] = False
+    rewrite: Literal[False] = False
+    """There is nothing to rewrite."""
+
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
+        """Return what one newborn sees: nothing."""
+        return ()
+
+    def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
+        """Return the survivor from which the newborn that has this number in [0, 1) inherits what it inherits."""
+        return self._pick(survivors, scores, number)
+
+
 TransmissionRule = Annotated[
-    Transmission, among("transmission", Advice, OneParent, SomeParents, Copy, default="advice")
+    Transmission, among("transmission", Advice, OneParent, SomeParents, Copy, NoStrategy, default="advice")
 ]

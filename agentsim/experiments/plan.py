@@ -235,7 +235,10 @@ def _depth(condition: Condition, seeds: Sequence[int]) -> int:
     """Return the longest chain of calls of a run that have to wait for each other."""
     numbers = range(1, condition.generations + 1)
     return max(
-        sum(1 + condition.n_in_a_row * condition.game.n_rounds(seed, generation=number) for number in numbers)
+        sum(
+            condition.n_strategies + condition.n_in_a_row * condition.game.n_rounds(seed, generation=number)
+            for number in numbers
+        )
         for seed in seeds
     )
 

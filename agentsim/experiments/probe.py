@@ -215,9 +215,10 @@ def _check(spec: RunSpec, design: Design) -> None:
     policies(design.background)
     player = only_player(spec.condition.players)
     if isinstance(player, ModelPlayer):
-        if design.children and spec.condition.transmission.copies:
+        if design.children and not spec.condition.transmission.asks_newborns:
             raise ScenarioError(
-                "transmission.kind copy: newborns copy and are not asked; use --set transmission.kind=advice"
+                f"transmission.kind {spec.condition.transmission.kind}: newborns are not asked for a strategy; use"
+                " --set transmission.kind=advice"
             )
     elif design.children:
         raise ScenarioError(f"{player.model}: a scripted policy has no children; name a model with --model")

@@ -63,7 +63,7 @@ class Course:
         self._cast = condition.by_label
         self._society = Society(condition, labels=condition.labels, seed=seed, strategies=condition.given_strategies)
         rounds = (condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
-        lengths = (1 + n_rounds * condition.n_in_a_row for n_rounds in rounds)
+        lengths = (condition.n_strategies + n_rounds * condition.n_in_a_row for n_rounds in rounds)
         self._n_from = list(itertools.accumulate(lengths))[::-1]
         """The longest chain of questions from the beginning of each generation to the end of the last."""
 
@@ -80,7 +80,7 @@ class Course:
             done = 0
         else:
             done = a_round * view.round if isinstance(view, NoteView) else a_round * (view.round - 1) + 1
-        return self._n_from[view.generation - 1] - 1 - done
+        return self._n_from[view.generation - 1] - self._condition.n_strategies - done
 
     def start(self) -> Step[Question]:
         """Return what can be asked first, and the facts that scripted players cause before that."""

@@ -42,8 +42,9 @@ def shown(
     """Yield every kind of prompt, filled in for a moment of a society in which everyone gives half.
 
     The moment is round 3 of generation 2 by default, or the nearest that exists. Shown are: the question for a strategy
-    in the first generation; for those of a newborn and of a survivor in a later `generation`, if they are asked; the
-    questions of `round`, one of each kind; and what follows a reply that cannot be read, for each reason.
+    in the first generation, where agents have any; for those of a newborn and of a survivor in a later `generation`, if
+    they are asked; the questions of `round`, one of each kind; and what follows a reply that cannot be read, for each
+    reason.
 
     Raises:
         ScenarioError: no model plays in this condition, there is no such moment, or a template is wrong.
@@ -66,14 +67,16 @@ def shown(
     def titled(request: Request, title: str) -> Shown:
         return Shown(f"{title} ({request.key})", first_prompt(request, player, prompts, seed=seed).messages)
 
-    yield titled(first, "an agent's strategy in the first generation")
+    if first is not None:
+        yield titled(first, "an agent's strategy in the first generation")
     if newborn is not None:
         yield titled(newborn, f"a newborn's strategy in generation {generation}")
     if survivor is not None:
         yield titled(survivor, f"a survivor's strategy in generation {generation}")
     for what, request in encounter.items():
         yield titled(request, f"{_title(what, request)} in generation {generation}, round {round}")
-    for what, request in {"strategy": first, **encounter}.items():
+    strategy = {} if first is None else {"strategy": first}
+    for what, request in {**strategy, **encounter}.items():
         texts: dict[str, list[str]] = {}
         for problem in get_args(Problem):
             texts.setdefault(prompts.ask_again(request, problem).content, []).append(problem)
@@ -82,8 +85,8 @@ def shown(
 
 
 class _Moments(NamedTuple):
-    first: Request
-    """The first question of the society."""
+    first: Request | None
+    """The first agent's question for a strategy, if agents have strategies."""
     newborn: Request | None
     survivor: Request | None
     """The questions for their strategies in the generation, if they are asked."""
@@ -97,7 +100,7 @@ def _moments(condition: Condition, *, generation: int, round: int, seed: int) ->
     is_donor_game = isinstance(condition.game, DonorGame)
     encounter: dict[str, Request] = {}
     waiting = deque(society.start().asked)
-    first = waiting[0]
+    first = waiting[0] if condition.transmission.has_strategies else None
     while waiting and len(encounter) < _n_kinds(condition):
         request = waiting.popleft()
         view = request.view

@@ -13,9 +13,9 @@ from typing import Any, Final
 from agentsim.core.answers import MoveSpec, TextSpec
 from agentsim.core.facts import Past, Reputation, TraceItem
 from agentsim.core.games import DonorGame
-from agentsim.core.requests import DecisionView, MessageView, Other, Request
+from agentsim.core.requests import DecisionView, MessageView, NoteView, Other, Request
 
-__all__ = ["FOLDER", "ask_again", "donor_facts", "question"]
+__all__ = ["FOLDER", "ask_again", "donor_facts", "has_strategies", "question"]
 
 FOLDER: Final = "games"
 Render = Callable[[str, dict[str, Any]], str]
@@ -40,6 +40,11 @@ def question(request: Request, render: Render, told: Told, *, marker: str) -> st
     facts |= _recalled(view, render)
     name = "talk.md" if is_talk else f"{view.rules.game.kind}/{view.stage}.md"
     return render(f"{FOLDER}/{name}", facts)
+
+
+def has_strategies(view: DecisionView | NoteView) -> bool:
+    """Return whether an agent is told of its strategy, or that it stated none: not where nobody has any."""
+    return view.rules.transmission.has_strategies or view.strategy is not None
 
 
 def donor_facts(view: DecisionView, render: Render) -> dict[str, str]:
@@ -69,6 +74,7 @@ def _shared(view: DecisionView) -> dict[str, Any]:
         "round": view.round,
         "rules": view.rules,
         "strategy": view.strategy,
+        "has_strategies": has_strategies(view),
         "resources": view.resources,
         "role": view.role,
         "roles_differ": not view.rules.game.is_symmetric,

@@ -110,6 +110,8 @@ class PromptSet:
         else:
             name = "decision.md"
             facts |= self._reputations(request.view) | encounters.donor_facts(request.view, self._render)
+        if not isinstance(request.view, StrategyView):
+            facts["has_strategies"] = encounters.has_strategies(request.view)
         facts["marker"] = self._marker(request.spec)
         if isinstance(request.spec, ActSpec):
             facts["can_punish"] = "punish" in request.spec.acts
@@ -175,9 +177,24 @@ class PromptSet:
                     f"{self._folder / 'decision.md'}: does not speak of `gift`, so agents would be asked for any amount"
                     f" where game.gift is {game.gift.kind}; ask as agentsim/prompts/default/decision.md does"
                 )
+            self._may_speak_of_no_strategy(rules)
             text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
         return self._systems[rules]
+
+    def _may_speak_of_no_strategy(self, rules: SocietyRules) -> None:
+        """Raise `ScenarioError` where agents have no strategies and would be told of them."""
+        names = ["decision.md"] if isinstance(rules.game, DonorGame) else ["games/intro.md", "games/form.md"]
+        names += [] if rules.observation.max_note_chars is None else ["note.md"]
+        names += [] if rules.game.talk is None else ["games/intro.md"]
+        for name in [] if rules.transmission.has_strategies else names:
+            source = self.sources.get(name, "")
+            if "strategy" in source and "has_strategies" not in source:
+                raise ScenarioError(
+                    f"{self._folder / name}: does not speak of `has_strategies`, so agents would be told of strategies"
+                    " that nobody has under transmission.kind none; ask whether there are any, as"
+                    f" agentsim/prompts/default/{name} does"
+                )
 
     def sentences(self, rules: SocietyRules) -> list[str]:
         """Return what the sentence files say of the rules, one item a line."""

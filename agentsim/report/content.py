@@ -158,7 +158,8 @@ def missing(study: Study) -> list[str]:
             f"In {_of(n_failed, len(encounters), 'encounters')} the donor's act failed at random, as the rules"
             " prescribe: nothing was given, and the decision counts in no mean of giving."
         )
-    newborn = study.agents[study.agents["born"] == study.agents["generation"]]
+    newborn = study.with_strategies(study.agents)
+    newborn = newborn[newborn["born"] == newborn["generation"]]
     mute = newborn["strategy"].isna() & ~newborn["model"].str.startswith("scripted/").fillna(False)
     if mute.any():
         sentences.append(f"{_of(int(mute.sum()), len(newborn), 'agents')} have no strategy that could be read.")

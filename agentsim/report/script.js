@@ -233,7 +233,7 @@
       ),
       make("h3", {}, "Its strategy"),
       make("div", { id: "strategy", className: "words", dir: "auto", tabIndex: 0,
-        textContent: first.strategy ? text(first.strategy) : "(none: a scripted policy, or none could be read)" }),
+        textContent: first.strategy ? text(first.strategy) : "(none: a scripted policy, a society without strategies, or none could be read)" }),
       first.words.length ? make("details", {}, make("summary", {}, "The replies it comes from"), ...words(first.words)) : "",
       make("h3", {}, "Its decisions"),
       make("div", { id: "chart-life", className: "chart" }),

@@ -57,6 +57,11 @@ class Condition(SocietyRules):
     @model_validator(mode="after")
     def _has_a_player_each(self) -> Self:
         parts(self.players, n_agents=self.agents)
+        if self.given_strategies and not self.transmission.has_strategies:
+            raise ValueError(
+                f"players.strategy: under transmission.kind {self.transmission.kind} nobody has a strategy; remove it,"
+                " or use another transmission.kind"
+            )
         return self
 
     @property

@@ -270,20 +270,21 @@ _EARNED: Final = {agent.id: float(index) for index, agent in enumerate(_SURVIVOR
 
 
 def newborns_are_shown_those_who_survive_alone(rule: Transmission) -> None:
-    """What is shown are strategies of those given, each once, with scores if the rule shows them."""
+    """Shown are strategies of those given, each once, with scores if the rule shows them; none where none exist."""
     shown = rule.advice(_SURVIVORS, _EARNED, stream(0, "transmission", 2))
     names = [item.agent for item in shown]
-    assert names and len(set(names)) == len(names) and set(names) <= set(_EARNED), f"{names} of {sorted(_EARNED)}"
+    assert bool(names) == rule.has_strategies, f"{names} are shown, and `has_strategies` is {rule.has_strategies}"
+    assert len(set(names)) == len(names) and set(names) <= set(_EARNED), f"{names} of {sorted(_EARNED)}"
     for item in shown:
         assert item.score == (_EARNED[item.agent] if rule.scores else None), f"{item}, and `scores` is {rule.scores}"
     assert len(names) == len(_SURVIVORS) or not rule.shows_all, "`shows_all` is true, and not all are shown"
 
 
 def what_is_learned_depends_on_its_random_numbers_alone(rule: Transmission) -> None:
-    """The same numbers give the same; a rule that copies has a parent for each number."""
+    """The same numbers give the same; a rule that draws a parent has one for each number."""
     one, other = (rule.advice(_SURVIVORS, _EARNED, stream(1, "transmission", 2)) for _ in range(2))
     assert one == other, "the same random numbers show other strategies"
-    for number in (0.0, 0.5, 0.999) if rule.copies else ():
+    for number in (0.0, 0.5, 0.999) if rule.draws_parent else ():
         assert rule.parent(_SURVIVORS, _EARNED, number) in _SURVIVORS, f"{number} selects nobody"
 
 

@@ -44,7 +44,7 @@ from agentsim.core.selection import (
     Tournament,
 )
 from agentsim.core.society import Society
-from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
+from agentsim.core.transmission import Advice, Copy, NoStrategy, OneParent, SomeParents, TransmissionRule
 from agentsim.core.vectorised import ManySocieties, games, play_many, societies, without_twin
 from agentsim.core.vectorised.streams import first_numbers
 from agentsim.errors import AgentsimError, ScenarioError
@@ -213,10 +213,11 @@ def test_every_rule_is_the_same_for_every_policy(rule: dict[str, Any]) -> None:
 
 
 LEARNING: list[TransmissionRule] = [
-    *(kind(model_from=source) for kind in (Advice, OneParent, SomeParents, Copy) for source in FROM),
+    *(kind(model_from=source) for kind in (Advice, OneParent, SomeParents, Copy, NoStrategy) for source in FROM),
     Advice(scores=False, model_from="parent"),
     Advice(rewrite=True),
     Copy(chances="by_score"),
+    NoStrategy(chances="by_score", model_from="parent"),
     OneParent(chances="by_score", model_from="parent"),
     SomeParents(n=2, chances="by_score", model_from="parent", scores=False),
 ]

@@ -51,7 +51,11 @@ UNTOLD = {
     "transmission": {"max_chars", "model_from"},  # said where a strategy is asked for; nobody is told who plays whom
 }
 """Settings that sentence files name in comments alone, in some file or other."""
-ONLY_THERE = {("observation", "gossip"): {"noise", "audience"}, ("transmission", "copy"): {"scores"}}
+ONLY_THERE = {
+    ("observation", "gossip"): {"noise", "audience"},
+    ("transmission", "copy"): {"scores"},
+    ("transmission", "none"): {"scores", "chances"},
+}
 """And those that do not apply to a kind."""
 
 

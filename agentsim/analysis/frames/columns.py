@@ -153,7 +153,9 @@ TABLES: Final[dict[str, Table]] = {
             "agent": Column("string", "its name, <generation born>_<index>", path="agent.id"),
             "born": Column("Int64", "generation it joined in", path="agent.born"),
             "model": Column("string", "the player behind it", path="agent.model"),
-            "strategy": Column("string", "its strategy; missing where none could be read", path="agent.strategy"),
+            "strategy": Column(
+                "string", "its strategy; missing where none could be read, or agents have none", path="agent.strategy"
+            ),
             "parents": Column(
                 "string",
                 "the survivors it was shown, by space",

@@ -87,6 +87,12 @@ class Study:
         """
         return frame[KEY].join(self._condition_of_run, on=KEY)["condition"]
 
+    def with_strategies(self, agents: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of `agents` of runs in which agents have strategies."""
+        without = {key for key, run in self.started.items() if run.condition["transmission"].get("kind") == "none"}
+        own = agents[KEY].itertuples(index=False, name=None)
+        return agents[np.array([key not in without for key in own], dtype=bool)] if without else agents
+
     @cached_property
     def _condition_of_run(self) -> pd.DataFrame:
         names = self.runs["condition"]

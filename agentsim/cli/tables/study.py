@@ -35,7 +35,7 @@ def study_tables(study: Study) -> Iterator[Table]:
         yield punished
     if (mixed := _by_model(study)) is not None:
         yield mixed
-    if not study.agents["model"].str.startswith("scripted/").all():
+    if not study.with_strategies(study.agents)["model"].str.startswith("scripted/").all():
         yield strategies(study)
 
 
@@ -151,7 +151,8 @@ def generations(study: Study) -> Table:
 
 def strategies(study: Study) -> Table:
     """Return the strategies of the first and the last generation, in the agents' words."""
-    agents = named(study.agents[~study.agents["model"].str.startswith("scripted/")], study)
+    agents = study.with_strategies(study.agents)
+    agents = named(agents[~agents["model"].str.startswith("scripted/")], study)
     listed = list(agents["run"].unique())
     more = len(listed) - MAX_RUNS
     table = titled(

@@ -13,7 +13,7 @@ from agentsim.core.facts import Agent
 from agentsim.core.rng import stream, uniforms
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import SelectionRule
-from agentsim.core.transmission import Copy
+from agentsim.core.transmission import Copy, NoStrategy
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
 
@@ -198,15 +198,15 @@ def _inherited(
     rule, generation, column = rules.transmission, living.generation + 1, np.arange(scores.shape[1])
     pool = np.argsort(-scores, axis=0, kind="stable") if rules.learns_from_everyone else kept
     parent = np.full(index.shape, -1)
-    if rule.copies:
+    if rule.draws_parent:
         numbers = uniforms("parent", living.seeds, generation, index)
-        if isinstance(rule, Copy):
+        if isinstance(rule, Copy | NoStrategy):
             parent = pool[_picked(rule.chances, scores[pool, column], numbers), column]
         else:
             parent = _copied_one_by_one(rules, living, pool, scores, numbers)
     if (players == players[0]).all() or not len(index):
         return parent, np.full(index.shape, players[0])
-    if rule.model_from == "parent" and rule.copies:
+    if rule.model_from == "parent" and rule.draws_parent:
         return parent, living.player[parent, column]
     numbers = uniforms("model", living.seeds, generation, index)
     if rule.model_from == "share":
@@ -250,7 +250,7 @@ def _shown_one_by_one(
 
 
 def _copied_one_by_one(rules: SocietyRules, living: Living, pool: Ints, scores: Floats, numbers: Floats) -> Ints:
-    """Return the slot of the agent that each newborn copies."""
+    """Return the slot of each newborn's parent."""
     found = np.empty(numbers.shape, dtype=np.intp)
     for society in range(numbers.shape[1]):
         slots, own, agents = _candidates(living, pool, scores, society)
