@@ -22,7 +22,12 @@ from agentsim.scenario.runs import runs
 HERE = Path(__file__).parent
 MAX_ROUNDS = 12
 """Rounds of a game that are written down: a person is to read it."""
-SCENARIOS = sorted((HERE.parent.parent / "scenarios").glob("**/*.yaml"))
+SCENARIOS = sorted(
+    path for path in (HERE.parent.parent / "scenarios").glob("**/*.yaml") if path.parent.name != "literature"
+)
+"""Shipped scenarios that have a playthrough. Those of the literature have a test of their own instead, which plays each
+with policies and with models: two dozen texts more would be read by nobody, and most of their games are not written
+down here."""
 
 
 def golden_file(scenario: Path) -> Path:

@@ -1,0 +1,131 @@
+"""Scenario files of published experiments: each is played, and the table of `docs/literature.md` names them all."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import agentsim
+from agentsim.core.facts import GenerationEnded
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
+from agentsim.play.replay import replay
+from agentsim.providers.base import Prompt
+from agentsim.scenario.conditions import Scenario
+from agentsim.scenario.loading import load_scenario
+from agentsim.scenario.runs import runs
+from agentsim.testing import FunctionProvider
+from tests.commands import run_command
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "scenarios" / "literature"
+FILES = sorted(FOLDER.glob("*.yaml"))
+PAGE = (ROOT / "docs" / "literature.md").read_text()
+WITH_MODELS = [path for path in FILES if any(spec.condition.model_players for spec in runs(load_scenario(path)))]
+EACH = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+MODELS = pytest.mark.parametrize("path", WITH_MODELS, ids=lambda path: path.stem)
+
+
+class Row(NamedTuple):
+    """One experiment of the table."""
+
+    experiment: str
+    said: str
+    files: tuple[str, ...]
+    """Its scenario files, as paths below `scenarios/`."""
+    missing: str
+
+
+def table() -> list[Row]:
+    """Return the rows of the page's tables of experiments."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if "|" in line]
+    rows = [row for row in cells if len(row) == 4 and row[1] in ("fully", "mostly", "not")]
+    return [Row(name, said, tuple(re.findall(r"`([\w/.-]+\.yaml)`", files)), left) for name, said, files, left in rows]
+
+
+def small(path: Path, *, model: str | None = None) -> Scenario:
+    """Return every condition of a file, as the command line makes them smaller: few rounds, generations and games."""
+    whole = load_scenario(path)
+    sets = [f"generations={min(whole.generations, 2)}", f"game.games={min(whole.game.games, 2)}"]
+    if "game" in whole.vary:
+        games = [{**game, "rounds": min(game.get("rounds", 2), 2)} for game in whole.vary["game"]]
+        sets[1] = f"vary.game={json.dumps(games)}"
+    elif whole.game.rounds > 2:
+        sets += ["game.rounds=2", "game.continuation=0"]
+    return load_scenario(path, sets=sets, model=model, seeds="0")
+
+
+def as_asked(prompt: Prompt) -> str:
+    """Answer by one of the forms that a prompt ends with: another one for another prompt."""
+    text = prompt.messages[-1].content.strip()
+    forms: list[str] = re.findall(r"^Answer: .*$", text, re.MULTILINE)
+    other: str = re.findall(r"\b\d+_\d+\b", text)[-1]
+    if not forms:
+        return f"I weigh what was done before.\n{text.splitlines()[-1]} to be fair to those who were fair."
+    form = forms[len(text) % len(forms)].replace("NAME with NUMBER, NAME with NUMBER", f"{other} with NUMBER")
+    return "I weigh what was done before.\n" + form.replace("NUMBER", "1")
+
+
+def test_the_table_and_the_folder_name_the_same_files() -> None:
+    named = [name for row in table() for name in row.files]
+    assert len(named) == len(set(named))
+    assert {name for name in named if name.startswith("literature/")} == {f"literature/{path.name}" for path in FILES}
+    assert all((ROOT / "scenarios" / name).is_file() for name in named)
+
+
+def test_an_experiment_has_a_file_where_it_can_be_said_and_what_is_missing_where_it_cannot() -> None:
+    for row in table():
+        assert bool(row.files) == (row.said != "not"), row.experiment
+        assert bool(row.missing) == (row.said != "fully"), row.experiment
+
+
+def test_the_page_counts_its_experiments() -> None:
+    said = [row.said for row in table()]
+    fully, mostly, not_ = (said.count(word) for word in ("fully", "mostly", "not"))
+    assert f"Of {len(said)} experiments, {fully} can be said fully, {mostly} mostly, {not_} not." in PAGE
+
+
+@EACH
+def test_a_file_begins_with_its_source_with_what_was_published_and_with_what_differs(path: Path) -> None:
+    head = [line for line in path.read_text().partition("\nname:")[0].splitlines() if line.startswith("#")]
+    said = [match[1] for line in head if (match := re.match(r"# (Source|Published|Differs): \S", line))]
+    assert said == ["Source", "Published", "Differs"]
+
+
+@EACH
+def test_a_file_is_checked_without_a_warning(path: Path) -> None:
+    checked = run_command("check", path, "--seeds", "0")
+    assert checked.returncode == 0 and "warning" not in checked.stdout, checked.stdout + checked.stderr
+
+
+@EACH
+def test_policies_play_a_file_to_its_end(path: Path, tmp_path: Path) -> None:
+    scenario = small(path, model="scripted/generous-discriminator" if path in WITH_MODELS else None)
+    result = agentsim.run(scenario, results=tmp_path)
+    assert result.is_complete
+    for spec in runs(scenario):
+        ends = [one for one in read_log(result.folder / spec.name).records if isinstance(one, GenerationEnded)]
+        assert len(ends) == scenario.generations
+    assert all(state.is_exact and state.note is None for state in replay(result.folder))
+
+
+@MODELS
+def test_the_prompts_of_a_file_are_shown(path: Path) -> None:
+    prompts = run_command("prompts", "show", path)
+    assert prompts.returncode == 0, prompts.stderr
+    assert "These are the rules:" in prompts.stdout and "{{" not in prompts.stdout
+
+
+@MODELS
+def test_models_play_a_file_to_its_end_and_all_they_say_is_read(path: Path, tmp_path: Path) -> None:
+    scenario = small(path)
+    result = agentsim.run(scenario, results=tmp_path, provider=FunctionProvider(as_asked))
+    assert result.is_complete
+    for spec in runs(scenario):
+        replies = [one for one in read_log(result.folder / spec.name).records if isinstance(one, Reply)]
+        assert replies and {reply.attempt for reply in replies} == {1}  # nothing had to be asked again
+    assert all(state.is_exact and state.note is None for state in replay(result.folder))
