@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agentsim.core.answers import Answer
-from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, Punished, StrategyFormed
+from agentsim.core.answers import Answer, Move, TextSpec
+from agentsim.core.facts import (
+    Donated,
+    Event,
+    GameEnded,
+    GenerationEnded,
+    Moved,
+    Punished,
+    Settled,
+    StrategyFormed,
+    Talked,
+)
+from agentsim.core.games import DonorGame
 from agentsim.core.policies import Discriminator
-from agentsim.core.requests import DecisionView, Request
+from agentsim.core.requests import DecisionView, MessageView, Request
 from agentsim.core.rng import stream
 from agentsim.core.society import Society
 from agentsim.prompts.sets import load_prompt_set
@@ -42,13 +53,14 @@ def playthrough(scenario: Path) -> str:
     prompts = load_prompt_set("default")
     society = Society(condition, labels=condition.labels, seed=spec.seed)
     lines = [f"{scenario.name}, run {spec.name}: {condition.n_requests(spec.seed)} questions", ""]
-    shown: set[tuple[str, int]] = set()
+    shown: set[tuple[str, str, int]] = set()
     waiting = society.start().asked
     while waiting:
         request = waiting.pop(0)
         view = request.view
-        kind = (type(view).__name__, min(view.generation, 2))
-        is_telling = not isinstance(view, DecisionView) or view.round == min(4, condition.game.rounds)
+        stage = view.stage if isinstance(view, DecisionView) else ""
+        kind = (type(view).__name__, stage, min(view.generation, 2))
+        is_telling = not isinstance(view, DecisionView | MessageView) or view.round == min(4, condition.game.rounds)
         if kind not in shown and is_telling:
             shown.add(kind)
             for message in prompts.messages(request)[1 if len(shown) > 1 else 0 :]:
@@ -66,9 +78,21 @@ def _answer(request: Request, condition: Condition) -> Answer:
     rng = stream(0, "playthrough", request.key)
     # A threshold above what some give, so that the text shows refusals and punishments too.
     fraction = round(Discriminator(share=0.5, threshold=0.35).decide(view, rng.random) * (0.5 + rng.random()), 2)
-    if condition.donor_game.punishment and fraction == 0:
+    game = condition.game
+    if not isinstance(game, DonorGame):
+        assert not isinstance(request.spec, TextSpec)
+        return _sanction(view) or game.answer(request.spec, fraction, stage=view.stage)
+    if game.punishment and fraction == 0:
         return Answer(act="punish", amount=0.1 * view.resources)
-    return Answer(act="give", amount=condition.donor_game.gift.amount(fraction, view.resources))
+    return Answer(act="give", amount=game.gift.amount(fraction, view.resources))
+
+
+def _sanction(view: DecisionView) -> Answer | None:
+    """Return, where members may punish, that the one that contributed least loses units."""
+    contributed = {made.actor: made.move.amount or 0.0 for made in view.so_far}
+    if view.stage != "sanction" or (least := min(contributed, key=lambda name: contributed[name])) == view.name:
+        return None
+    return Answer(move=Move("punish", aimed={least: 2.0}))
 
 
 def _told(event: Event, request: Request) -> list[str]:
@@ -84,9 +108,11 @@ def _told(event: Event, request: Request) -> list[str]:
     if isinstance(event, GameEnded):
         ends = " ".join(f"{agent}={final:.2f}" for agent, final in sorted(event.resources.items()))
         return [f"g{event.generation}/game{event.game} ends: {ends}"]
-    assert isinstance(request.view, DecisionView) and isinstance(event, Donated | Punished)
-    if event.round > MAX_ROUNDS:
+    if event.round > MAX_ROUNDS:  # type: ignore[union-attr]
         return []
+    if isinstance(event, Moved | Settled | Talked):
+        return [_told_of_a_move(event)]
+    assert isinstance(request.view, DecisionView) and isinstance(event, Donated | Punished)
     act = "gives" if isinstance(event, Donated) else "spends on punishing"
     known = ", ".join(
         f"{item.donor}>{item.recipient} {item.act} {item.fraction:.2f}"
@@ -97,6 +123,23 @@ def _told(event: Event, request: Request) -> list[str]:
         f"{event.key}: {act} {event.amount:.2f} of {event.donor_before:.2f}, {event.recipient}:"
         f" {event.recipient_before:.2f} -> {event.recipient_after:.2f}; knows {known or '-'}"
     ]
+
+
+def _told_of_a_move(event: Moved | Settled | Talked) -> str:
+    if isinstance(event, Talked):
+        return f"{event.key}: {event.author} writes {event.text!r}"
+    if isinstance(event, Settled):
+        units = ", ".join(
+            f"{member}: {before:.2f} -> {after:.2f}"
+            for member, before, after in zip(event.members, event.before, event.after, strict=True)
+        )
+        state = "" if event.state_after is None else f"; shared: {event.state_before:.2f} -> {event.state_after:.2f}"
+        return f"g{event.generation}/game{event.game}/r{event.round:02} settled: {units}{state}"
+    amount = "" if event.amount is None else f" {event.amount:.2f}"
+    aimed = "".join(f" {target} by {units:.2f}" for target, units in event.aimed.items())
+    meant = "" if event.intended is None else f", meant {event.intended}"
+    level = "-" if event.level is None else f"{event.level:.2f}"
+    return f"{event.key}: {event.role} {event.option}{amount}{aimed}{meant}; level {level}"
 
 
 if __name__ == "__main__":
