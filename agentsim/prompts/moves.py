@@ -83,16 +83,16 @@ class Moves:
         with_ = either(words.punishing.with_)
         if kind == "target":
             return compiled(rf"(?:{grammar.agent} )?{_NAME} ?(?:{with_}|[:=])? ?{only}{_AMOUNT}")
-        opening = rf"{grammar.opening}{grammar.i}(?:{either(words.openings.chosen)} )?"
-        word = either(words.options.get(name, (name,)), whole_words=True) if name else ""
         whom = rf"(?:,? {either((*words.whom.to, *words.whom.for_))} {grammar.who})?(?:,? {grammar.when})?"
-        if kind == "option":
-            return compiled(rf"{opening}{word}(?: {grammar.who})?{whom}{_STOP}")
-        if kind == "targets":
-            return compiled(rf"{opening}{word} ?:? ?{_AMOUNT}{_STOP}")
         amount = rf"{only}{_AMOUNT}{whom}{_STOP}"
         if not name:
             return compiled(grammar.opening + amount)
+        opening = rf"{grammar.opening}{grammar.i}(?:{either(words.openings.chosen)} )?"
+        word = either(words.options.get(name, (name,)), whole_words=True)
+        if kind == "option":
+            return compiled(rf"{opening}{word}(?: (?:{with_} )?{grammar.who})?{whom}{_STOP}")
+        if kind == "targets":
+            return compiled(rf"{opening}{word} ?:? ?{_AMOUNT}{_STOP}")
         beside = either(words.giving.beside, whole_words=True)
         return compiled(rf"{opening}{word}(?: {beside})?(?: {grammar.who})? ?[:=,]? ?{amount}")
 

@@ -11,7 +11,18 @@ from typing import Final
 
 from agentsim.analysis.frames import derived
 from agentsim.analysis.frames.declared import OF_FOLDERS, Column, Table
-from agentsim.core.facts import Donated, GameEnded, GenerationEnded, Missed, NoteWritten, Punished, StrategyFormed
+from agentsim.core.facts import (
+    Donated,
+    GameEnded,
+    GenerationEnded,
+    Missed,
+    Moved,
+    NoteWritten,
+    Punished,
+    Settled,
+    StrategyFormed,
+    Talked,
+)
 from agentsim.log.records import Reply, RunStarted
 
 __all__ = ["ACTS", "COLUMNS", "GENERATION", "KEY", "TABLES", "TOKENS", "Column", "Table"]
@@ -51,6 +62,7 @@ TABLES: Final[dict[str, Table]] = {
                 "why the log could not be read, or of which players not one decision could be",
                 derived="the reading of the log, or the encounters",
             ),
+            "game": Column("string", "the game that is played, by its kind", path="condition.game.kind"),
             "n_agents": Column("Int64", "agents of a generation", path="condition.agents"),
             "n_generations": Column("Int64", "generations to be played", path="condition.generations"),
             "n_games": Column("Int64", "games of a generation", path="condition.game.games"),
@@ -179,7 +191,15 @@ TABLES: Final[dict[str, Table]] = {
                 unit="fraction",
                 derived="`fraction` of encounters",
             ),
-            "n_decisions": Column("Int64", "encounters it was donor in", derived=_ENCOUNTERS),
+            "mean_level": Column(
+                "Float64",
+                "mean level of its own decisions of this generation, as in generations",
+                unit="fraction",
+                derived="`fraction` of encounters, or `level` of moves",
+            ),
+            "n_decisions": Column(
+                "Int64", "encounters it was donor in; in other games, moves it was asked for", derived=_ENCOUNTERS
+            ),
             "n_missed": Column("Int64", "those of them without a readable decision", derived=_ENCOUNTERS),
         },
     ),
@@ -196,16 +216,30 @@ TABLES: Final[dict[str, Table]] = {
             ),
             "maximum": Column(
                 "Float64",
-                "highest `mean_final_resources` that this generation's schedule allows; missing where donors may not"
-                " give any share",
+                "highest `mean_final_resources` that this generation's schedule allows; in other games than the donor"
+                " game, that of moves as cooperative as possible; missing where neither is known",
                 unit="units",
-                derived="who met whom, `endowment` and `multiplier`",
+                derived="who met whom, and the game's rules",
+            ),
+            "minimum": Column(
+                "Float64",
+                "`mean_final_resources` if every move were as little cooperative as possible: in the donor game, the"
+                " endowment; missing where it is not known",
+                unit="units",
+                derived="who met whom, and the game's rules",
             ),
             "mean_fraction": Column(
                 "Float64",
                 "mean fraction given over donations the donors decided themselves; acts that failed are left out",
                 unit="fraction",
                 derived="`fraction` of encounters",
+            ),
+            "mean_level": Column(
+                "Float64",
+                "mean level, from 0 to 1, of all moves that agents decided themselves: how cooperative they were; in"
+                " the donor game the fraction given, and 0 for punishing",
+                unit="fraction",
+                derived="`fraction` of encounters, or `level` of moves",
             ),
             "n_rounds": Column("Int64", "rounds of each of its games", derived="the highest `round` of encounters"),
             "n_encounters": Column("Int64", "encounters", derived=_ENCOUNTERS),
@@ -315,6 +349,88 @@ TABLES: Final[dict[str, Table]] = {
                 "whether the donor was shown anything about its recipient, by chance, under the rule's known",
                 derived="as `shown_delay`, and the seed",
             ),
+        },
+    ),
+    "moves": Table(
+        row="a move that a member of an encounter was asked for, in games other than the donor game",
+        records=(Moved,),
+        of_records={
+            "key": Column("string", "the question's key, as g3/game1/r04/2_4", path="key"),
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1", path="game"),
+            "round": Column("Int64", "from 1", path="round"),
+            "stage": Column("string", "the stage of the game", path="stage"),
+            "actor": Column("string", "agent", path="actor"),
+            "actor_model": Column(
+                "string", "the player behind the actor", derived="`agent.model` of the actor's `strategy_formed`"
+            ),
+            "role": Column("string", "its role in the encounter", path="role"),
+            "option": Column("string", "what it did; missing where no move could be read", path="option"),
+            "amount": Column("Float64", "units it did that with, if the option has any", unit="units", path="amount"),
+            "aimed": Column(
+                "string",
+                "members that it was aimed at, each with its units, as JSON; missing for other options",
+                derived="`aimed`",
+                of=derived.aimed_at,
+            ),
+            "level": Column(
+                "Float64",
+                "how cooperative it was, from 0 to 1 as the most that was possible; missing where that cannot be said",
+                unit="fraction",
+                path="level",
+            ),
+            "intended": Column(
+                "string", "the option decided on, where chance made another of it; else missing", path="intended"
+            ),
+            "attempts": Column("Int64", "how often the actor was asked", path="attempts"),
+            "problem": Column(
+                "string", "why the last reply was not readable; missing for a valid answer", path="problem"
+            ),
+            "replaced_by": Column(
+                "string", "zero where the scenario's fallback stands in for an answer", path="replaced_by"
+            ),
+            "reading": Column("string", "how an amount was read: plain, percent or clamped", path="reading"),
+        },
+    ),
+    "outcomes": Table(
+        row="a member and an encounter of a game other than the donor game: what the encounter brought it",
+        records=(Settled,),
+        of_records={
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1", path="game"),
+            "round": Column("Int64", "from 1", path="round"),
+            "members": Column(
+                "string", "all members, by space, in the order of their roles", derived="`members`", of=derived.members
+            ),
+            "agent": Column("string", "the member", derived="`members`, one after the other"),
+            "before": Column("Float64", "what it held before", unit="units", derived="`before`, in the same order"),
+            "after": Column("Float64", "what it held after", unit="units", derived="`after`, in the same order"),
+            "state_before": Column(
+                "Float64", "what the group shared before, as a stock; else missing", unit="units", path="state_before"
+            ),
+            "state_after": Column("Float64", "what it shared after", unit="units", path="state_after"),
+            "is_missing": Column(
+                "boolean", "whether a move could not be read, so that nothing moved", path="is_missing"
+            ),
+        },
+    ),
+    "messages": Table(
+        row="a message that a member of an encounter was to write before deciding; none where agents do not talk",
+        records=(Talked,),
+        of_records={
+            "key": Column("string", "the question's key", path="key"),
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1", path="game"),
+            "round": Column("Int64", "from 1", path="round"),
+            "turn": Column("Int64", "the round of talk, from 1", path="turn"),
+            "author": Column("string", "agent", path="author"),
+            "recipients": Column("string", "who could read it, by space", derived="`to`", of=derived.recipients),
+            "message": Column(
+                "string", "what was said, cut at the stated length; missing where none could be read", path="text"
+            ),
+            "is_cut": Column("boolean", "whether it was longer", path="is_cut"),
+            "attempts": Column("Int64", "how often the author was asked", path="attempts"),
+            "problem": Column("string", "why the last reply was not readable; missing if it was", path="problem"),
         },
     ),
     "gossip": Table(

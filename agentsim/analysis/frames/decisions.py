@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["failed", "lost", "own_fraction"]
+__all__ = ["failed", "lost", "own_fraction", "own_level"]
 
 
 def lost(encounters: pd.DataFrame) -> pd.Series[bool]:
@@ -28,3 +28,10 @@ def own_fraction(encounters: pd.DataFrame) -> pd.Series[Any]:
     """
     is_gift = (encounters["act"] == "give").fillna(False).astype(bool) & ~lost(encounters) & ~failed(encounters)
     return encounters["fraction"].where(is_gift)
+
+
+def own_level(encounters: pd.DataFrame) -> pd.Series[Any]:
+    """Return how cooperative each donor's own decision was, from 0 to 1: the fraction given, and 0 for punishing."""
+    is_punishment = (encounters["act"] == "punish").fillna(False).astype(bool)
+    is_own = is_punishment & ~lost(encounters) & ~failed(encounters) & encounters["fraction"].notna()
+    return own_fraction(encounters).mask(is_own, 0.0)

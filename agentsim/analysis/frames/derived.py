@@ -6,18 +6,21 @@ import hashlib
 import json
 from pathlib import Path
 
-from agentsim.core.facts import StrategyFormed
-from agentsim.core.keys import DecisionKey, NoteKey, StrategyKey, parse
+from agentsim.core.facts import Moved, Settled, StrategyFormed, Talked
+from agentsim.core.keys import SocietyKey, parse
 from agentsim.log.records import Reply, RunStarted
 
 __all__ = [
+    "aimed_at",
     "generation_asked",
     "is_hedged",
+    "members",
     "n_rounds",
     "names_of_parents",
     "names_of_players",
     "player_asked",
     "prompt_set",
+    "recipients",
     "rules_digest",
     "usd",
 ]
@@ -51,13 +54,28 @@ def names_of_parents(formed: StrategyFormed, _: RunStarted) -> str | None:
     return " ".join(formed.agent.parents) or None
 
 
+def aimed_at(move: Moved, _: RunStarted) -> str | None:
+    """Return the members that a move was aimed at, with the units spent on each; missing for other moves."""
+    return json.dumps(move.aimed, sort_keys=True) if move.aimed else None
+
+
+def members(settled: Settled, _: RunStarted) -> str:
+    """Return all members of an encounter."""
+    return " ".join(settled.members)
+
+
+def recipients(talked: Talked, _: RunStarted) -> str:
+    """Return those who could read a message."""
+    return " ".join(talked.to)
+
+
 def generation_asked(reply: Reply, _: RunStarted) -> int | None:
     """Return the 3 of `g3/game1/r04/2_4`; missing where a log holds a key of another form."""
     try:
         parsed = parse(reply.key)
     except ValueError:
         return None
-    return parsed.generation if isinstance(parsed, StrategyKey | DecisionKey | NoteKey) else None
+    return parsed.generation if isinstance(parsed, SocietyKey) else None
 
 
 def player_asked(reply: Reply, started: RunStarted) -> str:

@@ -55,6 +55,12 @@ class Study:
     """One row a reply; none for scripted players."""
     gossip: pd.DataFrame
     """One row a note that a recipient was to write about its donor; none under other observation rules than gossip."""
+    moves: pd.DataFrame
+    """One row a move that was asked for, in games other than the donor game; none in the donor game."""
+    outcomes: pd.DataFrame
+    """One row a member and an encounter of such a game."""
+    messages: pd.DataFrame
+    """One row a message that was to be written before deciding; none where agents do not talk."""
     started: Mapping[tuple[str, str], RunStarted]
     """The first record of each readable log, by study and run: condition, seed, versions, account."""
     notes: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from agentsim.analysis.frames.columns import TABLES, TOKENS
-from agentsim.analysis.frames.decisions import failed, own_fraction
+from agentsim.analysis.frames.decisions import failed, own_fraction, own_level
 from agentsim.analysis.frames.logs import ARROW, RunColumns
 from agentsim.analysis.frames.maximum import gives_shares, highest_mean_of_first, unit_worth
 from agentsim.analysis.frames.rows import Row, given, row_of, rows_of
-from agentsim.core.facts import GenerationEnded, NoteWritten, StrategyFormed
+from agentsim.core.facts import GenerationEnded, NoteWritten, Settled, StrategyFormed, Talked
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.scenario.names import condition_of
@@ -24,7 +24,7 @@ from agentsim.scenario.names import condition_of
 __all__ = ["frames_of", "shaped"]
 
 DTYPES: Final = {arrow: pd.api.types.pandas_dtype(dtype) for dtype, arrow in ARROW.items()}
-TURN: Final = ["run", "generation", "donor"]
+TURN: Final = ["run", "generation", "agent"]
 
 
 def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
@@ -33,12 +33,17 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
     What follows from several records is computed here; the rows of every other table are what its records give.
     """
     encounters = _encounters(runs)
-    generations = _generations(runs, encounters)
+    moves = _moves(runs)
+    outcomes = _outcomes(runs)
+    decided = _decided(encounters, moves, outcomes)
+    generations = _generations(runs, encounters, decided)
     computed = {
-        "runs": _runs(runs, generations, encounters),
-        "agents": _agents(runs, encounters),
+        "runs": _runs(runs, generations, encounters, moves, decided),
+        "agents": _agents(runs, decided),
         "generations": generations,
         "encounters": encounters,
+        "moves": moves,
+        "outcomes": outcomes,
     }
     return {name: _as_declared(name, computed[name]) if name in computed else _recorded(name, runs) for name in TABLES}
 
@@ -83,22 +88,94 @@ def _encounters(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
     return frame
 
 
-def _sums(encounters: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return counts of acts, and the mean fraction over donations that were the donors' own, for each group."""
+def _moves(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
+    """Return the moves of other games, with the player behind each."""
+    frame = _recorded("moves", runs)
+    if frame.empty:
+        return frame
+    models = {
+        (name, record.agent.id): record.agent.label
+        for name, run in runs.items()
+        for record in run.records
+        if isinstance(record, StrategyFormed)
+    }
+    keys = zip(frame["run"], frame["actor"], strict=True)
+    frame["actor_model"] = pd.array([models.get(key) for key in keys], dtype="string")
+    return frame
+
+
+def _outcomes(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
+    """Return what each encounter of another game brought each of its members."""
+    table = TABLES["outcomes"]
+    return shaped(
+        "outcomes",
+        (
+            {"run": name, **row_of(table, record, run.started), "agent": agent, "before": before, "after": after}
+            for name, run in runs.items()
+            for record in run.records
+            if isinstance(record, Settled)
+            for agent, before, after in zip(record.members, record.before, record.after, strict=True)
+        ),
+    )
+
+
+def _decided(encounters: pd.DataFrame, moves: pd.DataFrame, outcomes: pd.DataFrame) -> _Decided:
+    """Return all decisions of all games in the same columns, and all encounters."""
     act = encounters["act"]
     has_failed = failed(encounters)
-    data = encounters[list(by)].assign(
+    donations = encounters[["run", "generation", "donor"]].assign(
         mean_fraction=own_fraction(encounters),
+        mean_level=own_level(encounters),
         n_punished=(act == "punish") & ~has_failed,
         n_missed=act == "missing",
         n_replaced=encounters["replaced_by"].notna(),
         n_failed=has_failed,
         n_asked_again=encounters["attempts"] - 1,
+        n_decisions=1,
     )
-    groups = data.groupby(list(by), sort=False)
-    counts = ["n_punished", "n_missed", "n_replaced", "n_failed", "n_asked_again"]
+    donations = donations.rename(columns={"donor": "agent"})
+    met = encounters[["run", "generation"]]
+    if moves.empty:
+        return _Decided(donations, met)
+    is_own = moves["problem"].isna() & moves["intended"].isna()
+    others = moves[["run", "generation", "actor"]].assign(
+        mean_fraction=pd.array([pd.NA] * len(moves), dtype="Float64"),
+        mean_level=moves["level"].where(is_own),
+        n_punished=False,
+        n_missed=moves["option"].isna(),
+        n_replaced=moves["replaced_by"].notna(),
+        n_failed=moves["intended"].notna(),
+        n_asked_again=moves["attempts"] - 1,
+        n_decisions=1,
+    )
+    others = others.rename(columns={"actor": "agent"})
+    once = outcomes.drop_duplicates(["run", "generation", "game", "round", "members"])[["run", "generation"]]
+    return _Decided(*(_stacked(*pair) for pair in ((donations, others), (met, once))))
+
+
+class _Decided(NamedTuple):
+    decisions: pd.DataFrame
+    """One row a decision: whose, its fraction and level, and what became of it."""
+    met: pd.DataFrame
+    """One row an encounter: its run and generation."""
+
+
+def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    filled = [frame for frame in (first, second) if not frame.empty]
+    if len(filled) < 2:
+        return filled[0] if filled else first
+    return pd.concat(filled, ignore_index=True)
+
+
+def _sums(decided: _Decided, by: Sequence[str]) -> pd.DataFrame:
+    """Return counts, and the mean fraction and level over decisions that were the agents' own, for each group."""
+    groups = decided.decisions.groupby(list(by), sort=False)
+    counts = ["n_decisions", "n_punished", "n_missed", "n_replaced", "n_failed", "n_asked_again"]
     sums = groups[counts].sum().astype("Int64")
-    return sums.assign(n_encounters=groups.size().astype("Int64"), mean_fraction=groups["mean_fraction"].mean())
+    means = groups[["mean_fraction", "mean_level"]].mean()
+    if "agent" in by:
+        return sums.assign(**means)
+    return sums.assign(**means, n_encounters=decided.met.groupby(list(by), sort=False).size().astype("Int64"))
 
 
 def _joined(rows: pd.DataFrame, sums: pd.DataFrame, *, on: Sequence[str]) -> pd.DataFrame:
@@ -116,18 +193,20 @@ def _ends(run: RunColumns) -> Iterator[GenerationEnded]:
     return (record for record in run.records if isinstance(record, GenerationEnded))
 
 
-def _generations(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.DataFrame:
+def _generations(runs: Mapping[str, RunColumns], encounters: pd.DataFrame, decided: _Decided) -> pd.DataFrame:
     frame = _recorded("generations", runs)[["run", *given(TABLES["generations"])]]
-    frame = _joined(frame, _sums(encounters, ["run", "generation"]), on=["run", "generation"])
+    frame = _joined(frame, _sums(decided, ["run", "generation"]), on=["run", "generation"])
     frame = frame.join(_maxima(runs, encounters), on=["run", "generation"])
+    frame["minimum"] = pd.array([_endowment(runs[run].started.condition) for run in frame["run"]], dtype="Float64")
     n_rounds = encounters.groupby(["run", "generation"])["round"].max().rename("n_rounds")
     frame = frame.join(n_rounds, on=["run", "generation"])
+    frame = _with_bounds_of_other_games(frame, runs)
     formed = pd.DataFrame(
         [
             {"run": name, "generation": record.generation, "again": max(0, record.attempts - 1)}
             for name, run in runs.items()
             for record in run.records
-            if isinstance(record, StrategyFormed | NoteWritten)
+            if isinstance(record, StrategyFormed | NoteWritten | Talked)
         ],
         columns=["run", "generation", "again"],
     ).astype({"run": "string", "generation": "Int64", "again": "Int64"})
@@ -162,6 +241,45 @@ def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Seri
     return pd.Series(maximum, index=pd.MultiIndex.from_frame(keys), name="maximum", dtype="Float64")
 
 
+def _endowment(condition: Mapping[str, Any]) -> float | None:
+    """Return what everyone ends with if nobody gives; `None` in other games, and where endowments differ."""
+    game = condition["game"]
+    is_known = game["kind"] == "donor" and isinstance(game["endowment"], int | float)
+    return float(game["endowment"]) if is_known else None
+
+
+def _with_bounds_of_other_games(frame: pd.DataFrame, runs: Mapping[str, RunColumns]) -> pd.DataFrame:
+    """Fill in rounds, minimum and maximum of games other than the donor game."""
+    for name, run in runs.items():
+        condition = run.started.condition
+        if condition["game"]["kind"] == "donor":
+            continue
+        settled = [record for record in run.records if isinstance(record, Settled)]
+        totals = _totals(condition)
+        for generation in frame.loc[frame["run"] == name, "generation"]:
+            at = (frame["run"] == name) & (frame["generation"] == generation)
+            own = [record for record in settled if record.generation == generation]
+            frame.loc[at, "n_rounds"] = max((record.round for record in own), default=0)
+            if totals is None:
+                continue
+            n_happened = sum(not record.is_missing for record in own)
+            for bound, total in zip(("minimum", "maximum"), totals, strict=True):
+                mean = float(condition["game"]["endowment"]) + n_happened * total / _n_holders(condition)
+                frame.loc[at, bound] = mean
+    return frame
+
+
+def _totals(condition: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return what an encounter adds if all moves are the least and the most cooperative; `None` if not known."""
+    own = {key: value for key, value in condition.items() if key in SocietyRules.model_fields}
+    try:
+        game = SocietyRules.model_validate(own).game
+    except ValidationError:
+        return None
+    least, most = game.total_at(0.0), game.total_at(1.0)
+    return None if least is None or most is None or not isinstance(game.endowment, int | float) else (least, most)
+
+
 def _linear(game: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a schedule's highest score follows from; nothing where donors may not give any share."""
     return {name: game[name] for name in ("endowment", "multiplier")} if gives_shares(game) else {}
@@ -181,10 +299,9 @@ def _numbered(groups: NDArray[np.int64], members: NDArray[np.int64]) -> tuple[ND
 # --- agents --------------------------------------------------------------------------------------------------------
 
 
-def _agents(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.DataFrame:
+def _agents(runs: Mapping[str, RunColumns], decided: _Decided) -> pd.DataFrame:
     rows = shaped("agents", (row for name, run in runs.items() for row in _living(name, run)))
-    sums = _sums(encounters, TURN).rename(columns={"n_encounters": "n_decisions"})
-    sums = sums.rename_axis(index={"donor": "agent"})[["n_decisions", "n_missed", "mean_fraction"]]
+    sums = _sums(decided, TURN)[["n_decisions", "n_missed", "mean_fraction", "mean_level"]]
     rows = rows.drop(columns=list(sums.columns))
     return _joined(rows, sums, on=["run", "generation", "agent"])
 
@@ -213,23 +330,31 @@ def _living(name: str, run: RunColumns) -> Iterator[Row]:
 # --- runs --------------------------------------------------------------------------------------------------------
 
 
-def _runs(runs: Mapping[str, RunColumns], generations: pd.DataFrame, encounters: pd.DataFrame) -> pd.DataFrame:
+def _runs(
+    runs: Mapping[str, RunColumns],
+    generations: pd.DataFrame,
+    encounters: pd.DataFrame,
+    moves: pd.DataFrame,
+    decided: _Decided,
+) -> pd.DataFrame:
     last = generations.groupby("run").last()
     highest, score = last["maximum"].to_dict(), last["mean_final_resources"].to_dict()
     frame = shaped("runs", (_run(name, run, maximum=highest.get(name)) for name, run in runs.items()))
     frame["mean_final_resources"] = frame["run"].map(score)
-    sums = _sums(encounters, ["run"])[["n_encounters", "n_missed", "n_replaced", "n_failed"]]
+    sums = _sums(decided, ["run"])[["n_encounters", "n_missed", "n_replaced", "n_failed"]]
     frame = _joined(frame.drop(columns=list(sums.columns)), sums, on=["run"])
-    frame["problem"] = frame["run"].map(_unread(encounters)).astype("string")
+    frame["problem"] = frame["run"].map(_unread(encounters, moves)).astype("string")
     is_unread = frame["problem"].notna() & (frame["status"] == "complete")
     frame["status"] = frame["status"].mask(is_unread, "unread")
     return frame
 
 
-def _unread(encounters: pd.DataFrame) -> dict[str, str]:
+def _unread(encounters: pd.DataFrame, moves: pd.DataFrame) -> dict[str, str]:
     """Return, for each run in which none of a model's decisions could be read, the sentence that says so."""
-    is_asked = (encounters["attempts"] > 0) & ~encounters["donor_model"].str.startswith("scripted/").fillna(False)
-    asked = encounters[is_asked]
+    columns = ["run", "donor_model", "attempts", "problem"]
+    decisions = _stacked(encounters[columns], moves.rename(columns={"actor_model": "donor_model"})[columns])
+    is_asked = (decisions["attempts"] > 0) & ~decisions["donor_model"].str.startswith("scripted/").fillna(False)
+    asked = decisions[is_asked]
     groups = asked.assign(read=asked["problem"].isna()).groupby(["run", "donor_model"], sort=False)["read"]
     counts = groups.agg(["sum", "size"]).reset_index()
     found: dict[str, list[str]] = {}

@@ -69,17 +69,22 @@ def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation log(score/endowment) / log(maximum/endowment).
+    """Return by run and generation log(score/endowment) / log(maximum/endowment), or in other games a linear share.
 
     The maximum is that of the schedule really played (`generations.maximum`). 0: as if nobody gave; 1: as if everyone
     gave everything; below 0 if punishment destroyed more than giving created. Missing at a score of 0 and if nothing
     can be gained. Columns: study, run, generation, efficiency. Resources multiply, so a constant share gives a nearly
-    constant efficiency; on a linear scale all but the best societies would be near 0.
+    constant efficiency; on a linear scale all but the best societies would be near 0. In other games
+    than the donor game what encounters bring adds up, and the efficiency is (score - minimum) / (maximum - minimum): 0
+    if all moves are as little cooperative as possible, 1 if all are as cooperative as possible.
     """
-    frame = generations.merge(runs[[*KEY, "endowment"]], on=KEY)
+    frame = generations.merge(runs[[*KEY, "endowment", "game"]], on=KEY)
     score = frame["mean_final_resources"] / frame["endowment"]
     top = frame["maximum"] / frame["endowment"]
-    frame["efficiency"] = _log(score.where(score > 0)) / _log(top.where(top > 1))
+    grown = _log(score.where(score > 0)) / _log(top.where(top > 1))
+    span = frame["maximum"] - frame["minimum"]
+    added = (frame["mean_final_resources"] - frame["minimum"]) / span.where(span > 0)
+    frame["efficiency"] = grown.where((frame["game"] == "donor").fillna(False).astype(bool), added)
     return frame[[*GENERATION, "efficiency"]]
 
 

@@ -44,11 +44,6 @@ class DictatorGame(Game):
         """Return nothing, and the whole sum."""
         return 0.0, self.income
 
-    @property
-    def sums(self) -> tuple[float, float]:
-        """Return the sum: both always get it together."""
-        return self.income, self.income
-
     def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
         """Ask the dictator, then divide the sum."""
         dictator, _ = encounter.members

@@ -102,6 +102,9 @@ class DonorGame(Game):
         """Return the bounds of what is gained; the donor may give all it has, so neither is known beforehand."""
         return (-math.inf, math.inf)
 
+    def total_at(self, level: float) -> None:
+        """Return nothing: what is given depends on what donors hold."""
+
     def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
         """Ask the donor, then move the units."""
         donor, _ = encounter.members

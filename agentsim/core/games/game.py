@@ -170,13 +170,22 @@ class Game(Frozen):
     def payoffs(self) -> tuple[float, float]:
         """The least and the most units that one member can gain in one encounter."""
 
-    @property
-    def sums(self) -> tuple[float, float] | None:
-        """What one encounter can add to all members' units together, at the least and at the most.
+    def total_at(self, level: float) -> float | None:
+        """Return what one encounter adds to all members' units together if every move is at a level in [0, 1].
 
         `None`: that depends on what they hold, or on earlier rounds.
         """
-        return None
+        members = tuple(map(str, range(self.n_members)))
+        if self.first_state(self.n_members) is not None:
+            return None
+        encounter = Encounter(1, members, (self.endowment,) * self.n_members)
+        moves: dict[str, dict[str, Move | None]] = {}
+        while isinstance(following := self.after(encounter, moves), Stage):
+            moves[following.name] = {}
+            for member, spec in following.asked:
+                assert isinstance(spec, MoveSpec)
+                moves[following.name][member] = self.move(spec, level, stage=following.name)
+        return sum(following.changes)
 
     @property
     def is_symmetric(self) -> bool:

@@ -132,12 +132,6 @@ class MatrixGame(Game):
         return min(units), max(units)
 
     @property
-    def sums(self) -> tuple[float, float]:
-        """Return the least and the most that both can get together."""
-        sums = [one.of_first + one.of_second for one in self.table.outcomes]
-        return min(sums), max(sums)
-
-    @property
     def may_fail(self) -> bool:
         """Whether another option may happen than the one chosen."""
         return self.error > 0

@@ -76,14 +76,6 @@ class PublicGoodsGame(Game):
         gained = self.reward.effect * self.reward.most * (self.group - 1) if self.reward else 0.0
         return self.income + min(alone, 0.0) - spent - lost, self.income + max(alone, 0.0) + others + gained
 
-    @property
-    def sums(self) -> tuple[float, float] | None:
-        """Return what a group gains if nobody contributes and if all contribute all; `None` under sanctions."""
-        if self.has_sanctions:
-            return None
-        nothing, everything = self.group * self.income, self.group * self.income * self.multiplier
-        return min(nothing, everything), max(nothing, everything)
-
     def is_public(self, stage: str) -> bool:
         """Return whether others learn of it: contributions are known, but not who punished or rewarded whom."""
         return stage == "contribute"

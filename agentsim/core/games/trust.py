@@ -49,12 +49,6 @@ class TrustGame(Game):
             self.income * max(self.multiplier, 1) - self.income, self.income * self.multiplier
         )
 
-    @property
-    def sums(self) -> tuple[float, float]:
-        """Return what both get together if nothing is sent, and if all is."""
-        nothing, everything = 2 * self.income, self.income + self.multiplier * self.income
-        return min(nothing, everything), max(nothing, everything)
-
     def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
         """Ask the investor, then the trustee if there is anything to return."""
         investor, trustee = encounter.members

@@ -45,11 +45,6 @@ class UltimatumGame(Game):
         """Return nothing, and the whole sum."""
         return 0.0, self.income
 
-    @property
-    def sums(self) -> tuple[float, float]:
-        """Return what both get together if an offer is rejected, and if it is accepted."""
-        return 0.0, self.income
-
     def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
         """Ask the proposer, then the responder."""
         proposer, responder = encounter.members

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from agentsim.analysis.frames.declared import Column, Table
 from agentsim.analysis.frames.rows import value_at
 from agentsim.analysis.frames.study import Study
 from agentsim.core.facts import GenerationEnded
+from agentsim.providers.base import Prompt
 from tests.analysis.frames.columns_page import PAGE, page
 from tests.orchestrator.test_study import Fake, play
 
@@ -48,6 +50,22 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     )
 
 
+@pytest.fixture(scope="module")
+def study_of_moves(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of another game, with talk, a choice that fails now and then, and questions that were asked again."""
+    game = {"kind": "public_goods", "rounds": 4, "group": 2, "punishment": {}, "talk": {}}
+    texts = ["Answer: 5\nMy message: we give", "Answer: punish NAME with 2\nMy message: hello", "no"]
+
+    def text(prompt: Prompt) -> str:
+        question = prompt.messages[-1].content
+        others = re.findall(r"group with (\d+_\d+)", question)
+        return texts[len(question) % 3].replace("NAME", others[0] if others else "1_1")
+
+    return agentsim.load(
+        play(tmp_path_factory.mktemp("results"), Fake(text=text), seeds=[0, 1], game=game, name="moves").folder
+    )
+
+
 def records(study: Study, table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each run's lines of the table's records, as they stand in its log."""
     [folder] = study.folders.values()
@@ -69,7 +87,8 @@ def at(record: dict[str, Any], path: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "column"), EVERY)
-def test_a_column_holds_what_stands_at_its_path(study: Study, name: str, column: str) -> None:
+def test_a_column_holds_what_stands_at_its_path(study: Study, study_of_moves: Study, name: str, column: str) -> None:
+    study = study_of_moves if name in ("moves", "outcomes", "messages") else study
     table, frame = TABLES[name], study.frame(name)
     path = table.of_records[column].path
     if not path:
@@ -78,6 +97,8 @@ def test_a_column_holds_what_stands_at_its_path(study: Study, name: str, column:
     if name == "agents":  # a row for each generation that it lives in
         formed = {(run, record["agent"]["id"]): record for run, record in kept}
         kept = [(run, formed[run, agent]) for run, agent in zip(frame["run"], frame["agent"], strict=True)]
+    if name == "outcomes":  # a row for each member
+        kept = [(run, record) for run, record in kept for _ in record["members"]]
     n_entries = [max(len(at(record, own.path)) for own in table.of_records.values() if own.path) for _, record in kept]
     expected = [
         value

@@ -71,7 +71,7 @@ def test_a_table_of_ones_own_may_be_larger_and_not_symmetric() -> None:
     }
     game = MatrixGame.model_validate({"table": table})
     assert outcome(game, (Move("rock"), Move("paper"))).changes == (-1.0, 1.0)
-    assert game.roles == ("player", "player") and game.payoffs == (-1, 1) and game.sums == (0, 0)
+    assert game.roles == ("player", "player") and game.payoffs == (-1, 1)
     mine = {"options": ["stay", "go"], "payoffs": [[2, 0], [3, 1]], "second": [[1, 4], [0, 2]]}
     game = MatrixGame.model_validate({"table": mine})
     assert game.roles == ("first", "second")
@@ -100,7 +100,7 @@ def test_public_goods_pay_as_in_the_published_experiment() -> None:
     assert outcome(game, (Move("contribute", 0),) * 4).changes == (20.0,) * 4
     alone = outcome(game, (Move("contribute", 20), *(Move("contribute", 0),) * 3)).changes
     assert alone == (8.0, 28.0, 28.0, 28.0)
-    assert game.sums == (80.0, 128.0) and game.payoffs == (8.0, 44.0)
+    assert game.payoffs == (8.0, 44.0)
 
 
 def test_a_unit_of_punishment_costs_one_and_takes_three() -> None:
@@ -183,6 +183,23 @@ def test_a_move_at_a_higher_level_is_more_cooperative(game: Game) -> None:
         levels.append(game.level(move, spec, stage=stage.name))  # type: ignore[arg-type]
     assert levels[0] == 0.0 and levels[-1] == 1.0
     assert all(low is not None and high is not None and low <= high for low, high in pairwise(levels))
+
+
+@pytest.mark.parametrize(
+    ("game", "least", "most"),
+    [
+        (MatrixGame(), 2.0, 6.0),
+        (MatrixGame.model_validate({"order": "sequential"}), 2.0, 6.0),
+        (PublicGoodsGame(), 80.0, 128.0),
+        (PublicGoodsGame.model_validate({"punishment": {}}), 80.0, 128.0),
+        (TrustGame(), 20.0, 40.0),
+        (UltimatumGame(), 0.0, 10.0),
+        (DictatorGame(), 10.0, 10.0),
+        (CommonsGame(), None, None),
+    ],
+)
+def test_what_an_encounter_adds_at_the_least_and_the_most_cooperative(game: Game, least: Any, most: Any) -> None:
+    assert (game.total_at(0.0), game.total_at(1.0)) == (least, most)
 
 
 def test_a_choice_may_fail_and_is_then_another_option() -> None:
