@@ -23,7 +23,7 @@ def gives_shares(game: Mapping[str, Any]) -> bool:
     Then final resources are linear in what is given. Of fixed gifts and whole units neither the highest score nor the
     score of a constant share is known from the schedule alone.
     """
-    if game["kind"] != "donor" or not isinstance(game["endowment"], int | float):
+    if dict(game).get("kind", "donor") != "donor" or not isinstance(game["endowment"], int | float):
         return False
     return "gift" not in game or bool(game["gift"]["kind"] == "share")
 

@@ -43,11 +43,6 @@ class GiveSome(Game):
         """Return nothing, and all of one's own and all of the other's."""
         return 0.0, self.tokens * (1 + self.worth)
 
-    @property
-    def sums(self) -> tuple[float, float]:
-        """Return what both get if nobody gives, and if both give all."""
-        return 2.0 * self.tokens, 2.0 * self.tokens * self.worth
-
     def after(self, encounter: Encounter, moves: Moves) -> Stage | Outcome:
         """Ask both, then pay both."""
         if not moves:
