@@ -39,14 +39,14 @@ def baselines(
 
     Returns:
         Columns: `players` (the name), `seed`, `generation`, `mean_final_resources` (units), `mean_fraction` (0 to 1,
-        over acts that did not fail; missing if no donor had anything), and `share`, the share of agents with the first
-        agent's player: 1 if all have the same.
+        over acts that did not fail; missing if no donor had anything; in other games than the donor game, the mean
+        level of such moves), and `share`, the share of agents with the first agent's player: 1 if all have the same.
 
     Warns:
-        UserWarning: rules or policies, such as a plug-in's, have no vectorised twin; each society is played by itself.
+        UserWarning: rules, games or policies have no vectorised twin; each society is played by itself.
 
     Raises:
-        ScenarioError: the game cannot be played so, or the number of players is not that of the agents.
+        ScenarioError: the number of players is not that of the agents.
     """
     seed_list = tuple(seeds)
     everyone = [one for each in players.values() for one in (each if isinstance(each, Sequence) else [each])]

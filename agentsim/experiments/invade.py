@@ -216,7 +216,7 @@ def play_unlogged(asked: Invasion) -> Courses:
     These are the societies that `agentsim.run` would play, seed for seed.
 
     Raises:
-        ScenarioError: these rules cannot be played for many societies at once, or a model would have to be asked.
+        ScenarioError: a model would have to be asked.
     """
     specs = asked.specs()
     conditions, frames = [], []

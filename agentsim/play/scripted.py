@@ -1,16 +1,11 @@
-"""What scripted policies answer: their strategies, their decisions, and notes that say what happened.
-
-A policy decides about one other member. Where more meet, its level is the mean of its decisions about each of them.
-"""
+"""What scripted policies answer: their strategies, their decisions, and notes that say what happened."""
 
 from __future__ import annotations
 
-from agentsim.core.answers import Answer, TextSpec
-from agentsim.core.facts import born_and_index
-from agentsim.core.keys import DecisionKey, StageKey, parse
+from agentsim.core.answers import Answer
 from agentsim.core.policies import ScriptedPlayer
-from agentsim.core.requests import DecisionView, MessageView, NoteView, Request, StrategyView
-from agentsim.core.rng import uniform
+from agentsim.core.policies.deciding import decided
+from agentsim.core.requests import MessageView, NoteView, Request, StrategyView
 from agentsim.prompts.sets import percent
 
 __all__ = ["scripted_answer"]
@@ -30,14 +25,7 @@ def scripted_answer(policy: ScriptedPlayer, request: Request, *, seed: int) -> A
         return Answer(text=_noted(request.view))
     if isinstance(request.view, MessageView):
         return Answer(text=SAYS_NOTHING)
-    assert not isinstance(request.spec, TextSpec)
-    view = request.view
-
-    def draw() -> float:
-        return uniform("policy", seed, *_place(request))
-
-    levels = [policy.decide(view.toward(other) if len(view.others) > 1 else view, draw) for other in view.others]
-    return view.rules.game.answer(request.spec, sum(levels) / len(levels), stage=view.stage)
+    return decided(policy, request, seed=seed)
 
 
 def _noted(view: NoteView) -> str:
@@ -46,15 +34,3 @@ def _noted(view: NoteView) -> str:
         return "had nothing to give"
     share = percent(view.fraction)
     return f"gave {share} of its units" if view.act == "give" else f"spent {share} of its units on punishing"
-
-
-def _place(request: Request) -> tuple[int, ...]:
-    """Return a decision's place as numbers: generation, game, round, and the two numbers of the donor's name."""
-    key = parse(request.key)
-    view = request.view
-    assert isinstance(view, DecisionView)
-    if isinstance(key, StageKey):
-        decision = key.decision
-        return decision.generation, decision.game, decision.round, *born_and_index(decision.donor), view.order
-    assert isinstance(key, DecisionKey)
-    return key.generation, key.game, key.round, *born_and_index(key.donor)

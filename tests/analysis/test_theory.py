@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import agentsim
 from agentsim.analysis.theory import baselines
 from agentsim.core.observation import Gossip
-from agentsim.core.policies import AllGive, AllKeep, Discriminator, ScriptedPlayer
+from agentsim.core.policies import AllGive, AllKeep, Discriminator, RandomShare, ScriptedPlayer
 from agentsim.core.rules import SocietyRules
 from agentsim.core.transmission import Copy
 from agentsim.errors import ScenarioError
@@ -40,6 +41,32 @@ def test_acts_that_fail_count_in_no_mean_of_giving_as_in_the_frames_of_a_run(tmp
     assert found["mean_fraction"].tolist() == pytest.approx(run["mean_fraction"].tolist(), rel=1e-12)
     givers = agentsim.baselines(scenario, {"all": AllGive()}, seeds=range(5))
     assert givers["mean_fraction"].tolist() == pytest.approx([1.0] * 15)
+
+
+GAMES = [
+    {"game": {"kind": "matrix", "rounds": 8, "error": 0.2, "talk": {"rounds": 2}}},
+    {"game": {"kind": "public_goods", "group": 3, "rounds": 4, "punishment": {"effect": 3}, "games": 2}},
+    {"game": {"kind": "commons", "group": 3, "rounds": 4}},
+    {"game": {"kind": "trust", "rounds": 6, "continuation": 0.5}},
+    {"game": {"kind": "ultimatum", "rounds": 6}},
+    {"game": {"kind": "dictator", "rounds": 6}, "transmission": {"kind": "none"}},
+    {"game": {"kind": "donor", "rounds": 6, "talk": {}}},
+]
+
+
+@pytest.mark.parametrize("changes", GAMES, ids=lambda changes: str(changes["game"]["kind"]))
+def test_every_game_is_played_as_it_is_run(tmp_path: Path, changes: dict[str, Any]) -> None:
+    players = {"discriminator": Discriminator(), "random": RandomShare()}
+    with pytest.warns(UserWarning, match="one by one") as told:
+        found = agentsim.baselines(scenario_from({**SCENARIO, **changes}), players, seeds=[0, 4])
+    assert len(told) == 1
+    for name in players:
+        scenario = scenario_from({**SCENARIO, **changes, "players": {"model": f"scripted/{name}"}})
+        study = agentsim.load(agentsim.run(scenario, results=tmp_path / name).folder)
+        run = study.generations.merge(study.runs[["run", "seed"]], on="run").sort_values(["seed", "generation"])
+        own = found[found["players"] == name]
+        assert own["mean_final_resources"].tolist() == pytest.approx(run["mean_final_resources"].tolist(), rel=1e-12)
+        assert own["mean_fraction"].tolist() == pytest.approx(run["mean_level"].tolist(), rel=1e-12)
 
 
 def test_the_yardsticks_are_played_by_default_and_bound_the_scores() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index
-from agentsim.core.games import DonorGame, Punishment
+from agentsim.core.games import DictatorGame, DonorGame, Punishment
 from agentsim.core.gifts import FixedGift, UnitGift
 from agentsim.core.observation import Assessment, Gossip, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
@@ -366,12 +366,15 @@ def test_the_first_numbers_of_many_streams_are_those_of_each() -> None:
 def test_what_cannot_be_played_is_refused_by_name() -> None:
     with pytest.raises(ScenarioError, match=r"5 for 6 agents"):
         play_many(SMALL, MIXED[:5], seeds=[0])
+    rules = SMALL.model_copy(update={"game": DictatorGame(rounds=2)})
+    with pytest.raises(ScenarioError, match=r"game.kind: 'dictator': encounters are kept of the donor game alone"):
+        play_many(rules, AllGive(), seeds=[0], keeps_encounters=True)
 
-    class Drawn(DonorGame):
-        luck: float = 0
 
-    with pytest.raises(ScenarioError, match=r"game.luck: 0.5 cannot be played many societies at once"):
-        play_many(SMALL.model_copy(update={"game": Drawn(luck=0.5)}), AllGive(), seeds=[0])
+class Drawn(DonorGame):
+    """A donor game with a setting that no twin knows."""
+
+    luck: float = 0
 
 
 class Blurred(Trace):
@@ -405,6 +408,7 @@ class LastOnes(Top):
     [
         ({"observation": Blurred(blur=0.5)}, [], ["observation.blur: 0.5"]),
         ({"observation": Gossip()}, [], ["observation.kind: 'gossip'"]),
+        ({"game": Drawn(rounds=3, error=0.2, luck=0.5)}, [], ["game.luck: 0.5"]),
         ({"selection": LastOnes(), "transmission": Copy()}, [], ["selection.kind: 'top'"]),
         ({"pairing": RandomMatching(), "agents": 7}, [Alone()], ["players.model: 'scripted/alone'"]),
     ],

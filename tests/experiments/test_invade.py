@@ -64,6 +64,39 @@ def test_keepers_take_over_from_givers_and_givers_never_from_keepers() -> None:
     assert list(found.pairs["by_fixation"]) == list(found.pairs["by_fitness"]) == ["all-keep dominates"]
 
 
+@pytest.mark.parametrize(
+    ("resident", "meetings", "scores", "invades"),
+    [
+        # Eight agents, of whom each meets four others, with each `meetings` times; payoffs 5, 3, 1, 0 (T, R, P, S).
+        ("all-give", 1, (72 / 7, 20), True),
+        # Residents answer what was done to them: who keeps gets T once, then P; a pair of residents R each time.
+        ("tit-for-tat", 1, ((4 * 9 + 3 * 12) / 7, 4 * 5), True),
+        ("tit-for-tat", 2, ((4 * 19 + 3 * 24) / 7, 4 * (5 + 1)), True),
+        # From here on R more often outweighs T once: m R > T + (m - 1) P for m > (T - P) / (R - P) = 2.
+        ("tit-for-tat", 3, ((4 * 29 + 3 * 36) / 7, 4 * (5 + 2)), False),
+    ],
+)
+def test_keepers_invade_givers_but_tit_for_tat_only_in_short_games(
+    resident: str, meetings: int, scores: tuple[float, float], invades: bool
+) -> None:
+    rules = [
+        f"game={{kind: matrix, table: prisoners-dilemma, rounds: {4 * meetings}}}",
+        "pairing={kind: alternating}",
+        "observation={kind: memory, depth: 4, of: partner}",
+    ]
+    courses = play_unlogged(scripted(resident, "all-keep", agents=8, sets=rules, seeds="0-11", control=False))
+    assert courses.notes == (
+        "game.kind: 'matrix', observation.kind: 'memory': societies were played one by one, which is slow",
+    )
+    [name] = courses.conditions.loc[courses.conditions["invader"] == "all-keep", "condition"]
+    first = courses.courses[(courses.courses["condition"] == name) & (courses.courses["generation"] == 1)]
+    assert len(first) == 12
+    assert first["resident_score"].tolist() == pytest.approx([scores[0]] * 12)
+    assert first["invader_score"].tolist() == pytest.approx([scores[1]] * 12)
+    own = row(invasions(courses), resident=resident, invader="all-keep")
+    assert own["n_fixed" if invades else "n_extinct"] == 12
+
+
 def test_discriminators_and_keepers_hold_each_other_off() -> None:
     found = outcomes(scripted("all-keep", "discriminator", seeds="0-59"))
     for resident, invader in (("all-keep", "discriminator"), ("discriminator", "all-keep")):

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentsim.core.answers import Answer
-from agentsim.core.facts import Agent, Donated, Encounter, Event, GameEnded, GenerationEnded, StrategyFormed
+from agentsim.core.facts import (
+    Agent,
+    Donated,
+    Encounter,
+    Event,
+    GameEnded,
+    GenerationEnded,
+    Moved,
+    StrategyFormed,
+)
 from agentsim.core.facts import born_and_index as named
 from agentsim.core.games import DonorGame
-from agentsim.core.keys import DecisionKey, parse
 from agentsim.core.policies import ScriptedPlayer
+from agentsim.core.policies.deciding import decided
 from agentsim.core.requests import DecisionView, Request
-from agentsim.core.rng import uniform
 from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 from agentsim.core.vectorised.games import Living
@@ -78,10 +85,7 @@ def _answer(request: Request, player: ScriptedPlayer, *, seed: int) -> Answer:
     view = request.view
     if not isinstance(view, DecisionView):
         return Answer(text=player.model)
-    key, game = parse(request.key), view.rules.game
-    assert isinstance(key, DecisionKey) and isinstance(game, DonorGame)
-    draw = partial(uniform, "policy", seed, key.generation, key.game, key.round, *named(key.donor))
-    return Answer(act="give", amount=game.gift.amount(player.decide(view, draw), view.resources))
+    return decided(player, request, seed=seed)
 
 
 def _parent(agent: Agent, before: Mapping[str, int], *, is_copy: bool) -> int:
@@ -94,21 +98,27 @@ def _parent(agent: Agent, before: Mapping[str, int], *, is_copy: bool) -> int:
 def _given(
     facts: Sequence[Event], slots: Mapping[str, int], n_games: int
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the sums of fractions that agents gave by their own decisions, and how many these were."""
+    """Return the sums of the levels of what agents decided themselves, and how many such acts there were.
+
+    In the donor game a level is the fraction given.
+    """
     given = np.zeros((n_games, len(slots), 1))
     n_gifts = np.zeros((len(slots), 1), dtype=np.intp)
-    acts = [fact for fact in facts if isinstance(fact, Donated)]
+    acts = [fact for fact in facts if isinstance(fact, Donated | Moved) and fact.intended is None]
     for act in sorted(acts, key=lambda act: (act.game, act.round)):
-        if act.fraction is not None and act.intended is None:
-            given[act.game - 1, slots[act.donor]] += act.fraction
-            n_gifts[slots[act.donor]] += 1
+        actor, level = (act.donor, act.fraction) if isinstance(act, Donated) else (act.actor, act.level)
+        if level is not None:
+            given[act.game - 1, slots[actor]] += level
+            n_gifts[slots[actor]] += 1
     return np.asarray(np.sum(list(given), axis=0)), n_gifts
 
 
 def _encounters(
     facts: Sequence[Event], slots: Mapping[str, int], rules: SocietyRules, longest: int
 ) -> list[dict[str, NDArray[Any]]]:
-    """Return the encounters of each game by name, as (rounds, pairs, 1), in the order of the donors' slots."""
+    """Return the encounters of each donor game by name, as (rounds, pairs, 1), in the order of the donors' slots."""
+    if not isinstance(rules.game, DonorGame):
+        return []
     shape = (longest, len(slots) // 2, 1)
     found = []
     met = sorted((fact for fact in facts if isinstance(fact, Encounter)), key=lambda fact: slots[fact.donor])

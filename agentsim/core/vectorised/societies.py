@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agentsim.core.games import DonorGame
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import SocietyRules
@@ -59,9 +60,10 @@ class ManySocieties:
     survivors: Ints
     """(society, generation but the last, survivor): slots, best first."""
     given: Floats
-    """(…, agent): sum of the fractions it gave in the generation's games, where it had anything and did not fail."""
+    """(…, agent): sum of the levels of its moves in the generation's games that have a level and did not fail; in the
+    donor game of the fractions it gave, where it had anything."""
     n_gifts: Ints
-    """(…, agent): how many turns these were."""
+    """(…, agent): how many moves these were."""
     encounters: Mapping[str, NDArray[Any]]
     """(…, game, round, pair) by name: `donor` and `recipient` as slots, `donor_before`, `recipient_before`, `amount`,
     `fraction` (NaN where the donor had nothing). Rounds beyond a society's last are -1 and NaN. Empty where encounters
@@ -74,7 +76,8 @@ class ManySocieties:
 
     @property
     def mean_fraction(self) -> Floats:
-        """(society, generation): mean fraction given, where donors had anything and did not fail; NaN if none."""
+        """(society, generation): mean level of moves that have one and did not fail, in the donor game mean fraction
+        given, where donors had anything; NaN if none."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.given.sum(axis=2) / self.n_gifts.sum(axis=2))
 
@@ -93,16 +96,21 @@ def play_many(
     """Play one society a seed.
 
     A result takes some 50 bytes an agent, generation and society (and 60 more an encounter, where they are kept); play
-    more than fit into memory in parts. Under rules or policies that have no vectorised twin (`without_twin`), each
-    society is played by itself: the result is the same, thousands of times slower.
+    more than fit into memory in parts. Under rules, games or policies that have no vectorised twin (`without_twin`),
+    each society is played by itself: the result is the same, thousands of times slower.
 
     Args:
         players: one for all agents, or one for each of the first generation, in the order of their numbers.
 
     Raises:
-        ScenarioError: a rule or one of its settings is not known here, or the players are not as many as the agents.
+        ScenarioError: the players are not as many as the agents, or encounters are to be kept of another game than the
+            donor game.
     """
-    refuse_unknown(rules)
+    if keeps_encounters and not isinstance(rules.game, DonorGame):
+        raise ScenarioError(
+            f"game.kind: {rules.game.kind!r}: encounters are kept of the donor game alone; play the runs of a scenario,"
+            " whose table moves has them"
+        )
     each = list(players) if isinstance(players, Sequence) else [players] * rules.agents
     if len(each) != rules.agents:
         raise ScenarioError(f"players: {len(each)} for {rules.agents} agents; give one, or one for each agent")
@@ -181,19 +189,6 @@ def without_twin(rules: SocietyRules, players: Iterable[ScriptedPlayer]) -> list
         found.append(f"selection.kind: {rules.selection.kind!r}")
     models = dict.fromkeys(player.model for player in players if not player.decides_many)
     return [*found, *(f"players.model: {model!r}" for model in models)]
-
-
-def refuse_unknown(rules: SocietyRules) -> None:
-    """Refuse games that scripted policies are not played in here.
-
-    Raises:
-        ScenarioError: there is such a game, or such a setting of one at another value than its default.
-    """
-    unknown = [what for what in without_twin(rules, ()) if what.startswith("game.")]
-    if unknown:
-        raise ScenarioError(
-            f"{unknown[0]} cannot be played many societies at once; play the runs of a scenario instead"
-        )
 
 
 def _n_rounds(rules: SocietyRules, seeds: Sequence[int]) -> NDArray[np.intp]:

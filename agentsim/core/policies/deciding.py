@@ -1,0 +1,41 @@
+"""What a policy decides when it is asked as an agent of a society.
+
+A policy decides about one other member. Where more meet, its level is the mean of its decisions about each of them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from agentsim.core.answers import Answer, TextSpec
+from agentsim.core.facts import born_and_index
+from agentsim.core.keys import DecisionKey, StageKey, parse
+from agentsim.core.policies.traits import Draw, Policy
+from agentsim.core.requests import DecisionView, Request
+from agentsim.core.rng import uniform
+
+__all__ = ["decided", "decided_with"]
+
+
+def decided(policy: Policy, request: Request, *, seed: int) -> Answer:
+    """Return what a policy decides; chance depends on the society's seed and the decision's place alone."""
+    return decided_with(policy, request, draw=partial(uniform, "policy", seed, *_place(request)))
+
+
+def decided_with(policy: Policy, request: Request, *, draw: Draw) -> Answer:
+    """Return what a policy decides, with the random number of this decision."""
+    view = request.view
+    assert isinstance(view, DecisionView)
+    assert not isinstance(request.spec, TextSpec)
+    levels = [policy.decide(view.toward(other) if len(view.others) > 1 else view, draw) for other in view.others]
+    return view.rules.game.answer(request.spec, sum(levels) / len(levels), stage=view.stage)
+
+
+def _place(request: Request) -> tuple[int, ...]:
+    """Return a decision's place as numbers: generation, game, round, and the two numbers of the agent's name."""
+    key, view = parse(request.key), request.view
+    assert isinstance(view, DecisionView)
+    decision = key.decision if isinstance(key, StageKey) else key
+    assert isinstance(decision, DecisionKey)
+    place = decision.generation, decision.game, decision.round, *born_and_index(decision.donor)
+    return (*place, view.order) if isinstance(key, StageKey) else place
