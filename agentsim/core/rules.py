@@ -88,9 +88,13 @@ class SocietyRules(Frozen):
                     f"agents: {self.agents} cannot be paired; use an even number, or pairing: {{kind: random}}, where"
                     " one agent sits out each round"
                 )
+            instead = (
+                "or another game.group"
+                if self.game.whole_group
+                else "or pairing: {kind: random}, where those left over sit out"
+            )
             raise ValueError(
-                f"agents: {self.agents} cannot be divided into groups of {size}; use a multiple of {size}, or pairing:"
-                " {kind: random}, where those left over sit out"
+                f"agents: {self.agents} cannot be divided into groups of {size}; use a multiple of {size}, {instead}"
             )
 
     def _can_be_seen(self, game: DonorGame) -> None:

@@ -35,7 +35,7 @@ class Punishment(Frozen):
 
 
 class DonorGame(Game):
-    """The rules of the game."""
+    """A donor may give units to a recipient, who receives more than was given."""
 
     kind: Literal["donor"] = "donor"
     endowment: float = Field(default=10, gt=0)
