@@ -50,13 +50,16 @@ def table() -> list[Row]:
 def small(path: Path, *, model: str | None = None) -> Scenario:
     """Return every condition of a file, as the command line makes them smaller: few rounds, generations and games."""
     whole = load_scenario(path)
-    sets = [f"generations={min(whole.generations, 2)}", f"game.games={min(whole.game.games, 2)}"]
-    if "game" in whole.vary:
-        games = [{**game, "rounds": min(game.get("rounds", 2), 2)} for game in whole.vary["game"]]
-        sets[1] = f"vary.game={json.dumps(games)}"
-    elif whole.game.rounds > 2:
-        sets += ["game.rounds=2", "game.continuation=0"]
-    return load_scenario(path, sets=sets, model=model, seeds="0")
+    varied = dict(whole.vary)
+    sets = [f"generations={min(whole.generations, 2)}"]
+    if "game" in varied:
+        varied["game"] = tuple({**game, "rounds": min(game.get("rounds", 2), 2)} for game in varied["game"])
+    else:
+        sets += [f"game.games={min(whole.game.games, 2)}", f"game.rounds={min(whole.game.rounds, 2)}"]
+        sets += ["game.continuation=0"] if whole.game.continuation and "game.continuation" not in varied else []
+    if model is not None:  # a policy has neither a persona nor a strategy to vary
+        varied = {name: values for name, values in varied.items() if not name.startswith("players")}
+    return load_scenario(path, sets=[*sets, f"vary={json.dumps(varied)}"], model=model, seeds="0")
 
 
 def as_asked(prompt: Prompt) -> str:
@@ -128,4 +131,6 @@ def test_models_play_a_file_to_its_end_and_all_they_say_is_read(path: Path, tmp_
     for spec in runs(scenario):
         replies = [one for one in read_log(result.folder / spec.name).records if isinstance(one, Reply)]
         assert replies and {reply.attempt for reply in replies} == {1}  # nothing had to be asked again
+    study = agentsim.load(result.folder)
+    assert set(study.agents["run"]) == {spec.name for spec in runs(scenario)} and study.agents["score"].notna().all()
     assert all(state.is_exact and state.note is None for state in replay(result.folder))
