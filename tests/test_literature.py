@@ -11,11 +11,12 @@ import pytest
 
 import agentsim
 from agentsim.core.facts import GenerationEnded
+from agentsim.core.observation import Standing
 from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.play.replay import replay
 from agentsim.providers.base import Prompt
-from agentsim.scenario.conditions import Scenario
+from agentsim.scenario.conditions import Condition, Scenario
 from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.runs import runs
 from agentsim.testing import FunctionProvider
@@ -134,3 +135,60 @@ def test_models_play_a_file_to_its_end_and_all_they_say_is_read(path: Path, tmp_
     study = agentsim.load(result.folder)
     assert set(study.agents["run"]) == {spec.name for spec in runs(scenario)} and study.agents["score"].notna().all()
     assert all(state.is_exact and state.note is None for state in replay(result.folder))
+
+
+def shares_given(name: str, results: Path, *sets: str, seeds: str) -> dict[str, float]:
+    """Return the share of gifts in the last generation of a file's runs, by how often a past is known."""
+    scenario = load_scenario(FOLDER / f"{name}.yaml", sets=sets, seeds=seeds)
+    study = agentsim.load(agentsim.run(scenario, results=results).folder)
+    last = study.encounters[study.encounters["generation"] == scenario.generations]
+    known = {spec.name: spec.condition.model_dump(mode="json") for spec in runs(scenario)}
+    return {
+        str(known[str(run)]["observation"]["known"]): float(share)
+        for run, share in last.groupby("run")["fraction"].mean().items()
+    }
+
+
+def gains(name: str, results: Path, *sets: str, seeds: str) -> list[tuple[Condition, dict[str, float]]]:
+    """Return the mean score of each player in each condition of a file's runs."""
+    scenario = load_scenario(FOLDER / f"{name}.yaml", sets=sets, seeds=seeds)
+    agents = agentsim.load(agentsim.run(scenario, results=results).folder).agents
+    by_condition: dict[Condition, list[str]] = {}
+    for spec in runs(scenario):
+        by_condition.setdefault(spec.condition, []).append(spec.name)
+    return [
+        (
+            one,
+            {
+                str(model): float(mean)
+                for model, mean in agents[agents["run"].isin(names)].groupby("model")["score"].mean().items()
+            },
+        )
+        for one, names in by_condition.items()
+    ]
+
+
+def test_image_scorers_take_over_where_pasts_are_known_and_defectors_where_they_are_not(tmp_path: Path) -> None:
+    """Nowak & Sigmund 1998: q > c/b."""
+    found = shares_given("nowak-sigmund-1998", tmp_path, "generations=25", seeds="0")
+    assert found["1.0"] > 0.95 and found["0.05"] < 0.05, found
+
+
+def test_generosity_pays_off_for_a_defector_beyond_its_threshold_alone(tmp_path: Path) -> None:
+    """Schmid et al. 2021: 1 - c/b, here 2/3."""
+    for condition, found in gains("schmid-2021", tmp_path, seeds="0-3"):
+        generosity = condition.model_dump()["players"][0]["generosity"]
+        defector = found.pop("scripted/all-keep")
+        [resident] = found.values()
+        assert (defector > resident) == (generosity > 2 / 3), (generosity, defector, resident)
+
+
+def test_private_errors_undo_rules_that_blame_giving_to_the_bad_and_not_the_others(tmp_path: Path) -> None:
+    """Hilbe et al. 2018: most rules fail; of the two played here, with all else as in simple standing, one."""
+    two = 'vary={"observation.audience": ["public", "private"], "observation.assessment.give_to_bad": ["good", "bad"]}'
+    for condition, found in gains("hilbe-2018", tmp_path, two, seeds="0"):
+        rules = condition.observation
+        assert isinstance(rules, Standing)
+        ahead = found["scripted/standing"] / found["scripted/all-keep"]
+        is_failing = rules.audience == "private" and rules.assessment.give_to_bad == "bad"
+        assert (ahead < 1.1) == is_failing, (rules, ahead)
