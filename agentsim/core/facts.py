@@ -90,6 +90,8 @@ class Agent(Frozen):
     """What it follows, in its own words; `None` where it never stated one that could be read, or agents have none."""
     parents: tuple[str, ...] = ()
     """The agents whose strategies it was shown, best first: survivors, or under some rules the last generation."""
+    persona: str | None = Field(default=None, exclude_if=lambda persona: persona is None)
+    """Words of the scenario's that it reads before all else, on who it is; a strategy is its own."""
 
 
 def born_and_index(agent: str) -> tuple[int, int]:

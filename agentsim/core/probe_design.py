@@ -55,6 +55,8 @@ class Subject(Frozen):
     role: Literal["strategy", "parent", "child"] = "strategy"
     score: float | None = None
     """The score that the run's log has for it, in units."""
+    persona: str | None = Field(default=None, exclude_if=lambda persona: persona is None)
+    """The persona of the agent that follows it."""
 
 
 class Design(Frozen):

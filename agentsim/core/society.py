@@ -35,6 +35,13 @@ class Step(NamedTuple, Generic[Asked]):
     """What is open from now on."""
 
 
+class _Place(NamedTuple):
+    """A place in a society, as the agent that leaves it leaves it to a newborn."""
+
+    label: str
+    persona: str | None
+
+
 class Society:
     """One society's history, from its first question to its last fact."""
 
@@ -45,6 +52,7 @@ class Society:
         labels: str | Sequence[str],
         seed: int,
         strategies: Mapping[str, str] | None = None,
+        personas: Sequence[str | None] | None = None,
     ) -> None:
         """Prepare a society.
 
@@ -53,6 +61,7 @@ class Society:
             labels: the label of one player for all agents, or one label for each agent of the first generation.
             seed: decides everything that is left to chance.
             strategies: by label, the strategy of that player's agents in the first generation; they are not asked.
+            personas: the persona of each agent of the first generation; by default nobody has one.
         """
         self.is_finished = False
         self.generation = 1
@@ -63,11 +72,16 @@ class Society:
         if len(self._first_labels) != rules.agents:
             raise ValueError(f"{len(self._first_labels)} labels for {rules.agents} agents; give one for each")
         self._given = strategies or {}
+        if personas is not None and len(personas) != rules.agents:
+            raise ValueError(f"{len(personas)} personas for {rules.agents} agents; give one for each, or None")
+        self._first_personas = (None,) * rules.agents if personas is None else tuple(personas)
         self._seed = seed
         self._agents: dict[str, Agent] = {}
         """The living agents by name; newborns as soon as they have a strategy."""
         self._labels: dict[str, str] = {}
         """The label of each agent's player in this generation, including newborns without a strategy."""
+        self._personas: dict[str, str | None] = {}
+        """The persona of each of these agents."""
         self._n_unformed = 0
         self._survivors: tuple[Agent, ...] = ()
         self._parents: tuple[Agent, ...] = ()
@@ -79,9 +93,14 @@ class Society:
         """Return the label of the player of an agent in the generation now living."""
         return self._labels[agent]
 
+    def persona_of(self, agent: str) -> str | None:
+        """Return the persona of an agent in the generation now living, if it has one."""
+        return self._personas[agent]
+
     def start(self) -> Step[Request]:
         """Return the first generation's requests for a strategy, and the facts of those who have one already."""
-        return self._begin_generation(self._first_labels)
+        places = zip(self._first_labels, self._first_personas, strict=True)
+        return self._begin_generation([_Place(*place) for place in places])
 
     def answer(self, request: Request, answer: Answer) -> Step[Request]:
         """Take the answer to an open request; return what follows."""
@@ -96,12 +115,13 @@ class Society:
                 events.extend(ended)
         return Step(events, opened)
 
-    def _begin_generation(self, vacancies: Sequence[str]) -> Step[Request]:
-        """Fill the vacancies, each given as the label of the agent that left; ask for the strategies needed."""
+    def _begin_generation(self, vacancies: Sequence[_Place]) -> Step[Request]:
+        """Fill the vacancies; ask for the strategies needed."""
         learning = self._rules.transmission
         kept = {agent.id: agent for agent in self._survivors}
         parents = {agent.id: agent for agent in self._parents}
         self._labels = {name: agent.label for name, agent in kept.items()}
+        self._personas = {name: agent.persona for name, agent in kept.items()}
         self._agents = {} if learning.rewrite else dict(kept)
         formed: list[Event] = []
         requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
@@ -110,17 +130,17 @@ class Society:
             if kept and learning.draws_parent:
                 number = uniform("parent", self._seed, self.generation, index)
                 parent = learning.parent(self._parents, self._scores, number)
-                self._labels[name] = self._newborns_label(index, vacancy, [parent])
+                self._settle(name, index, vacancy, [parent])
                 formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
             elif not learning.has_strategies:
-                self._labels[name] = self._newborns_label(index, vacancy, [])
+                self._settle(name, index, vacancy, [])
                 formed.append(self._form(name, Answer(attempts=0), parents=()))
-            elif not kept and vacancy in self._given:
-                self._labels[name] = vacancy
-                formed.append(self._form(name, Answer(text=self._given[vacancy], attempts=0), parents=()))
+            elif not kept and vacancy.label in self._given:
+                self._settle(name, index, vacancy, [])
+                formed.append(self._form(name, Answer(text=self._given[vacancy.label], attempts=0), parents=()))
             else:
                 request = self._ask_strategy(name, own=None)
-                self._labels[name] = self._newborns_label(index, vacancy, [parents[one] for one in _shown(request)])
+                self._settle(name, index, vacancy, [parents[one] for one in _shown(request)])
                 requests.append(request)
         self._n_unformed = len(requests)
         if requests:
@@ -128,14 +148,17 @@ class Society:
         events, opened = self._start_games()
         return Step([*formed, *events], opened)
 
-    def _newborns_label(self, index: int, vacancy: str, parents: Sequence[Agent]) -> str:
-        """Return the label of the newborn with that number, as the transmission rule's `model_from` says."""
-        source, number = self._rules.transmission.model_from, uniform("model", self._seed, self.generation, index)
-        if source == "parent" and parents:
-            return parents[int(number * len(parents))].label
-        if source == "share" and self._survivors:  # the first generation is as the scenario says
-            return self._first_labels[int(number * len(self._first_labels))]
-        return vacancy
+    def _settle(self, name: str, index: int, vacancy: _Place, parents: Sequence[Agent]) -> None:
+        """Give the newborn with that number its player and its persona, as the transmission rule says."""
+        learning, number = self._rules.transmission, uniform("model", self._seed, self.generation, index)
+        parent = parents[int(number * len(parents))] if parents else None
+        self._labels[name], self._personas[name] = vacancy
+        if learning.model_from == "parent" and parent is not None:
+            self._labels[name] = parent.label
+        elif learning.model_from == "share" and self._survivors:  # the first generation is as the scenario says
+            self._labels[name] = self._first_labels[int(number * len(self._first_labels))]
+        if learning.persona_from == "parent" and parent is not None:
+            self._personas[name] = parent.persona
 
     def _ask_strategy(self, name: str, *, own: Agent | None) -> Request:
         rules = self._rules
@@ -171,6 +194,7 @@ class Society:
                 label=self._labels[name],
                 strategy=answer.text,
                 parents=parents,
+                persona=self._personas[name],
             )
         else:  # it keeps what it had where it said nothing that could be read
             agent = earlier if answer.text is None else earlier.model_copy(update={"strategy": answer.text})
@@ -229,13 +253,13 @@ class Society:
         if is_last:
             self.is_finished = True
             return Step([ended], [])
-        left = [self._agents[name].label for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
+        gone = [self._agents[name] for name in sorted(set(self._agents) - set(survivors), key=born_and_index)]
         self._survivors = tuple(self._agents[name] for name in survivors)
         everyone = tuple(self._agents[name] for name in ranked(scores))
         self._parents = everyone if rules.learns_from_everyone else self._survivors
         self._scores = scores
         self.generation += 1
-        events, requests = self._begin_generation(left)
+        events, requests = self._begin_generation([_Place(agent.label, agent.persona) for agent in gone])
         return Step([ended, *events], requests)
 
 

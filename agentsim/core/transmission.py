@@ -26,6 +26,7 @@ class Transmission(Frozen):
     if TYPE_CHECKING:
         kind: str
 
+    told_if_changed: ClassVar[frozenset[str]] = frozenset({"persona_from"})
     copies: ClassVar[bool] = False
     """Whether a newborn takes over a parent's strategy (`parent`), and is not asked for one."""
     has_strategies: ClassVar[bool] = True
@@ -43,10 +44,14 @@ class Transmission(Frozen):
     """Which model plays a newborn in a mixed society: that of an agent that left, so that their numbers do not change;
     that of a parent, drawn from those it was shown; or one drawn by the shares in the first generation."""
 
+    persona_from: Literal["place", "parent"] = Field(default="place", exclude_if=lambda source: source == "place")
+    """Which persona a newborn has, where the scenario gives any: that of the agent whose place it takes, or that of a
+    parent, drawn from those it was shown."""
+
     @property
     def draws_parent(self) -> bool:
         """Whether each newborn has one parent (`parent`), without being shown its strategy."""
-        return self.copies or (not self.has_strategies and self.model_from == "parent")
+        return self.copies or (not self.has_strategies and "parent" in (self.model_from, self.persona_from))
 
     @property
     def asks_newborns(self) -> bool:
@@ -156,7 +161,8 @@ class NoStrategy(_Drawn):
     """Nobody has a strategy: agents are asked for decisions alone, and a newborn learns nothing.
 
     As most studies of language models in games ask them (e.g. Akata et al. 2025, Nature Human Behaviour 9). Where
-    `model_from` is `parent`, each newborn has a parent, drawn by `chances`: types spread, though nobody learns.
+    `model_from` or `persona_from` is `parent`, each newborn has a parent, drawn by `chances`: types spread, though
+    nobody learns.
     """
 
     kind: Literal["none"] = "none"

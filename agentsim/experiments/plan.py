@@ -273,14 +273,20 @@ def _kind(key: str) -> str:
 def _questions(condition: Condition) -> dict[str, dict[str, Questions]]:
     """Count the prompts of each player's agents, by kind, in one society in which everyone gives half."""
     prompts, players = prompt_set(condition), condition.model_players
-    society = Society(condition, labels=condition.labels, seed=0, strategies=condition.given_strategies)
+    society = Society(
+        condition,
+        labels=condition.labels,
+        seed=0,
+        strategies=condition.given_strategies,
+        personas=condition.personas,
+    )
     sizes: dict[str, dict[str, list[int]]] = {}
     waiting = deque(society.start().asked)
     while waiting:
         request = waiting.popleft()
         label = society.label_of(request.agent)
         if label in players:
-            prompt = first_prompt(request, players[label], prompts, seed=0)
+            prompt = first_prompt(request, players[label], prompts, seed=0, persona=society.persona_of(request.agent))
             sizes.setdefault(label, {}).setdefault(kind_of(request), []).append(n_bytes(prompt.messages))
         waiting.extend(society.answer(request, stand_in(request)).asked)
     return {

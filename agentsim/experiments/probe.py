@@ -220,6 +220,11 @@ def _check(spec: RunSpec, design: Design) -> None:
                 f"transmission.kind {spec.condition.transmission.kind}: newborns are not asked for a strategy; use"
                 " --set transmission.kind=advice"
             )
+        if design.children and len(set(spec.condition.personas)) > 1:
+            raise ScenarioError(
+                "players.persona: the children of a probe take nobody's place, so that none of several personas is"
+                " theirs; probe the strategies themselves, without --children"
+            )
     elif design.children:
         raise ScenarioError(f"{player.model}: a scripted policy has no children; name a model with --model")
     elif any(subject.strategy is not None for subject in design.subjects):

@@ -125,8 +125,16 @@ def _of_scenario(source: Path | Scenario, options: Options) -> tuple[Scenario, t
             raise ScenarioError(
                 f"{file}: {player.model} has no strategy yet; state one with --strategy, or name the folder of a study"
             )
+        if len(set(scenario.personas)) > 1:
+            raise ScenarioError(
+                f"{file}: players.persona names several personas; name the one that is meant, with --set"
+                ' "players.persona=..."'
+            )
         subjects = of_texts(
-            options.strategies, max_chars=scenario.transmission.max_chars, is_parent=bool(options.children)
+            options.strategies,
+            max_chars=scenario.transmission.max_chars,
+            is_parent=bool(options.children),
+            persona=scenario.personas[0],
         )
     elif options.strategies:
         raise ScenarioError(f"{player.model}: a scripted policy reads no --strategy; name a model with --model")

@@ -100,8 +100,10 @@ def parents_of(source_run: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
     )
 
 
-def of_texts(texts: Sequence[str], *, max_chars: int, is_parent: bool) -> tuple[Subject, ...]:
-    """Return stated texts as strategies, truncated at the same length as agents' strategies.
+def of_texts(
+    texts: Sequence[str], *, max_chars: int, is_parent: bool, persona: str | None = None
+) -> tuple[Subject, ...]:
+    """Return stated texts as strategies of agents of a persona, truncated at the same length as agents' strategies.
 
     Raises:
         ScenarioError: a text is empty.
@@ -111,7 +113,7 @@ def of_texts(texts: Sequence[str], *, max_chars: int, is_parent: bool) -> tuple[
             raise ScenarioError("--strategy: is empty; write what an agent would say, as 'to give half to everyone'")
     role: Any = "parent" if is_parent else "strategy"
     return tuple(
-        Subject(name=f"text-{number}", strategy=text.strip()[:max_chars], role=role)
+        Subject(name=f"text-{number}", strategy=text.strip()[:max_chars], role=role, persona=persona)
         for number, text in enumerate(texts, start=1)
     )
 
@@ -181,6 +183,7 @@ def _subjects(condition: Condition, ended: GenerationEnded, agents: dict[str, Ag
             strategy=agents[name].strategy,
             generation=ended.generation,
             score=ended.scores[name],
+            persona=agents[name].persona,
         )
         for name in best_first
     )

@@ -61,7 +61,13 @@ class Course:
         self._seed = seed
         self._prompts = prompts
         self._cast = condition.by_label
-        self._society = Society(condition, labels=condition.labels, seed=seed, strategies=condition.given_strategies)
+        self._society = Society(
+            condition,
+            labels=condition.labels,
+            seed=seed,
+            strategies=condition.given_strategies,
+            personas=condition.personas,
+        )
         rounds = (condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
         lengths = (condition.n_strategies + n_rounds * condition.n_in_a_row for n_rounds in rounds)
         self._n_from = list(itertools.accumulate(lengths))[::-1]
@@ -119,7 +125,8 @@ class Course:
             label = self._society.label_of(request.agent)
             player = self._cast[label]
             if isinstance(player, ModelPlayer):
-                prompt = first_prompt(request, player, self._prompts, seed=self._seed)
+                persona = self._society.persona_of(request.agent)
+                prompt = first_prompt(request, player, self._prompts, seed=self._seed, persona=persona)
                 questions.append(Question(request, 1, prompt, label))
                 continue
             step = self._society.answer(request, scripted_answer(player, request, seed=self._seed))

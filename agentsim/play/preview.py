@@ -62,10 +62,13 @@ def shown(
     if not 1 <= round <= n_rounds:
         raise ScenarioError(f"there is no round {round}: a game has 1 to {n_rounds}")
     prompts = prompt_set(condition)
-    first, newborn, survivor, encounter = _moments(condition, generation=generation, round=round, seed=seed)
+    personas = player.personas(condition.agents)
+    society = Society(condition, labels=condition.joint_label, seed=seed, personas=personas)
+    first, newborn, survivor, encounter = _moments(condition, society, generation=generation, round=round)
 
-    def titled(request: Request, title: str) -> Shown:
-        return Shown(f"{title} ({request.key})", first_prompt(request, player, prompts, seed=seed).messages)
+    def titled(asked: _Asked, title: str) -> Shown:
+        prompt = first_prompt(asked.request, player, prompts, seed=seed, persona=asked.persona)
+        return Shown(f"{title} ({asked.request.key})", prompt.messages)
 
     if first is not None:
         yield titled(first, "an agent's strategy in the first generation")
@@ -73,47 +76,54 @@ def shown(
         yield titled(newborn, f"a newborn's strategy in generation {generation}")
     if survivor is not None:
         yield titled(survivor, f"a survivor's strategy in generation {generation}")
-    for what, request in encounter.items():
-        yield titled(request, f"{_title(what, request)} in generation {generation}, round {round}")
+    for what, asked in encounter.items():
+        yield titled(asked, f"{_title(what, asked.request)} in generation {generation}, round {round}")
     strategy = {} if first is None else {"strategy": first}
-    for what, request in {**strategy, **encounter}.items():
+    for what, asked in {**strategy, **encounter}.items():
         texts: dict[str, list[str]] = {}
         for problem in get_args(Problem):
-            texts.setdefault(prompts.ask_again(request, problem).content, []).append(problem)
+            texts.setdefault(prompts.ask_again(asked.request, problem).content, []).append(problem)
         for text, problems in texts.items():
             yield Shown(f"after a {what} that is {' or '.join(problems)}", (Message(role="user", content=text),))
 
 
+class _Asked(NamedTuple):
+    request: Request
+    persona: str | None
+    """The persona of the agent that is asked."""
+
+
 class _Moments(NamedTuple):
-    first: Request | None
+    first: _Asked | None
     """The first agent's question for a strategy, if agents have strategies."""
-    newborn: Request | None
-    survivor: Request | None
+    newborn: _Asked | None
+    survivor: _Asked | None
     """The questions for their strategies in the generation, if they are asked."""
-    encounter: dict[str, Request]
+    encounter: dict[str, _Asked]
     """By what it is asked for, the first question of each kind in the round."""
 
 
-def _moments(condition: Condition, *, generation: int, round: int, seed: int) -> _Moments:
-    society = Society(condition, labels=condition.joint_label, seed=seed)
-    newborn = survivor = None
+def _moments(condition: Condition, society: Society, *, generation: int, round: int) -> _Moments:
+    newborn: _Asked | None = None
+    survivor: _Asked | None = None
     is_donor_game = isinstance(condition.game, DonorGame)
-    encounter: dict[str, Request] = {}
+    encounter: dict[str, _Asked] = {}
     waiting = deque(society.start().asked)
-    first = waiting[0] if condition.transmission.has_strategies else None
+    first = _Asked(waiting[0], society.persona_of(waiting[0].agent)) if condition.transmission.has_strategies else None
     while waiting and len(encounter) < _n_kinds(condition):
         request = waiting.popleft()
         view = request.view
+        asked = _Asked(request, society.persona_of(request.agent))
         if isinstance(view, StrategyView):
             if view.generation == generation > 1:
-                survivor = survivor or (request if view.is_survivor else None)
-                newborn = newborn or (None if view.is_survivor else request)
+                survivor = survivor or (asked if view.is_survivor else None)
+                newborn = newborn or (None if view.is_survivor else asked)
             answer = Answer(text=STRATEGY if is_donor_game else GAME_STRATEGY)
         elif (view.generation, view.round) > (generation, round):
             continue
         else:
             if (view.generation, view.round) == (generation, round):
-                encounter.setdefault(_what(request), request)
+                encounter.setdefault(_what(request), asked)
             if isinstance(view, DecisionView):
                 assert not isinstance(request.spec, TextSpec)
                 level = SHARE if is_donor_game else LEVEL

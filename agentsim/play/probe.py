@@ -132,7 +132,7 @@ class ProbeCourse:
         for subject in self._design.subjects:
             self._meet(subject, step)
         for birth in self._births():
-            self._ask(birth, step)
+            self._ask(birth, step, persona=self._condition.personas[0])
         return step
 
     def receive(self, key: str, completion: Completion) -> Step[Question]:
@@ -176,17 +176,17 @@ class ProbeCourse:
             for repetition in range(1, self._design.n + 1):
                 asked = question_of(subject, situation, repetition, rules=self._condition)
                 self._asked[asked.key] = subject, situation_name(situation), repetition
-                self._ask(asked, step)
+                self._ask(asked, step, persona=subject.persona)
         for number in range(self._design.societies if self._background else 0):
             society = Society(self._rules, labels=self._label, seed=self._seed + number)
             game = _Game(subject, number, society)
             self._games[game.key] = game
             self._advance(game, [(each, None) for each in society.start().asked], step)
 
-    def _ask(self, request: Request, step: Step[Question]) -> None:
+    def _ask(self, request: Request, step: Step[Question], *, persona: str | None) -> None:
         """Ask the model; a scripted policy answers at once."""
         if isinstance(self._player, ModelPlayer):
-            prompt = first_prompt(request, self._player, self._prompts, seed=self._seed)
+            prompt = first_prompt(request, self._player, self._prompts, seed=self._seed, persona=persona)
             question = Question(request, 1, prompt, self._label)
             self.open[request.key] = question
             step.asked.append(question)
@@ -253,6 +253,7 @@ class ProbeCourse:
             label=self._label,
             strategy=answer.text,
             parents=tuple(item.agent for item in view.advice),
+            persona=self._condition.personas[0],
         )
         step.events.append(
             StrategyFormed(
@@ -266,7 +267,13 @@ class ProbeCourse:
         )
         if answer.text is not None:
             self._meet(
-                Subject(name=name, strategy=answer.text, generation=view.generation, role="child"),
+                Subject(
+                    name=name,
+                    strategy=answer.text,
+                    generation=view.generation,
+                    role="child",
+                    persona=child.persona,
+                ),
                 step,
             )
 
@@ -278,7 +285,7 @@ class ProbeCourse:
             if answer is None:
                 answer = self._unasked(game, request)
             if answer is None:
-                self._ask(replace(request, key=_within(game, request.key)), step)
+                self._ask(replace(request, key=_within(game, request.key)), step, persona=game.subject.persona)
                 continue
             played = game.society.answer(request, answer)
             for event in played.events:

@@ -34,24 +34,39 @@ class Question(NamedTuple):
     """The label of the player that is asked."""
 
 
-def first_prompt(request: Request, player: ModelPlayer, prompts: PromptSet, *, seed: int) -> Prompt:
-    """Return the prompt with which a model is first asked a question; `seed` is the run's."""
+def first_prompt(
+    request: Request, player: ModelPlayer, prompts: PromptSet, *, seed: int, persona: str | None = None
+) -> Prompt:
+    """Return the prompt with which a model is first asked a question.
+
+    Args:
+        request: the question.
+        player: is asked.
+        prompts: the words in which it is asked.
+        seed: of the run.
+        persona: what the agent reads before all else.
+    """
     return Prompt(
         model=player.model_name,
-        messages=_placed(prompts.messages(request), player.system_prompt),
+        messages=_placed(prompts.messages(request), player.system_prompt, persona=persona),
         sampling=player.sampling(derived=_derived_seed(request.key, seed=seed, attempt=1)),
         answer_schema=schema_of(request.spec, prompts.words) if player.answer_format == "json" else None,
     )
 
 
-def _placed(messages: tuple[Message, ...], place: Literal["system", "user", "none"]) -> tuple[Message, ...]:
-    """Return the messages with the rules where the scenario wants them."""
-    if place == "system":
-        return messages
+def _placed(
+    messages: tuple[Message, ...], place: Literal["system", "user", "none"], *, persona: str | None
+) -> tuple[Message, ...]:
+    """Return the messages with the rules where the scenario wants them, and the persona at the start of the first."""
     system, question = messages
-    if place == "none":
-        return (question,)
-    return (Message(role="user", content=f"{system.content}\n\n{question.content}"),)
+    if place == "user":
+        messages = (Message(role="user", content=f"{system.content}\n\n{question.content}"),)
+    elif place == "none":
+        messages = (question,)
+    if persona is None:
+        return messages
+    first, *others = messages
+    return Message(role=first.role, content=f"{persona}\n\n{first.content}"), *others
 
 
 def read_answer(

@@ -79,7 +79,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
         },
         "agents": {
             "run": agent_runs,
-            **_strings(study.agents, texts, "agent", "parents"),
+            **_strings(study.agents, texts, "agent", "parents", "persona"),
             "strategy": [texts.place(_cut(text, MAX_STRATEGY)) for text in study.agents["strategy"]],
             "words": [
                 words.get((run, str(StrategyKey(born, agent))), [])

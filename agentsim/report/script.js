@@ -220,6 +220,7 @@
       make("h3", {}, `Agent ${name} of ${runs[run].label}`),
       make("dl", {},
         make("dt", {}, "model"), make("dd", {}, runs[run].model ?? "–"),
+        ...(first.persona ? [make("dt", {}, "persona"), make("dd", { dir: "auto" }, text(first.persona))] : []),
         make("dt", {}, "born in generation"), make("dd", {}, number(first.born)),
         make("dt", {}, "was shown the strategies of"), make("dd", {}, ...linked(parents)),
         make("dt", {}, "its own was shown to"), make("dd", {}, ...linked(children.map((i) => text(agents.agent[i])))),

@@ -62,7 +62,26 @@ class Condition(SocietyRules):
                 f"players.strategy: under transmission.kind {self.transmission.kind} nobody has a strategy; remove it,"
                 " or use another transmission.kind"
             )
+        self._has_its_personas()
         return self
+
+    def _has_its_personas(self) -> None:
+        counts = parts(self.players, n_agents=self.agents)
+        for (label, player), n in zip(self.by_label.items(), counts, strict=True):
+            persona = player.persona if isinstance(player, ModelPlayer) else None
+            if isinstance(persona, tuple) and len(persona) > n:
+                raise ValueError(
+                    f"players.persona: {len(persona)} personas for the {n} agents of {label}; name {n} at the most"
+                )
+        learning = self.transmission
+        sources = learning.model_from, learning.persona_from
+        is_mixed = len(self.by_label) > 1 and any(self.personas) and self.generations > 1
+        if is_mixed and sources not in (("vacancy", "place"), ("parent", "parent")):
+            raise ValueError(
+                f"transmission.persona_from: {learning.persona_from} beside model_from {learning.model_from} would give"
+                " newborns the persona of one player and the model of another; use place beside vacancy, or parent"
+                " beside parent"
+            )
 
     @property
     def by_label(self) -> dict[str, Player]:
@@ -75,6 +94,16 @@ class Condition(SocietyRules):
         """The label of each agent's player in the first generation."""
         counts = parts(self.players, n_agents=self.agents)
         return tuple(label for label, n in zip(self.by_label, counts, strict=True) for _ in range(n))
+
+    @property
+    def personas(self) -> tuple[str | None, ...]:
+        """The persona of each agent of the first generation."""
+        counts = parts(self.players, n_agents=self.agents)
+        dealt = (
+            player.personas(n) if isinstance(player, ModelPlayer) else (None,) * n
+            for player, n in zip(self.by_label.values(), counts, strict=True)
+        )
+        return tuple(persona for each in dealt for persona in each)
 
     @property
     def joint_label(self) -> str:

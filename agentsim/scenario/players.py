@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from agentsim.providers.base import Sampling
 
 __all__ = ["ModelPlayer", "Player", "Players", "labels_in", "labels_of", "only_player", "parts", "settings_in"]
 
+MAX_PERSONA_CHARS: Final = 4000
 MAX_LABEL_CHARS: Final = 40
 """Of a setting's value in a player's label."""
 
@@ -40,6 +42,9 @@ class ModelPlayer(PlayerSettings):
     """`json`: the provider is given a JSON schema for the answer. This alone changes what models do."""
     strategy: str | None = Field(default=None, min_length=1, max_length=100_000)
     """The strategy of its agents in the first generation, who are then not asked for one."""
+    persona: str | tuple[str, ...] | None = Field(default=None, exclude_if=lambda persona: persona is None)
+    """Who its agents are, in the scenario's words, which they read before all else; or a list, dealt in turn to its
+    agents of the first generation. Whose persona a newborn has, `transmission.persona_from` says."""
 
     @field_validator("model")
     @classmethod
@@ -56,6 +61,20 @@ class ModelPlayer(PlayerSettings):
         except (TypeError, ValueError) as error:
             raise ValueError("holds what JSON cannot, as .nan or .inf; use plain texts, lists and numbers") from error
         return extra
+
+    @field_validator("persona", mode="before")
+    @classmethod
+    def _can_be_read(cls, persona: object) -> object:
+        if isinstance(persona, list | tuple):
+            if not persona:
+                raise ValueError("an empty list; name at least one persona, or leave it out")
+            return tuple(_shown_persona(one) for one in persona)
+        return None if persona is None else _shown_persona(persona)
+
+    def personas(self, n_agents: int) -> tuple[str | None, ...]:
+        """Return the persona of each of the player's agents, of which there are so many."""
+        every = self.persona if isinstance(self.persona, tuple) else (self.persona,)
+        return tuple(every[index % len(every)] for index in range(n_agents))
 
     @property
     def account(self) -> str:
@@ -77,6 +96,16 @@ class ModelPlayer(PlayerSettings):
             reasoning_effort=self.reasoning_effort,
             extra=self.extra,
         )
+
+
+def _shown_persona(text: object) -> object:
+    """Return a persona without the characters that nobody sees, other than line breaks."""
+    if not isinstance(text, str):
+        return text
+    shown = "".join(one for one in text if one == "\n" or unicodedata.category(one)[0] != "C").strip()
+    if not 0 < len(shown) <= MAX_PERSONA_CHARS:
+        raise ValueError(f"a persona of {len(shown):,} characters; write one of 1 to {MAX_PERSONA_CHARS:,}")
+    return shown
 
 
 def _player_kind(player: object) -> str:
@@ -107,6 +136,8 @@ def labels_of(players: Sequence[Player]) -> list[str]:
     for player in players:
         own, others = _settings(player), [_settings(other) for other in players if other.model == player.model]
         told = [name for name, value in own.items() if any(other.get(name) != value for other in others)]
+        if isinstance(own.get("persona"), str):
+            own["persona"] = " ".join(own["persona"].split())  # a label is one line
         words = player.name or ", ".join(f"{name} {_short(own[name])}" for name in told)
         found.append(player.model + (f" ({words})" if words else ""))
     return found

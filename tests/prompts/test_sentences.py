@@ -48,7 +48,7 @@ UNTOLD = {
     "game": set(),
     "observation": {"max_chars"},  # said where a note is asked for
     "selection": {"fraction", "halves"},  # the number of survivors is told
-    "transmission": {"max_chars", "model_from"},  # said where a strategy is asked for; nobody is told who plays whom
+    "transmission": {"max_chars", "model_from", "persona_from"},  # said where a strategy is asked for; or who is who
 }
 """Settings that sentence files name in comments alone, in some file or other."""
 ONLY_THERE = {

@@ -168,6 +168,7 @@ TABLES: Final[dict[str, Table]] = {
             "strategy": Column(
                 "string", "its strategy; missing where none could be read, or agents have none", path="agent.strategy"
             ),
+            "persona": Column("string", "its persona; missing where the scenario gives none", path="agent.persona"),
             "parents": Column(
                 "string",
                 "the survivors it was shown, by space",

@@ -168,7 +168,7 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
         ),
     ),
     "selection": (None, frozenset({"fraction", "halves", "score", "size", "replaced"})),
-    "transmission": (None, frozenset({"scores", "max_chars", "n", "chances", "model_from", "rewrite"})),
+    "transmission": (None, frozenset({"scores", "max_chars", "n", "chances", "model_from", "persona_from", "rewrite"})),
 }
 """The kinds (None: any) and settings of rules that are played many societies at once. Under any other each society is
 played by itself."""
