@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec, TextSpec
@@ -57,10 +57,11 @@ class Play:
         generation: int,
         number: int,
         chance: Chance,
+        endowments: Mapping[str, float],
     ) -> None:
         self.number = number
         """Which game of the generation this is."""
-        self.resources = {agent.id: game.endowment for agent in agents}
+        self.resources = {agent.id: endowments[agent.id] for agent in agents}
         self._game = game
         self._rules = rules
         self._agents = {agent.id: agent for agent in agents}

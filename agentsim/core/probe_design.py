@@ -83,14 +83,16 @@ def grid(
     partners: Sequence[float] = PARTNERS,
     resources: Sequence[float] = (),
 ) -> tuple[Situation, ...]:
-    """Return the situations that the observation rule can tell apart; `resources` default to 1 and 10 endowments.
+    """Return the situations that the observation rule can tell apart; `resources` default to 1 and 10 endowments, or to
+    the endowments, where agents start with different ones.
 
     Where acts are shown, the last situation is a first round, in which nothing is known of the recipient.
 
     Raises:
         ScenarioError: the rule cannot be probed, or the game is too short for it.
     """
-    amounts = tuple(resources) or (rules.donor_game.endowment, RICHER * rules.game.endowment)
+    own = rules.donor_game.endowments
+    amounts = tuple(resources) or (own if len(own) > 1 else (own[0], RICHER * own[0]))
     rule, n_rounds = rules.observation, rules.game.rounds
     needed = ROUND if rule.shows_anything else 1
     if n_rounds < needed:
@@ -104,7 +106,7 @@ def grid(
             for amount in amounts
             for record, partner in pairs
         ]
-        return (*known, Situation(round=1, resources=rules.game.endowment))
+        return (*known, *(Situation(round=1, resources=amount) for amount in own))
     reputations, first = rule.reputations(n_rounds)
     if not reputations:
         raise ScenarioError(

@@ -48,6 +48,7 @@ class SocietyRules(Frozen):
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
         self._can_meet()
+        self._can_be_endowed()
         if isinstance(self.game, DonorGame):
             self._can_be_seen(self.game)
         elif self.observation.reports_random_gifts:
@@ -69,6 +70,13 @@ class SocietyRules(Frozen):
                 f" survivors; between 1 and {most} must survive"
             )
         return self
+
+    def _can_be_endowed(self) -> None:
+        endowment = self.game.endowment
+        if isinstance(endowment, tuple) and len(endowment) > self.agents:
+            raise ValueError(
+                f"game.endowment: {len(endowment)} endowments for {self.agents} agents; list {self.agents} at the most"
+            )
 
     def _can_meet(self) -> None:
         size, kind = self.game.n_members, self.pairing.kind

@@ -214,6 +214,7 @@ class Society:
         names = sorted(self._agents)
         self._plays = []
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
+        endowments = rules.game.dealt(names, stream(self._seed, "endowment", self.generation))
         for number in range(1, rules.game.games + 1):
             rng = stream(self._seed, "pairing", self.generation, (number + 1) // 2)
             schedule = rules.pairing.schedule(names, n_rounds, rng, size=rules.game.n_members)
@@ -227,6 +228,7 @@ class Society:
                     generation=self.generation,
                     number=number,
                     chance=self._chance_of(number),
+                    endowments=endowments,
                 )
             )
         begun = [play.start() for play in self._plays]

@@ -160,6 +160,7 @@ class PromptSet:
             ScenarioError: a rule that is played has no sentence file, or that leaves a setting unsaid.
         """
         if rules not in self._systems:
+            self._may_speak_of_endowments(rules)
             sentences = self.sentences(rules)
             if "sentences" not in self.sources["rules.md"]:
                 raise ScenarioError(
@@ -181,6 +182,16 @@ class PromptSet:
             text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
         return self._systems[rules]
+
+    def _may_speak_of_endowments(self, rules: SocietyRules) -> None:
+        """Raise `ScenarioError` where agents start with different endowments and would be told of one."""
+        own = "".join(text for name, text in self.sources.items() if name.startswith(f"{FOLDER}/game/"))
+        if rules.game.one_endowment is None and not re.search(r"\brule\.endowments\b", own):
+            raise ScenarioError(
+                f"{self._folder / FOLDER}/game/endowment.md: is missing, so agents would not be told of unequal"
+                " endowments; name them there by `rule.endowments`, as"
+                f" agentsim/prompts/default/{FOLDER}/game/endowment.md does"
+            )
 
     def _may_speak_of_no_strategy(self, rules: SocietyRules) -> None:
         """Raise `ScenarioError` where agents have no strategies and would be told of them."""

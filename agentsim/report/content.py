@@ -37,9 +37,10 @@ def said(study: Study) -> list[str]:
         return [*sentences, "No generation has ended yet, so there are no scores."]
     for name, condition_runs in complete.groupby(study.conditions(complete), sort=False):
         sentences.append(_outcome(study, str(name), condition_runs))
+    began = sorted(set(runs["endowment"].dropna()))
     sentences.append(
         "Final resources are the units that an agent holds at the end of a game; it began with "
-        f"{_either(sorted(set(runs['endowment'].dropna())))}. Each gift costs its donor and is multiplied for its"
+        f"{_either(began) if began else 'what it was dealt'}. Each gift costs its donor and is multiplied for its"
         " recipient: the more agents give, the more they all hold."
     )
     return sentences

@@ -211,7 +211,8 @@ def _describe(field: FieldInfo | None) -> str:
 def _words(annotation: Any, *, bounds: str) -> list[str]:
     origin = get_origin(annotation)
     if origin is Annotated and _mark(annotation) is None:
-        base, *metadata = get_args(annotation)
+        base, *marks = get_args(annotation)
+        metadata = [item for mark in marks for item in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
         return _words(base, bounds=_bounds(metadata) or bounds)
     if origin is Literal:
         names = ", ".join(repr(name) for name in get_args(annotation))

@@ -69,7 +69,7 @@ def _refuse_overflow(spec: RunSpec) -> None:
     if most > sys.float_info.max_10_exp and isinstance(game, DonorGame):
         raise ScenarioError(
             f"{spec.name}: {n_rounds:,} rounds with game.multiplier {game.multiplier:g} and game.endowment"
-            f" {game.endowment:g} can come to 10^{most:,.0f} units, more than can be counted"
+            f" {game.endowments[-1]:g} can come to 10^{most:,.0f} units, more than can be counted"
             f" (10^{sys.float_info.max_10_exp}); use fewer game.rounds, or a smaller multiplier or endowment"
         )
 

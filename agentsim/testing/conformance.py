@@ -172,7 +172,7 @@ def an_encounter_comes_to_what_was_announced(game: Game) -> None:
     names = tuple(f"1_{index}" for index in range(game.n_members))
     for levels in itertools.product((0.0, 0.4, 1.0), repeat=min(game.n_members, 4)):
         level = dict(zip(names, itertools.cycle(levels), strict=False))
-        encounter = Encountered(1, names, (game.endowment,) * len(names), game.first_state(len(names)))
+        encounter = Encountered(1, names, (game.endowments[0],) * len(names), game.first_state(len(names)))
         moves: dict[str, dict[str, Move | None]] = {}
         n_asked = 0
         while isinstance(step := game.after(encounter, moves), Stage):
@@ -202,7 +202,7 @@ def _moved(game: Game, spec: ActSpec | MoveSpec, level: float, stage: str) -> Mo
 def a_move_that_could_not_be_read_moves_nothing(game: Game) -> None:
     """Where a move of the first stage is missing, the encounter counts as missing, or goes on without it."""
     names = tuple(f"1_{index}" for index in range(game.n_members))
-    encounter = Encountered(1, names, (game.endowment,) * len(names), game.first_state(len(names)))
+    encounter = Encountered(1, names, (game.endowments[0],) * len(names), game.first_state(len(names)))
     step = game.after(encounter, {})
     assert isinstance(step, Stage), "nobody is asked"
     missing = game.after(encounter, {step.name: dict.fromkeys((agent for agent, _ in step.asked), None)})

@@ -83,6 +83,8 @@ def settings() -> Iterator[dict[str, Any]]:
         yield {"game": {"length": "known", "rounds": rounds, "games": 1, **length}}
     yield from ({"game": {"talk": {"rounds": rounds, "max_chars": 50}}} for rounds in (1, 2))
     yield from ({"agents": 4, "pairing": {"kind": "repeated", "length": length}} for length in (None, 1, 3))
+    for endowment, games, generations in itertools.product(([5, 15], [4, 20, 4, 11]), (1, 2), (1, 3)):
+        yield {"game": {"endowment": endowment, "games": games}, "generations": generations}
     for observation, gift, punishment in itertools.product(observations(), GIFTS, PUNISHMENTS):
         yield {"observation": observation, "game": {"gift": gift, "punishment": punishment}}
     pairings = [{"kind": "alternating"}, {"kind": "alternating", "in_both_roles": True}, {"kind": "random"}]
@@ -122,6 +124,7 @@ def transmissions() -> Iterator[dict[str, Any]]:
         others += [{"n": 1}, {"n": 2, "chances": "by_score"}] if kind == "some_parents" else []
         others += [{"chances": "by_score"}] if kind in ("copy", "one_parent") else []
         yield from ({"kind": kind, **other} for other in others)
+    yield {"kind": "none"}
 
 
 @cache

@@ -74,9 +74,10 @@ TABLES: Final[dict[str, Table]] = {
             ),
             "endowment": Column(
                 "Float64",
-                "what each agent holds at the start of a game",
+                "what each agent holds at the start of a game; missing where not all hold the same",
                 unit="units",
-                path="condition.game.endowment",
+                derived="`condition.game.endowment`",
+                of=derived.endowment,
             ),
             "maximum": Column(
                 "Float64",

@@ -12,6 +12,7 @@ from agentsim.log.records import Reply, RunStarted
 
 __all__ = [
     "aimed_at",
+    "endowment",
     "generation_asked",
     "is_hedged",
     "members",
@@ -24,6 +25,12 @@ __all__ = [
     "rules_digest",
     "usd",
 ]
+
+
+def endowment(run: RunStarted, _: RunStarted) -> float | None:
+    """Return what every agent holds at first, if all hold the same."""
+    units = run.condition["game"]["endowment"]
+    return None if isinstance(units, list) else units
 
 
 def names_of_players(run: RunStarted, _: RunStarted) -> str:

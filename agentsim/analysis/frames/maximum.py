@@ -18,10 +18,10 @@ __all__ = ["gives_shares", "highest_mean_of_first", "unit_worth"]
 
 
 def gives_shares(game: Mapping[str, Any]) -> bool:
-    """Return whether the game of a logged condition lets donors give any share of what they hold.
+    """Return whether the game of a logged condition lets donors give any share of what they hold, the same at first.
 
-    Then final resources are linear in what is given. Of fixed gifts and whole units neither the highest score nor the
-    score of a constant share is known from the schedule alone.
+    Then final resources are linear in what is given. Of fixed gifts and whole units, and of unequal endowments, neither
+    the highest score nor the score of a constant share is known from the schedule alone.
     """
     if dict(game).get("kind", "donor") != "donor" or not isinstance(game["endowment"], int | float):
         return False
@@ -73,4 +73,5 @@ def highest_mean_of_first(rules: SocietyRules, *, seed: int) -> float:
         multiplier=rules.donor_game.multiplier,
         n_holders=rules.agents * rules.game.games,
     )
-    return rules.donor_game.endowment * float(worth.mean())
+    endowment = rules.donor_game.one_endowment
+    return float("nan") if endowment is None else endowment * float(worth.mean())

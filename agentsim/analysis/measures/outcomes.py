@@ -109,7 +109,7 @@ def implied_share(
         share: float | None = None
         problem: str | None = "the generation has not ended"
         if not gives_shares(game):
-            problem = "donors may not give any share"
+            problem = "donors may not give any share, or not all start with the same"
         elif not isinstance(game.get("multiplier"), int | float):
             problem = "the game's rules are not in the log"
         elif not pd.isna(score):

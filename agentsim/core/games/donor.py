@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, Tag, model_serializer, model_validator
 
 from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec
 from agentsim.core.facts import Act, Donated, Frozen, Missed, Punished, TraceItem
-from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Place, Said, Stage
+from agentsim.core.games.game import ONE_OR_MORE, SOME, Encounter, Game, Moves, Outcome, Place, Said, Stage
 from agentsim.core.gifts import ANY_SHARE, Gift
 
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ class DonorGame(Game):
     """A donor may give units to a recipient, who receives more than was given."""
 
     kind: Literal["donor"] = "donor"
-    endowment: float = Field(default=10, gt=0)
-    """Units every agent holds at the start of each game."""
+    endowment: Annotated[
+        Annotated[float, Field(gt=0), Tag("number")]
+        | Annotated[tuple[Annotated[float, Field(gt=0)], ...], SOME, Tag("list")],
+        ONE_OR_MORE,
+    ] = 10
+    """Units every agent holds at the start of each game; or a list, dealt to the agents at random in each generation,
+    each number as often as any other, as far as that goes, and the same in all games of a generation."""
     multiplier: float = Field(default=2, gt=0)
     """Units the recipient receives for each unit given. Of fixed gifts it is benefit ÷ cost and cannot be set."""
     gift: Gift = ANY_SHARE
@@ -80,7 +85,7 @@ class DonorGame(Game):
 
     def log10_most(self, n_agents: int, n_rounds: int) -> float:
         """Return the decimal logarithm of the most units that `n_agents` can hold together after `n_rounds` rounds."""
-        return math.log10(n_agents) + self.gift.log10_most(self.endowment, self.multiplier, n_rounds)
+        return math.log10(n_agents) + self.gift.log10_most(self.endowments[-1], self.multiplier, n_rounds)
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -14,13 +14,19 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias
+from random import Random
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec
 from agentsim.core.facts import Event, Frozen, Moved, Settled, TraceItem
-from agentsim.core.rng import uniform
+from agentsim.core.rng import shuffled, uniform
+
+SOME: Final = Field(min_length=1, max_length=10_000)
+"""How many endowments a list may have."""
+ONE_OR_MORE: Final = Discriminator(lambda units: "list" if isinstance(units, list | tuple) else "number")
+"""Says whether an endowment is a number or a list, so that a wrong one is told what is allowed there."""
 
 __all__ = ["Encounter", "Game", "Moves", "Outcome", "Place", "Said", "Stage", "Talk"]
 
@@ -102,8 +108,13 @@ class Game(Frozen):
 
     rounds: int = Field(default=12, ge=1, le=10_000)
     """Rounds of one game."""
-    endowment: float = Field(default=0, ge=0)
-    """Units every agent holds at the start of each game."""
+    endowment: Annotated[
+        Annotated[float, Field(ge=0), Tag("number")]
+        | Annotated[tuple[Annotated[float, Field(ge=0)], ...], SOME, Tag("list")],
+        ONE_OR_MORE,
+    ] = 0
+    """Units every agent holds at the start of each game; or a list, dealt to the agents at random in each generation,
+    each number as often as any other, as far as that goes, and the same in all games of a generation."""
     games: int = Field(default=1, ge=1, le=100)
     """Games a generation; each second one repeats the one before it with roles swapped."""
     continuation: float = Field(default=0, ge=0, lt=1)
@@ -129,6 +140,18 @@ class Game(Frozen):
         def kind(self) -> str:
             """What the scenario calls the game."""
 
+    @field_validator("endowment", mode="before")
+    @classmethod
+    def _has_a_tuple(cls, endowment: object) -> object:
+        if not isinstance(endowment, list | tuple):
+            return endowment
+        if (
+            len({units for units in endowment if isinstance(units, int | float)}) == 1
+            and len(set(map(type, endowment))) == 1
+        ):
+            raise ValueError(f"all are the same; write {endowment[0]}")
+        return tuple(endowment)
+
     @model_validator(mode="after")
     def _may_be_that_long(self) -> Self:
         if self.max_rounds < self.rounds:
@@ -136,6 +159,24 @@ class Game(Frozen):
                 f"max_rounds: {self.max_rounds} is less than the {self.rounds} rounds that are played anyway"
             )
         return self
+
+    @property
+    def endowments(self) -> tuple[float, ...]:
+        """The different endowments, in ascending order."""
+        return tuple(sorted(set(self.endowment))) if isinstance(self.endowment, tuple) else (self.endowment,)
+
+    @property
+    def one_endowment(self) -> float | None:
+        """What every agent holds at the start of each game; `None` where that is not the same for all."""
+        return None if isinstance(self.endowment, tuple) else self.endowment
+
+    def dealt(self, agents: Sequence[str], rng: Random) -> dict[str, float]:
+        """Return the endowment of each agent; chance decides only where not all are the same."""
+        every = self.endowment
+        if not isinstance(every, tuple):
+            return dict.fromkeys(agents, every)
+        units = [every[index % len(every)] for index in range(len(agents))]
+        return dict(zip(agents, shuffled(units, rng), strict=True))
 
     @property
     @abstractmethod
@@ -176,9 +217,9 @@ class Game(Frozen):
         `None`: that depends on what they hold, or on earlier rounds.
         """
         members = tuple(map(str, range(self.n_members)))
-        if self.first_state(self.n_members) is not None:
+        if self.first_state(self.n_members) is not None or self.one_endowment is None:
             return None
-        encounter = Encounter(1, members, (self.endowment,) * self.n_members)
+        encounter = Encounter(1, members, (self.one_endowment,) * self.n_members)
         moves: dict[str, dict[str, Move | None]] = {}
         while isinstance(following := self.after(encounter, moves), Stage):
             moves[following.name] = {}
@@ -222,7 +263,7 @@ class Game(Frozen):
 
     def log10_most(self, n_agents: int, n_rounds: int) -> float:
         """Return the decimal logarithm of the most units that `n_agents` can hold together after `n_rounds` rounds."""
-        return math.log10(max(n_agents * (self.endowment + n_rounds * max(self.payoffs[1], 0.0)), 1.0))
+        return math.log10(max(n_agents * (self.endowments[-1] + n_rounds * max(self.payoffs[1], 0.0)), 1.0))
 
     def n_rounds(self, seed: int, *, generation: int) -> int:
         """Return how many rounds each game of a generation has."""
