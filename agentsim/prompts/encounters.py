@@ -15,9 +15,11 @@ from agentsim.core.facts import Past, Reputation, TraceItem
 from agentsim.core.games import DonorGame
 from agentsim.core.requests import DecisionView, MessageView, NoteView, Other, Request
 
-__all__ = ["FOLDER", "ask_again", "donor_facts", "has_strategies", "question"]
+__all__ = ["ACT", "FOLDER", "ask_again", "donor_facts", "has_strategies", "question"]
 
 FOLDER: Final = "games"
+ACT: Final = f"{FOLDER}/act.md"
+"""Says what an agent did."""
 Render = Callable[[str, dict[str, Any]], str]
 """Renders the template of a name with some facts."""
 Told = Callable[[Reputation | None, str, bool], str | None]
@@ -102,8 +104,9 @@ def _other(other: Other, view: DecisionView, render: Render, told: Told, *, is_s
 
 
 def _act(item: TraceItem, view: DecisionView, render: Render) -> str:
-    is_gift = isinstance(view.rules.game, DonorGame)
-    return render(f"{FOLDER}/act.md", {"item": item, "name": view.name, "is_gift": is_gift})
+    game = view.rules.game
+    gift = game.gift if isinstance(game, DonorGame) else None
+    return render(ACT, {"item": item, "name": view.name, "is_gift": gift is not None, "gift": gift})
 
 
 def _recalled(view: DecisionView, render: Render) -> dict[str, str]:

@@ -21,7 +21,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpec
 from agentsim.core.facts import Problem, Reputation
 from agentsim.core.games import DonorGame
-from agentsim.core.gifts import ANY_SHARE
+from agentsim.core.gifts import ANY_SHARE, FixedGift
 from agentsim.core.requests import DecisionView, MessageView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
@@ -168,16 +168,7 @@ class PromptSet:
                     " place them as agentsim/prompts/default/rules.md does, or name them in a comment,"
                     " {# sentences #}, if agents are not to read them"
                 )
-            game = rules.game
-            if (
-                isinstance(game, DonorGame)
-                and game.gift != ANY_SHARE
-                and not re.search(r"\bgift\b", self.sources["decision.md"])
-            ):
-                raise ScenarioError(
-                    f"{self._folder / 'decision.md'}: does not speak of `gift`, so agents would be asked for any amount"
-                    f" where game.gift is {game.gift.kind}; ask as agentsim/prompts/default/decision.md does"
-                )
+            self._may_speak_of_other_gifts(rules)
             self._may_speak_of_no_strategy(rules)
             text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
@@ -192,6 +183,29 @@ class PromptSet:
                 " endowments; name them there by `rule.endowments`, as"
                 f" agentsim/prompts/default/{FOLDER}/game/endowment.md does"
             )
+
+    def _may_speak_of_other_gifts(self, rules: SocietyRules) -> None:
+        """Raise `ScenarioError` where donors may not give any share and agents would be told that they may, or did."""
+        gift = rules.game.gift if isinstance(rules.game, DonorGame) else ANY_SHARE
+        if gift != ANY_SHARE and not re.search(r"\bgift\b", self.sources["decision.md"]):
+            raise ScenarioError(
+                f"{self._folder / 'decision.md'}: does not speak of `gift`, so agents would be asked for any amount"
+                f" where game.gift is {gift.kind}; ask as agentsim/prompts/default/decision.md does"
+            )
+        if not isinstance(gift, FixedGift):
+            return  # of gifts in whole units, too, others see a share
+        names = [encounters.ACT] if rules.observation.remembers else []
+        for rule in rules.observation.told:
+            if rule.n_acts > 0 or rule.judges_from is not None:
+                names.append(f"{FOLDER}/observation/{rule.kind}.md")
+        for file in names:
+            name = "gift" if file == encounters.ACT else "rules.game.gift"
+            if file in self._files and not re.search(rf"\b{re.escape(name)}\b", self._files[file]):
+                raise ScenarioError(
+                    f"{self._folder / file}: does not speak of `{name}`, so agents would be told of shares where"
+                    f" game.gift is fixed; say whether an agent gave, as agentsim/prompts/default/{file} does, or name"
+                    f" it in a comment, {{# {name} #}}, if what stands there is true of fixed gifts too"
+                )
 
     def _may_speak_of_no_strategy(self, rules: SocietyRules) -> None:
         """Raise `ScenarioError` where agents have no strategies and would be told of them."""

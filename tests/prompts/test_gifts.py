@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from agentsim.core.answers import ActSpec, Answer
 from agentsim.core.games import DonorGame
-from agentsim.core.gifts import FixedGift, UnitGift
-from agentsim.core.observation import Assessment, ImageScore, OwnActs, Standing, Trace
+from agentsim.core.gifts import FixedGift, ShareGift, UnitGift
+from agentsim.core.observation import Assessment, ImageScore, Memory, Observation, OwnActs, Several, Standing, Trace
 from agentsim.core.requests import DecisionView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
@@ -111,7 +111,7 @@ def test_other_json_is_unreadable() -> None:
 
 @pytest.mark.parametrize("answer_format", ["text", "json"])
 @pytest.mark.parametrize(
-    "observation", [Trace(), OwnActs(), ImageScore(), Standing(), Standing(of_bad_donors=Assessment())]
+    "observation", [Trace(), OwnActs(), ImageScore(), Standing(), Standing(of_bad_donors=Assessment()), Memory()]
 )
 def test_agents_are_told_of_gifts_and_never_of_shares(observation: Any, answer_format: str) -> None:
     game = DonorGame(gift=FixedGift(cost=2, benefit=5), endowment=20)
@@ -147,3 +147,33 @@ def test_a_set_that_asks_for_any_amount_is_no_set_for_fixed_gifts() -> None:
     untold.rules_message(SocietyRules())
     with pytest.raises(ScenarioError, match=r"does not speak of `rule\.gift`"):
         untold.rules_message(SocietyRules(game=DonorGame(gift=FixedGift())))
+
+
+@pytest.mark.parametrize(
+    ("file", "observation", "name"),
+    [
+        ("rules/observation/trace.md", Trace(), "rules.game.gift"),
+        ("rules/observation/history.md", OwnActs(), "rules.game.gift"),
+        ("rules/observation/image_score.md", ImageScore(), "rules.game.gift"),
+        ("rules/observation/standing.md", Several(rules=(Standing(), Memory())), "rules.game.gift"),
+        ("games/act.md", Several(rules=(Standing(), Memory())), "gift"),
+    ],
+)
+def test_a_set_whose_sentences_speak_of_shares_is_no_set_for_fixed_gifts(
+    file: str, observation: Observation, name: str
+) -> None:
+    default = load_prompt_set("default")
+    settings = "".join(f"{{# rule.{name} #}}" for name in Standing.model_fields)
+    of_shares = f"{settings} You see what share the recipient gave: its gift."
+    rules = SocietyRules(game=DonorGame(gift=FixedGift()), observation=observation)
+
+    def told(text: str) -> str:
+        return PromptSet(Path("mine"), {**default.sources, file: text}).rules_message(rules).content
+
+    assert told(default.sources[file])
+    with pytest.raises(ScenarioError, match=rf"mine/{file}: does not speak of `{name}`, .* name it in a comment"):
+        told(of_shares.replace("gift", "donation") if name == "gift" else of_shares)
+    assert told(f"{of_shares} {{# {name} #}}")
+    for gift in (ShareGift(), UnitGift()):
+        other = SocietyRules(game=DonorGame(gift=gift), observation=observation)
+        assert PromptSet(Path("mine"), {**default.sources, file: of_shares}).rules_message(other)
