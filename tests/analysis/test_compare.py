@@ -46,6 +46,8 @@ def study(
             "rules_digest": rules[index % len(rules)],
             "mean_final_resources": score,
             "endowment": 10,
+            "game": "donor",
+            "gift": "share",
             "n_encounters": 100,
             "n_missed": 0,
             "n_replaced": 0,

@@ -221,12 +221,12 @@ def generations(scores: list[float], fractions: list[float]) -> pd.DataFrame:
     return frame.assign(study="s", run="r", generation=range(1, len(scores) + 1))
 
 
-RUN = pd.DataFrame({"study": ["s"], "run": ["r"], "endowment": [10.0]})
+RUN = pd.DataFrame({"study": ["s"], "run": ["r"], "endowment": [10.0], "game": ["donor"], "gift": ["share"]})
 
 
 def risen(scores: list[float], **changes: float) -> pd.Series:
     frame = generations(scores, [0.4] * len(scores)).assign(maximum=changes.pop("maximum", 1000.0))
-    return measures.take_off(frame, RUN, **changes).iloc[0]
+    return measures.take_off(frame.assign(minimum=10.0), RUN, **changes).iloc[0]
 
 
 def test_take_off_says_when_and_from_where() -> None:
@@ -254,9 +254,9 @@ def test_the_threshold_of_a_take_off_is_a_setting_and_where_nothing_can_be_gaine
 def test_the_published_runs_take_off_by_efficiency_as_the_docs_say() -> None:
     own = curves()
     kinds = own["model"].str.split("-").str[0] + own["punishment"].map({True: "+", False: ""}).astype("string")
-    frame = own.assign(study="s", run=kinds + " " + own["run"].astype("string"), maximum=MAXIMUM)
+    frame = own.assign(study="s", run=kinds + " " + own["run"].astype("string"), maximum=MAXIMUM, minimum=10.0)
     frame["mean_fraction"] = pd.array([pd.NA] * len(frame), dtype="Float64")
-    runs = frame[["study", "run"]].drop_duplicates().assign(endowment=10.0)
+    runs = frame[["study", "run"]].drop_duplicates().assign(endowment=10.0, game="donor", gift="share")
     found = measures.take_off(frame, runs)
     groups = found["run"].str.split(" ").str[0]
     assert found.groupby(groups)["took_off"].sum().to_dict() == {

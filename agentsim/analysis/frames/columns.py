@@ -63,6 +63,12 @@ TABLES: Final[dict[str, Table]] = {
                 derived="the reading of the log, or the encounters",
             ),
             "game": Column("string", "the game that is played, by its kind", path="condition.game.kind"),
+            "gift": Column(
+                "string",
+                "what a donor may give: any share, a fixed gift or nothing, or whole units; missing in other games",
+                derived="`condition.game.gift`; share where it is not stated",
+                of=derived.gift,
+            ),
             "n_agents": Column("Int64", "agents of a generation", path="condition.agents"),
             "n_generations": Column("Int64", "generations to be played", path="condition.generations"),
             "n_games": Column("Int64", "games of a generation", path="condition.game.games"),
@@ -219,7 +225,8 @@ TABLES: Final[dict[str, Table]] = {
             "maximum": Column(
                 "Float64",
                 "highest `mean_final_resources` that this generation's schedule allows; in other games than the donor"
-                " game, that of moves as cooperative as possible; missing where neither is known",
+                " game, that of moves as cooperative as possible; missing where it is not known, as where fixed gifts"
+                " could use up what a donor holds",
                 unit="units",
                 derived="who met whom, and the game's rules",
             ),

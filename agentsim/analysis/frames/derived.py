@@ -14,6 +14,7 @@ __all__ = [
     "aimed_at",
     "endowment",
     "generation_asked",
+    "gift",
     "is_hedged",
     "members",
     "n_rounds",
@@ -42,6 +43,12 @@ def n_rounds(run: RunStarted, _: RunStarted) -> int | None:
     """Return the rounds of each game; missing where they are drawn."""
     game = run.condition["game"]
     return None if game.get("continuation") else game["rounds"]
+
+
+def gift(run: RunStarted, _: RunStarted) -> str | None:
+    """Return what a donor may give, by its kind; missing in other games. A log leaves shares unsaid."""
+    game = run.condition["game"]
+    return game.get("gift", {"kind": "share"})["kind"] if game.get("kind", "donor") == "donor" else None
 
 
 def rules_digest(run: RunStarted, _: RunStarted) -> str:

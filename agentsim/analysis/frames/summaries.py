@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from agentsim.analysis.frames.columns import TABLES, TOKENS
 from agentsim.analysis.frames.decisions import failed, own_fraction, own_level
 from agentsim.analysis.frames.logs import ARROW, RunColumns
-from agentsim.analysis.frames.maximum import gives_shares, highest_mean_of_first, unit_worth
+from agentsim.analysis.frames.maximum import (
+    OF_FIXED,
+    OF_SHARES,
+    can_always_give,
+    highest_mean_of_first,
+    known_rules,
+    unit_worth,
+)
 from agentsim.analysis.frames.rows import Row, given, row_of, rows_of
 from agentsim.core.facts import GenerationEnded, NoteWritten, Settled, StrategyFormed, Talked
 from agentsim.core.rules import SocietyRules
@@ -221,23 +228,33 @@ def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Seri
     game = encounters.groupby(["run", "generation", "game"], sort=False).ngroup().to_numpy()
     agents, _ = pd.factorize(pd.concat([encounters["donor"], encounters["recipient"]]))
     holders, firsts = _numbered(np.concatenate([game, game]), agents)
-    conditions = pd.DataFrame(
-        {name: _linear(run.started.condition["game"]) for name, run in runs.items()}, index=["endowment", "multiplier"]
+    known = pd.DataFrame(
+        {name: known_rules(run.started.condition["game"]) for name, run in runs.items()},
+        index=list(dict.fromkeys([*OF_SHARES, *OF_FIXED])),
     ).T.astype(float)
-    worth = unit_worth(
-        donor=holders[: len(encounters)],
-        recipient=holders[len(encounters) :],
-        round_=encounters["round"],
-        multiplier=conditions["multiplier"].reindex(encounters["run"]).to_numpy(),
-        n_holders=len(firsts),
-    )
-    groups = pd.Series(worth).groupby(np.concatenate([generation, generation])[firsts])
+    of_encounter = known.reindex(encounters["run"])
+    schedule: dict[str, Any] = {
+        "donor": holders[: len(encounters)],
+        "recipient": holders[len(encounters) :],
+        "round_": encounters["round"],
+        "n_holders": len(firsts),
+    }
+    worth = unit_worth(**schedule, multiplier=of_encounter["multiplier"])
+    fixed: dict[str, Any] = {name: of_encounter[name] for name in OF_FIXED}
+    can_give = can_always_give(**schedule, **fixed)
+    of_holder = np.concatenate([generation, generation])[firsts]
+    groups = pd.Series(worth).groupby(of_holder)
     keys = encounters[["run", "generation"]].drop_duplicates()
     n_holders = pd.Series({name: _n_holders(run.started.condition) for name, run in runs.items()})
     n_all = n_holders.reindex(keys["run"]).to_numpy()
     n_idle = np.maximum(n_all - groups.size().to_numpy(), 0)  # who sat out every round of a game keeps what it had
-    mean = (groups.sum().to_numpy() + n_idle) / n_all
-    maximum = mean * conditions["endowment"].reindex(keys["run"]).to_numpy()
+    own = known.reindex(keys["run"])
+    endowment = own["endowment"].to_numpy()
+    of_shares = endowment * (groups.sum().to_numpy() + n_idle) / n_all
+    gain = np.maximum((own["benefit"] - own["cost"]).to_numpy(), 0)
+    of_fixed = endowment + gain * np.bincount(generation, minlength=len(keys)) / n_all
+    is_sure = pd.Series(can_give).groupby(of_holder).all().to_numpy() | (gain == 0)
+    maximum = np.where(own["cost"].isna(), of_shares, np.where(is_sure, of_fixed, np.nan))
     return pd.Series(maximum, index=pd.MultiIndex.from_frame(keys), name="maximum", dtype="Float64")
 
 
@@ -278,11 +295,6 @@ def _totals(condition: Mapping[str, Any]) -> tuple[float, float] | None:
         return None
     least, most = game.total_at(0.0), game.total_at(1.0)
     return None if least is None or most is None or not isinstance(game.endowment, int | float) else (least, most)
-
-
-def _linear(game: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a schedule's highest score follows from; nothing where donors may not give any share."""
-    return {name: game[name] for name in ("endowment", "multiplier")} if gives_shares(game) else {}
 
 
 def _n_holders(condition: Mapping[str, Any]) -> float:
@@ -387,8 +399,8 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
 
 
 def _maximum_of_rules(started: RunStarted) -> float | None:
-    """Return the first generation's maximum by the rules; missing where they are unknown or no shares are given."""
-    if not gives_shares(started.condition["game"]):
+    """Return the first generation's maximum by the rules; missing where it does not follow from them."""
+    if not known_rules(started.condition["game"]):
         return None
     own = {key: value for key, value in started.condition.items() if key in SocietyRules.model_fields}
     try:

@@ -69,23 +69,36 @@ def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return by run and generation log(score/endowment) / log(maximum/endowment), or in other games a linear share.
+    """Return by run and generation log(score/endowment) / log(maximum/endowment), or where gains add up a linear share.
 
     The maximum is that of the schedule really played (`generations.maximum`). 0: as if nobody gave; 1: as if everyone
-    gave everything; below 0 if punishment destroyed more than giving created. Missing at a score of 0 and if nothing
-    can be gained. Columns: study, run, generation, efficiency. Resources multiply, so a constant share gives a nearly
-    constant efficiency; on a linear scale all but the best societies would be near 0. In other games
-    than the donor game what encounters bring adds up, and the efficiency is (score - minimum) / (maximum - minimum): 0
-    if all moves are as little cooperative as possible, 1 if all are as cooperative as possible.
+    gave everything; below 0 if punishment destroyed more than giving created. Missing at a score of 0, if nothing
+    can be gained, and where the maximum is not known. Columns: study, run, generation, efficiency. Resources multiply,
+    so a constant share gives a nearly constant efficiency; on a linear scale all but the best societies would be near
+    0. Fixed gifts, and in other games than the donor game all that encounters bring, add up, and the efficiency is
+    (score - minimum) / (maximum - minimum): 0 if all moves are as little cooperative as possible, 1 if all are as
+    cooperative as possible. Under fixed gifts that nobody punishes it is the share of encounters with a gift.
     """
-    frame = generations.merge(runs[[*KEY, "endowment", "game"]], on=KEY)
+    frame = _with_heights(generations, runs)
+    frame["efficiency"] = frame["height"].where(frame["height"] > -np.inf)
+    return frame[[*GENERATION, "efficiency"]]
+
+
+def _with_heights(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the generations with their `height`: the efficiency, or minus infinity at a score of 0 if gifts multiply.
+
+    Missing if nothing can be gained, and where the maximum is not known.
+    """
+    frame = generations.merge(runs[[*KEY, "endowment", "game", "gift"]], on=KEY)
     score = frame["mean_final_resources"] / frame["endowment"]
     top = frame["maximum"] / frame["endowment"]
-    grown = _log(score.where(score > 0)) / _log(top.where(top > 1))
+    with np.errstate(divide="ignore"):  # the logarithm of a score of 0 is minus infinity
+        grown = _log(score) / _log(top.where(top > 1))
     span = frame["maximum"] - frame["minimum"]
     added = (frame["mean_final_resources"] - frame["minimum"]) / span.where(span > 0)
-    frame["efficiency"] = grown.where((frame["game"] == "donor").fillna(False).astype(bool), added)
-    return frame[[*GENERATION, "efficiency"]]
+    multiplies = (frame["game"] == "donor").fillna(False) & (frame["gift"] != "fixed").fillna(True)
+    frame["height"] = grown.where(multiplies.astype(bool), added).astype("Float64")
+    return frame
 
 
 def implied_share(
@@ -207,9 +220,9 @@ def gini(resources: pd.DataFrame) -> pd.DataFrame:
 def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float = TAKE_OFF) -> pd.DataFrame:
     """Return for each run whether it took off: whether the efficiency of its last generation is at least `threshold`.
 
-    Efficiency = log(score/endowment) / log(maximum/endowment), for the schedule really played (see `efficiency`). So a
-    run that is near the maximum from its first generation has taken off, and one that multiplies a low score but stays
-    low has not. A score of 0 is below every threshold.
+    Efficiency = log(score/endowment) / log(maximum/endowment), for the schedule really played; where gains add up, it
+    is linear (see `efficiency`). So a run that is near the maximum from its first generation has taken off, and one
+    that multiplies a low score but stays low has not. A score of 0 is below every threshold.
 
     Columns: study, run; `first` and `last`, mean final resources (units) of its first and last generation here;
     `first_fraction`, the mean fraction given in the first; `efficiency` of the last, missing at a score of 0;
@@ -229,15 +242,13 @@ def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float 
             f"take-off at an efficiency of {threshold:g}: state one above 0 and at most 1, as {TAKE_OFF:g}"
         )
     rows = []
-    every = generations.merge(runs[[*KEY, "endowment"]], on=KEY).sort_values("generation")
+    every = _with_heights(generations, runs).sort_values("generation")
     for key, run_rows in every.groupby(KEY, sort=True):
         scores, numbers = (
             run_rows["mean_final_resources"].to_numpy(dtype=float),
             run_rows["generation"].to_numpy(dtype=int),
         )
-        endowment, maxima = (run_rows[name].to_numpy(dtype=float, na_value=np.nan) for name in ("endowment", "maximum"))
-        with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a score of 0 is -inf
-            heights = np.where(maxima > endowment, np.log(scores / endowment) / np.log(maxima / endowment), np.nan)
+        heights = run_rows["height"].to_numpy(dtype=float, na_value=np.nan)
         row: dict[str, Any] = dict(zip(KEY, key, strict=True))
         row |= {"first": scores[0], "last": scores[-1], "first_fraction": run_rows["mean_fraction"].iloc[0]}
         row |= {"efficiency": heights[-1] if np.isfinite(heights[-1]) else pd.NA, "followed": len(run_rows)}
