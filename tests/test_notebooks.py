@@ -20,6 +20,7 @@ def test_the_notebooks_are_there() -> None:
         "getting-started",
         "published-results-revisited",
         "theory-and-invasions",
+        "theory-in-its-own-units",
     }
 
 
