@@ -17,7 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agentsim.analysis.norms import CANNOT_SAY, GRADED, NO_RULE, NORMS, Norm, Surface, fit_norms, named, resampled
+from agentsim.analysis.norms import CANNOT_SAY, GRADED, NO_RULE, NORMS, Norm, fit_norms, named
+from agentsim.analysis.surfaces import Surface, resampled
 
 Policy = Callable[[float, float, np.random.Generator], float]
 """Fraction given, by the recipient's record and its partner's (NaN: unknown)."""

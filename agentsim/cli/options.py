@@ -7,7 +7,25 @@ from typing import Annotated, Optional
 
 import typer
 
-__all__ = ["File", "Folder", "Model", "Output", "Plugins", "Seeds", "Sets", "Studies", "app"]
+__all__ = [
+    "File",
+    "Folder",
+    "Fork",
+    "MaxCost",
+    "Model",
+    "New",
+    "Output",
+    "Plan",
+    "Plugins",
+    "Pull",
+    "Quiet",
+    "Results",
+    "Seeds",
+    "Sets",
+    "Studies",
+    "app",
+    "settings",
+]
 
 app = typer.Typer(
     help="Societies of language-model agents play the Donor Game over generations.",
@@ -56,7 +74,27 @@ Plugins = Annotated[
         is_eager=True,
     ),
 ]
+Results = Annotated[Path, typer.Option("--results", help="The folder that holds the folder of the study or probe.")]
+New = Annotated[bool, typer.Option("--new", help="Begin a new study or probe instead of continuing an old one.")]
+Fork = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option(
+        "--fork", help="Begin a new study, reusing replies of this one that are still valid.", metavar="STUDY"
+    ),
+]
+MaxCost = Annotated[
+    Optional[float],  # noqa: UP045 - typer reads it
+    typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")]
+Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")]
 Output = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it
     typer.Option("-o", "--output", help="The folder to write into; by default one inside the study's folder."),
 ]
+
+
+def settings(sets: list[str] | None, max_cost: float | None) -> list[str]:
+    """Return the settings to change, as `PATH=VALUE`: a limit on spending is one of them."""
+    return [*(sets or ()), *([] if max_cost is None else [f"budget={max_cost}"])]

@@ -162,11 +162,11 @@ def swapped(schedule: Schedule) -> Schedule:
 def n_reversed(schedule: Schedule) -> int:
     """Return the number of encounters of two in which a donor meets one that has been its donor before in the game."""
     met: set[tuple[str, ...]] = set()
-    found = 0
+    n_found = 0
     for pairs in schedule:
-        found += sum((recipient, donor) in met for donor, recipient in pairs)
+        n_found += sum((recipient, donor) in met for donor, recipient in pairs)
         met.update(pairs)
-    return found
+    return n_found
 
 
 def _bipartite(agents: Sequence[str], shifts: Sequence[int], is_first_donor: Sequence[bool], rng: Random) -> Schedule:

@@ -134,8 +134,8 @@ class Among:
     @property
     def classes(self) -> list[type[BaseModel]]:
         """The classes that may stand there, the default first."""
-        found = REGISTRY.of(self.part)
-        return [member.thing for kind, member in sorted(found.items(), key=lambda item: item[0] != self.default)]
+        members = REGISTRY.of(self.part)
+        return [member.thing for kind, member in sorted(members.items(), key=lambda item: item[0] != self.default)]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         # Whether a validation is strict is not told to functions, so there is one for each.
@@ -171,8 +171,8 @@ class Among:
             names = ", ".join(map(repr, REGISTRY.of(self.part)))
             known = {"discriminator": repr(self.tag), "tag": str(kind), "expected_tags": names}
             raise PydanticKnownError("union_tag_invalid", known)
-        found: BaseModel = value if is_made else member.thing.model_validate(value, strict=is_strict or None)
-        return found
+        validated: BaseModel = value if is_made else member.thing.model_validate(value, strict=is_strict or None)
+        return validated
 
 
 def among(part: str, *classes: type[BaseModel], default: str | None = None, tag: str = "kind") -> Among:

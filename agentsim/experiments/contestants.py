@@ -17,13 +17,14 @@ from agentsim.core.registry import REGISTRY
 from agentsim.errors import LogError, ScenarioError, did_you_mean, quote
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.messages import translated
+from agentsim.scenario.names import seed_of
 from agentsim.scenario.players import ModelPlayer, Player
 from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
 
 __all__ = ["Contestant", "contestants"]
 
-MAX_OWN_CHARS: Final = 28
+MAX_SUFFIX_CHARS: Final = 28
 """The longest addition to a player's name; with the role and a number it still fits what a scenario allows."""
 OF_A_RUN: Final = re.compile(r"(?P<run>.+)@(?P<generation>[1-9][0-9]{0,4}|last)(?:/(?P<agent>[0-9]+_[0-9]+|all))?")
 SETTINGS: Final = re.compile(r"(?P<model>.+?):(?P<settings>[a-z_]+=.*)", re.DOTALL)
@@ -33,7 +34,7 @@ class Contestant(NamedTuple):
     """A player that invades the others and is invaded by them."""
 
     player: Player
-    own: str = ""
+    suffix: str = ""
     """What distinguishes it from other contestants with the same model."""
 
     @property
@@ -47,7 +48,7 @@ class Contestant(NamedTuple):
         return {
             **settings,
             "model": self.player.model,
-            "name": f"{role} {self.own}".strip(),
+            "name": f"{role} {self.suffix}".strip(),
             "agents": agents,
         }
 
@@ -78,7 +79,7 @@ def contestants(words: Sequence[str], *, model: str | None = None) -> list[Conte
         numbers[candidate.name] += 1
         # Several contestants have one name where names were cut, or where their providers differ.
         number = f"-{numbers[candidate.name]}" if names[candidate.name] > 1 else ""
-        distinct.append(candidate._replace(own=f"{candidate.own}{number}".strip("-")))
+        distinct.append(candidate._replace(suffix=f"{candidate.suffix}{number}".strip("-")))
     if len(distinct) < 2:
         raise ScenarioError("an invasion needs at least two contestants, such as scripted/all-give scripted/all-keep")
     return distinct
@@ -129,21 +130,21 @@ def _of_settings(word: str) -> Contestant:
             )
         settings[name] = read_value(value, source=word).plain()
     told = "-".join(f"{name}-{value}" for name, value in settings.items() if name != "model")
-    return Contestant(_player(node_from(settings, source=word)), _own(told))
+    return Contestant(_player(node_from(settings, source=word)), _suffix(told))
 
 
 def _of_file(path: Path) -> Iterator[Contestant]:
     tree = read_file(path)
     assert isinstance(tree.value, dict)
     for name, player in tree.value.items():
-        suffix = _own(name)
+        suffix = _suffix(name)
         if not suffix:
             raise tree.error((name,), f"{quote(name)} cannot name a player; use a-z, 0-9, '.', '_', '-'", at_key=True)
         yield Contestant(_player(player), suffix)
 
 
-def _own(text: str) -> str:
-    return re.sub(r"[^a-z0-9._]+", "-", text.lower())[:MAX_OWN_CHARS].strip("-._")
+def _suffix(text: str) -> str:
+    return re.sub(r"[^a-z0-9._]+", "-", text.lower())[:MAX_SUFFIX_CHARS].strip("-._")
 
 
 # --- frozen strategies ---------------------------------------------------------------------------------------------
@@ -165,9 +166,9 @@ def _of_run(word: str, match: Mapping[str, str] | re.Match[str], model: str | No
         raise LogError(f"{word}: the run has {n} generations; name one of them, or `last`")
     generation = n if wanted == "last" else int(wanted)
     living = study.agents[(study.agents["run"] == folder.name) & (study.agents["generation"] == generation)]
-    cast = Condition.model_validate(study.started[study.name, folder.name].condition).by_label
+    by_label = Condition.model_validate(study.started[study.name, folder.name].condition).by_label
     for agent in _chosen(word, living, match["agent"]).to_dict("records"):
-        yield _frozen(word, folder.name, generation, agent, cast[agent["model"]], model)
+        yield _frozen(word, folder.name, generation, agent, by_label[agent["model"]], model)
 
 
 def _chosen(word: str, living: pd.DataFrame, agent: str | None) -> pd.DataFrame:
@@ -188,11 +189,10 @@ def _frozen(
     plain = player.model_copy(update={"agents": None, "name": None})
     if not isinstance(plain, ModelPlayer):
         settings = plain.model_dump(exclude_defaults=True)
-        return Contestant(plain, _own("-".join(f"{name}-{value}" for name, value in settings.items())))
+        return Contestant(plain, _suffix("-".join(f"{name}-{value}" for name, value in settings.items())))
     if pd.isna(agent["strategy"]):
         raise LogError(f"{word}: agent {agent['agent']} has no strategy that could be read; name another one")
     changes = {"strategy": agent["strategy"], **({} if model is None else {"model": model})}
     settings = {**plain.model_dump(mode="json", exclude_defaults=True), **changes}
-    seed = run.rpartition("--")[2]
-    suffix = _own(f"{seed}-g{generation}-{agent['agent']}")
+    suffix = _suffix(f"{seed_of(run)}-g{generation}-{agent['agent']}")
     return Contestant(_player(node_from(settings, source=word)), suffix)

@@ -281,8 +281,8 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
 
 def _scripted(condition: Condition) -> list[ScriptedPlayer]:
     """Return the policy of each agent of the first generation."""
-    cast = condition.by_label
-    players = [cast[label] for label in condition.labels]
+    by_label = condition.by_label
+    players = [by_label[label] for label in condition.labels]
     scripted = [player for player in players if not isinstance(player, ModelPlayer)]
     if len(scripted) < len(players):
         raise ScenarioError(

@@ -74,8 +74,8 @@ def code_digest(plugins: tuple[UsedPlugin, ...] = (), *, package: Path = Path(__
 
 def deciding(package: Path) -> list[Path]:
     """Return the source files on which facts depend, besides the replies, the scenario and the templates."""
-    found = (*package.rglob("*.py"), *package.rglob(FILE))
-    return sorted(path for path in found if path.relative_to(package).parts[0] not in ONLY_READING)
+    files = (*package.rglob("*.py"), *package.rglob(FILE))
+    return sorted(path for path in files if path.relative_to(package).parts[0] not in ONLY_READING)
 
 
 def catch_up(
@@ -159,12 +159,12 @@ def compare_start(logged: RunStarted, now: RunStarted) -> None:
         ReplayMismatch: naming what differs.
     """
     if logged.digest != now.digest:
-        found = first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
-        found = found or first_difference({"probe": logged.probe}, {"probe": now.probe})
-        found = found or Difference("digest", logged.digest, now.digest)
-        raise ReplayMismatch(found.was_and_is)
-    if found := difference(logged, now) or price_difference(logged, now):
-        raise ReplayMismatch(found.was_and_is)
+        unlike = first_difference({"seed": logged.seed, **logged.condition}, {"seed": now.seed, **now.condition})
+        unlike = unlike or first_difference({"probe": logged.probe}, {"probe": now.probe})
+        unlike = unlike or Difference("digest", logged.digest, now.digest)
+        raise ReplayMismatch(unlike.was_and_is)
+    if unlike := difference(logged, now) or price_difference(logged, now):
+        raise ReplayMismatch(unlike.was_and_is)
 
 
 def _disagreement(logged: Event, computed: Event | None) -> str:

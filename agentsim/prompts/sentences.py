@@ -5,7 +5,9 @@ it, if the rule's own file does not speak of it, by `rules/selection/score.md`. 
 few. A file speaks of a setting where it says `rule.<setting>`, in a comment if agents are not to be told of it.
 
 Files on pairing and observation speak of donors and recipients. In other games those take their place whose names end
-in `.any-game`, as `rules/observation/trace.any-game.md`. A setting of one game alone is told in the game's own file.
+in `.any-game`, as `rules/observation/trace.any-game.md`. A file that asks for `rules.game.kind` tells all games, and
+needs no second one; in a comment it says that its words fit all. A setting of one game alone is told in the game's own
+file.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
     Raises:
         ScenarioError: a file is missing, or leaves a setting unsaid; `folder` is where it should be.
     """
-    found: list[tuple[str, Frozen]] = []
+    named: list[tuple[str, Frozen]] = []
     values = dict(rules)
     for part in PARTS:
         if part in ("selection", "transmission") and rules.generations == 1:
@@ -57,10 +59,10 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
         for rule in rules.observation.told if part == "observation" else [values[part]]:
             own, *others = files_of(part, rule, sources, folder=folder, game=rules.game)
             if part != "transmission" or rules.n_newborns:
-                found.append((own, rule))
+                named.append((own, rule))
             if part != "observation" or rules.observation.shows_anything:
-                found += [(name, rule) for name in others]
-    return found
+                named += [(name, rule) for name in others]
+    return named
 
 
 def files_of(
@@ -75,17 +77,18 @@ def files_of(
     """
     kind = dict(rule)["kind"]
     of_any = ANY_GAME if part in SPEAK_OF_DONORS and game is not None and not isinstance(game, DonorGame) else ""
-    own = f"{FOLDER}/{part}/{kind}{of_any}.md"
+    own = _file(f"{FOLDER}/{part}/{kind}", of_any, sources)
     if own not in sources:
         raise ScenarioError(
             f"{folder / own}: is missing, so agents would not be told of {part}: {{kind: {kind}}}; write there in a"
             f" sentence what the rule does (agentsim/prompts/default/{FOLDER}/{part} has examples)"
+            + (f"; or ask for `rules.game.kind` in {kind}.md, which then tells all games" if of_any else "")
             + _or(part, kind, folder.name)
         )
     settings = list(settings_of(type(rule)))
     is_shared = isinstance(rule, Game) and not isinstance(rule, DonorGame)
     files = {
-        setting: f"{FOLDER}/{part}/{setting}{of_any}.md"
+        setting: _file(f"{FOLDER}/{part}/{setting}", of_any, sources)
         for setting in settings
         if not is_shared or setting in Game.model_fields
     }
@@ -101,6 +104,13 @@ def files_of(
                 f" {{# rule.{setting} #}}, if agents are not to know it"
             )
     return names
+
+
+def _file(name: str, of_any: str, sources: Mapping[str, str]) -> str:
+    """Return the file that speaks of the game that is played: the one for all games but the donor game, if need be."""
+    special, general = f"{name}{of_any}.md", f"{name}.md"
+    tells_all = re.search(r"\brules\.game\.kind\b", sources.get(general, ""))
+    return general if tells_all and special not in sources else special
 
 
 def _or(part: str, kind: str, name: str) -> str:

@@ -223,11 +223,11 @@ class PromptSet:
 
     def sentences(self, rules: SocietyRules) -> list[str]:
         """Return what the sentence files say of the rules, one item a line."""
-        found: list[str] = []
+        lines_told: list[str] = []
         for name, rule in told(rules, self._files, folder=self._folder):
             lines = self._render(name, {"rule": rule, "rules": rules}).splitlines()
-            found += [" ".join(line.split()) for line in lines if line.strip()]
-        return found
+            lines_told += [" ".join(line.split()) for line in lines if line.strip()]
+        return lines_told
 
     def ask_again(self, request: Request, problem: Problem) -> Message:
         """Return the message that follows an unreadable reply."""

@@ -119,17 +119,17 @@ def _accounts(tree: Node, scenario: Scenario) -> dict[str, ProviderSettings]:
     """Return the settings of every account a player may name."""
     providers = with_own(scenario.providers)
     others = [name for name in dict.fromkeys((*built_in(), *providers)) if name not in scenario.providers]
-    found = {name: resolve(name, providers.get(name)) for name in others}
+    checked = {name: resolve(name, providers.get(name)) for name in others}
     for name in scenario.providers:
         place = ("providers", name)
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == "scripted":
             what = "is taken by the scripted policies" if name == "scripted" else "cannot name an account"
             raise tree.error(place, f"{quote(name)} {what}; use a-z, 0-9, '_' and '-', as in vllm", at_key=True)
         try:
-            found[name] = resolve(name, providers[name])
+            checked[name] = resolve(name, providers[name])
         except ValidationError as error:
             raise translated(error, tree, schema=ProviderSettings, below=place) from error
-    return found
+    return checked
 
 
 def _check_player(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["condition_of", "run_name", "run_names"]
+__all__ = ["condition_names", "condition_of", "run_name", "seed_of"]
 
 MAX_CHARS = 96
 """The longest name without its seed, which adds at most 23 characters."""
@@ -29,56 +29,63 @@ def condition_of(run: str) -> str:
     return run.rpartition(SEED)[0] or run
 
 
-def run_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
-    """Return a name for each condition, given as its model and its settings (path -> value), as `gpt-4o--depth-3`.
+def seed_of(run: str) -> str:
+    """Return what a run's name says of its seed, as `seed-0`."""
+    return run.removeprefix(condition_of(run)).lstrip("-") or run
+
+
+def condition_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
+    """Return a name for each condition, given as its label and its settings (path -> value), as `gpt-4o--depth-3`.
+
+    The label is that of its players, joined by " + ".
 
     Names that are not unique in short are all written with numbers of agents, or in long, with the provider and the
     whole paths; if even those are not, a number of hexadecimal digits tells them apart.
     """
     forms: tuple[Callable[[str, Settings], str], ...] = (_short, _counted, _long, _hashed)
     for form in forms:
-        names = [form(model, settings) for model, settings in conditions]
+        names = [form(label, settings) for label, settings in conditions]
         if len(set(names)) == len(names):
             return names
-    raise AssertionError("two conditions with the same model and the same settings")
+    raise AssertionError("two conditions with the same label and the same settings")
 
 
-def _short(model: str, settings: Settings) -> str:
-    words = [_slug("-".join(part.partition("/")[2] for part in model.split(" + ")))]
+def _short(label: str, settings: Settings) -> str:
+    words = [_slug("-".join(part.partition("/")[2] for part in label.split(" + ")))]
     for path, value in settings.items():
         if path == "players.model" or (path == "players" and isinstance(value, list | tuple)):
-            continue  # the model stands first, or all of them
-        label = path.rpartition(".")[2]
+            continue  # the label stands first
+        setting = path.rpartition(".")[2]
         if path == "players" and isinstance(value, Mapping):
             words += [_pair(key, part) for key, part in value.items() if key != "model"]
         else:
-            words.append(_pair(label, value))
+            words.append(_pair(setting, value))
     return _cut("--".join(words))
 
 
-def _counted(model: str, settings: Settings) -> str:
+def _counted(label: str, settings: Settings) -> str:
     """Return the short name with the number of agents that each player of a varied mixed society plays."""
     players = settings.get("players")
     if not isinstance(players, list | tuple):
-        return _short(model, settings)
+        return _short(label, settings)
     counts = ["" if each.get("agents") is None else f" {each['agents']}" for each in players]
-    labels = [label + count for label, count in zip(model.split(" + "), counts, strict=True)]
+    labels = [one + count for one, count in zip(label.split(" + "), counts, strict=True)]
     return _short(" + ".join(labels), settings)
 
 
-def _long(model: str, settings: Settings) -> str:
-    words = [_slug(model)]
+def _long(label: str, settings: Settings) -> str:
+    words = [_slug(label)]
     words += [_pair(path, value) for path, value in settings.items() if path != "players.model"]
     return _cut("--".join(words))
 
 
-def _hashed(model: str, settings: Settings) -> str:
-    text = json.dumps([model, settings], sort_keys=True)
-    return f"{_short(model, settings)[: MAX_CHARS - 14]}--{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def _hashed(label: str, settings: Settings) -> str:
+    text = json.dumps([label, settings], sort_keys=True)
+    return f"{_short(label, settings)[: MAX_CHARS - 14]}--{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _pair(label: str, value: Any) -> str:
-    return _slug(f"{label}-{_text(value)}")
+def _pair(setting: str, value: Any) -> str:
+    return _slug(f"{setting}-{_text(value)}")
 
 
 def _text(value: Any) -> str:

@@ -274,6 +274,7 @@ def _files_of(thing: type[BaseModel], part: str, kind: str, folder: Path) -> Ite
     names = [f"rules/{part}/{name}" for name in (kind, *thing.model_fields)]
     for name in (*names, f"rules/shown/{kind}"):
         yield from sorted(folder.glob(f"*/{name}.md"))
+        yield from sorted(folder.glob(f"*/{name}.any-game.md"))
     if part == "game":  # and one template for each stage
         yield from sorted(folder.glob(f"*/games/{kind}/*.md"))
 

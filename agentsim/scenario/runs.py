@@ -13,7 +13,7 @@ from agentsim.core.games import DonorGame
 from agentsim.errors import ScenarioError
 from agentsim.scenario.conditions import Condition, Scenario
 from agentsim.scenario.messages import translated
-from agentsim.scenario.names import run_name, run_names
+from agentsim.scenario.names import condition_names, run_name
 from agentsim.scenario.tree import Cell, cells, variations
 from agentsim.scenario.yaml_source import Node, dump, node_from
 
@@ -49,7 +49,7 @@ def runs(scenario: Scenario) -> list[RunSpec]:
     grid = [
         (condition_of(cell), {path: node.plain() for path, node in cell.settings.items()}) for cell in cells(base, vary)
     ]
-    names = run_names([(condition.joint_label, settings) for condition, settings in grid])
+    names = condition_names([(condition.joint_label, settings) for condition, settings in grid])
     specs = [
         RunSpec(run_name(name, seed=seed), condition, seed, settings)
         for name, (condition, settings) in zip(names, grid, strict=True)
@@ -89,8 +89,8 @@ def condition_of(cell: Cell) -> Condition:
         ScenarioError: it is not valid; the message says in which cell.
     """
     assert isinstance(cell.tree.value, dict)
-    own = {key: node for key, node in cell.tree.value.items() if key in Condition.model_fields}
-    tree = Node(own, cell.tree.mark)
+    settings = {key: node for key, node in cell.tree.value.items() if key in Condition.model_fields}
+    tree = Node(settings, cell.tree.mark)
     try:
         return Condition.model_validate(tree.plain(), strict=True)
     except ValidationError as error:

@@ -24,10 +24,10 @@ __all__ = ["described_schema", "json_schema"]
 def described_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the model's JSON schema, in which each field without a description has the docstring under it as one."""
     schema = model.model_json_schema()
-    own = list(_subclasses(BaseModel))
-    classes = {each.__name__: each for each in own}
+    models = list(_subclasses(BaseModel))
+    classes = {each.__name__: each for each in models}
     # Of two classes of one name pydantic writes the modules as well.
-    classes |= {f"{each.__module__}.{each.__qualname__}".replace(".", "__"): each for each in own}
+    classes |= {f"{each.__module__}.{each.__qualname__}".replace(".", "__"): each for each in models}
     for name, part in {**schema.get("$defs", {}), model.__name__: schema}.items():
         if name not in classes:
             continue
@@ -40,26 +40,26 @@ def described_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for each in model.__subclasses__():
-        if each.__module__.startswith("agentsim."):
-            yield each
-        yield from _subclasses(each)
+    for subclass in model.__subclasses__():
+        if subclass.__module__.startswith("agentsim."):
+            yield subclass
+        yield from _subclasses(subclass)
 
 
 def _words(model: type[BaseModel]) -> dict[str, str]:
     """Return the docstring under each field, by the field's name; a subclass's own stands for those it inherits."""
-    found: dict[str, str] = {}
-    for each in reversed(model.__mro__):
-        if not each.__module__.startswith("agentsim."):
+    words: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if not base.__module__.startswith("agentsim."):
             continue
-        [tree] = ast.parse(textwrap.dedent(inspect.getsource(each))).body
+        [tree] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         assert isinstance(tree, ast.ClassDef)
         for field, below in zip(tree.body, tree.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                found.pop(field.target.id, None)
+                words.pop(field.target.id, None)
                 if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-                    found[field.target.id] = inspect.cleandoc(str(below.value.value))
-    return found
+                    words[field.target.id] = inspect.cleandoc(str(below.value.value))
+    return words
 
 
 def json_schema() -> dict[str, Any]:

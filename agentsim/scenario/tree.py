@@ -41,7 +41,7 @@ def _load(path: Path, *, chain: tuple[Path, ...]) -> Node:
     extends = tree.value.get("extends")
     if extends is None:
         return tree
-    own = Node({key: node for key, node in tree.value.items() if key != "extends"}, tree.mark)
+    stated = Node({key: node for key, node in tree.value.items() if key != "extends"}, tree.mark)
     target = _inside(extends, folder=path.parent, path=("extends",))
     chain = (*chain, path.resolve())
     if target in chain:
@@ -52,7 +52,7 @@ def _load(path: Path, *, chain: tuple[Path, ...]) -> Node:
     parent = _load(target, chain=chain)
     assert isinstance(parent.value, dict)
     inherited = {key: node for key, node in parent.value.items() if key not in NOT_INHERITED}
-    return _merged(Node(inherited, parent.mark), own, path=())
+    return _merged(Node(inherited, parent.mark), stated, path=())
 
 
 def _inside(node: Node, *, folder: Path, path: KeyPath) -> Path:

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from agentsim.analysis.norms import CANNOT_SAY, NORMS, Norm, Surface, fit_norms, is_assessment, named, resampled
+from agentsim.analysis.norms import CANNOT_SAY, NORMS, Norm, fit_norms, is_assessment, named
+from agentsim.analysis.surfaces import Surface, resampled
 
 CELLS = [(np.nan, np.nan), *product((0, 0.25, 0.5, 0.75, 1), (0, 0.5, 1))]
 UNCONDITIONAL, *RULES = NORMS

@@ -13,7 +13,7 @@ import pytest
 import agentsim
 from agentsim.errors import LogError
 from agentsim.log.reading import read_log
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, FaultServer
 from agentsim.testing.weather import plausible
@@ -93,9 +93,9 @@ class Asked(Fake):
         self.disk = disk
         self.n_too_late = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_too_late += self.disk.has_failed
-        return await super().complete(prompt)
+        return await super().answered(prompt)
 
 
 @pytest.mark.parametrize("kind", [FailingDisk, ShortDisk])

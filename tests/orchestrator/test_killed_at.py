@@ -18,7 +18,7 @@ from agentsim.log.writing import RunLog
 from agentsim.orchestrator.asking import Asking
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.course import Course
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from tests.orchestrator.test_study import Fake, facts, log_of, play, said
 
 KILLS = 20
@@ -32,9 +32,9 @@ class Billed(Fake):
         super().__init__()
         self._bill = os.open(bill, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         os.write(self._bill, b".")
-        return await super().complete(prompt)
+        return await super().answered(prompt)
 
 
 def die() -> None:

@@ -17,8 +17,9 @@ from agentsim.log.records import Reply
 from agentsim.log.writing import RunLog
 from agentsim.orchestrator.observer import Observer
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.settings import ProviderSettings
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import plausible
 from tests.log.test_log import STARTED, reply
@@ -38,24 +39,23 @@ class Watch(Observer):
         self.n_stored += 1
 
 
-class Slow:
+class Slow(FunctionProvider):
     """Answers after a while; notes when, and how many answers were not stored then."""
 
     def __init__(self, watch: Watch) -> None:
+        super().__init__(self.answered)
         self.watch = watch
         self.draw = Random(1)
         self.times: list[float] = []
         self.most_unstored = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         latency_s = self.draw.uniform(0.5, 1.5) * LATENCY_S
         await asyncio.sleep(latency_s)
         self.times.append(asyncio.get_running_loop().time())
         self.most_unstored = max(self.most_unstored, len(self.times) - self.watch.n_stored)
         text = plausible(prompt.messages[-1].content)
         return Completion(text=text, model="m", finish_reason="stop", latency_s=latency_s)
-
-    async def aclose(self) -> None: ...
 
 
 @pytest.mark.parametrize("sync_s", [0.0, 0.005, 0.01, 0.03])

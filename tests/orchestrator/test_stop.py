@@ -22,7 +22,7 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.testing.faultserver import Answer, FaultServer, Hang, Status
 from tests.cli.test_cli import words
 from tests.orchestrator.test_study import SMALL, Fake, scenario
@@ -36,7 +36,7 @@ class Interrupting(Fake, Observer):
         self.interrupt = interrupt
         self.told = asyncio.Event()
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         number = self.n_calls = self.n_calls + 1
         if number == 8:
             self.interrupt()

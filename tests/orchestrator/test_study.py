@@ -27,9 +27,10 @@ from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.study import StudyResult
 from agentsim.play.replay import code_digest
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.ledger import Ledger
 from agentsim.scenario.conditions import Scenario
+from agentsim.testing import FunctionProvider
 
 SMALL = {
     "name": "small",
@@ -56,25 +57,23 @@ def answer(prompt: Prompt) -> str:
     return f"Well.\nAnswer: {draw.randrange(40)}%"
 
 
-class Fake:
+class Fake(FunctionProvider):
     """A model on no network: counts its calls, answers in random order, and may be told to fail."""
 
     def __init__(self, *, text: Callable[[Prompt], str] = answer, fail_at: int | None = None) -> None:
+        super().__init__(self.answered)
         self.n_calls = 0
         self.text = text
         self.fail_at = fail_at
         self.error: Exception = Unavailable("the fake is out of order")
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_calls += 1
         if self.n_calls == self.fail_at:
             raise self.error
         for _ in range(Random(self.n_calls).randrange(5)):
             await asyncio.sleep(0)
         return Completion(text=self.text(prompt), model="fake-1", finish_reason="stop", latency_s=1.0)
-
-    async def aclose(self) -> None:
-        pass
 
 
 def play(tmp_path: Path, fake: Fake, **changes: object) -> StudyResult:
@@ -153,9 +152,9 @@ def test_what_is_open_is_asked_before_what_is_complete_is_looked_at(
             closed.append(run)
 
     class First(Fake):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             assert self.n_calls or not closed
-            return await super().complete(prompt)
+            return await super().answered(prompt)
 
     result = agentsim.run(scenario(seeds=[0, 1, 2]), results=tmp_path, provider=First(), observer=Watch())
     assert result.is_complete and [run.run[-1] for run in result.runs] == ["0", "1", "2"] and closed
@@ -315,9 +314,9 @@ def test_why_a_run_stopped_is_of_its_own_last_sitting(tmp_path: Path) -> None:
         assert stop_reasons(folder) == {"model--seed-0": "the fake is out of order"}
 
     class Killed(Fake):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             assert stop_reasons(folder) == {}  # were it killed now, nobody had stopped it
-            return await super().complete(prompt)
+            return await super().answered(prompt)
 
     assert play(tmp_path, Killed(), seeds=[0]).is_complete
     assert stop_reasons(folder) == {}

@@ -10,7 +10,6 @@ import pytest
 import agentsim
 from agentsim.errors import ScenarioError
 from agentsim.play.preview import Shown, shown
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.runs import runs
 from tests.cli.test_cli import cli
@@ -41,16 +40,9 @@ def test_every_kind_of_prompt_is_shown_as_it_would_be_at_that_moment() -> None:
 
 
 def test_what_is_shown_of_the_first_question_is_what_is_sent(tmp_path: Path) -> None:
-    sent: list[Prompt] = []
-
-    class Watched(Fake):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-            sent.append(prompt)
-            return await super().complete(prompt)
-
-    play(tmp_path, Watched())
+    play(tmp_path, fake := Fake())
     first = next(shown(condition(), generation=1, round=1))
-    assert sent[0].messages == first.messages
+    assert fake.prompts[0].messages == first.messages
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,18 @@ from agentsim.errors import ScenarioError
 from agentsim.prompts.sentences import PARTS, settings_of
 from agentsim.prompts.sets import SHIPPED, load_prompt_set
 from tests.core.test_rules import members
-from tests.prompts.test_shipped_sets import DONOR_ONLY
+from tests.prompts.test_shipped_sets import DONOR_ONLY, ONLY_IN_DEFAULT
 
 SETS = Path(agentsim.prompts.sets.__file__).parent
 FOLDER = SETS / "default"
 DEFAULT = load_prompt_set("default")
 UNIONS = dict(zip(PARTS, (AnyGame, PairingRule, ObservationRule, SelectionRule, TransmissionRule), strict=True))
+
+
+def file_of(part: Any, kind: Any) -> str:
+    return f"rules/{part}/{kind.model_fields['kind'].default}.md"
+
+
 EVERY = [
     pytest.param(part, kind, id=f"{part}-{kind.__name__}")
     for part in PARTS
@@ -42,6 +48,7 @@ EVERY_OF_A_SET = [
     for name in SHIPPED
     for one in EVERY
     if name not in DONOR_ONLY or one.values[0] != "game" or one.values[1] is DonorGame
+    if name == "default" or file_of(*one.values) not in ONLY_IN_DEFAULT
 ]
 """Each rule that a shipped set tells."""
 UNTOLD = {
@@ -111,6 +118,21 @@ def test_in_other_games_nobody_is_told_of_donors(game: str, observation: str, pa
     assert "donor" not in sentences.lower() and "{" not in sentences and "  " not in sentences
     for line in sentences.splitlines():
         assert line[0].isupper() and line.endswith(".") and " ." not in line and ".." not in line, line
+
+
+def test_a_file_that_asks_for_the_game_tells_all_games(tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(FOLDER, tmp_path / "mine"))
+    folder = mine / "rules" / "observation"
+    (folder / "history.any-game.md").unlink()
+    donors, others = ({"game": {"kind": kind}, "observation": {"kind": "history"}} for kind in ("donor", "matrix"))
+    with pytest.raises(ScenarioError, match=r"history\.any-game\.md: is missing.*`rules\.game\.kind` in history\.md"):
+        load_prompt_set(mine).rules_message(SocietyRules.model_validate(others).told)
+    (folder / "history.md").write_text(
+        "You see the last {{ rule.depth }} {{ 'gifts' if rules.game.kind == 'donor' else 'acts' }} of all."
+    )
+    for rules, words in ((donors, "gifts"), (others, "acts")):
+        text = load_prompt_set(mine).rules_message(SocietyRules.model_validate(rules).told).content
+        assert f"You see the last 3 {words} of all." in text
 
 
 def test_a_known_length_is_told_and_an_unknown_one_is_not() -> None:

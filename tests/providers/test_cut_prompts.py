@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt, Usage
+from agentsim.providers.base import Completion, Message, Prompt, Usage
 from agentsim.providers.cut_prompts import CutPrompts
-
-
-class Counting:
-    """Answers, and counts as many tokens of input as it is told."""
-
-    def __init__(self) -> None:
-        self.counted: int | None = None
-
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-        usage = Usage(input_tokens=self.counted)
-        return Completion(text="4", model=None, finish_reason="stop", latency_s=0.1, usage=usage)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
+from agentsim.testing import FunctionProvider
 
 
 async def looked(*looks: tuple[str, int, int | None]) -> list[str]:
     """Ask with prompts of a model, of so many bytes, of which so many tokens were counted; return what is told."""
     told: list[str] = []
-    server = Counting()
-    watch = CutPrompts(server, account="mine", tell=told.append)
-    for model, size, counted in looks:
-        server.counted = counted
+    counts = iter([counted for _, _, counted in looks])
+
+    def answered(prompt: Prompt) -> Completion:
+        usage = Usage(input_tokens=next(counts))
+        return Completion(text="4", model=None, finish_reason="stop", latency_s=0.1, usage=usage)
+
+    watch = CutPrompts(FunctionProvider(answered), account="mine", tell=told.append)
+    for model, size, _ in looks:
         prompt = Prompt(model=model, messages=(Message(role="user", content="x" * size),))
         await watch.complete(prompt)
     return told

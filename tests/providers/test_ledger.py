@@ -27,10 +27,11 @@ from agentsim.errors import (
     ScenarioError,
     Unavailable,
 )
-from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt, Sampling, Usage
+from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
 from agentsim.providers.bounds import output_bound
 from agentsim.providers.ledger import LEDGER, Booked, Ledger, most_usd, read_ledger
 from agentsim.providers.prices import MILLION, Price, cost_usd
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 
 PRICE = Price(input=2.0, output=10.0, source="test")
@@ -40,19 +41,20 @@ PROMPT = Prompt(
 MOST = most_usd(PRICE, PROMPT) or 0.0
 
 
-class Biller:
+class Biller(FunctionProvider):
     """Answers after a while with as many tokens as it likes, and keeps the bill."""
 
     def __init__(
         self, tokens: Callable[[], int], *errors: ProviderError, latency: Callable[[], float] = lambda: 0.0
     ) -> None:
+        super().__init__(self.answered)
         self.tokens = tokens
         self.errors = list(errors)
         self.latency = latency
         self.bill = 0.0
         self.n_calls = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_calls += 1
         await asyncio.sleep(self.latency())
         if self.errors:
@@ -62,8 +64,6 @@ class Biller:
         assert cost is not None
         self.bill += cost
         return Completion(text="x", model="m", finish_reason="stop", usage=usage, latency_s=0)
-
-    async def aclose(self) -> None: ...
 
 
 SYNC_S = 0.01
@@ -77,7 +77,7 @@ def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
     return run
 
 
-def budgeted(provider: Biller, budget: Ledger) -> Booked:
+def budgeted(provider: FunctionProvider, budget: Ledger) -> Booked:
     return Booked(provider, budget, price=lambda model: PRICE)
 
 
@@ -144,12 +144,8 @@ async def test_a_call_that_may_be_billed_counts_whole_and_a_refused_one_nothing(
 
 
 async def test_an_answer_without_a_count_of_tokens_counts_whole(tmp_path: Path) -> None:
-    class Silent(Biller):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-            return Completion(text="x", model="m", finish_reason="stop", latency_s=0)
-
     with Ledger(tmp_path, limit_usd=1) as budget:
-        await budgeted(Silent(lambda: 1), budget).complete(PROMPT)
+        await budgeted(FunctionProvider(lambda prompt: "x"), budget).complete(PROMPT)
         assert budget.spent_usd == pytest.approx(MOST)
 
 
@@ -225,12 +221,12 @@ class Overbiller(Biller):
         self.in_flight_at_first: int | None = None
         self.dearest = 0.0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.n_in_flight)
         before = self.bill
         try:
-            completion = await super().complete(prompt)
+            completion = await super().answered(prompt)
         finally:
             self.n_in_flight -= 1
         self.dearest = max(self.dearest, self.bill - before)
@@ -278,9 +274,9 @@ async def test_calls_under_a_limit_begin_one_at_a_time_and_are_soon_as_many_as_w
     widths: list[int] = []
 
     class Counting(Overbiller):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             widths.append(self.n_in_flight + 1)
-            return await super().complete(prompt)
+            return await super().answered(prompt)
 
     with Ledger(tmp_path, limit_usd=100) as ledger:
         layer = budgeted(Counting(lambda: 400), ledger)
@@ -332,7 +328,7 @@ async def test_what_was_under_way_at_a_surprise_is_reckoned_with_what_it_will_co
 
 async def test_more_input_than_a_prompt_can_have_is_noticed_too(tmp_path: Path) -> None:
     class Padded(Biller):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             self.n_calls += 1
             usage = Usage(input_tokens=100_000, output_tokens=10)
             self.bill += cost_usd(PRICE, usage) or 0.0
@@ -379,14 +375,13 @@ def test_lengths_and_numbers_of_answers_in_extra_count_as_what_they_are(
 async def test_a_count_that_can_be_none_counts_whole_and_overflows_nothing(tmp_path: Path, count: int) -> None:
     for usage in (Usage(input_tokens=count, output_tokens=1), Usage(input_tokens=1, output_tokens=count)):
 
-        class Odd(Biller):
-            async def complete(self, prompt: Prompt, call: Call = PLAIN, *, usage: Usage = usage) -> Completion:
-                return Completion(text="x", model="m", finish_reason="stop", usage=usage, latency_s=0)
+        def answered(prompt: Prompt, usage: Usage = usage) -> Completion:
+            return Completion(text="x", model="m", finish_reason="stop", usage=usage, latency_s=0)
 
         folder = tmp_path / str(usage.input_tokens)
         folder.mkdir()
         with Ledger(folder, limit_usd=1) as ledger:
-            await budgeted(Odd(lambda: 1), ledger).complete(PROMPT)
+            await budgeted(FunctionProvider(answered), ledger).complete(PROMPT)
             assert ledger.spent_usd == pytest.approx(MOST)
 
 

@@ -20,7 +20,7 @@ from agentsim.play.rehearsal import prompt_set
 from agentsim.prompts import sets
 from agentsim.scenario.conditions import Condition, Scenario, digest, identity
 from agentsim.scenario.loading import load_scenario, scenario_from
-from agentsim.scenario.names import MAX_CHARS, run_names
+from agentsim.scenario.names import MAX_CHARS, condition_names
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.runs import describe, runs
 from agentsim.scenario.schema import json_schema
@@ -464,7 +464,7 @@ _SETTINGS = st.dictionaries(st.sampled_from(["a.b", "b", "c.b", "players", "play
     )
 )
 def test_names_of_runs_are_unique_and_safe_for_any_settings(conditions: list[tuple[str, dict[str, Any]]]) -> None:
-    found = run_names(conditions)
+    found = condition_names(conditions)
     assert len(set(found)) == len(found) == len(conditions)
     for name in found:
         assert len(name) <= MAX_CHARS

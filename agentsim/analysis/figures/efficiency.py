@@ -57,12 +57,12 @@ def efficiency(study: Study) -> Figure:
     n_labels = data["condition"].nunique() + theirs["label"].nunique()
     note = fill(_differ(differences), 110) if differences and not theirs.empty else ""
     axes = above_legend(figure, left=0.75, n_labels=n_labels, note=note)
-    for index, (name, own) in enumerate(theirs.groupby("label", sort=True)):
+    for index, (name, of_condition) in enumerate(theirs.groupby("label", sort=True)):
         dash: Any = (0, DASHES[index % len(DASHES)])
-        _draw(axes, str(name), own.assign(study="published"), color="0.4", linestyle=dash, zorder=1)
-    for index, (name, own) in enumerate(data.groupby("condition", sort=True)):
+        _draw(axes, str(name), of_condition.assign(study="published"), color="0.4", linestyle=dash, zorder=1)
+    for index, (name, of_condition) in enumerate(data.groupby("condition", sort=True)):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        _draw(axes, str(name).replace("--", ", "), own, color=colour, marker=marker, markersize=4)
+        _draw(axes, str(name).replace("--", ", "), of_condition, color=colour, marker=marker, markersize=4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     label(axes, x="generation", y="efficiency (no unit)", y_beside=0.52)
     axes.set_title(f"{shown(study.name)}: how near to the most that is possible", fontsize=11, y=1)

@@ -160,12 +160,12 @@ def _draw_references(axes: Axes, lines: Mapping[float, str]) -> None:
 
 def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | None:
     """Return what always giving half, and everything, earns in the schedule of the run's last finished generation."""
-    own = study.encounters[(study.encounters["study"] == name) & (study.encounters["run"] == run)]
+    encounters = study.encounters[(study.encounters["study"] == name) & (study.encounters["run"] == run)]
     ended = study.generations[(study.generations["study"] == name) & (study.generations["run"] == run)]
     game = study.started[name, run].condition.get("game", {}) if (name, run) in study.started else {}
     if ended.empty or "multiplier" not in game or not gives_shares(game):
         return None
-    last = own[own["generation"] == ended["generation"].max()]
+    last = encounters[encounters["generation"] == ended["generation"].max()]
     half, every = constant_share_means(
         last, [0.5, 1.0], endowment=game["endowment"], multiplier=game["multiplier"]
     ).tolist()

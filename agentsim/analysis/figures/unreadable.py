@@ -28,22 +28,22 @@ def unreadable(study: Study) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    found = answers(study.encounters, study.agents, study.runs)
-    if found.empty:
+    outcomes_of_all = answers(study.encounters, study.agents, study.runs)
+    if outcomes_of_all.empty:
         raise LogError(f"{study.name}: there is no encounter yet; there is nothing to draw")
-    models = sorted(found["model"].unique())
-    odd = found[found["outcome"] != "read at once"]
+    models = sorted(outcomes_of_all["model"].unique())
+    odd = outcomes_of_all[outcomes_of_all["outcome"] != "read at once"]
     order = {"asked again": 0, "clamped": 1, "replaced": 2}
     outcomes = sorted(odd["outcome"].unique(), key=lambda outcome: (order.get(outcome, 3), outcome))
     title = f"{shown(study.name)}: answers not readable at once"
-    n_decisions = found.groupby("model")["n"].sum()
+    n_decisions = outcomes_of_all.groupby("model")["n"].sum()
     if odd.empty:
         return _nothing(title, [f"{shown(model)} ({int(n_decisions[model]):,} decisions)" for model in models])
     figure = blank(7.2, 1.4 + 1.7 * len(models))
     panels = figure.subplots(len(models), 1, sharex=True, squeeze=False)[:, 0]
     for axes, model in zip(panels, models, strict=True):
-        own = found[found["model"] == model]
-        counts = own.pivot_table(index="generation", columns="outcome", values="n", aggfunc="sum", fill_value=0)
+        of_model = outcomes_of_all[outcomes_of_all["model"] == model]
+        counts = of_model.pivot_table(index="generation", columns="outcome", values="n", aggfunc="sum", fill_value=0)
         totals = counts.sum(axis=1).to_numpy(dtype=float)
         numbers, floor = counts.index.astype(int).to_numpy(), np.zeros(len(counts))
         for index, outcome in enumerate(outcomes):

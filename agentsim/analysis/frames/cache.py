@@ -65,7 +65,7 @@ def fingerprints(folder: Path, runs: Collection[str]) -> dict[str, str]:
 
     Empty for studies so small that a cache would not pay.
     """
-    found: dict[str, str] = {}
+    prints: dict[str, str] = {}
     n_bytes, now = 0, time.time_ns()
     for run in runs:
         try:
@@ -74,8 +74,8 @@ def fingerprints(folder: Path, runs: Collection[str]) -> dict[str, str]:
             continue
         n_bytes += state.st_size
         if now - state.st_mtime_ns > SETTLED_NS:
-            found[run] = f"{state.st_size} bytes, {state.st_mtime_ns} ns"
-    return found if n_bytes >= MIN_BYTES else {}
+            prints[run] = f"{state.st_size} bytes, {state.st_mtime_ns} ns"
+    return prints if n_bytes >= MIN_BYTES else {}
 
 
 def read(folder: Path, wanted: Mapping[str, str]) -> Cached | None:

@@ -50,15 +50,15 @@ class _Field(NamedTuple):
 
 
 def _field(name: str) -> _Field:
-    own = {
+    annotations = {
         str(record.model_fields["type"].default): record.model_fields[name].annotation
         for record in ENCOUNTERS.records
         if name in record.model_fields
     }
-    annotation = next(iter(own.values()))
+    annotation = next(iter(annotations.values()))
     options = (annotation,) if get_origin(annotation) in (None, Literal) else get_args(annotation)
     words = tuple(word for option in options if get_origin(option) is Literal for word in get_args(option))
-    return _Field(name, tuple(own), type(None) in options, words)
+    return _Field(name, tuple(annotations), type(None) in options, words)
 
 
 FIELDS: Final = [_field(name) for name in ROW.names if name != "type"]

@@ -83,8 +83,8 @@ class Study:
         """`generations` without those of unread runs, whose scores say nothing."""
         unread = self.runs.loc[self.runs["status"] == "unread", KEY]
         keys = set(unread.itertuples(index=False, name=None))
-        own = self.generations[KEY].itertuples(index=False, name=None)
-        return self.generations[np.array([key not in keys for key in own], dtype=bool)]
+        keys_of_rows = self.generations[KEY].itertuples(index=False, name=None)
+        return self.generations[np.array([key not in keys for key in keys_of_rows], dtype=bool)]
 
     def conditions(self, frame: pd.DataFrame) -> pd.Series[str]:
         """Return the condition of each row of a frame of this study, with its study's name where there are several.
@@ -96,8 +96,8 @@ class Study:
     def with_strategies(self, agents: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of `agents` of runs in which agents have strategies."""
         without = {key for key, run in self.started.items() if run.condition["transmission"].get("kind") == "none"}
-        own = agents[KEY].itertuples(index=False, name=None)
-        return agents[np.array([key not in without for key in own], dtype=bool)] if without else agents
+        keys_of_rows = agents[KEY].itertuples(index=False, name=None)
+        return agents[np.array([key not in without for key in keys_of_rows], dtype=bool)] if without else agents
 
     @cached_property
     def _condition_of_run(self) -> pd.DataFrame:

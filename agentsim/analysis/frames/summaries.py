@@ -288,9 +288,9 @@ def _with_bounds_of_other_games(frame: pd.DataFrame, runs: Mapping[str, RunColum
 
 def _totals(condition: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return what an encounter adds if all moves are the least and the most cooperative; `None` if not known."""
-    own = {key: value for key, value in condition.items() if key in SocietyRules.model_fields}
+    stated = {key: value for key, value in condition.items() if key in SocietyRules.model_fields}
     try:
-        game = SocietyRules.model_validate(own).game
+        game = SocietyRules.model_validate(stated).game
     except ValidationError:
         return None
     least, most = game.total_at(0.0), game.total_at(1.0)
@@ -324,9 +324,9 @@ def _living(name: str, run: RunColumns) -> Iterator[Row]:
     last: dict[str, StrategyFormed] = {}
     alive: list[str] = []
     for generation in sorted({event.generation for event in formed} | set(ends)):
-        own = {event.agent.id: event for event in formed if event.generation == generation}
-        last |= own  # the last words of a survivor that may state another strategy
-        alive += [name for name in own if name not in alive]
+        stated = {event.agent.id: event for event in formed if event.generation == generation}
+        last |= stated  # the last words of a survivor that may state another strategy
+        alive += [name for name in stated if name not in alive]
         end = ends.get(generation)
         for agent in alive:
             yield {
@@ -402,9 +402,9 @@ def _maximum_of_rules(started: RunStarted) -> float | None:
     """Return the first generation's maximum by the rules; missing where it does not follow from them."""
     if not known_rules(started.condition["game"]):
         return None
-    own = {key: value for key, value in started.condition.items() if key in SocietyRules.model_fields}
+    stated = {key: value for key, value in started.condition.items() if key in SocietyRules.model_fields}
     try:
-        return highest_mean_of_first(SocietyRules.model_validate(own), seed=started.seed)
+        return highest_mean_of_first(SocietyRules.model_validate(stated), seed=started.seed)
     except ValidationError:
         return None
 

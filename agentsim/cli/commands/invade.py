@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Plugins, Sets, app
+from agentsim.cli.options import Fork, MaxCost, New, Plan, Plugins, Results, Sets, app, settings
 from agentsim.cli.telling import EXIT_CODES, exit_code, tell_why
 
 if TYPE_CHECKING:
@@ -58,20 +58,12 @@ def invade(
         typer.Option("--control/--no-control", help="Also play without selection.", show_default="if scripted"),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the study and of its folder.")] = "invasion",
-    results: Annotated[Path, typer.Option(help="The folder that holds the study's folder.")] = Path("results"),
-    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of continuing an old one.")] = False,
-    fork: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option(
-            "--fork", help="Begin a new study, reusing replies of this one that are still valid.", metavar="STUDY"
-        ),
-    ] = None,
+    results: Results = Path("results"),
+    new: New = False,
+    fork: Fork = None,
     log: Annotated[bool, typer.Option("--log", help="Log scripted invasions too; slower.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")] = False,
-    max_cost: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
-    ] = None,
+    plan: Plan = False,
+    max_cost: MaxCost = None,
     plugin: Plugins = None,
 ) -> None:
     """Test for each pair of contestants whether a few invaders take over many residents more often than by chance."""
@@ -81,7 +73,7 @@ def invade(
     asked = invasion(
         named(contestants, model=model),
         rules=rules,
-        sets=[*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])],
+        sets=settings(set_, max_cost),
         name=name,
         agents=agents,
         invaders=invaders,

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from agentsim.cli.options import Model, Plugins, Sets, app
+from agentsim.cli.options import MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets, app
 from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_probe
 
 
@@ -49,15 +49,12 @@ def probe(
     set_: Sets = None,
     model: Model = None,
     name: Annotated[Optional[str], typer.Option(help="Name of the probe's folder.")] = None,  # noqa: UP045
-    results: Annotated[Path, typer.Option(help="The folder that holds the probe's folder.")] = Path("results"),
-    new: Annotated[bool, typer.Option("--new", help="Begin a new probe instead of continuing an old one.")] = False,
-    max_cost: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")] = False,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")] = False,
+    results: Results = Path("results"),
+    new: New = False,
+    max_cost: MaxCost = None,
+    plan: Plan = False,
+    pull: Pull = False,
+    quiet: Quiet = False,
     plugin: Plugins = None,
 ) -> None:
     """Ask strategies what they would give in designed situations, or compare newborns with their parents."""

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
+from agentsim.cli.options import (
+    File,
+    Fork,
+    MaxCost,
+    Model,
+    New,
+    Plugins,
+    Pull,
+    Quiet,
+    Results,
+    Seeds,
+    Sets,
+    app,
+    settings,
+)
 from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell
 
 
@@ -19,20 +32,12 @@ def run(
     set_: Sets = None,
     model: Model = None,
     seeds: Seeds = None,
-    results: Annotated[Path, typer.Option(help="The folder that holds the study's folder.")] = Path("results"),
-    new: Annotated[bool, typer.Option("--new", help="Begin a new study instead of continuing an old one.")] = False,
-    fork: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option(
-            "--fork", help="Begin a new study, reusing replies of this one that are still valid.", metavar="STUDY"
-        ),
-    ] = None,
-    max_cost: Annotated[
-        Optional[float],  # noqa: UP045 - typer reads it
-        typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
-    ] = None,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")] = False,
+    results: Results = Path("results"),
+    new: New = False,
+    fork: Fork = None,
+    max_cost: MaxCost = None,
+    pull: Pull = False,
+    quiet: Quiet = False,
     plugin: Plugins = None,
 ) -> None:
     """Play a scenario, or continue it: the same command resumes where it stopped."""
@@ -41,8 +46,7 @@ def run(
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.runs import runs
 
-    sets = [*(set_ or ()), *([] if max_cost is None else [f"budget={max_cost}"])]
-    scenario = load_scenario(file, sets=sets, model=model, seeds=seeds)
+    scenario = load_scenario(file, sets=settings(set_, max_cost), model=model, seeds=seeds)
     console = Console(quiet=quiet)
     if pull:
         for name in embedded(scenario):

@@ -128,24 +128,24 @@ class Standing(_Judged):
             standings = look.judged.setdefault((by, agent), [])
             n_turns = n_before(look.history[agent], before)
             for item in look.history[agent][len(standings) : n_turns]:
-                own = standings[-1] if standings else "good"
+                standing = standings[-1] if standings else "good"
                 if item.recipient is None:  # a group is judged as one in good standing
-                    standings.append(self._after(own, item, "good", look))
+                    standings.append(self._after(standing, item, "good", look))
                     continue
                 met = look.judged.get((by, item.recipient), [])
                 n_met = n_before(look.history[item.recipient], item.round)
                 if len(met) < n_met:
                     waiting.append((item.recipient, item.round))
                     break
-                standings.append(self._after(own, item, met[n_met - 1] if n_met else "good", look))
+                standings.append(self._after(standing, item, met[n_met - 1] if n_met else "good", look))
             else:
                 waiting.pop()
         n = n_before(look.history[recipient], look.before)
         return Observed(reputation=as_standing(look.judged[by, recipient][n - 1] if n else "good"))
 
-    def _after(self, own: Label, item: TraceItem, recipient: Label, look: Look) -> Label:
+    def _after(self, donors_standing: Label, item: TraceItem, recipient: Label, look: Look) -> Label:
         gave = self._gave(item, look)
         if gave is None:
-            return own
-        table = self.assessment if own == "good" else self.of_bad_donors or self.assessment
+            return donors_standing
+        table = self.assessment if donors_standing == "good" else self.of_bad_donors or self.assessment
         return table.judge(gave=gave, recipient=recipient)

@@ -75,8 +75,8 @@ class Reciprocator(Judge, ABC):
     def _trusts(self, view: DecisionView) -> bool:
         if view.rules.observation.remembers:
             others = list(_acts(view, view.recipient, self.threshold))
-            own = list(_acts(view, view.name, self.threshold))
-            return self._answers(others, own) if others else self.begins_by_cooperating
+            my_acts = list(_acts(view, view.name, self.threshold))
+            return self._answers(others, my_acts) if others else self.begins_by_cooperating
         if view.reputation is not None:
             return is_said_good(view.reputation)
         is_gift = gave(view.trace[0], self.threshold) if view.trace else None

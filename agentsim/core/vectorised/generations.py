@@ -92,14 +92,14 @@ def survivors(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Seq
 def _best(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
     n_agents = len(scores)
     n = rule.n_survivors(n_agents)
-    own = np.ascontiguousarray(scores.T)
-    order = np.argsort(-own, axis=1, kind="stable")
-    best = np.take_along_axis(own, order, axis=1)[:, : n + 1]
+    by_society = np.ascontiguousarray(scores.T)
+    order = np.argsort(-by_society, axis=1, kind="stable")
+    best = np.take_along_axis(by_society, order, axis=1)[:, : n + 1]
     tied = np.flatnonzero((best[:, 1:] == best[:, :-1]).any(axis=1))
     if len(tied):
         tied_seeds = tuple(seeds[society] for society in tied.tolist())
         [numbers] = numbers_by_seed(tied_seeds, "selection", ((living.generation,),), n_agents)
-        order[tied] = np.lexsort((numbers.T, -own[tied]), axis=1)
+        order[tied] = np.lexsort((numbers.T, -by_society[tied]), axis=1)
     return order[:, :n].T
 
 
@@ -136,13 +136,13 @@ TWINS: Final[Mapping[str, Callable[..., Ints]]] = {
 
 
 def _one_by_one(rule: SelectionRule, scores: Floats, living: Living, *, seeds: Sequence[int]) -> Ints:
-    found = []
+    survivors = []
     for society, seed in enumerate(seeds):
         names = _names(living, society)
-        own = dict(zip(names, scores[:, society].tolist(), strict=True))
-        kept = rule.survivors(own, stream(seed, "selection", living.generation))
-        found.append([names.index(name) for name in kept])
-    return np.array(found, dtype=np.intp).T
+        by_name = dict(zip(names, scores[:, society].tolist(), strict=True))
+        kept = rule.survivors(by_name, stream(seed, "selection", living.generation))
+        survivors.append([names.index(name) for name in kept])
+    return np.array(survivors, dtype=np.intp).T
 
 
 def _names(living: Living, society: int) -> list[str]:
@@ -266,9 +266,9 @@ def _candidates(
     """Return the slots and scores of a society's agents by name, and those that newborns may learn from, in order."""
     names = _names(living, society)
     slots = dict(zip(names, range(len(names)), strict=True))
-    own = dict(zip(names, scores[:, society].tolist(), strict=True))
+    by_name = dict(zip(names, scores[:, society].tolist(), strict=True))
     agents = [
         Agent(id=names[slot], born=int(living.born[slot, society]), label="scripted", strategy=None)
         for slot in pool[:, society]
     ]
-    return slots, own, agents
+    return slots, by_name, agents

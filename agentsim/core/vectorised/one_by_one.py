@@ -39,11 +39,11 @@ def played(
     facts, agents = _facts(rules, players, first, seed=seed)
     before: dict[str, int] = {}
     for number in range(1, rules.generations + 1):
-        own = [fact for fact in facts if getattr(fact, "generation", None) == number]
-        [ended] = [fact for fact in own if isinstance(fact, GenerationEnded)]
+        of_generation = [fact for fact in facts if getattr(fact, "generation", None) == number]
+        [ended] = [fact for fact in of_generation if isinstance(fact, GenerationEnded)]
         slots = {name: slot for slot, name in enumerate(sorted(ended.scores))}
         parents = {name: _parent(agents[name], before, is_copy=rules.transmission.copies) for name in slots}
-        given, n_gifts = _given(own, slots, rules.game.games)
+        given, n_gifts = _given(of_generation, slots, rules.game.games)
         yield Generation(
             Living(
                 number,
@@ -55,13 +55,15 @@ def played(
             _column(list(parents.values())),
             [
                 np.array([[fact.resources[name]] for name in slots])
-                for fact in sorted((fact for fact in own if isinstance(fact, GameEnded)), key=lambda fact: fact.game)
+                for fact in sorted(
+                    (fact for fact in of_generation if isinstance(fact, GameEnded)), key=lambda fact: fact.game
+                )
             ],
             np.array([[ended.scores[name]] for name in slots]),
             given,
             n_gifts,
             _column([slots[name] for name in ended.survivors]) if number < rules.generations else None,
-            _encounters(own, slots, rules, longest),
+            _encounters(of_generation, slots, rules, longest),
         )
         before = slots
 
@@ -120,10 +122,10 @@ def _encounters(
     if not isinstance(rules.game, DonorGame):
         return []
     shape = (longest, len(slots) // 2, 1)
-    found = []
+    by_game = []
     met = sorted((fact for fact in facts if isinstance(fact, Encounter)), key=lambda fact: slots[fact.donor])
     for game in range(1, rules.game.games + 1):
-        own: dict[str, NDArray[Any]] = {
+        columns: dict[str, NDArray[Any]] = {
             name: np.full(shape, -1, dtype=np.intp) if name in ("donor", "recipient") else np.full(shape, np.nan)
             for name in ("donor", "recipient", "donor_before", "recipient_before", "amount", "fraction")
         }
@@ -133,12 +135,15 @@ def _encounters(
                 continue
             place = fact.round - 1, n_met[fact.round - 1], 0
             n_met[fact.round - 1] += 1
-            own["donor"][place], own["recipient"][place] = slots[fact.donor], slots[fact.recipient]
-            own["donor_before"][place], own["recipient_before"][place] = fact.donor_before, fact.recipient_before
-            own["amount"][place] = fact.amount
-            own["fraction"][place] = np.nan if fact.fraction is None else fact.fraction
-        found.append(own)
-    return found
+            columns["donor"][place], columns["recipient"][place] = slots[fact.donor], slots[fact.recipient]
+            columns["donor_before"][place], columns["recipient_before"][place] = (
+                fact.donor_before,
+                fact.recipient_before,
+            )
+            columns["amount"][place] = fact.amount
+            columns["fraction"][place] = np.nan if fact.fraction is None else fact.fraction
+        by_game.append(columns)
+    return by_game
 
 
 def _column(values: Sequence[int]) -> NDArray[np.intp]:

@@ -222,14 +222,14 @@ def _generations(
     living = first(seeds, first_players)
     parent = np.full(living.born.shape, -1)
     for generation in range(1, rules.generations + 1):
-        own = n_rounds[generation - 1]
+        lengths = n_rounds[generation - 1]
         outcomes = play_games(
             rules.donor_game,
             rules.observation,
-            matches(rules, seeds=seeds, generation=generation, rounds=int(own.max())),
+            matches(rules, seeds=seeds, generation=generation, rounds=int(lengths.max())),
             players,
             living,
-            n_rounds=own,
+            n_rounds=lengths,
             keeps_encounters=keeps_encounters,
         )
         resources = [outcome.resources for outcome in outcomes]

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from agentsim.errors import BadRequest
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling, Usage
+from agentsim.providers.base import Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
 from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.endings import read_finish
-from agentsim.providers.dialects.filters import PromptFiltered
 from agentsim.providers.dialects.parts import read_content, read_thoughts
 from agentsim.providers.dialects.peer import Peer
+from agentsim.providers.dialects.sdk import SdkProvider
 from agentsim.providers.dialects.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
     RESERVED_EXTRA,
     Exchange,
     check_key,
     client_options,
-    exchange,
-    post,
     read_count,
 )
 
@@ -47,12 +44,14 @@ def unsupported(sampling: Sampling) -> list[str]:
     return missing + [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
 
 
-class AnthropicProvider:
+class AnthropicProvider(SdkProvider):
     """Completes prompts with the official client, at one server.
 
     `base_url` may end in `/v1` or not. Temperature and top_p are sent unchanged, although the newest models refuse them
     and the client no longer has parameters for them.
     """
+
+    path = "/v1/messages"
 
     def __init__(
         self,
@@ -67,17 +66,15 @@ class AnthropicProvider:
 
         check_key(api_key, name=name)
         url = plain_address(base_url or ANTHROPIC_BASE_URL).rstrip("/").removesuffix("/v1")
-        self._peer = Peer(name=name, base_url=url, secret=api_key)
-        self._timeout_s = timeout_s
-        self._sdk_error = anthropic.AnthropicError
+        peer = Peer(name=name, base_url=url, secret=api_key)
         options = client_options(
-            peer=self._peer,
+            peer=peer,
             timeout_s=timeout_s,
             max_response_bytes=max_response_bytes,
             own_domain="anthropic.com",
             key_headers={"x-api-key": api_key or NO_KEY},
         )
-        self._client = anthropic.AsyncAnthropic(
+        client = anthropic.AsyncAnthropic(
             api_key=api_key or NO_KEY,
             base_url=url,
             timeout=timeout_s,
@@ -85,40 +82,26 @@ class AnthropicProvider:
             open_telemetry=False,
             http_client=anthropic.DefaultAioHttpClient(**options),
         )
+        super().__init__(client, peer=peer, timeout_s=timeout_s, sdk_error=anthropic.AnthropicError)
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-        """Return the model's completion of `prompt`; one request, never repeated.
+    def _unsupported(self, sampling: Sampling) -> list[str]:
+        return unsupported(sampling)
 
-        Raises:
-            TransientError: asking again may help.
-            FatalProviderError: asking again cannot help.
-        """
-        if refused := unsupported(prompt.sampling):
-            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: remove it from players")
+    def _parameters(self, sampling: Sampling) -> dict[str, Any]:
+        parameters = {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        return {name: value for name, value in parameters.items() if value is not None}
+
+    def _question(self, prompt: Prompt) -> dict[str, Any]:
         system, turns = _split(prompt, name=self._peer.name)
-        sent = _parameters(prompt.sampling)
-        body = {
-            "model": prompt.model,
+        return {
             "messages": turns,
             "max_tokens": DEFAULT_MAX_TOKENS if prompt.sampling.max_tokens is None else prompt.sampling.max_tokens,
             **({"system": system} if system else {}),
-            **sent,
             **_answer_format(prompt),
-            **prompt.sampling.extra,
         }
-        sending = post(self._client, "/v1/messages", body)
-        began = time.monotonic()
-        try:
-            answer = await exchange(
-                sending, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
-            )
-            return read_completion(answer, peer=self._peer, is_structured=prompt.answer_schema is not None)
-        except PromptFiltered as refusal:
-            return refusal.completion(latency_s=time.monotonic() - began)
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.close()
+    def _read(self, answer: Exchange, prompt: Prompt) -> Completion:
+        return read_completion(answer, peer=self._peer, is_structured=prompt.answer_schema is not None)
 
 
 def _split(prompt: Prompt, *, name: str) -> tuple[str, list[dict[str, str]]]:
@@ -131,11 +114,6 @@ def _split(prompt: Prompt, *, name: str) -> tuple[str, list[dict[str, str]]]:
         )
     system = "\n\n".join(message.content for message in prompt.messages[:first])
     return system, [{"role": message.role, "content": message.content} for message in turns]
-
-
-def _parameters(sampling: Sampling) -> dict[str, Any]:
-    parameters = {"temperature": sampling.temperature, "top_p": sampling.top_p}
-    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _answer_format(prompt: Prompt) -> dict[str, Any]:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agentsim.errors import BadRequest
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling, Usage
+from agentsim.providers.base import Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
 from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.endings import read_ending, read_finish
 from agentsim.providers.dialects.filters import PromptFiltered, is_filter
 from agentsim.providers.dialects.parts import Said, read_content, read_thoughts
 from agentsim.providers.dialects.peer import Peer
+from agentsim.providers.dialects.sdk import SdkProvider
 from agentsim.providers.dialects.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
     RESERVED_EXTRA,
     Exchange,
     check_key,
     client_options,
-    exchange,
-    post,
     read_count,
 )
 
@@ -43,13 +40,15 @@ def unsupported(sampling: Sampling) -> list[str]:
     return [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
 
 
-class OpenAIProvider:
+class OpenAIProvider(SdkProvider):
     """Completes prompts with the official client, at one server.
 
     The token limit is sent as `max_completion_tokens` to OpenAI itself, whose reasoning models accept no other name,
     and as `max_tokens` to every other server, as most accept only that. If a server needs another name, set that name
     in `sampling.extra`: it is then sent instead.
     """
+
+    path = "/chat/completions"
 
     def __init__(
         self,
@@ -64,54 +63,32 @@ class OpenAIProvider:
 
         check_key(api_key, name=name)
         url = plain_address(base_url or OPENAI_BASE_URL)
-        self._peer = Peer(name=name, base_url=url, secret=api_key)
-        self._timeout_s = timeout_s
-        self._sdk_error = openai.OpenAIError
+        peer = Peer(name=name, base_url=url, secret=api_key)
         options = client_options(
-            peer=self._peer,
+            peer=peer,
             timeout_s=timeout_s,
             max_response_bytes=max_response_bytes,
             own_domain="openai.com",
             key_headers={"authorization": f"Bearer {api_key or NO_KEY}"},
         )
-        self._client = openai.AsyncOpenAI(
+        client = openai.AsyncOpenAI(
             api_key=api_key or NO_KEY,
             base_url=url,
             timeout=timeout_s,
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(**options),
         )
+        super().__init__(client, peer=peer, timeout_s=timeout_s, sdk_error=openai.OpenAIError)
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-        """Return the model's completion of `prompt`; one request, never repeated.
+    def _unsupported(self, sampling: Sampling) -> list[str]:
+        return unsupported(sampling)
 
-        Raises:
-            TransientError: asking again may help.
-            FatalProviderError: asking again cannot help.
-        """
-        if refused := unsupported(prompt.sampling):
-            raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: remove it from players")
-        sent = self._parameters(prompt.sampling)
-        body = {
-            "model": prompt.model,
-            "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
-            **sent,
-            **_answer_format(prompt),
-            **prompt.sampling.extra,
-        }
-        sending = post(self._client, "/chat/completions", body)
-        began = time.monotonic()
-        try:
-            answer = await exchange(
-                sending, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
-            )
-            return read_completion(answer, peer=self._peer)
-        except PromptFiltered as refusal:
-            return refusal.completion(latency_s=time.monotonic() - began)
+    def _question(self, prompt: Prompt) -> dict[str, Any]:
+        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        return {"messages": turns, **_answer_format(prompt)}
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.close()
+    def _read(self, answer: Exchange, prompt: Prompt) -> Completion:
+        return read_completion(answer, peer=self._peer)
 
     def _parameters(self, sampling: Sampling) -> dict[str, Any]:
         has_other = any(name != "max_tokens" and name in LIMITS for name in sampling.extra)

@@ -13,7 +13,9 @@ from agentsim.analysis.frames.decisions import failed, own_fraction
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.published import published_like
 from agentsim.cli.tables.study import study_tables
+from agentsim.providers.base import Prompt
 from agentsim.report.content import missing
+from agentsim.testing import FunctionProvider
 
 
 def studied(tmp_path: Path, **changes: Any) -> Study:
@@ -91,13 +93,11 @@ def test_the_published_curves_lie_under_the_published_rules_alone(tmp_path: Path
     paper = Path(agentsim.__file__).parent.parent / "scenarios/vallinder-hughes-2024/as-released.yaml"
     for sets, is_like in (([], True), (["game.error=0.1"], False), (["observation.noise=0.1"], False)):
         scenario = agentsim.load_scenario(paper, sets=[*sets, "generations=1"], seeds="0")
-        result = agentsim.run(scenario, results=tmp_path / str(len(sets)) / "".join(sets), provider=Unasked())
+        result = agentsim.run(
+            scenario, results=tmp_path / str(len(sets)) / "".join(sets), provider=FunctionProvider(nobody)
+        )
         assert bool(len(published_like(agentsim.load(result.folder)))) == is_like
 
 
-class Unasked:
-    async def complete(self, prompt: object, call: object = None) -> Any:
-        raise agentsim.errors.Unavailable("nobody is here")
-
-    async def aclose(self) -> None:
-        pass
+def nobody(prompt: Prompt) -> str:
+    raise agentsim.errors.Unavailable("nobody is here")

@@ -28,7 +28,7 @@ from agentsim.core.rules import SocietyRules
 from agentsim.core.society import Society
 from agentsim.errors import BadRequest, LogError
 from agentsim.log.reading import read_log
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Usage
+from agentsim.providers.base import Completion, Prompt, Usage
 from agentsim.scenario.digests import content_digest
 from tests.log.sealing import sealed
 from tests.orchestrator.test_study import Fake, answer, play
@@ -68,8 +68,8 @@ def test_the_frames_agree_with_each_other(study: Study) -> None:
 
 def test_tokens_and_cost_are_known_by_run_model_and_generation(tmp_path: Path) -> None:
     class Priced(Fake):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-            completion = await super().complete(prompt)
+        async def answered(self, prompt: Prompt) -> Completion:
+            completion = await super().answered(prompt)
             return completion.model_copy(update={"usage": Usage(input_tokens=100, output_tokens=10)})
 
     folder = play(tmp_path, Priced(), seeds=[0, 1]).folder

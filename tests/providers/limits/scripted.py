@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt
+from agentsim.providers.base import Completion, Message, Prompt
+from agentsim.testing import FunctionProvider
 
 PROMPT = Prompt(model="m", messages=(Message(role="user", content="How much?"),))
 COMPLETION = Completion(text="4", model="m", finish_reason="stop", latency_s=0.1)
 
 
-class Scripted:
+class Scripted(FunctionProvider):
     """Raises the errors given, one a call, then answers."""
 
     def __init__(self, *errors: Exception, during: Callable[[], object] = lambda: None) -> None:
+        super().__init__(self.answered)
         self.errors = list(errors)
         self.n_calls = 0
         self.is_closed = False
         self.during = during
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_calls += 1
         self.during()
         if self.errors:
@@ -31,14 +33,15 @@ class Scripted:
         self.is_closed = True
 
 
-class Gated:
+class Gated(FunctionProvider):
     """Counts the calls in flight and holds them until the gate opens."""
 
     def __init__(self) -> None:
+        super().__init__(self.answered)
         self.gate = asyncio.Event()
         self.n_in_flight = self.most_in_flight = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.n_in_flight)
         try:
@@ -46,5 +49,3 @@ class Gated:
         finally:
             self.n_in_flight -= 1
         return COMPLETION
-
-    async def aclose(self) -> None: ...

@@ -11,10 +11,11 @@ import pytest
 
 from agentsim.errors import Unavailable
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.ledger import Booked, Ledger, read_ledger
 from agentsim.providers.limits.early_timeout import Patient
 from agentsim.providers.settings import ProviderSettings
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal
 from tests.providers.limits.scripted import COMPLETION, PROMPT
@@ -22,14 +23,15 @@ from tests.providers.limits.scripted import COMPLETION, PROMPT
 HANG_S = 120.0
 
 
-class Slow:
+class Slow(FunctionProvider):
     """Answers after as many seconds as it is told; what takes longer than its deadline never comes."""
 
     def __init__(self, *latencies: float, then: Callable[[], float] = lambda: 1.0) -> None:
+        super().__init__(self.answered)
         self.latencies, self.then = list(latencies), then
         self.n_calls = self.n_cut = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_calls += 1
         seconds = self.latencies.pop(0) if self.latencies else self.then()
         try:
@@ -40,8 +42,6 @@ class Slow:
         if seconds >= HANG_S:
             raise Unavailable("no whole answer within 120 s", is_late=True)
         return COMPLETION.model_copy(update={"latency_s": seconds})
-
-    async def aclose(self) -> None: ...
 
 
 def account(server: Slow, **settings: object) -> tuple[Account, list[str]]:
@@ -218,8 +218,8 @@ def test_a_call_that_was_given_up_may_be_billed_and_the_ledger_says_so(tmp_path:
 
 def test_a_failure_of_the_providers_own_is_passed_on_as_it_is() -> None:
     class Failing(Slow):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
-            completion = await super().complete(prompt)
+        async def answered(self, prompt: Prompt) -> Completion:
+            completion = await super().answered(prompt)
             if self.n_calls > 200:
                 raise TimeoutError("its own")
             return completion

@@ -9,22 +9,24 @@ import pytest
 
 from agentsim.errors import BadRequest, ProviderError, Unavailable
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.limits.hedged import percentile_of
 from agentsim.providers.settings import HedgeSettings, ProviderSettings
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import lognormal
 from tests.providers.limits.scripted import PROMPT
 
 
-class Slow:
+class Slow(FunctionProvider):
     """Answers after as many seconds as it is told, or raises."""
 
     def __init__(self, outcome: Callable[[int], float | ProviderError]) -> None:
+        super().__init__(self.answered)
         self.outcome = outcome
         self.n_calls = self.n_cancelled = self.n_in_flight = self.most = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self.n_calls += 1
         outcome = self.outcome(self.n_calls)
         self.n_in_flight += 1
@@ -39,8 +41,6 @@ class Slow:
         finally:
             self.n_in_flight -= 1
         return Completion(text=f"{self.n_calls}", model="m", finish_reason="stop", latency_s=outcome)
-
-    async def aclose(self) -> None: ...
 
 
 def account(

@@ -12,10 +12,11 @@ import agentsim
 from agentsim.errors import Unavailable
 from agentsim.orchestrator.study import StudyResult
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.dialects.peer import Peer
 from agentsim.providers.limits.in_time import InTime
 from agentsim.providers.settings import ProviderSettings
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 from agentsim.testing.weather import InTurn, plausible
 from tests.providers.limits.scripted import COMPLETION, PROMPT
@@ -32,12 +33,13 @@ SERIAL = {
 """As a user reported it: 33 of 72 answers in 560 s, 256 calls abandoned."""
 
 
-class Desk:
+class Desk(FunctionProvider):
     """Works on so many requests at a time, those whose callers have gone included; a share of them hangs."""
 
     def __init__(
         self, work_s: float, *, deadline_s: float, at_a_time: int = 1, jitter: float = 0.0, hung: float = 0.0
     ) -> None:
+        super().__init__(self.answered)
         draw = Random(1)
         self.work_s, self.deadline_s, self.at_a_time, self.hung = work_s, deadline_s, at_a_time, hung
         self._seconds = lambda: work_s * (1 + jitter * draw.uniform(-1, 1))
@@ -45,7 +47,7 @@ class Desk:
         self._draw = Random(2)
         self.n_calls = self.n_late = self.n_answered = 0
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         self._in_turn = self._in_turn or InTurn(
             self._seconds, at_a_time=self.at_a_time, clock=asyncio.get_running_loop().time
         )
@@ -58,8 +60,6 @@ class Desk:
         self.n_answered += 1
         text = plausible(prompt.messages[-1].content)
         return COMPLETION.model_copy(update={"text": text, "latency_s": seconds})
-
-    async def aclose(self) -> None: ...
 
     @property
     def ideal_s(self) -> float:

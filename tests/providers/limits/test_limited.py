@@ -10,7 +10,7 @@ import pytest
 
 from agentsim.errors import NotSent, RateLimited, Unavailable
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.limits.limited import Limited
 from agentsim.providers.limits.retried import Retried
 from agentsim.providers.settings import ProviderSettings
@@ -78,9 +78,9 @@ async def test_a_draining_account_sends_nothing_more_and_lets_what_is_sent_come_
 )
 def test_a_study_that_stops_cuts_every_wait_at_once(settings: dict[str, int], error: Exception | None) -> None:
     class Failing(Scripted):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             self.errors = [] if error is None else [error]
-            return await super().complete(prompt)
+            return await super().answered(prompt)
 
     async def main() -> tuple[list[Completion | BaseException], float, bool]:
         checked = ProviderSettings.model_validate({"base_url": "http://127.0.0.1:9", "attempts": 1000, **settings})

@@ -11,23 +11,25 @@ import pytest
 
 from agentsim.errors import AccountDown, BadRequest, NotSent, RateLimited, TransientError, Unavailable
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.limits.outage import PROBE_S, Outage
 from agentsim.providers.settings import ProviderSettings
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 from tests.providers.limits.scripted import COMPLETION, PROMPT
 
 CALL_S = 1.0
 
 
-class Server:
+class Server(FunctionProvider):
     """Answers after a second, or fails as it is told to."""
 
     def __init__(self, failure: Callable[[float], TransientError | BadRequest | None]) -> None:
+        super().__init__(self.answered)
         self.failure = failure
         self.begun: list[float] = []
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         now = asyncio.get_running_loop().time()
         self.begun.append(now)
         error = self.failure(now)
@@ -35,8 +37,6 @@ class Server:
         if error:
             raise error
         return COMPLETION
-
-    async def aclose(self) -> None: ...
 
 
 def account(server: Server, *, concurrency: int = 32, max_s: float = 900, attempts: int = 10) -> Account:
@@ -98,10 +98,10 @@ def test_refusals_at_random_are_never_a_reason_to_give_up(concurrency: int) -> N
 
 def test_a_question_that_is_always_refused_while_others_are_answered_is_given_up_after_a_stated_time() -> None:
     class Partial(Server):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             if prompt.model == "full":
                 raise RateLimited("429: this model has no capacity", retry_after_s=1.0)
-            return await super().complete(prompt)
+            return await super().answered(prompt)
 
     provider = account(Partial(lambda now: None), max_s=60, attempts=3)
 
@@ -122,7 +122,7 @@ def test_a_server_that_answers_nobody_stops_the_study_after_a_stated_time(
     concurrency: int, error: TransientError
 ) -> None:
     class Mute(Server):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             await asyncio.sleep(120 if isinstance(error, Unavailable) else 0.1)
             raise error
 
@@ -183,12 +183,12 @@ def test_only_an_answer_to_a_call_that_was_sent_since_ends_a_row_of_failures() -
 
 def test_answers_to_calls_sent_before_an_outage_do_not_hide_it() -> None:
     class Slow(Server):
-        async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+        async def answered(self, prompt: Prompt) -> Completion:
             if asyncio.get_running_loop().time() < 10:
                 self.begun.append(0)
                 await asyncio.sleep(10 + 0.2 * len(self.begun))
                 return COMPLETION
-            return await super().complete(prompt)
+            return await super().answered(prompt)
 
     server = Slow(down(10, 610))
 

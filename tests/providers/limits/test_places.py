@@ -10,10 +10,11 @@ import pytest
 
 from agentsim.errors import NotSent, RateLimited
 from agentsim.providers.account import Account
-from agentsim.providers.base import PLAIN, Call, Completion, Prompt
+from agentsim.providers.base import Completion, Prompt
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.places import Places, Width
 from agentsim.providers.settings import ProviderSettings
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 from tests.providers.limits.scripted import COMPLETION, PROMPT
 
@@ -21,18 +22,19 @@ CALL_S = 2.0
 REFUSAL_S = 0.05
 
 
-class Strict:
+class Strict(FunctionProvider):
     """Refuses calls beyond so many at a time, or in any minute, or at random; refused ones count in the minute."""
 
     def __init__(
         self, *, at_a_time: int = 10**9, a_minute: int = 10**9, at_random: float = 0.0, rest_s: float = 1.0
     ) -> None:
+        super().__init__(self.answered)
         self.at_a_time, self.a_minute, self.at_random, self.rest_s = at_a_time, a_minute, at_random, rest_s
         self.draw = Random(1)
         self.n_in_flight = self.n_answered = self.n_calls = 0
         self.begun: deque[float] = deque()
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         now = asyncio.get_running_loop().time()
         self.n_calls += 1
         while self.begun and self.begun[0] <= now - 60:
@@ -52,8 +54,6 @@ class Strict:
         self.n_in_flight -= 1
         self.n_answered += 1
         return COMPLETION
-
-    async def aclose(self) -> None: ...
 
 
 def asked(server: Strict, n: int, *, concurrency: int = 32) -> tuple[float, list[int]]:

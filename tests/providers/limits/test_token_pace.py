@@ -8,20 +8,22 @@ from random import Random
 import pytest
 
 from agentsim.errors import RateLimited
-from agentsim.providers.base import PLAIN, Call, Completion, Message, Prompt, Sampling, Usage
+from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
 from agentsim.providers.limits.limited import Limited
+from agentsim.testing import FunctionProvider
 from agentsim.testing.virtual import virtually
 
 
-class Counter:
+class Counter(FunctionProvider):
     """Answers with random lengths and keeps the tokens of every call with their time."""
 
     def __init__(self, *, fail: bool = False) -> None:
+        super().__init__(self.answered)
         self.draw = Random(2)
         self.seen: list[tuple[float, int]] = []
         self.fail = fail
 
-    async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
+    async def answered(self, prompt: Prompt) -> Completion:
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(1.5)
         if self.fail:
@@ -29,8 +31,6 @@ class Counter:
         usage = Usage(input_tokens=len(prompt.messages[0].content) // 4, output_tokens=self.draw.randrange(20, 60))
         self.seen.append((begun, (usage.input_tokens or 0) + (usage.output_tokens or 0)))
         return Completion(text="x", model="m", finish_reason="stop", usage=usage, latency_s=1.5)
-
-    async def aclose(self) -> None: ...
 
 
 def prompt(n: int) -> Prompt:
