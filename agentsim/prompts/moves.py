@@ -47,9 +47,12 @@ class Moves:
             found = self._form(option.name, _kind(option)).fullmatch(line)
             if found is not None:
                 return self._with_amounts(option, found, is_marked=True)
-            found = self._form("", "amount").fullmatch(line) if is_bare else None
+            found = self._form(option.name, "bare").fullmatch(line) if is_bare else None
             if found is not None:
                 return self._with_amounts(option, found, is_marked=is_marked)
+            found = self._form(option.name, "last").fullmatch(line) if _kind(option) == "amount" else None
+            if found is not None:
+                return self._with_amounts(option, found, is_marked=True)
         return None
 
     def _with_amounts(self, option: Option, found: re.Match[str], *, is_marked: bool) -> Answer | None:
@@ -77,20 +80,25 @@ class Moves:
         return Answer(move=_move(option.name, aimed))
 
     def _made(self, name: str, kind: str) -> re.Pattern[str]:
-        """Return the form of a line that names an option; without a name, of one that is an amount alone."""
+        """Return the form of a line that is a move by an option; `bare`: an amount alone; `last`: the option behind."""
         words, grammar = self._words, self._grammar
         only = rf"(?:{either(words.openings.only)} )?"
         with_ = either(words.punishing.with_)
         if kind == "target":
             return compiled(rf"(?:{grammar.agent} )?{_NAME} ?(?:{with_}|[:=])? ?{only}{_AMOUNT}")
         whom = rf"(?:,? {either((*words.whom.to, *words.whom.for_))} {grammar.who})?(?:,? {grammar.when})?"
-        amount = rf"{only}{_AMOUNT}{whom}{_STOP}"
-        if not name:
+        said = either(words.moves.behind.get(name, ()), whole_words=True)
+        behind = rf"(?: {said})?{whom}(?: {said})?{_STOP}"
+        amount = rf"{only}{_AMOUNT}{behind}"
+        if kind == "bare":
             return compiled(grammar.opening + amount)
+        if kind == "last":
+            last = either(words.moves.last.get(name, ()), whole_words=True)
+            return compiled(rf"{grammar.opening}{grammar.i}{only}{_AMOUNT}{whom} {last}{whom}{_STOP}")
         opening = rf"{grammar.opening}{grammar.i}(?:{either(words.openings.chosen)} )?"
         word = either(words.options.get(name, (name,)), whole_words=True)
         if kind == "option":
-            return compiled(rf"{opening}{word}(?: (?:{with_} )?{grammar.who})?{whom}{_STOP}")
+            return compiled(rf"{opening}{word}(?: (?:{with_} )?{grammar.who})?{behind}")
         if kind == "targets":
             return compiled(rf"{opening}{word} ?:? ?{_AMOUNT}{_STOP}")
         beside = either(words.giving.beside, whole_words=True)
