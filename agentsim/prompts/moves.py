@@ -43,25 +43,21 @@ class Moves:
         if not line or len(line) > MAX_LINE:
             return None
         for option in spec.options:
-            is_bare = len(spec.options) == 1 and option.high is not None and not option.targets
-            found = self._form(option.name, _kind(option)).fullmatch(line)
-            if found is not None:
-                return self._with_amounts(option, found, is_marked=True)
-            found = self._form(option.name, "bare").fullmatch(line) if is_bare else None
-            if found is not None:
-                return self._with_amounts(option, found, is_marked=is_marked)
-            found = self._form(option.name, "last").fullmatch(line) if _kind(option) == "amount" else None
-            if found is not None:
-                return self._with_amounts(option, found, is_marked=True)
+            for kind in _kinds(option, is_alone=len(spec.options) == 1):
+                found = self._form(option.name, kind).fullmatch(line)
+                answer = None if found is None else self._read(option, found, is_named=is_marked or kind != "bare")
+                if answer is not None:
+                    return answer
         return None
 
-    def _with_amounts(self, option: Option, found: re.Match[str], *, is_marked: bool) -> Answer | None:
+    def _read(self, option: Option, found: re.Match[str], *, is_named: bool) -> Answer | None:
+        """Return the move of a line of an option's form; `is_named`: the line names the option, or has a marker."""
         if option.high is None:
             return Answer(move=Move(option.name))
         if option.targets:
             return self._aimed(option, found["amount"])
         amount = self._grammar.read_amount(found["amount"], high=option.high)
-        if amount is None or amount.word == "share" or (amount.word is not None and not is_marked):
+        if amount is None or amount.word == "share" or (amount.word is not None and not is_named):
             return None
         return Answer(move=Move(option.name, amount.value), reading=amount.reading)
 
@@ -105,8 +101,11 @@ class Moves:
         return compiled(rf"{opening}{word}(?: {beside})?(?: {grammar.who})? ?[:=,]? ?{amount}")
 
 
-def _kind(option: Option) -> str:
-    return "targets" if option.targets else "option" if option.high is None else "amount"
+def _kinds(option: Option, *, is_alone: bool) -> tuple[str, ...]:
+    """Return the forms that a line may have; an option that is alone need not be named, if it has an amount."""
+    if option.targets or option.high is None:
+        return ("targets" if option.targets else "option",)
+    return ("amount", "bare", "last") if is_alone else ("amount", "last")
 
 
 def _move(option: str, aimed: Mapping[str, float]) -> Move:

@@ -170,8 +170,11 @@ def asked() -> list[Request]:
         setting = {"agents": 6, "generations": 1, "game": {**game, "rounds": 2, "talk": talk}}
         setting |= {"observation": observation, "transmission": {"kind": "advice" if is_first else "none"}}
         played = play(SocietyRules.model_validate(setting), answer)[0]
-        views = (request for request in played if isinstance(request.view, DecisionView))
-        stages = {(request.view.stage, request.view.round == 1): request for request in views}
+        stages = {
+            (request.view.stage, request.view.round == 1): request
+            for request in played
+            if isinstance(request.view, DecisionView)
+        }
         found += stages.values()
         found += [request for request in played if not isinstance(request.view, DecisionView)][-2:]
     return found
