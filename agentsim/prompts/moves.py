@@ -43,22 +43,21 @@ class Moves:
         if not line or len(line) > MAX_LINE:
             return None
         for option in spec.options:
-            is_bare = len(spec.options) == 1 and option.high is not None and not option.targets
-            found = self._form(option.name, _kind(option)).fullmatch(line)
-            if found is not None:
-                return self._with_amounts(option, found, is_marked=True)
-            found = self._form("", "amount").fullmatch(line) if is_bare else None
-            if found is not None:
-                return self._with_amounts(option, found, is_marked=is_marked)
+            for kind in _kinds(option, is_alone=len(spec.options) == 1):
+                found = self._form(option.name, kind).fullmatch(line)
+                answer = None if found is None else self._read(option, found, is_named=is_marked or kind != "bare")
+                if answer is not None:
+                    return answer
         return None
 
-    def _with_amounts(self, option: Option, found: re.Match[str], *, is_marked: bool) -> Answer | None:
+    def _read(self, option: Option, found: re.Match[str], *, is_named: bool) -> Answer | None:
+        """Return the move of a line of an option's form; `is_named`: the line names the option, or has a marker."""
         if option.high is None:
             return Answer(move=Move(option.name))
         if option.targets:
             return self._aimed(option, found["amount"])
         amount = self._grammar.read_amount(found["amount"], high=option.high)
-        if amount is None or amount.word == "share" or (amount.word is not None and not is_marked):
+        if amount is None or amount.word == "share" or (amount.word is not None and not is_named):
             return None
         return Answer(move=Move(option.name, amount.value), reading=amount.reading)
 
@@ -77,28 +76,36 @@ class Moves:
         return Answer(move=_move(option.name, aimed))
 
     def _made(self, name: str, kind: str) -> re.Pattern[str]:
-        """Return the form of a line that names an option; without a name, of one that is an amount alone."""
+        """Return the form of a line that is a move by an option; `bare`: an amount alone; `last`: the option behind."""
         words, grammar = self._words, self._grammar
         only = rf"(?:{either(words.openings.only)} )?"
         with_ = either(words.punishing.with_)
         if kind == "target":
             return compiled(rf"(?:{grammar.agent} )?{_NAME} ?(?:{with_}|[:=])? ?{only}{_AMOUNT}")
         whom = rf"(?:,? {either((*words.whom.to, *words.whom.for_))} {grammar.who})?(?:,? {grammar.when})?"
-        amount = rf"{only}{_AMOUNT}{whom}{_STOP}"
-        if not name:
+        said = either(words.moves.behind.get(name, ()), whole_words=True)
+        behind = rf"(?: {said})?{whom}(?: {said})?{_STOP}"
+        amount = rf"{only}{_AMOUNT}{behind}"
+        if kind == "bare":
             return compiled(grammar.opening + amount)
+        if kind == "last":
+            last = either(words.moves.last.get(name, ()), whole_words=True)
+            return compiled(rf"{grammar.opening}{grammar.i}{only}{_AMOUNT}{whom} {last}{whom}{_STOP}")
         opening = rf"{grammar.opening}{grammar.i}(?:{either(words.openings.chosen)} )?"
         word = either(words.options.get(name, (name,)), whole_words=True)
         if kind == "option":
-            return compiled(rf"{opening}{word}(?: (?:{with_} )?{grammar.who})?{whom}{_STOP}")
+            return compiled(rf"{opening}{word}(?: (?:{with_} )?{grammar.who})?{behind}")
         if kind == "targets":
             return compiled(rf"{opening}{word} ?:? ?{_AMOUNT}{_STOP}")
         beside = either(words.giving.beside, whole_words=True)
         return compiled(rf"{opening}{word}(?: {beside})?(?: {grammar.who})? ?[:=,]? ?{amount}")
 
 
-def _kind(option: Option) -> str:
-    return "targets" if option.targets else "option" if option.high is None else "amount"
+def _kinds(option: Option, *, is_alone: bool) -> tuple[str, ...]:
+    """Return the forms that a line may have; an option that is alone need not be named, if it has an amount."""
+    if option.targets or option.high is None:
+        return ("targets" if option.targets else "option",)
+    return ("amount", "bare", "last") if is_alone else ("amount", "last")
 
 
 def _move(option: str, aimed: Mapping[str, float]) -> Move:

@@ -226,6 +226,15 @@ class Doubts(Frozen):
     punishes: Phrases
 
 
+class MoveWords(Frozen):
+    """Words around the option of a move, in games other than the donor game, by option."""
+
+    behind: Mapping[str, Phrases] = {}
+    """What may stand behind the option, or behind its amount: `5 units to the pot`, `accept the offer`."""
+    last: Mapping[str, Phrases] = {}
+    """What names the option behind its amount, as a verb that stands last."""
+
+
 class Words(Frozen):
     """All words of a prompt set; `default/words.yaml` shows each with examples."""
 
@@ -245,6 +254,7 @@ class Words(Frozen):
     taken_back: TakenBack
     texts: TextWords
     doubts: Doubts
+    moves: MoveWords = MoveWords()
 
     _made: dict[Callable[[Words], Any], Any] = PrivateAttr(default_factory=dict)
 

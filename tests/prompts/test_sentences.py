@@ -25,7 +25,6 @@ from agentsim.errors import ScenarioError
 from agentsim.prompts.sentences import PARTS, settings_of
 from agentsim.prompts.sets import SHIPPED, load_prompt_set
 from tests.core.test_rules import members
-from tests.prompts.test_shipped_sets import DONOR_ONLY, ONLY_IN_DEFAULT
 
 SETS = Path(agentsim.prompts.sets.__file__).parent
 FOLDER = SETS / "default"
@@ -43,13 +42,7 @@ EVERY = [
     for kind in members(UNIONS[part])
     if kind is not Several  # it is told by the sentences of the rules that it is made of
 ]
-EVERY_OF_A_SET = [
-    pytest.param(name, *one.values, id=f"{name}-{one.id}")
-    for name in SHIPPED
-    for one in EVERY
-    if name not in DONOR_ONLY or one.values[0] != "game" or one.values[1] is DonorGame
-    if name == "default" or file_of(*one.values) not in ONLY_IN_DEFAULT
-]
+EVERY_OF_A_SET = [pytest.param(name, *one.values, id=f"{name}-{one.id}") for name in SHIPPED for one in EVERY]
 """Each rule that a shipped set tells."""
 UNTOLD = {
     "game": set(),

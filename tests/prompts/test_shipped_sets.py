@@ -36,23 +36,6 @@ def completion(text: str) -> Completion:
     return Completion(text=text, model=None, finish_reason="stop", latency_s=0)
 
 
-OTHER_GAMES = ("commons", "dictator", "matrix", "public_goods", "trust", "ultimatum")
-DONOR_ONLY = tuple(OTHERS)
-"""The sets that tell the donor game and no other."""
-
-
-ONLY_IN_DEFAULT: frozenset[str] = frozenset()
-"""Files of rules that no other set tells yet; under those sets such a rule is refused before the first call."""
-
-
-def is_of_other_games(file: str) -> bool:
-    """Whether a file of a set is needed by games other than the donor game alone."""
-    folder, _, name = file.rpartition("/")
-    if folder == "rules/game":
-        return name.removesuffix(".md") in OTHER_GAMES
-    return ".any-game." in name or folder.startswith("games/") or name == "form.md"
-
-
 def files(name: str) -> set[str]:
     return {path.relative_to(FOLDER / name).as_posix() for path in (FOLDER / name).rglob("*") if path.is_file()}
 
@@ -63,9 +46,7 @@ def test_the_shipped_sets_are_these() -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_set_has_each_file_of_default(name: str) -> None:
-    missing = files("default") - files(name) - ONLY_IN_DEFAULT
-    assert not files(name) - files("default")
-    assert all(is_of_other_games(file) for file in missing) and bool(missing) == (name in DONOR_ONLY)
+    assert files(name) == files("default")
 
 
 @pytest.mark.parametrize("name", OTHERS)
