@@ -18,13 +18,13 @@ def players_apart(study: Study) -> Study:
     """Return the study with one run for each model of each run, named `run: model`.
 
     Scores are means over the agents of that model. Encounters are those in which they were donors, with the records
-    that their recipients really had. The maximum is that of all agents. So every measure of a part is a measure by
-    model. Models that share a society share its seed, so they are compared within it. A model that has died out has no
-    score, which is not 0; `measures.by_model` says what became of it.
+    that their recipients really had. Maximum and minimum are those of all agents. So every measure of a part is a
+    measure by model. Models that share a society share its seed, so they are compared within it. A model that has died
+    out has no score, which is not 0; `measures.by_model` says what became of it.
     """
-    parts = by_model(study.agents, study.encounters)
+    parts = by_model(study.agents, study.encounters, study.moves)
     parts["part"] = parts["run"] + ": " + parts["model"]
-    generations = parts.merge(study.generations[[*GENERATION, "maximum"]], on=GENERATION)
+    generations = parts.merge(study.generations[[*GENERATION, "maximum", "minimum"]], on=GENERATION)
     generations = generations.assign(run=generations["part"], mean_final_resources=generations["mean_score"])
     last = study.generations.groupby(KEY)["generation"].max().rename("last").reset_index()
     at_last = parts.merge(last, on=KEY)
@@ -53,6 +53,7 @@ def players_apart(study: Study) -> Study:
         started=started,
         agents=_of(study.agents, study.agents["model"]),
         encounters=_of(with_records(study.encounters), study.encounters["donor_model"]),
+        moves=_of(study.moves, study.moves["actor_model"]),
         resources=_of(study.resources, resources["model"]),
         replies=_of(study.replies, study.replies["player"]),
     )

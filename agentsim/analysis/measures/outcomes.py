@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agentsim.analysis.cooperation import is_linear
 from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.maximum import gives_shares
+from agentsim.analysis.frames.study import Study
 from agentsim.log.records import RunStarted
 
 __all__ = [
     "TAKE_OFF",
     "TAKE_OFFS",
+    "arithmetic_means",
+    "central_means",
     "collapse",
     "constant_share_means",
     "efficiency",
@@ -66,6 +70,23 @@ def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
     return frame[["condition", "generation", "n"]].assign(
         mean=np.exp(frame["centre"]), low=np.exp(frame["centre"] - error), high=np.exp(frame["centre"] + error)
     )
+
+
+def arithmetic_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what `geometric_means` does, as arithmetic means with one standard error: for scores that add up.
+
+    `n` counts all runs, as a score of 0 or below has a mean too.
+    """
+    known = scores.assign(score=scores["mean_final_resources"].astype("Float64"))
+    groups = known.groupby(["condition", "generation"], sort=True)["score"]
+    frame = groups.agg(n="count", mean="mean", spread="std").reset_index()
+    error: pd.Series[Any] = frame["spread"] / np.sqrt(frame["n"].where(frame["n"] > 1).astype("Float64"))
+    return frame[["condition", "generation", "n", "mean"]].assign(low=frame["mean"] - error, high=frame["mean"] + error)
+
+
+def central_means(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of the conditions of a study: geometric, or arithmetic where scores add up."""
+    return arithmetic_means(scores) if is_linear(study) else geometric_means(scores)
 
 
 def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -230,6 +251,7 @@ def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float 
         )
     rows = []
     every = generations.merge(runs[[*KEY, "endowment"]], on=KEY).sort_values("generation")
+    others = _of_other_games(runs)
     for key, run_rows in every.groupby(KEY, sort=True):
         scores, numbers = (
             run_rows["mean_final_resources"].to_numpy(dtype=float),
@@ -238,6 +260,9 @@ def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float 
         endowment, maxima = (run_rows[name].to_numpy(dtype=float, na_value=np.nan) for name in ("endowment", "maximum"))
         with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a score of 0 is -inf
             heights = np.where(maxima > endowment, np.log(scores / endowment) / np.log(maxima / endowment), np.nan)
+        if key in others:
+            least = run_rows["minimum"].to_numpy(dtype=float, na_value=np.nan)
+            heights = (scores - least) / np.where(maxima > least, maxima - least, np.nan)
         row: dict[str, Any] = dict(zip(KEY, key, strict=True))
         row |= {"first": scores[0], "last": scores[-1], "first_fraction": run_rows["mean_fraction"].iloc[0]}
         row |= {"efficiency": heights[-1] if np.isfinite(heights[-1]) else pd.NA, "followed": len(run_rows)}
@@ -250,6 +275,14 @@ def take_off(generations: pd.DataFrame, runs: pd.DataFrame, *, threshold: float 
     columns = {"study": "string", "run": "string", "first": "Float64", "last": "Float64", "first_fraction": "Float64"}
     columns |= {"efficiency": "Float64", "took_off": "boolean", "generation": "Int64", "followed": "Int64"}
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def _of_other_games(runs: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return the runs of other games than the donor game, whose efficiency is linear."""
+    if "game" not in runs:
+        return set()
+    is_other = (runs["game"] != "donor").fillna(False).astype(bool)
+    return set(runs.loc[is_other, KEY].itertuples(index=False, name=None))
 
 
 def take_off_sensitivity(
@@ -274,8 +307,10 @@ def take_off_sensitivity(
     )
 
 
-def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE) -> pd.DataFrame:
+def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE, trait: str = "mean_fraction") -> pd.DataFrame:
     """Return for each run whether giving collapsed, and the generation after which it stays at or below `share`.
+
+    In other games than the donor game the trait is `mean_level`.
 
     Columns: study, run; `collapsed`; `generation`, the first of those that stay at or below `share`, missing (censored)
     if there is none; `followed`, the number of generations. Missing if no decision of the last generation could be
@@ -283,7 +318,7 @@ def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE) -> pd.DataFr
     """
     rows = []
     for key, run_rows in generations.sort_values("generation").groupby(KEY, sort=True):
-        fractions = run_rows["mean_fraction"].to_numpy(dtype=float, na_value=np.nan)
+        fractions = run_rows[trait].to_numpy(dtype=float, na_value=np.nan)
         above = np.flatnonzero(~(fractions <= share))
         begin = int(above[-1]) + 1 if len(above) else 0
         is_known = not np.isnan(fractions[-1])
