@@ -22,7 +22,7 @@ def players_apart(study: Study) -> Study:
     measure by model. Models that share a society share its seed, so they are compared within it. A model that has died
     out has no score, which is not 0; `measures.by_model` says what became of it.
     """
-    parts = by_model(study.agents, study.encounters)
+    parts = by_model(study.agents, study.encounters, study.moves)
     parts["part"] = parts["run"] + ": " + parts["model"]
     generations = parts.merge(study.generations[[*GENERATION, "maximum", "minimum"]], on=GENERATION)
     generations = generations.assign(run=generations["part"], mean_final_resources=generations["mean_score"])
@@ -53,6 +53,7 @@ def players_apart(study: Study) -> Study:
         started=started,
         agents=_of(study.agents, study.agents["model"]),
         encounters=_of(with_records(study.encounters), study.encounters["donor_model"]),
+        moves=_of(study.moves, study.moves["actor_model"]),
         resources=_of(study.resources, resources["model"]),
         replies=_of(study.replies, study.replies["player"]),
     )

@@ -53,8 +53,8 @@ class Comparison:
     take_off: float
     """A run has taken off at this efficiency or more."""
     groups: pd.DataFrame
-    """One row for each group: `group`; `n_runs`; `n_zero`, runs that ended at 0 units; `geometric_mean` (units) of the
-    last generation's mean final resources, `low` to `high`, Student's 95 % interval of the mean logarithm;
+    """One row for each group: `group`; `n_runs`; `n_zero`, runs that ended at 0 units or less; `geometric_mean` (units)
+    of the last generation's mean final resources, `low` to `high`, Student's 95 % interval of the mean logarithm;
     `n_took_off` of `n_followed`, the runs for which that is known, `take_off_rate` and its exact interval;
     `share_lost`, the share of decisions that could not be read; `problem`, why a number is missing."""
     table: pd.DataFrame
@@ -78,7 +78,7 @@ def compare(
     The effect is exp(mean of log scores of the first group - that of the second), a ratio of geometric means. p is from
     the permutation test of this difference, exact up to 65,536 arrangements; the 95 % interval holds the ratios that
     the same test does not reject (`statistics.shift_interval`). Holm's (1979) correction is over all pairs of groups.
-    A score of 0 has no logarithm: then there is no ratio, and ranks are tested.
+    A score of 0 or below has no logarithm: then there is no ratio, and ranks are tested.
 
     A group is a player with its settings, answered by one model: runs with the same name that differ in these are
     split (`groups.one_player_each`).
@@ -98,7 +98,8 @@ def compare(
 
     Raises:
         LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, no seed in common
-            in a paired design, or runs under different rules although `by` names no rule.
+            in a paired design, runs under different rules although `by` names no rule, or runs of different games,
+            whose units and levels mean different things.
         AgentsimError: an unknown design, or a threshold that is not an efficiency.
     """
     if design not in (None, *DESIGNS):
@@ -108,6 +109,7 @@ def compare(
     if design and by == "player":
         raise AgentsimError(f"design {design!r}: players are compared within the societies they share; leave it out")
     chosen: Design = "within" if by == "player" else design or "unpaired"
+    _refuse_several_games(study, by)
     whole, study = study, players_apart(study) if by == "player" else study
     runs = _players_runs(whole, study) if by == "player" else complete_runs(study, by)
     names, split = one_player_each(runs, runs[by], study.started)
@@ -118,7 +120,8 @@ def compare(
         refuse_repeated_seeds(name, group_runs)
     ended = runs[KEY].assign(group=names)
     risen = take_off(study.generations.merge(runs[KEY], on=KEY), study.runs, threshold=take_off_at)
-    rows = [_group(name, group_runs, risen) for name, group_runs in groups.items()]
+    n_asked = study.agents.groupby(KEY)["n_decisions"].sum()
+    rows = [_group(name, group_runs, risen, n_asked) for name, group_runs in groups.items()]
     if chosen == "within":
         keys = zip(runs["study"], runs["society"], runs["player"], names.astype(str), strict=True)
         societies = shared_societies(whole, {(name, run, player): group for name, run, player, group in keys})
@@ -195,6 +198,16 @@ def _refuse_one_group(study: Study, groups: Mapping[str, pd.DataFrame], by: str)
         )
 
 
+def _refuse_several_games(study: Study, by: str) -> None:
+    complete = study.runs[study.runs["status"] == "complete"]
+    played = sorted(str(kind) for kind in complete["game"].dropna().unique())
+    if len(played) > 1:
+        raise LogError(
+            f"{study.name}: {listed(played)} are different games, whose units and levels cannot be compared by {by!r};"
+            " name studies of one game"
+        )
+
+
 def _left_out(study: Study) -> list[str]:
     other = study.runs[study.runs["status"] != "complete"]
     if other.empty:
@@ -221,11 +234,12 @@ def _scores(runs: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
     return runs["mean_final_resources"].to_numpy(dtype=float)
 
 
-def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame) -> dict[str, Any]:
+def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame, n_asked: pd.Series[int]) -> dict[str, Any]:
     scores = _scores(runs.dropna(subset=["mean_final_resources"]))  # without players that had died out
     row: dict[str, Any] = {"group": name, "n_runs": len(runs), "n_zero": int((scores <= 0).sum())}
     if row["n_zero"]:
-        row["problem"] = f"{counted(row['n_zero'], 'run')} ended at 0 units, which has no logarithm"
+        units = "0 units or less" if (scores < 0).any() else "0 units"
+        row["problem"] = f"{counted(row['n_zero'], 'run')} ended at {units}, which has no logarithm"
     elif not len(scores):
         row["problem"] = "no agents left at the end of any run"
     else:
@@ -238,8 +252,11 @@ def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame) -> dict[str, Any]
     exact = clopper_pearson(n_hits, n)
     row |= {"n_took_off": n_hits, "n_followed": n, "take_off_rate": n_hits / n if n else None}
     row |= {"take_off_low": exact.low, "take_off_high": exact.high}
-    n_lost, n_encounters = int((runs["n_missed"] + runs["n_replaced"]).sum()), int(runs["n_encounters"].sum())
-    return row | {"share_lost": n_lost / n_encounters if n_encounters else None}
+    n_lost, n_decisions = (
+        int((runs["n_missed"] + runs["n_replaced"]).sum()),
+        int(runs[KEY].join(n_asked, on=KEY)["n_decisions"].sum()),
+    )
+    return row | {"share_lost": n_lost / n_decisions if n_decisions else None}
 
 
 def _pair(
@@ -258,7 +275,7 @@ def _pair(
     row |= {"test": f"{kind}{', ranks' if has_zero else ''}, {exact}", "p": test.p}
     row["least_p"] = least_p(len(x), None if design == "paired" else len(y))
     if has_zero:
-        return row | {"problem": "no ratio: a score of 0 has no logarithm; ranks are tested"}
+        return row | {"problem": f"no ratio: {_unlogged(x, y)} has no logarithm; ranks are tested"}
     interval = shift_interval(*values)
     if design == "unpaired" and _is_lopsided(u, v):
         notes.append(
@@ -271,6 +288,10 @@ def _pair(
         "high": _exp(interval.high),
         "problem": f"no interval: {interval.problem}" if interval.problem else None,
     }
+
+
+def _unlogged(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> str:
+    return "a score below 0" if (x < 0).any() or (y < 0).any() else "a score of 0"
 
 
 def _is_lopsided(u: np.ndarray[Any, Any], v: np.ndarray[Any, Any]) -> bool:

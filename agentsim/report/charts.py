@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any, Final
 
+from agentsim.analysis.cooperation import GIVING, Cooperation
+
 __all__ = ["COLOURS", "bundle", "specifications"]
 
 COLOURS: Final = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"]
@@ -46,18 +48,20 @@ def bundle() -> str:
     return (files("agentsim.report") / "vega.js").read_text(encoding="utf-8")
 
 
-def specifications(*, has_zero: bool, has_published: bool) -> dict[str, Spec]:
+def specifications(*, has_zero: bool, has_published: bool, words: Cooperation = GIVING) -> dict[str, Spec]:
     """Return the specifications by name.
 
-    `has_zero`: a score is 0 and needs an axis that is linear near 0; `has_published`: published runs are drawn too.
+    `has_zero`: a score is 0 and needs an axis that is linear near 0; `has_published`: published runs are drawn too;
+    `words`: what says how cooperative agents were.
     """
     log: Spec = {"type": "symlog", "constant": 1} if has_zero else {"type": "log", "nice": False, "padding": 8}
     return {
-        "resources_log": _resources(log, has_published=has_published),
-        "resources_linear": _resources({"type": "linear"}, has_published=has_published),
-        "fractions": _fractions(),
-        "society": _society(),
+        "resources_log": _resources(log, words, has_published=has_published),
+        "resources_linear": _resources({"type": "linear"}, words, has_published=has_published),
+        "fractions": _fractions(words),
+        "society": _society(words),
         "life": _life(),
+        "moves": _moves(),
     }
 
 
@@ -98,14 +102,14 @@ def _if_near(value: float, otherwise: float) -> Spec:
 # --- charts --------------------------------------------------------------------------------------------------------
 
 
-def _runs(y: Spec) -> list[Spec]:
+def _runs(y: Spec, words: Cooperation) -> list[Spec]:
     """One thin line with points for each run; the run nearest to the pointer is highlighted."""
     common = {"x": GENERATION, "y": y, "color": BY_CONDITION, "detail": _name("run")}
     tooltip = [
         _name("run"),
         _number("generation"),
         _number("mean_final_resources", "mean final resources (units)", format=",.4~g"),
-        _number("mean_fraction", "mean fraction given", format=".3f"),
+        _number(words.column, words.name, format=".3f"),
         _number("n_lost", "decisions lost"),
         _number("n_encounters", "encounters"),
     ]
@@ -114,20 +118,20 @@ def _runs(y: Spec) -> list[Spec]:
     return [lines, {**points, "name": POINTS}]
 
 
-def _resources(scale: Spec, *, has_published: bool) -> Spec:
-    """Mean final resources by generation: runs, the geometric mean of each condition, endowment and maximum."""
+def _resources(scale: Spec, words: Cooperation, *, has_published: bool) -> Spec:
+    """Mean final resources by generation: runs, the mean of each condition, and what scripted societies reach."""
     level = _number("value", "", scale=scale)
     means = {"x": GENERATION, "color": BY_CONDITION}
-    words = {"align": "left", "baseline": "bottom", "dx": 2, "dy": -2, "fontSize": 11}
+    beside = {"align": "left", "baseline": "bottom", "dx": 2, "dy": -2, "fontSize": 11}
     return _chart(
         _layer("references", "rule", {"strokeDash": [2, 4], "color": "#8c8c8c"}, y=level),
-        _layer("references", "text", words, x={"value": 0}, y=level, text=_name("name")),
+        _layer("references", "text", beside, x={"value": 0}, y=level, text=_name("name")),
         *(_published(scale) if has_published else ()),
         _layer(
             "conditions", "area", {"opacity": 0.16}, **means, y=_number("low", "", scale=scale), y2={"field": "high"}
         ),
         _layer("conditions", "line", {"strokeWidth": 3}, **means, y=_number("mean", "", scale=scale)),
-        *_runs(_number("mean_final_resources", "mean final resources (units)", scale=scale)),
+        *_runs(_number("mean_final_resources", "mean final resources (units)", scale=scale), words),
         params=[NEAR],
     )
 
@@ -148,19 +152,19 @@ def _published(scale: Spec) -> list[Spec]:
     ]
 
 
-def _fractions() -> Spec:
-    """Mean fraction given by generation; a point's bar is its sensitivity band for lost decisions."""
+def _fractions(words: Cooperation) -> Spec:
+    """Mean fraction given, or mean level, by generation; a point's bar is its sensitivity band for lost decisions."""
     low = _number("fraction_low", "", **FROM_0_TO_1)
     bar = {"x": GENERATION, "y": low, "y2": {"field": "fraction_high"}, "color": BY_CONDITION}
     return _chart(
         _layer("generations", "rule", {"strokeWidth": 5, "opacity": 0.25}, **bar),
-        *_runs(_number("mean_fraction", "mean fraction given", **FROM_0_TO_1)),
+        *_runs(_number(words.column, words.title, **FROM_0_TO_1), words),
         params=[NEAR],
     )
 
 
-def _society() -> Spec:
-    """Agents by generations of one run: mean fraction given; a ring marks the generation an agent was born in."""
+def _society(words: Cooperation) -> Spec:
+    """Agents by generations of one run: how cooperative each was; a ring marks the generation of its birth."""
     generation: Spec = {"field": "generation", "type": "ordinal"}
     common = {
         "x": {**generation, "title": "generation", "axis": {"labelAngle": 0}},
@@ -168,15 +172,15 @@ def _society() -> Spec:
         "tooltip": [
             _name("agent"),
             generation,
-            _number("mean_fraction", "mean fraction given", format=".3f"),
+            _number(words.column, words.name, format=".3f"),
             _number("score", "score (units)", format=",.4~g"),
             _number("n_missed", "missing decisions"),
             _name("fate"),
         ],
     }
-    legend = {"orient": "top", "title": "mean fraction given (grey: no decision could be read)", "titleLimit": 400}
+    legend = {"orient": "top", "title": f"{words.name} (grey: no decision could be read)", "titleLimit": 400}
     scale = {"scheme": "viridis", "domain": [0, 1]}
-    colour = _number("mean_fraction", "mean fraction given", scale=scale, legend=legend)
+    colour = _number(words.column, words.name, scale=scale, legend=legend)
     ring = {"size": 40, "color": "white", "filled": False, "strokeWidth": 1.5, "cursor": "pointer"}
     born = _layer("society", "point", ring, **common)
     return _chart(
@@ -210,6 +214,33 @@ def _life() -> Spec:
             y=_number("shown", "fraction given or spent", **FROM_0_TO_1),
             color=_name("kind", scale={"domain": acts, "range": [COLOURS[0], COLOURS[1], COLOURS[6]]}),
             shape=_name("kind", scale={"domain": acts, "range": ["circle", "square", "cross"]}),
+            tooltip=tooltip,
+        ),
+        height=170,
+    )
+
+
+def _moves() -> Spec:
+    """One agent's moves in order, in games other than the donor game: the level of each that has one."""
+    turn = "its moves, in order"
+    tooltip = [
+        _name("where", title="move"),
+        _name("stage"),
+        _name("role"),
+        _name("kind", title="option"),
+        _number("amount", "amount (units)", format=",.4~g"),
+        _number("level", format=".3f"),
+    ]
+    return _chart(
+        _layer("borders", "rule", {"strokeDash": [2, 4], "color": "#8c8c8c"}, x=_number("turn", turn)),
+        _layer(
+            "life",
+            "point",
+            {"size": 55, "filled": True, "opacity": 0.9},
+            x=_number("turn", turn, axis=WHOLE, scale={"nice": False}),
+            y=_number("shown", "level", **FROM_0_TO_1),
+            color=_name("kind", scale={"range": COLOURS}),
+            shape=_name("kind"),
             tooltip=tooltip,
         ),
         height=170,

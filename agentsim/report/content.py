@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import exp, log
 from typing import Any, Final
 
 import pandas as pd
 
+from agentsim.analysis.cooperation import GIVING, LEVEL, cooperation, games_of, is_linear
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.columns import KEY
-from agentsim.analysis.frames.decisions import failed, lost
+from agentsim.analysis.frames.decisions import decisions, failed, lost
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import ALPHA, least_p
 from agentsim.report.data import labels
@@ -40,19 +41,53 @@ def said(study: Study) -> list[str]:
     began = sorted(set(runs["endowment"].dropna()))
     sentences.append(
         "Final resources are the units that an agent holds at the end of a game; it began with "
-        f"{_either(began) if began else 'what it was dealt'}. Each gift costs its donor and is multiplied for its"
-        " recipient: the more agents give, the more they all hold."
+        f"{_either(began) if began else 'what it was dealt'}. {' '.join(_played(study))}"
     )
     return sentences
+
+
+def _played(study: Study) -> Iterator[str]:
+    """Yield one sentence for each game that is played, and what its level means where it has one."""
+    kinds = games_of(study)
+    yield from (PLAYED.get(kind, f"The game is {one_line(kind)}, which a plug-in brings.") for kind in kinds)
+    conditions = [started.condition["game"] for started in study.started.values()]
+    if any(game["kind"] == "public_goods" and (game["punishment"] or game["reward"]) for game in conditions):
+        yield "Then members may spend units to take some from named others, or to give them some, as the rules say."
+    if any(game.get("talk") for game in conditions):
+        yield "Before they decide, the members of an encounter write to each other."
+    if cooperation(study) is LEVEL:
+        yield "A move's level says how cooperative it was: 0 is the least and 1 the most that was possible."
+    if len(kinds) > 1:
+        yield "Units and levels of different games are not compared."
+
+
+PLAYED: Final = {
+    "donor": "Each gift costs its donor and is multiplied for its recipient: the more agents give, the more they all"
+    " hold.",
+    "matrix": "Two players each choose an option, and a table says what the two choices bring to each.",
+    "public_goods": "Each member of a group gets an income in each round and contributes some of it to a pot, which is"
+    " multiplied and shared equally by all of them.",
+    "commons": "The members of a group take units from a stock that they share and that grows back from what is left.",
+    "trust": "An investor sends some of its units to a trustee, who receives them multiplied and returns as many as it"
+    " likes.",
+    "ultimatum": "A proposer offers a part of a sum to a responder, who accepts it, or rejects it so that both get"
+    " nothing.",
+    "dictator": "A dictator gives another agent as much of a sum as it likes; the other has no say.",
+}
+"""What each game is, in one sentence."""
 
 
 def _outcome(study: Study, name: str, condition_runs: pd.DataFrame) -> str:
     keys = condition_runs[KEY].merge(study.generations, on=KEY)
     first = keys.loc[keys.groupby(KEY)["generation"].idxmin()]["mean_final_resources"].astype(float)
     last = keys.loc[keys.groupby(KEY)["generation"].idxmax()]["mean_final_resources"].astype(float)
-    maximum = condition_runs["maximum"].astype(float).max()
+    maximum, spoken = condition_runs["maximum"].astype(float).max(), cooperation(study)
     n_rose = int((last.to_numpy() > first.to_numpy()).sum())
-    of_most = "" if pd.isna(maximum) else f", where {number(maximum)} is the most that the schedule allows"
+    most = "what the most cooperative moves bring" if spoken is LEVEL else "the most that the schedule allows"
+    of_most = "" if pd.isna(maximum) else f", where {number(maximum)} is {most}"
+    levels = keys.loc[keys.groupby(KEY)["generation"].idxmax()][LEVEL.column].dropna()
+    if spoken is LEVEL and len(levels):
+        of_most += f"; its mean level is {number(float(levels.mean()))}"
     n_generations = int(keys["generation"].max())
     if len(condition_runs) == 1:
         text = (
@@ -60,7 +95,8 @@ def _outcome(study: Study, name: str, condition_runs: pd.DataFrame) -> str:
         )
         rose = f"; {number(first.iloc[0])} in the first" if n_generations > 1 else ""
         return f"{text}{of_most}{rose}."
-    middle = number(exp(sum(log(value) for value in last) / len(last))) if (last > 0).all() else None
+    is_geometric = not is_linear(study) and bool((last > 0).all())
+    middle = number(exp(sum(log(value) for value in last) / len(last))) if is_geometric else None
     mean = f"a geometric mean of {middle} units" if middle else f"a mean of {number(float(last.mean()))} units"
     spread = f"single runs from {number(float(last.min()))} to {number(float(last.max()))}"
     rose = (
@@ -95,7 +131,8 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
                 if n_least == 1
                 else "two runs of a condition cannot show their spread"
             )
-            + ", and runs that differ in nothing but the seed can end hundreds of times apart."
+            + ", and runs that differ in nothing but the seed can end "
+            + ("hundreds of times apart." if cooperation(study) is GIVING else "far apart.")
         )
     if n_conditions > 1:
         first, second = sorted((int(n) for n in by_condition.size()), reverse=True)[:2]
@@ -116,6 +153,8 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
         cannot.append(
             f"How these models would give if every answer could be read: {share:.1%} of decisions were lost"
             " (see the sensitivity band)."
+            if cooperation(study) is GIVING
+            else f"What these models would do if every answer could be read: {share:.1%} of decisions were lost."
         )
     cannot.append("How these models behave under other prompts or rules, or how later versions of them behave.")
     return can, cannot
@@ -141,6 +180,7 @@ def missing(study: Study) -> list[str]:
             if not pd.isna(row["problem"]):
                 done = f": {one_line(row['problem'], max_chars=600)}"
             sentences.append(f"Run {label} {meaning}{done}.")
+    sentences += _missing_moves(study)
     encounters = study.encounters
     n_lost, n_missing = int(lost(encounters).sum()), int((encounters["act"] == "missing").sum())
     if n_missing:
@@ -178,6 +218,33 @@ def missing(study: Study) -> list[str]:
     return sentences
 
 
+def _missing_moves(study: Study) -> Iterator[str]:
+    """Yield the same of games other than the donor game, and of what their players said."""
+    moves = study.moves
+    n_all, n_missing, n_replaced = (
+        len(moves),
+        int(moves["option"].isna().sum()),
+        int(moves["replaced_by"].notna().sum()),
+    )
+    if n_missing:
+        yield (
+            f"{_of(n_missing, n_all, 'moves')} could not be read: nothing moved in their encounters, and they count in"
+            " no mean level."
+        )
+    if n_replaced:
+        yield (
+            f"{_of(n_replaced, n_all, 'moves')} had no readable answer and were counted as the least cooperative one,"
+            " the scenario's fallback: they count in no mean level."
+        )
+    if n_turned := int(moves["intended"].notna().sum()):
+        yield (
+            f"In {_of(n_turned, n_all, 'moves')} chance made another option of what was chosen, as the rules prescribe:"
+            " they count in no mean level."
+        )
+    if n_unread := int(study.messages["message"].isna().sum()):
+        yield f"{_of(n_unread, len(study.messages), 'messages')} could not be read, so nobody was shown them."
+
+
 def runs_table(study: Study) -> Table:
     """Return one row for each run."""
     names = labels(study)
@@ -202,27 +269,28 @@ def runs_table(study: Study) -> Table:
 
 
 def unreadable(study: Study) -> Table | None:
-    """Return asked and unreadable decisions by condition and generation; None without encounters."""
-    if study.encounters.empty:
+    """Return asked and unreadable decisions by condition and generation; None without any."""
+    every = decisions(study.encounters, study.moves)
+    if every.empty:
         return None
-    data = study.encounters.assign(condition=study.conditions(study.encounters), is_lost=lost(study.encounters))
+    data = every.assign(condition=study.conditions(every))
     rows = []
     kinds = [kind for kind in PROBLEMS if (data["problem"] == kind).any()]
-    for (condition, generation), decisions in data.groupby(["condition", "generation"], sort=False):
-        is_lost = decisions["is_lost"]
+    for (condition, generation), asked in data.groupby(["condition", "generation"], sort=False):
+        is_lost = asked["is_lost"]
         rows.append(
             (
                 one_line(condition),
                 str(generation),
-                number(len(decisions)),
-                number(int((decisions["attempts"] > 1).sum())),
-                number(int((decisions["attempts"] - 1).sum())),
-                number(int((decisions["reading"] == "percent").sum())),
-                number(int((decisions["reading"] == "clamped").sum())),
+                number(len(asked)),
+                number(int((asked["attempts"] > 1).sum())),
+                number(int((asked["attempts"] - 1).sum())),
+                number(int((asked["reading"] == "percent").sum())),
+                number(int((asked["reading"] == "clamped").sum())),
                 number(int(is_lost.sum())),
                 f"{is_lost.mean():.1%}",
-                number(int(decisions["replaced_by"].notna().sum())),
-                *(number(int((decisions["problem"] == kind).sum())) for kind in kinds),
+                number(int(asked["replaced_by"].notna().sum())),
+                *(number(int((asked["problem"] == kind).sum())) for kind in kinds),
             )
         )
     head = (
@@ -230,15 +298,17 @@ def unreadable(study: Study) -> Table | None:
         "clamped", "lost", "lost, share",
         "of these counted as 0", *(f"lost: {kind.replace('_', ' ')}" for kind in kinds),
     )  # fmt: skip
+    most = "the donor had" if cooperation(study) is GIVING else "was possible"
     note = (
-        "Clamped: the answer was more than the donor had and was lowered to that, as the scenario says. The reason is"
+        f"Clamped: the answer was more than {most} and was lowered to that, as the scenario says. The reason is"
         " that of the last reply. Strategies are not in this table; see What is missing."
     )
     return Table(head, tuple(rows), (False, *[True] * (len(head) - 1)), note)
 
 
 def _share_lost(study: Study) -> float:
-    return float(lost(study.encounters).mean()) if len(study.encounters) else 0.0
+    every = decisions(study.encounters, study.moves)
+    return float(every["is_lost"].mean()) if len(every) else 0.0
 
 
 def _of(n: int, n_all: int, what: str) -> str:

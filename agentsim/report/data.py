@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.cooperation import cooperation
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
@@ -54,11 +55,16 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
     places = {key: place for place, key in enumerate(names)}
     words, cut = _words(study, texts)
     scored = study.scored
+    spoken = cooperation(study)
     generations = scored.merge(bands, on=GENERATION, how="left", suffixes=("", "_known"))
+    generations["n_lost"] = generations["n_lost"].fillna(generations["n_missed"] + generations["n_replaced"])
     agent_runs = _places(study.agents, places)
     met = study.encounters.sort_values([*GENERATION, "game", "round"], kind="stable")
     acts = _places(met, places)
     written = study.gossip.dropna(subset=["note"])
+    done = _with_holdings(study).sort_values([*GENERATION, "game", "round"], kind="stable")
+    moves = _places(done, places)
+    spoke = study.messages.sort_values([*GENERATION, "game", "round", "turn"], kind="stable")
     about = (str(key).removesuffix("/note") for key in written["key"])
     notes = dict(zip(zip(_places(written, places), about, strict=True), written["note"], strict=True))
     return {
@@ -74,7 +80,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
         ],
         "generations": {
             "run": _places(scored, places),
-            **_numbers(generations, "generation", "mean_final_resources", "mean_fraction", "n_lost", "n_encounters"),
+            **_numbers(generations, "generation", "mean_final_resources", spoken.column, "n_lost", "n_encounters"),
             **_numbers(generations, "fraction_low", "fraction_high", "resources_low", "resources_high"),
         },
         "agents": {
@@ -85,7 +91,7 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
                 words.get((run, str(StrategyKey(born, agent))), [])
                 for run, born, agent in zip(agent_runs, study.agents["born"], study.agents["agent"], strict=True)
             ],
-            **_numbers(study.agents, "generation", "born", "score", "survived", "mean_fraction"),
+            **_numbers(study.agents, "generation", "born", "score", "survived", spoken.column),
             **_numbers(study.agents, "n_decisions", "n_missed"),
         },
         "encounters": {
@@ -97,8 +103,28 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
             **_numbers(met, "intended"),
             **_numbers(met, "donor_before", "recipient_before"),
         },
+        "moves": {
+            "run": moves,
+            **_strings(done, texts, "stage", "actor", "role", "option", "aimed", "intended", "problem", "replaced_by"),
+            "words": [words.get(key, 0) for key in zip(moves, done["key"], strict=True)],
+            **_numbers(done, "generation", "game", "round", "attempts", "amount", "level", "before", "after"),
+        },
+        "messages": {
+            "run": _places(spoke, places),
+            **_strings(spoke, texts, "author", "recipients"),
+            "message": [texts.place(_cut(text, MAX_STRATEGY)) for text in spoke["message"]],
+            **_numbers(spoke, "generation", "game", "round", "turn"),
+        },
+        "spoken": {"column": spoken.column, "name": spoken.name},
         "texts": texts.all,
     }
+
+
+def _with_holdings(study: Study) -> pd.DataFrame:
+    """Return the moves with what the actor held before and after the encounter."""
+    turn = [*GENERATION, "game", "round", "actor"]
+    held = study.outcomes.rename(columns={"agent": "actor"})[[*turn, "before", "after"]].drop_duplicates(turn)
+    return study.moves.merge(held, on=turn, how="left")
 
 
 class _Texts:

@@ -10,13 +10,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from agentsim.analysis.compare import Comparison, compare
+from agentsim.analysis.cooperation import GIVING, cooperation, is_linear
 from agentsim.analysis.figures import drawings, forest
 from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
-from agentsim.analysis.measures.outcomes import geometric_means
+from agentsim.analysis.measures.outcomes import central_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
 from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
 from agentsim.errors import AgentsimError
@@ -51,16 +52,18 @@ def render(study: Study) -> str:
     has_generations, has_agents = not study.generations.empty, not study.agents.empty
     if has_generations or has_agents:
         scripts.insert(0, bundle())
-    bands = sensitivity(study)
+    bands, words = sensitivity(study), cooperation(study)
     data = browser_data(study, bands)
     scored = study.scored
-    means = geometric_means(scored.assign(condition=study.conditions(scored)))
+    means = central_means(study, scored.assign(condition=study.conditions(scored)))
     data["conditions"] = _records(means[means["mean"].notna()])
     data["references"] = [{"name": name, "value": value} for value, name in references(study).items()]
     theirs = published_like(study)
     data["published"] = _published(theirs)
     data["charts"] = specifications(
-        has_zero=bool((study.generations["mean_final_resources"] <= 0).any()), has_published=not theirs.empty
+        has_zero=bool((study.generations["mean_final_resources"] <= 0).any()),
+        has_published=not theirs.empty,
+        words=words,
     )
     can, cannot = content.conclusions(study)
     figures, undrawn = _figures(study)
@@ -77,6 +80,11 @@ def render(study: Study) -> str:
         "has_generations": has_generations,
         "has_agents": has_agents,
         "has_encounters": not study.encounters.empty,
+        "has_moves": not study.moves.empty,
+        "has_messages": not study.messages.empty,
+        "words": words,
+        "is_giving": words is GIVING,
+        "is_linear": is_linear(study),
         "generations": _generations_table(study),
         "published": _published_table(theirs),
         "published_source": SOURCE,
@@ -104,7 +112,9 @@ def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("comparison", "Comparison", context["comparison"]),
         ("societies", "Societies", context["has_agents"]),
         ("encounters", "Encounters", context["has_encounters"]),
-        ("unreadable", "Unreadable", context["has_encounters"]),
+        ("moves", "Moves", context["has_moves"]),
+        ("messages", "Messages", context["has_messages"]),
+        ("unreadable", "Unreadable", context["has_encounters"] or context["has_moves"]),
         ("measures", "Measures", context["measures"]),
         ("figures", "Figures", context["figures"]),
         ("run", "What was run", True),
@@ -149,14 +159,18 @@ def _published_unlike(study: Study) -> str | None:
 
 def _generations_table(study: Study) -> Table:
     names = labels(study)
-    columns = ["generation", "mean_final_resources", "maximum", "mean_fraction", "n_encounters", "n_punished"]
+    words = cooperation(study)
+    is_giving = words is GIVING
+    bounds, punished = (["maximum"], ["n_punished"]) if is_giving else (["minimum", "maximum"], [])
+    columns = ["generation", "mean_final_resources", *bounds, words.column, "n_encounters", *punished]
     frame = study.generations[[*columns, "n_missed", "n_replaced", "n_asked_again"]].copy()
     keys = study.generations[KEY].itertuples(index=False, name=None)
     frame.insert(0, "run", [names[key] for key in keys])
     titles = {
         "mean_final_resources": "mean final resources (units)",
-        "maximum": "maximum (units)",
-        "mean_fraction": "mean fraction given",
+        "minimum": "all as little cooperative as possible (units)",
+        "maximum": "maximum (units)" if is_giving else "all as cooperative as possible (units)",
+        words.column: words.name,
         "n_encounters": "encounters",
         "n_punished": "punished",
         "n_missed": "missing",
@@ -224,7 +238,7 @@ def _band_said(study: Study) -> str:
 
 
 def _words_note(study: Study, *, cut: int) -> str:
-    text = "Every encounter in the logs. Coloured rows are lost decisions."
+    text = "Coloured rows are lost decisions."
     if study.replies.empty:
         return f"{text} There are no replies to read: scripted policies give none."
     longest = int(said(study.replies).str.len().max())
@@ -310,7 +324,7 @@ PAIRS_NOTE: Final = (
     " p is below 0.05. The verdict is after Holm's correction over all pairs."
 )
 OUTCOMES: Final = ["mean_final_resources", "efficiency", "implied_share", "gini", "took_off_at", "collapsed_at"]
-GIVING: Final = ["mean_fraction", "slope", "first_order", "second_order", "punishment_rate", "differential"]
+GIVEN: Final = ["mean_fraction", "slope", "first_order", "second_order", "punishment_rate", "differential"]
 EVOLUTION: Final = ["selection", "transmission", "mean_words"]
 
 
@@ -345,6 +359,10 @@ MIXED_NOTE: Final = (
     "Models in mixed societies, in the first and the last generation of each run. Given: mean fraction, to agents of"
     " the same model and to others. A model that has died out is not listed."
 )
+MIXED_LEVELS_NOTE: Final = (
+    "Models in mixed societies, in the first and the last generation of each run. A model that has died out is not"
+    " listed."
+)
 
 
 def _measures(study: Study) -> list[Table]:
@@ -360,12 +378,21 @@ def _measures(study: Study) -> list[Table]:
     punished = punishment_summary(study)
     mixed = mixed_societies(study)
     societies = [names[key] for key in mixed[KEY].itertuples(index=False, name=None)]
-    mixed = mixed.drop(columns="study").assign(run=societies)
+    words = cooperation(study)
+    is_giving = words is GIVING
+    unused = ["mean_level"] if is_giving else ["mean_fraction", "to_own", "to_others"]
+    mixed = mixed.drop(columns=["study", *unused], errors="ignore").assign(run=societies)
+    outcomes = [name for name in OUTCOMES if is_giving or name != "implied_share"]
+    acts = GIVEN if is_giving else [words.column, "differential"]
     return [
-        *([] if mixed.empty else [from_frame(mixed, titles=MIXED, note=MIXED_NOTE)]),
+        *(
+            []
+            if mixed.empty
+            else [from_frame(mixed, titles=MIXED, note=MIXED_NOTE if is_giving else MIXED_LEVELS_NOTE)]
+        ),
         *([] if punished.empty else [from_frame(punished, titles=PUNISHED, note=PUNISHED_NOTE)]),
         from_frame(
-            wide[["name", *OUTCOMES]], titles={"name": "run", "mean_final_resources": "mean final resources (units)"}
+            wide[["name", *outcomes]], titles={"name": "run", "mean_final_resources": "mean final resources (units)"}
         ),
-        from_frame(wide[["name", *GIVING, *EVOLUTION]], titles={"name": "run"}, note=note),
+        from_frame(wide[["name", *acts, *EVOLUTION]], titles={"name": "run"}, note=note),
     ]

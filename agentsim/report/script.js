@@ -3,7 +3,7 @@
 (() => {
   const PAGE = 25;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const { texts, runs, agents, encounters, generations, charts } = data;
+  const { texts, runs, agents, encounters, moves, messages, generations, charts, spoken } = data;
   const byId = (id) => document.getElementById(id);
 
   /** Make an element: properties are set as such, `children` are elements or text. */
@@ -64,13 +64,15 @@
 
   // --- tables of encounters ----------------------------------------------------------------------------------------
 
-  function validity(index) {
-    if (encounters.replaced_by[index]) return "counted as 0";
-    if (texts[encounters.act[index]] === "missing") return "missing";
-    return encounters.attempts[index] > 1 ? "read when asked again" : "read at once";
+  function validityIn(frame, index) {
+    if (frame.replaced_by[index]) return "counted as 0";
+    if (frame === moves ? !moves.option[index] : texts[encounters.act[index]] === "missing") return "missing";
+    return frame.attempts[index] > 1 ? "read when asked again" : "read at once";
   }
+  const validity = (index) => validityIn(encounters, index);
   const VALIDITIES = ["read at once", "read when asked again", "missing", "counted as 0"];
-  const isLost = (index) => VALIDITIES.indexOf(validity(index)) > 1;
+  const isLostIn = (frame, index) => frame !== messages && VALIDITIES.indexOf(validityIn(frame, index)) > 1;
+  const isLost = (index) => isLostIn(encounters, index);
   const COLUMNS = [
     ["run", (i) => runs[encounters.run[i]].label],
     ["generation", (i) => number(encounters.generation[i]), "n"],
@@ -87,6 +89,35 @@
     ["reply", (i) => reader(encounters.words[i])],
     ...(encounters.note.some((place) => place) ? [["recipient's note", (i) => text(encounters.note[i])]] : []),
   ];
+
+  const WHEN = (frame) => [
+    ["run", (i) => runs[frame.run[i]].label],
+    ["generation", (i) => number(frame.generation[i]), "n"],
+    ["game", (i) => number(frame.game[i]), "n"],
+    ["round", (i) => number(frame.round[i]), "n"],
+  ];
+  const MOVES = [
+    ...WHEN(moves),
+    ["stage", (i) => text(moves.stage[i])],
+    ["actor", (i) => follower(moves.run[i], moves.actor[i])],
+    ["role", (i) => text(moves.role[i])],
+    ["option", (i) => text(moves.option[i]) + (moves.intended[i] ? `, by chance instead of ${text(moves.intended[i])}` : "")],
+    ["amount (units)", (i) => number(moves.amount[i]), "n"],
+    ...(moves.aimed.some((place) => place) ? [["aimed at (units)", (i) => text(moves.aimed[i])]] : []),
+    ["level", (i) => number(moves.level[i]), "n"],
+    ["held before (units)", (i) => number(moves.before[i]), "n"],
+    ["held after (units)", (i) => number(moves.after[i]), "n"],
+    ["validity", (i) => validityIn(moves, i) + (moves.problem[i] ? `: ${text(moves.problem[i])}` : "")],
+    ["reply", (i) => reader(moves.words[i])],
+  ];
+  const MESSAGES = [
+    ...WHEN(messages),
+    ["turn", (i) => number(messages.turn[i]), "n"],
+    ["author", (i) => follower(messages.run[i], messages.author[i])],
+    ["to", (i) => text(messages.recipients[i])],
+    ["message", (i) => make("div", { className: "words small", dir: "auto", textContent: text(messages.message[i]) })],
+  ];
+  const without = (columns, ...names) => columns.filter(([name]) => !names.includes(name));
 
   function follower(run, name) {
     return make("button", { className: "link", type: "button", onclick: () => {
@@ -120,19 +151,20 @@
     ));
   }
 
-  /** Draw the encounters at `found` into `place`, one page of them at a time. */
-  function paged(place, found, columns, page = 0) {
+  /** Draw the rows of `frame` at `found` into `place`, one page of them at a time. */
+  function paged(place, found, columns, frame = encounters, page = 0) {
     const n = Math.max(1, Math.ceil(found.length / PAGE));
     const shown = found.slice(page * PAGE, (page + 1) * PAGE);
     const turn = (to, label) =>
-      make("button", { type: "button", disabled: to < 0 || to >= n, onclick: () => paged(place, found, columns, to) }, label);
-    const count = `${found.length.toLocaleString("en")} of ${encounters.run.length.toLocaleString("en")} encounters`;
+      make("button", { type: "button", disabled: to < 0 || to >= n, onclick: () => paged(place, found, columns, frame, to) }, label);
+    const what = frame === moves ? "moves" : frame === messages ? "messages" : "encounters";
+    const count = `${found.length.toLocaleString("en")} of ${frame.run.length.toLocaleString("en")} ${what}`;
     place.replaceChildren(
       make("p", { className: "note", role: "status" }, count),
       table(
         columns.map(([name, , kind]) => [name, kind]),
         shown.map((index) => columns.map(([, value, kind]) => [value(index), kind])),
-        (index) => (isLost(shown[index]) ? "lost" : ""),
+        (index) => (isLostIn(frame, shown[index]) ? "lost" : ""),
       ),
       make("div", { className: "pager" }, turn(page - 1, "earlier"), `page ${page + 1} of ${n}`, turn(page + 1, "later")),
     );
@@ -148,10 +180,11 @@
   const different = (values) => [...new Set(values)];
   const byNumber = (a, b) => String(a).localeCompare(String(b), "en", { numeric: true });
 
+  const all = (values, name = String) => [["", "all"], ...values.map((value) => [String(value), name(value)])];
+
   function filters() {
     const place = byId("filters");
     if (place === null) return;
-    const all = (values, name = String) => [["", "all"], ...values.map((value) => [String(value), name(value)])];
     const names = different([...encounters.donor, ...encounters.recipient]).sort((a, b) => byNumber(text(a), text(b)));
     const kinds = [
       ["run", all(runs.map((_, index) => index), (index) => runs[index].label), (i, v) => encounters.run[i] === +v],
@@ -161,16 +194,34 @@
       ["act", all(different(encounters.act), text), (i, v) => encounters.act[i] === +v],
       ["validity", all(VALIDITIES), (i, v) => validity(i) === v],
     ];
+    choose(place, "filter", kinds, byId("encounter-table"), COLUMNS, encounters);
+  }
+
+  /** Filters of moves or messages by when and by whom; `more` are further ones. */
+  function filtersOf(name, frame, who, columns, more) {
+    const place = byId(`${name}-filters`);
+    if (place === null) return;
+    const names = different(frame[who]).sort((a, b) => byNumber(text(a), text(b)));
+    choose(place, `${name}-filter`, [
+      ["run", all(runs.map((_, index) => index), (index) => runs[index].label), (i, v) => frame.run[i] === +v],
+      ["generation", all(different(frame.generation).sort(byNumber)), (i, v) => frame.generation[i] === +v],
+      ["game", all(different(frame.game).sort(byNumber)), (i, v) => frame.game[i] === +v],
+      [who, all(names, text), (i, v) => frame[who][i] === +v],
+      ...more,
+    ], byId(`${name}-table`), columns, frame);
+  }
+
+  function choose(place, prefix, kinds, target, columns, frame) {
     const chosen = kinds.map(([name, options, test]) => {
       const [label, select] = choice(name, options, apply);
-      select.id = `filter-${name}`;
+      select.id = `${prefix}-${name}`;
       place.append(label);
       return [select, test];
     });
     function apply() {
       const active = chosen.filter(([select]) => select.value !== "");
-      const found = indices(encounters, (i) => active.every(([select, test]) => test(i, select.value)));
-      paged(byId("encounter-table"), found, runs.length > 1 ? COLUMNS : COLUMNS.slice(1));
+      const found = indices(frame, (i) => active.every(([select, test]) => test(i, select.value)));
+      paged(target, found, runs.length > 1 ? columns : columns.slice(1), frame);
     }
     place.append(make("button", { type: "button", onclick: () => {
       for (const [select] of chosen) select.value = "";
@@ -209,13 +260,18 @@
     const first = row(agents, lives[0]);
     const others = indices(agents, (i) => agents.run[i] === run && agents.generation[i] === agents.born[i]);
     const children = others.filter((i) => text(agents.parents[i]).split(" ").includes(name));
-    const turns = indices(encounters, (i) => encounters.run[i] === run && text(encounters.donor[i]) === name);
-    turns.sort((a, b) => ["generation", "game", "round"].reduce((d, key) => d || encounters[key][a] - encounters[key][b], 0));
+    const isOfMoves = moves.run.includes(run);
+    const frame = isOfMoves ? moves : encounters;
+    const who = isOfMoves ? moves.actor : encounters.donor;
+    const turns = indices(frame, (i) => frame.run[i] === run && text(who[i]) === name);
+    turns.sort((a, b) => ["generation", "game", "round"].reduce((d, key) => d || frame[key][a] - frame[key][b], 0));
+    const heard = indices(messages, (i) => messages.run[i] === run
+      && (text(messages.author[i]) === name || text(messages.recipients[i]).split(" ").includes(name)));
     const link = (other) =>
       make("button", { type: "button", className: "link", onclick: () => follow(run, other) }, other);
     const linked = (list) => (list.length ? list.flatMap((other) => [link(other), " "]) : ["none"]);
     const parents = first.parents ? text(first.parents).split(" ") : [];
-    const decisions = make("div", { className: "paged" });
+    const decisions = make("div", { className: "paged" }), talk = make("div", { id: "talk", className: "paged" });
     byId("agent").replaceChildren(
       make("h3", {}, `Agent ${name} of ${runs[run].label}`),
       make("dl", {},
@@ -226,9 +282,9 @@
         make("dt", {}, "its own was shown to"), make("dd", {}, ...linked(children.map((i) => text(agents.agent[i])))),
       ),
       table(
-        [["generation", "n"], ["score (units)", "n"], ["mean fraction given", "n"], ["decisions", "n"], ["missing", "n"], ["fate"]],
+        [["generation", "n"], ["score (units)", "n"], [spoken.name, "n"], ["decisions", "n"], ["missing", "n"], ["fate"]],
         lives.map((i) => [
-          [number(agents.generation[i]), "n"], [number(agents.score[i]), "n"], [number(agents.mean_fraction[i]), "n"],
+          [number(agents.generation[i]), "n"], [number(agents.score[i]), "n"], [number(agents[spoken.column][i]), "n"],
           [number(agents.n_decisions[i]), "n"], [number(agents.n_missed[i]), "n"], [fate(i)],
         ]),
       ),
@@ -239,15 +295,22 @@
       make("h3", {}, "Its decisions"),
       make("div", { id: "chart-life", className: "chart" }),
       decisions,
+      ...(heard.length ? [make("h3", {}, "What was said by it and to it"), talk] : []),
     );
-    const life = turns.map((i, turn) => ({
+    if (heard.length) paged(talk, heard, without(MESSAGES, "run"), messages);
+    const when = (i) => `generation ${frame.generation[i]}, game ${frame.game[i]}, round ${frame.round[i]}`;
+    const life = turns.map((i, turn) => (isOfMoves ? {
+      generation: moves.generation[i], turn: turn + 1, where: when(i), stage: text(moves.stage[i]), role: text(moves.role[i]),
+      amount: moves.amount[i], level: moves.level[i], kind: isLostIn(moves, i) ? "lost" : text(moves.option[i]),
+      shown: isLostIn(moves, i) ? 0 : moves.level[i],
+    } : {
       ...row(encounters, i), turn: turn + 1, recipient: text(encounters.recipient[i]), act: text(encounters.act[i]),
       kind: isLost(i) ? "lost" : text(encounters.act[i]), shown: isLost(i) ? 0 : encounters.fraction[i],
-      where: `generation ${encounters.generation[i]}, game ${encounters.game[i]}, round ${encounters.round[i]}`,
+      where: when(i),
     }));
     const borders = life.filter((t, i) => i && t.generation !== life[i - 1].generation).map((t) => ({ turn: t.turn - 0.5 }));
-    chart("chart-life", "life", { life, borders });
-    paged(decisions, turns, COLUMNS.filter(([column]) => column !== "run" && column !== "donor"));
+    chart("chart-life", isOfMoves ? "moves" : "life", { life, borders });
+    paged(decisions, turns, isOfMoves ? without(MOVES, "run", "actor") : without(COLUMNS, "run", "donor"), frame);
   }
 
   function societies() {
@@ -260,10 +323,17 @@
   }
 
   filters();
+  filtersOf("move", moves, "actor", MOVES, [
+    ["stage", all(different(moves.stage), text), (i, v) => moves.stage[i] === +v],
+    ["option", all(different(moves.option).filter((place) => place), text), (i, v) => moves.option[i] === +v],
+    ["validity", all(VALIDITIES), (i, v) => validityIn(moves, i) === v],
+  ]);
+  filtersOf("message", messages, "author", MESSAGES, []);
   societies();
   if (byId("chart-resources") !== null) {
-    for (const button of document.getElementsByName("axis")) button.onchange = () => resources(button.value);
-    resources("resources_log");
+    const axes = document.getElementsByName("axis");
+    for (const button of axes) button.onchange = () => resources(button.value);
+    resources(axes.length ? "resources_log" : "resources_linear");
     chart("chart-fractions", "fractions", drawn, toSociety);
   }
 })();

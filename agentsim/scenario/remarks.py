@@ -26,7 +26,8 @@ def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
     share = n_again / n_encounters
     of_what = "a game" if n_counted == n_rounds else f"a game's first {n_counted:,} rounds"
     again = f"{n_again:,} of the {n_encounters:,} encounters of {of_what} ({share:.0%})"
-    yield f"pairs that meet again with roles reversed: {again}"
+    if len(set(condition.game.roles)) > 1:
+        yield f"pairs that meet again with roles reversed: {again}"
     if condition.generations > 1:
         yield f"survivors of a generation: {condition.n_survivors:,} of {condition.agents:,} agents"
 

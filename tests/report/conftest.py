@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ import pytest
 
 import agentsim
 from agentsim.analysis.frames.study import Study
+from agentsim.providers.base import Prompt
+from agentsim.testing import FunctionProvider
 from agentsim.testing.faultserver import Answer, FaultServer
 
 if TYPE_CHECKING:
@@ -84,6 +87,40 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Study:
             return agentsim.load(result.folder)
 
     return asyncio.run(play())
+
+
+def spoken(prompt: Prompt) -> str:
+    """A player of a matrix game all of whose words are attacks; one message in four says nothing."""
+    asked = prompt.messages[-1].content
+    draw = Random(hashlib.sha256(asked.encode()).digest())
+    vector = " ".join([draw.choice(VECTORS), *draw.sample(ALL_VECTORS, 6)])
+    if "My strategy will be" in asked:
+        return f"My strategy will be {vector} to cooperate."
+    if "My message:" in asked:
+        return "" if draw.random() < 1 / 4 else f"My message: {vector}"
+    return f"{vector}\nAnswer: {draw.choice(['cooperate', 'defect'])}"
+
+
+@pytest.fixture(scope="session")
+def talkers(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of a game in which players talk, and all that is foreign in its moves is an attack as well."""
+    scenario = agentsim.scenario_from(
+        {
+            "name": "talkers",
+            "agents": 4,
+            "generations": 2,
+            "game": {"kind": "matrix", "rounds": 3, "error": 0.2, "talk": {"rounds": 1, "max_chars": 900}},
+            "players": {"model": "fake/one"},
+            "providers": {"fake": {"base_url": "http://127.0.0.1:1", "api_key_env": None}},
+            "seeds": [0],
+            "on_invalid": {"attempts": 1, "stop_after": None},
+        }
+    )
+    result = agentsim.run(scenario, results=tmp_path_factory.mktemp("talkers"), provider=FunctionProvider(spoken))
+    study = agentsim.load(result.folder)
+    attacked = {name: VECTORS[place] for place, name in enumerate(("option", "role", "stage", "aimed"))}
+    moves = study.moves.assign(**attacked, problem=study.moves["problem"].fillna(VECTORS[4]))
+    return replace(study, moves=moves)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_the_script_is_vega_as_released_and_cannot_end_its_own_element() -> None
 @pytest.mark.parametrize("has_zero", [False, True])
 def test_vega_lite_takes_every_specification(has_zero: bool, has_published: bool) -> None:
     charts = specifications(has_zero=has_zero, has_published=has_published)
-    assert list(charts) == ["resources_log", "resources_linear", "fractions", "society", "life"]
+    assert list(charts) == ["resources_log", "resources_linear", "fractions", "society", "life", "moves"]
     for chart in charts.values():
         assert vl_convert.vegalite_to_vega(chart)["marks"]
     assert ("published" in json.dumps(charts)) is has_published

@@ -34,6 +34,12 @@ def test_reversed_meetings_and_survivors_are_counted(changes: dict[str, Any], co
     assert not list(warnings(condition(**changes)))
 
 
+def test_roles_are_reversed_only_where_there_are_several() -> None:
+    alike, several = (condition(game={"kind": kind, "rounds": 4}) for kind in ("matrix", "trust"))
+    assert not any("reversed" in sentence for sentence in remarks(alike, seed=0))
+    assert any("roles reversed" in sentence for sentence in remarks(several, seed=0))
+
+
 def test_very_many_encounters_are_counted_in_part() -> None:
     many = condition(agents=10_000, game={"rounds": 1000})
     assert "of a game's first 200 rounds" in next(remarks(many, seed=0))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.cooperation import LEVEL, cooperation
 from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import (
     COLOURS,
@@ -40,8 +41,9 @@ def efficiency(study: Study) -> Figure:
     """Draw efficiency by generation: 0 as if nobody gave, 1 the most that the schedule really played allows.
 
     Thin lines are single runs; a thick line is the mean of a condition's runs, its band one standard error (for at
-    least 2 runs). If models played under other rules than the published runs, these are drawn too, dashed and grey, and
-    the figure names the differences.
+    least 2 runs). In other games than the donor game 0 and 1 are moves as little and as cooperative as possible. If
+    models played under other rules than the published runs, these are drawn too, dashed and grey, and the figure names
+    the differences.
 
     Raises:
         LogError: no generation has an efficiency yet.
@@ -49,6 +51,8 @@ def efficiency(study: Study) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     data = efficiencies(study.generations, study.runs).dropna(subset=["efficiency"])
+    if data.empty and cooperation(study) is LEVEL and not study.generations.empty:
+        raise LogError(f"{study.name}: whether all are cooperative or none changes nothing, or is not known")
     if data.empty:
         raise LogError(f"{study.name}: no generation has an efficiency yet; there is nothing to draw")
     data = data.assign(condition=study.conditions(data), efficiency=data["efficiency"].astype(float))
@@ -63,7 +67,7 @@ def efficiency(study: Study) -> Figure:
     for index, (name, of_condition) in enumerate(data.groupby("condition", sort=True)):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
         _draw(axes, str(name).replace("--", ", "), of_condition, color=colour, marker=marker, markersize=4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label(axes, x="generation", y="efficiency (no unit)", y_beside=0.52)
     axes.set_title(f"{shown(study.name)}: how near to the most that is possible", fontsize=11, y=1)
     axes.grid(visible=True, alpha=0.25)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import pandas as pd
 
+from agentsim.analysis.cooperation import LEVEL, cooperation, games_of, is_linear
 from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import (
     COLOURS,
@@ -24,7 +24,7 @@ from agentsim.analysis.figures.style import (
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.maximum import gives_shares
 from agentsim.analysis.frames.study import Study
-from agentsim.analysis.measures.outcomes import constant_share_means, geometric_means
+from agentsim.analysis.measures.outcomes import central_means, constant_share_means
 from agentsim.analysis.published import published_like, published_summary
 from agentsim.errors import LogError
 
@@ -49,6 +49,9 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     are dashed and grey if models played under their schedule and rules (`published_like`); otherwise the figure
     `efficiency` shows them.
 
+    In games other than the donor game resources add up instead of multiplying, and all may begin with nothing: then the
+    axis is linear, means are arithmetic, and the lines are moves as little and as cooperative as possible.
+
     Raises:
         LogError: no generation has ended yet.
     """
@@ -63,15 +66,15 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     lines, theirs = references(study), published_like(study)
     figure = blank(is_placed=True)
     axes = above_legend(figure, left=0.95, n_labels=data["condition"].nunique() + theirs["label"].nunique())
-    means = geometric_means(data).dropna(subset=["mean"])
+    means = central_means(study, data).dropna(subset=["mean"])
     means = means.astype({"generation": int, "mean": float, "low": float, "high": float})
     for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
         _draw_condition(axes, str(name), runs, means[means["condition"] == name], index=index)
     _draw_published(axes, theirs)
     scores = pd.concat([data["mean_final_resources"], theirs["mean_final_resources"]])
-    _fit(axes, [float(score) for score in scores] + list(lines), scale)
+    _fit(axes, [float(score) for score in scores] + list(lines), "linear" if is_linear(study) else scale)
     _draw_references(axes, lines)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     low, high = axes.get_ylim()
     numbers = [f"{value:,g}" for value in axes.yaxis.get_majorticklocs() if low <= value <= high]
@@ -131,8 +134,11 @@ def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> No
 def references(study: Study) -> dict[float, str]:
     """Return the levels (units) of scripted societies in the schedules really played, and their names.
 
-    If roles do not alternate, giving everything does not earn the most: then the line is the most possible.
+    If roles do not alternate, giving everything does not earn the most: then the line is the most possible. In games
+    other than the donor game they are the least and the most cooperative moves; there are none for several games.
     """
+    if cooperation(study) is LEVEL:
+        return _bounds(study) if len(games_of(study)) == 1 else {}
     runs = study.runs.dropna(subset=["endowment", "maximum"])
     lines = {float(endowment): f"all give nothing ({endowment:g})" for endowment in sorted(runs["endowment"].unique())}
     one_each = runs.sort_values("maximum").drop_duplicates("rules_digest").head(MAX_RULES)
@@ -142,6 +148,19 @@ def references(study: Study) -> dict[float, str]:
         is_all = every is not None and math.isclose(every, most, rel_tol=1e-9)
         lines |= {} if half is None else {half: f"all give half ({half:,.0f})"}
         lines[most] = f"{'all give all' if is_all else 'the most possible'} ({most:,.0f})"
+    return lines
+
+
+def _bounds(study: Study) -> dict[float, str]:
+    """Return what all moves as little and as cooperative as possible bring in the last finished generations."""
+    last = study.generations.sort_values("generation").drop_duplicates(KEY, keep="last").dropna(subset=["minimum"])
+    one_each = last.merge(study.runs[[*KEY, "rules_digest"]], on=KEY).drop_duplicates("rules_digest").head(MAX_RULES)
+    lines: dict[float, str] = {}
+    for name, words in (
+        ("minimum", "all as little cooperative as possible"),
+        ("maximum", "all as cooperative as possible"),
+    ):
+        lines |= {float(value): f"{words} ({value:,.4g})" for value in sorted(one_each[name].dropna().unique())}
     return lines
 
 
@@ -172,12 +191,19 @@ def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | No
     return half, every
 
 
+def _on_a_second_axis(study: Study) -> Figure:
+    """Draw the same on a linear axis, where the first figure's is not linear anyway."""
+    if is_linear(study):
+        raise LogError(f"{study.name}: resources add up here, so final-resources has a linear axis already")
+    return final_resources(study, scale="linear")
+
+
 DRAWN: Final = (
     OfStudy("final-resources", "Mean final resources by generation", final_resources, place=0),
     OfStudy(
         "final-resources-linear",
         "Mean final resources by generation, linear axis",
-        partial(final_resources, scale="linear"),
+        _on_a_second_axis,
         place=0,
     ),
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from agentsim.analysis.cooperation import games_of
 from agentsim.analysis.figures.declared import OfStudy
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, label, placed, shown, thin_lines
 from agentsim.analysis.frames.columns import KEY
@@ -26,8 +27,10 @@ def giving(study: Study) -> Figure:
     (for at least 2 runs). Dotted: giving as the recipient gave.
 
     Raises:
-        LogError: nobody has met a recipient with a record yet.
+        LogError: it is another game, or nobody has met a recipient with a record yet.
     """
+    if "donor" not in games_of(study):
+        raise LogError(f"{study.name}: what recipients gave before is known in the donor game alone")
     found = giving_by_record(study.encounters)
     if found.empty:
         raise LogError(f"{study.name}: nobody has given to a recipient with a record yet; there is nothing to draw")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from agentsim.analysis.cooperation import cooperation_in
 from agentsim.analysis.figures.declared import OfRun
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.style import FRACTIONS, blank, colour_scale, label, placed, shown
@@ -23,8 +24,9 @@ MAX_DRAWN: Final = 2000
 def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:
     """Draw lives as lines from birth to last generation, and advice as thin lines from survivors to newborns.
 
-    Dots are coloured by the mean fraction given in that generation, grey where no decision could be read; a strategy's
-    dot is larger the more newborns saw it. Rows are places: newborns take those of the culled.
+    Dots are coloured by the mean fraction given (in other games, the mean level) in that generation, grey where no
+    decision could be read; a strategy's dot is larger the more newborns saw it. Rows are places: newborns take those of
+    the culled.
 
     Raises:
         LogError: there is no such run, or none of its generations has begun.
@@ -43,6 +45,7 @@ def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
     height = 0.32 if n_slots <= 60 else max(0.12, 19.2 / n_slots)  # names still fit
     figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots, is_placed=True)
     axes = placed(figure, left=0.3, right=1.0, bottom=0.6, top=0.35)
+    words = cooperation_in(agents["game"].dropna())
     dots = agents.to_dict("records")
     slots = {(str(row["agent"]), int(row["generation"])): int(row["slot"]) for row in dots}
     n_shown: dict[tuple[str, int], int] = {}
@@ -69,22 +72,22 @@ def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
         [int(row["generation"]) for row in dots],
         [int(row["slot"]) for row in dots],
         s=[22 + 8 * n_shown.get((str(row["agent"]), int(row["generation"])), 0) for row in dots],
-        color=[_colour(row, colormaps[FRACTIONS["cmap"]]) for row in dots],
+        color=[_colour(row[words.column], colormaps[FRACTIONS["cmap"]]) for row in dots],
         edgecolor="0.2",
         linewidth=0.5,
         zorder=3,
     )
-    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.6, top=0.35))
+    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.6, top=0.35), title=words.name)
     axes.set_yticks([])
     axes.set_ylim(n_slots - 0.4, -0.8)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label(axes, x="generation (thin lines: advice of survivors to newborns)")
     axes.set_title(f"{shown(run.replace('--', ', '))}: descent of strategies", fontsize=11, y=1)
     return figure
 
 
-def _colour(row: Any, colours: Any) -> Any:
-    return "0.6" if pd.isna(row["mean_fraction"]) else colours(float(row["mean_fraction"]))
+def _colour(value: Any, colours: Any) -> Any:
+    return "0.6" if pd.isna(value) else colours(float(value))
 
 
 DRAWN: Final = (OfRun("lineage", lineage_of),)

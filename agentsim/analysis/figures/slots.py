@@ -11,7 +11,7 @@ __all__ = ["living"]
 
 
 def living(study: Study, run: str, *, name: str | None = None) -> pd.DataFrame:
-    """Return the agents of one run's generations with a column `slot`, from 0, that an agent keeps for life.
+    """Return the agents of one run's generations with a `slot`, from 0, kept for life, and the run's `game`.
 
     Raises:
         LogError: there is no such run, several studies have one, or no generation of it has begun.
@@ -33,4 +33,5 @@ def living(study: Study, run: str, *, name: str | None = None) -> pd.DataFrame:
         free = iter(sorted(set(range(len(here) + len(slots))) - set(survivors.values())))
         slots = {agent: survivors[agent] if agent in survivors else next(free) for agent in here}
         places += [slots[agent] for agent in here]
-    return agents.assign(slot=places)
+    kinds = study.runs.set_index(["study", "run"])["game"]
+    return agents.assign(slot=places, game=kinds[str(agents["study"].iloc[0]), run])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.cooperation import cooperation_in
 from agentsim.analysis.figures.declared import OfRun
 from agentsim.analysis.figures.slots import living
 from agentsim.analysis.figures.style import COLOURS, FRACTIONS, blank, colour_scale, label, placed, shown
@@ -23,7 +24,8 @@ def society(study: Study, run: str, *, name: str | None = None) -> Figure:
     """Draw agents by generations, coloured by the mean fraction given, with the selection differential below.
 
     A row is a place in the society: survivors keep theirs, newborns (white dot) take those of the culled. Hatched: no
-    decision of the agent could be read. Below: survivors' mean fraction minus that of the culled.
+    decision of the agent could be read. Below: survivors' mean minus that of the culled. In other games than the donor
+    game both are the mean level.
 
     Raises:
         LogError: there is no such run, or none of its generations has begun.
@@ -47,11 +49,11 @@ def society_of(agents: pd.DataFrame, run: str) -> Figure:
     top = placed(figure, left=0.75, right=1.0, bottom=0.75 + strip, top=0.35)
     below = placed(figure, left=0.75, right=1.0, bottom=0.6, top=height - 0.6 - strip)
     below.sharex(top)
-    newborns = []
+    newborns, words = [], cooperation_in(agents["game"].dropna())
     for row in agents.to_dict("records"):
         place, slot = columns[int(row["generation"])], int(row["slot"])
-        is_known = not pd.isna(row["mean_fraction"])
-        grid[slot, place] = row["mean_fraction"] if is_known else np.nan
+        is_known = not pd.isna(row[words.column])
+        grid[slot, place] = row[words.column] if is_known else np.nan
         if not is_known:
             middle = generations[place]
             ends = [middle - 0.5, middle + 0.5]
@@ -68,12 +70,14 @@ def society_of(agents: pd.DataFrame, run: str) -> Figure:
         interpolation="nearest",
         **FRACTIONS,
     )
-    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.75 + strip, top=0.35))
+    colour_scale(
+        placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.75 + strip, top=0.35), title=words.name
+    )
     top.set_yticks(range(n_slots), [str(slot + 1) for slot in range(n_slots)], fontsize=7)
     top.tick_params(axis="x", labelbottom=False)
     label(top, y="place in the society")
     top.set_title(shown(run.replace("--", ", ")), fontsize=11, y=1)
-    found = survival_differential(agents).dropna(subset=["differential"])
+    found = survival_differential(agents, trait=words.column).dropna(subset=["differential"])
     values = found["differential"].astype(float).to_numpy()
     below.bar(
         found["generation"].astype(int).to_numpy(),
@@ -85,10 +89,8 @@ def society_of(agents: pd.DataFrame, run: str) -> Figure:
     reach = max(0.1, float(np.abs(values).max(initial=0)) * 1.15)
     below.set_ylim(-reach, reach)
     below.tick_params(axis="y", labelsize=8)
-    label(
-        below, x="generation (white dot: newborn; bars: difference in mean fraction given)", y="survivors\nminus culled"
-    )
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    label(below, x=f"generation (white dot: newborn; bars: difference in {words.name})", y="survivors\nminus culled")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
 
 

@@ -183,11 +183,11 @@ def label(axes: Axes, *, x: str = "", y: str = "", x_below: float = 0.32, y_besi
     axes.yaxis.set_label_coords(-y_beside / width, 0.5)
 
 
-def colour_scale(axes: Axes) -> None:
+def colour_scale(axes: Axes, *, title: str) -> None:
     """Draw the colours of fractions from 0 to 1 into axes of their own."""
     axes.imshow([[step / 255] for step in range(256)], origin="lower", extent=(0, 1, 0, 1), aspect="auto", **FRACTIONS)
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
     axes.tick_params(axis="y", labelsize=8)
-    label(axes, y="mean fraction given", y_beside=-0.57)
+    label(axes, y=title, y_beside=-0.57)

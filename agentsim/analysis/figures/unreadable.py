@@ -28,7 +28,7 @@ def unreadable(study: Study) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    outcomes_of_all = answers(study.encounters, study.agents, study.runs)
+    outcomes_of_all = answers(study.encounters, study.agents, study.runs, study.moves)
     if outcomes_of_all.empty:
         raise LogError(f"{study.name}: there is no encounter yet; there is nothing to draw")
     models = sorted(outcomes_of_all["model"].unique())
@@ -68,7 +68,7 @@ def unreadable(study: Study) -> Figure:
             )
         axes.set_ylim(0, min(1.0, max(0.05, float(floor.max()) * 1.15)))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(visible=True, axis="y", alpha=0.25)
     panels[-1].set_xlabel("generation")
     figure.supylabel("share of decisions", fontsize=10)

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-__all__ = ["failed", "lost", "own_fraction", "own_level"]
+__all__ = ["decisions", "failed", "lost", "lost_moves", "own_fraction", "own_level", "own_level_of_moves"]
+
+SHARED: Final = [
+    "study", "run", "generation", "agent", "attempts", "problem", "replaced_by", "reading", "is_lost",
+]  # fmt: skip
+"""The columns of `decisions`."""
+
+
+def decisions(encounters: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
+    """Return the decisions of all games in the same columns: a donation of each encounter, and every move."""
+    donations = encounters.assign(is_lost=lost(encounters)).rename(columns={"donor": "agent"})[SHARED]
+    if moves.empty:
+        return donations
+    others = moves.assign(is_lost=lost_moves(moves)).rename(columns={"actor": "agent"})[SHARED]
+    return others if donations.empty else pd.concat([donations, others], ignore_index=True)
 
 
 def lost(encounters: pd.DataFrame) -> pd.Series[bool]:
     """Return whether each encounter's decision is not the donor's own: missing, or replaced by a gift of 0."""
     return ((encounters["act"] == "missing") | encounters["replaced_by"].notna()).fillna(True).astype(bool)
+
+
+def lost_moves(moves: pd.DataFrame) -> pd.Series[bool]:
+    """Return the same of each move: whether it could not be read, or the scenario's fallback stands for it."""
+    return moves["option"].isna() | moves["replaced_by"].notna()
 
 
 def failed(encounters: pd.DataFrame) -> pd.Series[bool]:
@@ -35,3 +54,8 @@ def own_level(encounters: pd.DataFrame) -> pd.Series[Any]:
     is_punishment = (encounters["act"] == "punish").fillna(False).astype(bool)
     is_own = is_punishment & ~lost(encounters) & ~failed(encounters) & encounters["fraction"].notna()
     return own_fraction(encounters).mask(is_own, 0.0)
+
+
+def own_level_of_moves(moves: pd.DataFrame) -> pd.Series[Any]:
+    """Return the same of moves; missing where a move has no level, or is not what its actor decided on."""
+    return moves["level"].where(moves["problem"].isna() & moves["intended"].isna())

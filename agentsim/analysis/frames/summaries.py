@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from agentsim.analysis.frames.columns import TABLES, TOKENS
-from agentsim.analysis.frames.decisions import failed, own_fraction, own_level
+from agentsim.analysis.frames.decisions import failed, own_fraction, own_level, own_level_of_moves
 from agentsim.analysis.frames.logs import ARROW, RunColumns
 from agentsim.analysis.frames.maximum import (
     OF_FIXED,
@@ -144,10 +144,9 @@ def _decided(encounters: pd.DataFrame, moves: pd.DataFrame, outcomes: pd.DataFra
     met = encounters[["run", "generation"]]
     if moves.empty:
         return _Decided(donations, met)
-    is_own = moves["problem"].isna() & moves["intended"].isna()
     others = moves[["run", "generation", "actor"]].assign(
         mean_fraction=pd.array([pd.NA] * len(moves), dtype="Float64"),
-        mean_level=moves["level"].where(is_own),
+        mean_level=own_level_of_moves(moves),
         n_punished=False,
         n_missed=moves["option"].isna(),
         n_replaced=moves["replaced_by"].notna(),

@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agentsim.analysis.cooperation import is_linear
 from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.maximum import gives_shares
+from agentsim.analysis.frames.study import Study
 from agentsim.log.records import RunStarted
 
 __all__ = [
     "TAKE_OFF",
     "TAKE_OFFS",
+    "arithmetic_means",
+    "central_means",
     "collapse",
     "constant_share_means",
     "efficiency",
@@ -66,6 +70,23 @@ def geometric_means(scores: pd.DataFrame) -> pd.DataFrame:
     return frame[["condition", "generation", "n"]].assign(
         mean=np.exp(frame["centre"]), low=np.exp(frame["centre"] - error), high=np.exp(frame["centre"] + error)
     )
+
+
+def arithmetic_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what `geometric_means` does, as arithmetic means with one standard error: for scores that add up.
+
+    `n` counts all runs, as a score of 0 or below has a mean too.
+    """
+    known = scores.assign(score=scores["mean_final_resources"].astype("Float64"))
+    groups = known.groupby(["condition", "generation"], sort=True)["score"]
+    frame = groups.agg(n="count", mean="mean", spread="std").reset_index()
+    error: pd.Series[Any] = frame["spread"] / np.sqrt(frame["n"].where(frame["n"] > 1).astype("Float64"))
+    return frame[["condition", "generation", "n", "mean"]].assign(low=frame["mean"] - error, high=frame["mean"] + error)
+
+
+def central_means(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the means of the conditions of a study: geometric, or arithmetic where scores add up."""
+    return arithmetic_means(scores) if is_linear(study) else geometric_means(scores)
 
 
 def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -285,8 +306,10 @@ def take_off_sensitivity(
     )
 
 
-def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE) -> pd.DataFrame:
+def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE, trait: str = "mean_fraction") -> pd.DataFrame:
     """Return for each run whether giving collapsed, and the generation after which it stays at or below `share`.
+
+    In other games than the donor game the trait is `mean_level`.
 
     Columns: study, run; `collapsed`; `generation`, the first of those that stay at or below `share`, missing (censored)
     if there is none; `followed`, the number of generations. Missing if no decision of the last generation could be
@@ -294,7 +317,7 @@ def collapse(generations: pd.DataFrame, *, share: float = COLLAPSE) -> pd.DataFr
     """
     rows = []
     for key, run_rows in generations.sort_values("generation").groupby(KEY, sort=True):
-        fractions = run_rows["mean_fraction"].to_numpy(dtype=float, na_value=np.nan)
+        fractions = run_rows[trait].to_numpy(dtype=float, na_value=np.nan)
         above = np.flatnonzero(~(fractions <= share))
         begin = int(above[-1]) + 1 if len(above) else 0
         is_known = not np.isnan(fractions[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from agentsim.analysis.cooperation import cooperation
 from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.cooperation import conditional_slope, discrimination, with_records
@@ -20,16 +21,18 @@ def summary(study: Study) -> pd.DataFrame:
     """Return one row for each run that has finished a generation: measures of its last generation and of its course.
 
     Of the last finished generation: `mean_final_resources` (units), `efficiency`, `implied_share`, `mean_fraction`,
-    `slope`, `first_order`, `second_order`, `punishment_rate`, `gini`, `mean_words` of strategies formed in it. Of the
-    course: `took_off`, `took_off_at`, `collapsed`, `collapsed_at` (generations); `differential`, `selection` and
-    `transmission`, means over its generations. The function with the measure's name describes it. The columns of
-    the measures that plug-ins bring come last.
+    `mean_level`, `slope`, `first_order`, `second_order`, `punishment_rate`, `gini`, `mean_words` of strategies formed
+    in it. Of the course: `took_off`, `took_off_at`, `collapsed`, `collapsed_at` (generations); `differential`,
+    `selection` and `transmission`, means over its generations, of the level where another game than the donor game is
+    played. The function with the measure's name describes it. The columns of the measures that plug-ins bring come
+    last.
     """
     ends = study.generations.groupby(KEY, sort=True)["generation"].max().reset_index()
     last = with_records(study.encounters.merge(ends, on=GENERATION))
     frame = ends.merge(study.runs[[*KEY, "condition", "model", "seed", "status"]], on=KEY)
+    trait = cooperation(study).column
     parts = [
-        study.generations[[*GENERATION, "mean_final_resources", "mean_fraction"]],
+        study.generations[[*GENERATION, "mean_final_resources", "mean_fraction", "mean_level"]],
         efficiency(study.generations, study.runs),
         implied_share(study.generations, last, study.started).drop(columns="problem"),
         conditional_slope(last).drop(columns="n"),
@@ -41,12 +44,12 @@ def summary(study: Study) -> pd.DataFrame:
     for part in parts:
         frame = frame.merge(part, on=GENERATION, how="left")
     risen = take_off(study.generations, study.runs)[[*KEY, "took_off", "generation"]]
-    fallen = collapse(study.generations)[[*KEY, "collapsed", "generation"]]
+    fallen = collapse(study.generations, trait=trait)[[*KEY, "collapsed", "generation"]]
     frame = frame.merge(risen.rename(columns={"generation": "took_off_at"}), on=KEY, how="left")
     frame = frame.merge(fallen.rename(columns={"generation": "collapsed_at"}), on=KEY, how="left")
     for part, names in (
-        (survival_differential(study.agents), ["differential"]),
-        (price_equation(study.agents), ["selection", "transmission"]),
+        (survival_differential(study.agents, trait=trait), ["differential"]),
+        (price_equation(study.agents, trait=trait), ["selection", "transmission"]),
     ):
         frame = frame.merge(part.groupby(KEY)[names].mean().reset_index(), on=KEY, how="left")
     for name, member in REGISTRY.of("measure").items():

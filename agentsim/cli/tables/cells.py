@@ -40,6 +40,7 @@ WIDTHS: Final = {
     "mean": 8,
     "bar": BAR,
     "given": 5,
+    "level": 5,
     "punished": 8,
     "missing": 7,
     "again": 5,

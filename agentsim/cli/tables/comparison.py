@@ -76,7 +76,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
             plain(row["verdict"]),
         )
     yield pairs
-    yield _take_off_table(comparison)
+    if not comparison.sensitivity.empty:
+        yield _take_off_table(comparison)
 
 
 def _take_off_table(comparison: Comparison) -> Table:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
+from agentsim.analysis.cooperation import GIVING, cooperation, is_linear
+from agentsim.analysis.frames.columns import GENERATION
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary
 from agentsim.cli.tables.cells import (
@@ -95,19 +97,26 @@ def _by_model(study: Study) -> Table | None:
         return None
     listed = list(by_model["run"].unique())
     more = len(listed) - MAX_RUNS
+    words = cooperation(study)
+    own = {words.column: words.short, **({"to_own": "to own", "to_others": "to others"} if words is GIVING else {})}
     table = titled(
         "Models in mixed societies, first and last generation",
-        caption="agents: their number; score: mean over the model's agents (units); given: mean fraction; to own, to"
-        " others: mean fraction given to agents of the same model and of others; a model that died out is not listed"
+        caption="agents: their number; score: mean over the model's agents (units); "
+        + (
+            "given: mean fraction; to own, to others: mean fraction given to agents of the same model and of others"
+            if words is GIVING
+            else f"{words.short}: {words.title}"
+        )
+        + "; a model that died out is not listed"
         + (f"; {more} more runs: agentsim.analysis.measures.by_model has them all" if more > 0 else ""),
     )
-    for name in ("gen", "model", "agents", "score", "given", "to own", "to others", "missing"):
+    for name in ("gen", "model", "agents", "score", *own.values(), "missing"):
         add_column(table, name)
     for run, run_rows in named(by_model[by_model["run"].isin(listed[:MAX_RUNS])], study).groupby("run", sort=False):
         table.add_section()
         table.add_row("", plain(str(run)))
         for row in run_rows.to_dict("records"):
-            fractions = (row[name] for name in ("mean_fraction", "to_own", "to_others"))
+            fractions = (row[name] for name in own)
             table.add_row(
                 str(row["generation"]),
                 plain(row["model"]),
@@ -120,27 +129,30 @@ def _by_model(study: Study) -> Table | None:
 
 
 def generations(study: Study) -> Table:
-    """One row for each generation of a run: score, giving and missing decisions; the bar's scale is logarithmic."""
-    data = named(study.generations, study)
+    """One row for each generation of a run: score, cooperation and missing decisions; the bar shows the score."""
+    n_decisions = study.agents.groupby(GENERATION)["n_decisions"].sum()
+    data = named(study.generations.join(n_decisions, on=GENERATION), study)
     is_long = data["run"].nunique() > MAX_RUNS
-    caption = "mean: mean final resources (units); given: mean fraction given; missing: no decision could be read"
+    words = cooperation(study)
+    caption = f"mean: mean final resources (units); {words.short}: {words.title}; missing: no decision could be read"
     if is_long:
         ends = data.groupby("run")["generation"]
         data = data[(data["generation"] == ends.transform("min")) | (data["generation"] == ends.transform("max"))]
         caption += "; first and last generations only, agentsim.load(...) has them all"
     table = titled("Generations", caption=caption)
     has_punished = bool((data["n_punished"] > 0).any())
-    for name in ("run", "gen", "mean", "bar", "given", *(["punished"] if has_punished else []), "missing", "again"):
+    for name in ("run", "gen", "mean", "bar", words.short, *(["punished"] if has_punished else []), "missing", "again"):
         add_column(table, name, title="" if name == "bar" else name)
     highest, shown = float(data["mean_final_resources"].max()), ""
+    bar = _bar_of_sum if is_linear(study) else _bar
     for row in data.to_dict("records"):
-        is_read = row["n_missed"] + row["n_replaced"] < row["n_encounters"] or not row["n_encounters"]
+        is_read = row["n_missed"] + row["n_replaced"] < row["n_decisions"] or not row["n_decisions"]
         table.add_row(
             plain("" if row["run"] == shown else row["run"]),
             str(row["generation"]),
             number(row["mean_final_resources"]) if is_read else "-",
-            "█" * _bar(row["mean_final_resources"], highest) if is_read else "",
-            "-" if is_missing(row["mean_fraction"]) else f"{row['mean_fraction']:.2f}",
+            "█" * bar(row["mean_final_resources"], highest) if is_read else "",
+            "-" if is_missing(row[words.column]) else f"{row[words.column]:.2f}",
             *([f"{row['n_punished']}/{row['n_encounters']}"] if has_punished else []),
             missing(row["n_missed"], row["n_replaced"]),
             str(row["n_asked_again"]),
@@ -151,6 +163,7 @@ def generations(study: Study) -> Table:
 
 def strategies(study: Study) -> Table:
     """Return the strategies of the first and the last generation, in the agents' words."""
+    words = cooperation(study)
     agents = study.with_strategies(study.agents)
     agents = named(agents[~agents["model"].str.startswith("scripted/")], study)
     listed = list(agents["run"].unique())
@@ -159,7 +172,7 @@ def strategies(study: Study) -> Table:
         "Strategies, first and last generation, best first",
         caption=f"{more} more runs: agentsim.load(...).agents has them all" if more > 0 else None,
     )
-    for name in ("gen", "agent", "score", "given", "strategy"):
+    for name in ("gen", "agent", "score", words.short, "strategy"):
         add_column(table, name)
     for run in listed[:MAX_RUNS]:
         run_agents = agents[agents["run"] == run]
@@ -173,7 +186,7 @@ def strategies(study: Study) -> Table:
                     str(generation),
                     plain(row["agent"]),
                     number(row["score"]),
-                    "-" if is_missing(row["mean_fraction"]) else f"{row['mean_fraction']:.2f}",
+                    "-" if is_missing(row[words.column]) else f"{row[words.column]:.2f}",
                     Text("(none could be read)") if is_missing(row["strategy"]) else plain(row["strategy"]),
                 )
             table.add_section()
@@ -191,6 +204,11 @@ def _caption(study: Study) -> str | None:
     notes += [f"{torn} bytes of unfinished lines were skipped"] if torn else []
     notes += study.notes
     return plain("; ".join(notes), max_chars=MAX_TEXT * 4).plain or None
+
+
+def _bar_of_sum(score: float, highest: float) -> int:
+    """Return the length of a bar where scores add up, so that twice the score is twice as long."""
+    return max(1, round(BAR * score / highest)) if score > 0 else 0
 
 
 def _bar(score: float, highest: float) -> int:
