@@ -188,7 +188,7 @@ def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str,
     sizes: dict[str, list[int]] = {}
     while waiting:
         question = waiting.popleft()
-        sizes.setdefault(kind_of(question.request), []).append(n_bytes(question.prompt.messages))
+        sizes.setdefault(kind_of(question.request.key), []).append(n_bytes(question.prompt.messages))
         waiting.extend(course.answer(question.request, stand_in(question.request)).asked)
     return {kind: Questions(len(lengths), sum(lengths) / len(lengths)) for kind, lengths in sizes.items()}
 

@@ -27,13 +27,15 @@ def asked_for(prompt: Prompt) -> str:
         return "strategy"
     if "My message:" in question:
         return "message"
-    return re.findall(r"Answer: (\w+)", question)[0]
+    found = re.search(r"Answer: (\w+)", question)
+    assert found is not None
+    return found[1]
 
 
-def played(prompt: Prompt) -> str:
-    """Return a reply that depends on the prompt alone; one in eight is unreadable."""
+def played(prompt: Prompt, *, unreadable: float = 1 / 8) -> str:
+    """Return a reply that depends on the prompt alone; some of them are unreadable."""
     draw = Random(hashlib.sha256(prompt.model_dump_json().encode()).digest())
-    if draw.random() < 1 / 8:
+    if draw.random() < unreadable:
         return "I had rather not say."
     kind = asked_for(prompt)
     if kind == "strategy":
