@@ -126,6 +126,11 @@ class Probe:
         return pd.DataFrame([row for row in rows if row], columns=list(SHIFT)).astype(SHIFT)
 
     @property
+    def is_of_donor_game(self) -> bool:
+        """Whether records and answers are shares given; in other games they are levels of moves."""
+        return bool(self.started.condition.get("game", {}).get("kind", "donor") == "donor")
+
+    @property
     def _cells(self) -> list[dict[str, Any]]:
         return [situation_row(situation) for situation in self.design.situations]
 

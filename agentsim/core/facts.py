@@ -394,10 +394,11 @@ class Probed(Frozen):
     """The situation's name, as in the probe's design."""
     repetition: int
     """From 1."""
-    act: Act | None
-    """`None`: no decision could be read."""
+    act: str | None
+    """In the donor game `give` or `punish`, in others the option; `None`: no decision could be read."""
     fraction: float | None
-    """Share of its resources it would give, or spend on punishing; `None` without a decision."""
+    """Share of its resources it would give, or spend on punishing, in other games the level of its move; `None` without
+    a decision."""
     reading: Reading = "plain"
     problem: Problem | None = None
     attempts: int = 1

@@ -3,6 +3,9 @@
 A situation is a moment of round 3 in which the donor is shown what the recipient gave up in round 2, and, where the
 observation rule grants it, what that act's recipient (the *partner*) had given up itself in round 1; or a score, or a
 standing. The recipient holds as much as the donor, so that only what is on the grid varies.
+
+In other games of two, the first member of an encounter is asked in the game's first stage, and what is shown of the
+other is a move at that level in that stage.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from agentsim.core.answers import ActSpec
+from agentsim.core.answers import ActSpec, Move, MoveSpec
 from agentsim.core.facts import Frozen, Reputation, TraceItem
+from agentsim.core.games import DonorGame, Encounter, Game, Stage
 from agentsim.core.keys import ProbeKey
 from agentsim.core.observation import HIGHEST_SCORE, LOWEST_SCORE
-from agentsim.core.requests import DecisionView, Request
+from agentsim.core.requests import DecisionView, Other, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
 
@@ -37,7 +41,8 @@ class Situation(Frozen):
     resources: float = Field(gt=0)
     """Units that the donor holds, and the recipient too."""
     record: float | None = Field(default=None, ge=0, le=1)
-    """Share of its resources that the recipient gave up last; `None`: it is not shown, or there is none."""
+    """Share of its resources that the recipient gave up last, in other games the level of its move; `None`: it is not
+    shown, or there is none."""
     partner: float | None = Field(default=None, ge=0, le=1)
     """The share that the recipient of that act had given up before; `None`: it is not shown."""
     reputation: int | Literal["good", "bad"] | None = None
@@ -91,9 +96,18 @@ def grid(
     Raises:
         ScenarioError: the rule cannot be probed, or the game is too short for it.
     """
-    own = rules.donor_game.endowments
-    amounts = tuple(resources) or (own if len(own) > 1 else (own[0], RICHER * own[0]))
-    rule, n_rounds = rules.observation, rules.game.rounds
+    game, own = rules.game, rules.game.endowments
+    if game.n_members > 2:
+        raise ScenarioError(
+            f"game.kind: {game.kind}: {game.n_members} agents meet in it, and a probe asks about one other; probe a"
+            " game of two"
+        )
+    if not isinstance(game, DonorGame):
+        own = tuple(units or max(game.payoffs[1], 1.0) for units in own)
+        records, partners = _possible(game, records), _possible(game, partners)
+    is_richer = isinstance(game, DonorGame) and len(own) == 1
+    amounts = tuple(resources) or (own if not is_richer else (own[0], RICHER * own[0]))
+    rule, n_rounds = rules.observation, game.rounds
     needed = ROUND if rule.shows_anything else 1
     if n_rounds < needed:
         raise ScenarioError(f"a probe shows round {needed}, but games have {n_rounds} rounds; lengthen them")
@@ -150,11 +164,14 @@ def request(
     name = subject.name if _is_agent(subject.name) else f"{generation}_1"
     recipient, partner, third = _others(name, generation)
     shown = [(recipient, partner, situation.record), (partner, third, situation.partner)]
+    game, held = rules.game, situation.resources
     trace = tuple(
-        TraceItem(round=situation.round - age, donor=donor, recipient=to, act="give", fraction=fraction)
+        _shown(game, situation.round - age, donor=donor, recipient=to, level=fraction)
         for age, (donor, to, fraction) in enumerate(shown, start=1)
         if fraction is not None
     )
+    reputation = _reputation(situation, rules)
+    stage, spec = _asked(game, Encounter(situation.round, (name, recipient), (held, held), game.first_state(2)))
     view = DecisionView(
         name=name,
         generation=generation,
@@ -165,11 +182,42 @@ def request(
         recipient=recipient,
         recipient_resources=situation.resources,
         trace=trace,
-        reputation=_reputation(situation, rules),
+        reputation=reputation,
         own_reputation=_own_reputation(name, recipient, rules),
+        role=game.roles[0],
+        stage=stage,
+        others=(Other(recipient, game.roles[1], held, trace, reputation),),
     )
-    key, game = str(ProbeKey(subject.name, situation_name(situation), repetition)), rules.donor_game
-    return Request(key, name, view, ActSpec(game.acts, high=situation.resources, gift=game.gift))
+    return Request(str(ProbeKey(subject.name, situation_name(situation), repetition)), name, view, spec)
+
+
+def _asked(game: Game, encounter: Encounter) -> tuple[str, ActSpec | MoveSpec]:
+    """Return the first stage of an encounter, and what its first member may answer in it."""
+    stage = game.after(encounter, {})
+    assert isinstance(stage, Stage)
+    return stage.name, dict(stage.asked)[encounter.members[0]]
+
+
+def _moved(game: Game, level: float) -> tuple[Move, float | None]:
+    """Return the move of the first stage that is nearest to a level, and that move's own level."""
+    held = (game.endowments[0],) * 2
+    stage, spec = _asked(game, Encounter(1, ("1_1", "1_2"), held, game.first_state(2)))
+    assert isinstance(spec, MoveSpec)
+    move = game.move(spec, level, stage=stage)
+    return move, game.level(move, spec, stage=stage)
+
+
+def _possible(game: Game, levels: Sequence[float]) -> tuple[float, ...]:
+    """Return the levels of the moves that are nearest to these, each once."""
+    return tuple(dict.fromkeys(own for level in levels if (own := _moved(game, level)[1]) is not None))
+
+
+def _shown(game: Game, round: int, *, donor: str, recipient: str, level: float) -> TraceItem:
+    """Return an act at a level, as it is shown."""
+    if isinstance(game, DonorGame):
+        return TraceItem(round, donor, recipient, "give", level)
+    move, own = _moved(game, level)
+    return TraceItem(round, donor, recipient, move.option, own, amount=move.amount)
 
 
 def _own_reputation(donor: str, recipient: str, rules: SocietyRules) -> Reputation | None:

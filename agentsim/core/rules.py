@@ -175,6 +175,16 @@ class SocietyRules(Frozen):
         notes = 0 if self.observation.max_note_chars is None else 1
         return game.n_talks * game.n_members + game.n_questions + notes
 
+    def chains(self, seed: int) -> list[int]:
+        """Return, for each generation of a run, the most questions that must wait for each other."""
+        learning = self.transmission
+        is_asked_later = (learning.asks_newborns and self.n_newborns > 0) or learning.rewrite
+        return [
+            (self.n_strategies if number == 1 or is_asked_later else 0)
+            + self.n_in_a_row * self.game.n_rounds(seed, generation=number)
+            for number in range(1, self.generations + 1)
+        ]
+
     @property
     def n_in_a_row(self) -> int:
         """Questions that each encounter asks in a row: messages, decisions, and under some rules a note."""

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
+from agentsim.core.games import DonorGame
 from agentsim.core.probe_design import Design
 from agentsim.disk.durable import replace
 from agentsim.errors import LogError, ScenarioError
@@ -188,7 +189,7 @@ def questions(spec: RunSpec, design: Design, *, prompts: PromptSet) -> dict[str,
     sizes: dict[str, list[int]] = {}
     while waiting:
         question = waiting.popleft()
-        sizes.setdefault(kind_of(question.request), []).append(n_bytes(question.prompt.messages))
+        sizes.setdefault(kind_of(question.request.key), []).append(n_bytes(question.prompt.messages))
         waiting.extend(course.answer(question.request, stand_in(question.request)).asked)
     return {kind: Questions(len(lengths), sum(lengths) / len(lengths)) for kind, lengths in sizes.items()}
 
@@ -213,6 +214,11 @@ def _check(spec: RunSpec, design: Design) -> None:
         ScenarioError: it cannot, for the reason named.
     """
     policies(design.background)
+    if design.background and not isinstance(spec.condition.game, DonorGame):
+        raise ScenarioError(
+            f"game.kind: {spec.condition.game.kind}: strategies are scored in societies of the donor game alone; probe"
+            " this game without --background and without --children"
+        )
     player = only_player(spec.condition.players)
     if isinstance(player, ModelPlayer):
         if design.children and not spec.condition.transmission.asks_newborns:

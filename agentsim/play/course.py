@@ -6,7 +6,6 @@ code plays live, resumes and replays.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from typing import Protocol
 
@@ -37,7 +36,7 @@ class Questioning(Protocol):
         ...
 
     def n_after(self, question: Question) -> int:
-        """Return the length of the longest chain of questions that must still follow this one."""
+        """Return the length of the longest chain of questions that may still follow this one."""
         ...
 
     def start(self) -> Step[Question]:
@@ -68,10 +67,11 @@ class Course:
             strategies=condition.given_strategies,
             personas=condition.personas,
         )
-        rounds = (condition.game.n_rounds(seed, generation=n) for n in range(condition.generations, 0, -1))
-        lengths = (condition.n_strategies + n_rounds * condition.n_in_a_row for n_rounds in rounds)
-        self._n_from = list(itertools.accumulate(lengths))[::-1]
-        """The longest chain of questions from the beginning of each generation to the end of the last."""
+        chains = condition.chains(seed)
+        rounds = (condition.game.n_rounds(seed, generation=number) for number in range(1, condition.generations + 1))
+        later = (sum(chains[number:]) for number in range(1, condition.generations + 1))
+        self._n_playing = [after + n * condition.n_in_a_row for after, n in zip(later, rounds, strict=True)]
+        """The longest chain of questions from the beginning of each generation's games to the end of the last."""
 
     @property
     def is_finished(self) -> bool:
@@ -79,14 +79,13 @@ class Course:
         return self._society.is_finished
 
     def n_after(self, question: Question) -> int:
-        """Return the length of the longest chain of questions that must still follow this one."""
-        view = question.request.view
-        a_round = self._condition.n_in_a_row
+        """Return the length of the longest chain of questions that may still follow this one."""
+        view, a_round = question.request.view, self._condition.n_in_a_row
         if isinstance(view, StrategyView):
             done = 0
         else:
-            done = a_round * view.round if isinstance(view, NoteView) else a_round * (view.round - 1) + 1
-        return self._n_from[view.generation - 1] - self._condition.n_strategies - done
+            done = a_round * (view.round - 1) + (a_round if isinstance(view, NoteView) else view.order)
+        return self._n_playing[view.generation - 1] - done
 
     def start(self) -> Step[Question]:
         """Return what can be asked first, and the facts that scripted players cause before that."""

@@ -25,6 +25,7 @@ from agentsim.core.facts import (
     StrategyFormed,
     born_and_index,
 )
+from agentsim.core.games import DonorGame
 from agentsim.core.keys import ChildKey, DecisionKey, NoteKey, ScoreKey, StrategyKey, parse
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.probe_design import Design, Subject, situation_name
@@ -204,18 +205,14 @@ class ProbeCourse:
         view = request.view
         assert isinstance(view, DecisionView)
         # The fallback for an unreadable answer is a move in a game, but no data in a probe.
-        is_read = answer.is_valid and answer.amount is not None and view.resources > 0
-        amount = answer.amount or 0.0
-        fraction = amount / view.resources if is_read else None
-        if is_read and answer.act != "punish":
-            fraction = view.rules.donor_game.gift.fraction(amount, view.resources)
+        act, fraction = _act(request, answer) if answer.is_valid else (None, None)
         return Probed(
             key=request.key,
             generation=view.generation,
             subject=subject.name,
             situation=situation,
             repetition=repetition,
-            act=answer.act if answer.is_valid else None,
+            act=act,
             fraction=fraction,
             reading=answer.reading,
             problem=answer.problem,
@@ -338,6 +335,21 @@ def _within(game: _Game, key: str) -> str:
     question = parse(key)
     assert isinstance(question, StrategyKey | DecisionKey | NoteKey)
     return str(replace(game.key, question=question))
+
+
+def _act(request: Request, answer: Answer) -> tuple[str | None, float | None]:
+    """Return what a readable answer says: the act, and the share given or spent, in other games the level."""
+    view, game = request.view, request.view.rules.game
+    assert isinstance(view, DecisionView)
+    if not isinstance(game, DonorGame):
+        assert answer.move is not None
+        assert isinstance(request.spec, MoveSpec)
+        return answer.move.option, game.level(answer.move, request.spec, stage=view.stage)
+    if answer.amount is None or view.resources <= 0:
+        return answer.act, None
+    if answer.act == "punish":
+        return answer.act, answer.amount / view.resources
+    return answer.act, game.gift.fraction(answer.amount, view.resources)
 
 
 def _agent(subject: Subject, *, model: str) -> Agent:

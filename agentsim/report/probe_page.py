@@ -32,7 +32,14 @@ ROLES: Final = {
     "parent": ("parent", "parents"),
     "child": ("newborn", "newborns"),
 }
+LEVELS_NOTE: Final = (
+    "Level: mean over situations. Slope: change in the level for each unit of the level of what the other did last. At"
+    " 0, at 1: the same for the level of the act before that, if the other's act was at level 0, or at 1. Intervals are"
+    " 95 %, over repetitions. Distance: to the nearest rule, in levels. Ties: rules that are as near, or cannot be told"
+    " apart in these situations."
+)
 FIGURE: Final = "Mean fraction given, by what the recipient gave"
+LEVELS_FIGURE: Final = "Mean level, by the level of what the other did"
 SURFACE_NOTE: Final = "One row for each strategy and situation; means have 95 % intervals over repetitions."
 SHIFT_NOTE: Final = (
     "Newborns minus their parents, with the 95 % interval over newborns; the parents are taken as fixed. Newborns that"
@@ -65,7 +72,10 @@ def render_probe(probe: Probe) -> str:
         "folder": one_line(probe.folder),
         "said": list(_said(probe)),
         "missing": list(_missing(probe)),
-        "figure": image(response(probe), title=FIGURE) if has_answers else None,
+        "figure": image(response(probe), title=FIGURE if probe.is_of_donor_game else LEVELS_FIGURE)
+        if has_answers
+        else None,
+        "would": "What they would give" if probe.is_of_donor_game else "What they would do",
         "norms": _norms(probe) if has_answers else None,
         "surface": from_frame(_plain(probe.surface), note=SURFACE_NOTE) if has_answers else None,
         "shift": None if probe.shift.empty else from_frame(probe.shift, note=SHIFT_NOTE),
@@ -90,9 +100,10 @@ def _said(probe: Probe) -> Iterator[str]:
         if pd.notna(row["norm"]):
             who = f"all ({row['role']})" if row["subject"] == ALL else str(row["subject"])
             tied = "" if pd.isna(row["ties"]) else f", or {row['ties']}"
+            verb = "gives" if probe.is_of_donor_game else "acts at level"
             is_open = "" if row["norm"] == row["nearest"] else f"{row['norm']} by what rule; "
             yield one_line(
-                f"{who}: gives {row['mean_fraction']:.2f} on average; {is_open}nearest to {row['nearest']}{tied}, at a"
+                f"{who}: {verb} {row['mean_fraction']:.2f} on average; {is_open}nearest to {row['nearest']}{tied}, at a"
                 f" distance of {row['distance']:.2f}."
             )
 
@@ -111,10 +122,13 @@ def _missing(probe: Probe) -> Iterator[str]:
 def _norms(probe: Probe) -> Table:
     names = ["subject", "role", "n", "n_missing", "mean_fraction"]
     names += [name + end for name in INTERVALS for end in ("", "_low", "_high")]
-    titles = {"mean_fraction": "given", "partner_if_kept": "kept", "partner_if_gave": "gave", "norm": "rule"}
+    mean, kept, gave = ("given", "kept", "gave") if probe.is_of_donor_game else ("level", "at 0", "at 1")
+    titles = {"mean_fraction": mean, "partner_if_kept": kept, "partner_if_gave": gave, "norm": "rule"}
     titles |= {name + end: end.removeprefix("_") for name in INTERVALS for end in ("_low", "_high")}
     return from_frame(
-        _plain(probe.summary)[[*names, "norm", "nearest", "distance", "ties"]], titles=titles, note=NORMS_NOTE
+        _plain(probe.summary)[[*names, "norm", "nearest", "distance", "ties"]],
+        titles=titles,
+        note=NORMS_NOTE if probe.is_of_donor_game else LEVELS_NOTE,
     )
 
 

@@ -110,7 +110,10 @@ def test_what_does_not_fit_a_scenario_is_said(tmp_path: Path, options: dict[str,
         ({"model": "scripted/all-give", "children": 2}, "has no children"),
         ({"strategies": ("x",), "n": 0}, "nothing is asked"),
         ({"strategies": ("x",), "background": "nice"}, "no policy is called 'nice'"),
-        ({"strategies": ("x",), "children": 1, "sets": ("transmission.kind=copy",)}, "newborns copy"),
+        (
+            {"strategies": ("x",), "children": 1, "sets": ("transmission.kind=copy",)},
+            "newborns are not asked for a strategy",
+        ),
         ({"strategies": ("x",), "sets": ("vary.agents=[4, 6]",)}, "has 2 conditions"),
     ],
 )

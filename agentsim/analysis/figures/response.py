@@ -59,8 +59,10 @@ def response(probe: Probe) -> Figure:
         axes.set_title(f"{shown(subject, max_chars=24)}{nearest}{unread}", fontsize=9)
     has_record = bool(surface["level"].notna().any())
     for axes in grid[-1]:
-        axes.set_xlabel(_axis(surface) if has_record else "resources (units)", fontsize=8)
-    figure.supylabel("mean fraction given (95 %)", fontsize=9)
+        axes.set_xlabel(
+            _axis(surface, is_of_gifts=probe.is_of_donor_game) if has_record else "resources (units)", fontsize=8
+        )
+    figure.supylabel(f"mean {'fraction given' if probe.is_of_donor_game else 'level'} (95 %)", fontsize=9)
     figure.suptitle(f"{shown(probe.name)}: response; nearest rule (distance)", fontsize=10)
     if len(handles) > 1:
         figure.legend(
@@ -129,11 +131,11 @@ def _draw(
     )
 
 
-def _axis(surface: pd.DataFrame) -> str:
+def _axis(surface: pd.DataFrame, *, is_of_gifts: bool) -> str:
     """Return what the recipient's record means here."""
     reputations = surface["reputation"].dropna()
     if reputations.empty:
-        return "fraction that the recipient gave last"
+        return "fraction that the recipient gave last" if is_of_gifts else "level of what the other did last"
     if reputations.isin(["good", "bad"]).all():
         return "recipient's standing (0 bad, 1 good)"
     return "recipient's score (0: -5, 1: 5)"

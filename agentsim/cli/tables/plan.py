@@ -16,11 +16,12 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
     """One row for each condition, and the sum."""
     is_piloted = any(one.is_piloted for one in plans)
     source = "from the pilot's replies" if is_piloted else "without a pilot: from the length of the prompts"
+    at_most = " (≤: at most; the moves decide)" if any(_is_at_most(one) for one in plans) else ""
     table = titled(
         "What it will take",
-        caption=f"{source}; a run: questions in each run; calls, tokens, US$ and time: the least (every first answer is"
-        " readable) and the most (with repeated questions); time: under the account's limits, without retries;"
-        " unpriced: state the price under providers",
+        caption=f"{source}; a run: questions in each run{at_most}; calls, tokens, US$ and time: the least (every first"
+        " answer is readable) and the most (with repeated questions); time: under the account's limits, without"
+        " retries; unpriced: state the price under providers",
     )
     for name in ("condition", "runs", "a run", "calls", "tokens in", "out", "US$", "time"):
         table.add_column(
@@ -30,7 +31,7 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
         table.add_row(
             plain(one.name),
             str(one.n_runs),
-            f"{one.n_questions // one.n_runs:,}",
+            f"{'≤ ' if _is_at_most(one) else ''}{one.n_questions // one.n_runs:,}",
             *(_span(interval) for interval in (one.calls, one.input_tokens, one.output_tokens)),
             "unpriced" if one.usd is None else _dollars(one.usd),
             f"{_time(one.wall_s.low)}\n{_time(one.wall_s.high)}",
@@ -43,6 +44,11 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
         table.add_section()
         table.add_row("all", str(n_runs), "", *(_span(total) for total in sums), money, "")
     return table
+
+
+def _is_at_most(plan: ConditionPlan) -> bool:
+    """Return whether fewer questions may be asked, with every first answer readable."""
+    return plan.n_least < plan.n_questions
 
 
 def _sum(intervals: Iterable[Range]) -> Range:

@@ -34,17 +34,28 @@ def probe_tables(probe: Probe) -> Iterator[Table]:
         yield _strategies(probe)
 
 
+OF_GIFTS: Final = (
+    "given: mean fraction over situations; slope: d fraction / d recipient's record; kept, gave: d fraction / d"
+    " partner's record, if the recipient kept everything from that partner, or gave it everything"
+)
+OF_LEVELS: Final = (
+    "level: mean over situations; slope: d level / d level of what the other did last; at 0, at 1: d level / d level of"
+    " the act before that, if the other's act was at that level"
+)
+
+
 def _summary(probe: Probe) -> Table:
     n_missing = int(probe.summary[probe.summary["subject"] != ALL]["n_missing"].sum())
+    is_of_gifts = probe.is_of_donor_game
     table = titled(
-        "What they would give",
-        caption="given: mean fraction over situations; slope: d fraction / d recipient's record; kept, gave:"
-        " d fraction / d partner's record, if the recipient kept everything from that partner, or gave it everything"
-        " (95 % over repetitions); rule: the best fit, its distance (in fractions), and rules that fit as well or"
+        "What they would give" if is_of_gifts else "What they would do",
+        caption=f"{OF_GIFTS if is_of_gifts else OF_LEVELS} (95 % over repetitions); rule: the best fit, its distance"
+        f" (in {'fractions' if is_of_gifts else 'levels'}), and rules that fit as well or"
         " cannot be told apart here; cannot say: other rules fit as well, or resamples disagree; missing:"
         f" {n_missing} answers without a readable decision, which no number here counts",
     )
-    for name in ("strategy", "given", "slope", "kept", "gave", "rule", "missing"):
+    mean, kept, gave = ("given", "kept", "gave") if is_of_gifts else ("level", "at 0", "at 1")
+    for name in ("strategy", mean, "slope", kept, gave, "rule", "missing"):
         is_text = name in ("strategy", "rule")
         table.add_column(
             name, justify="left" if is_text else "right", overflow="fold", min_width=8 if is_text else len(name)
@@ -66,10 +77,12 @@ def _surface(probe: Probe, subject: str) -> Table:
     surface = probe.surface[probe.surface["subject"] == subject]
     unknown = surface[surface["level"].isna()]
     known = surface[surface["level"].notna()]
+    is_of_gifts = probe.is_of_donor_game
+    before = "what the recipient's partner had given before" if is_of_gifts else "the level of the act before that"
     to_unknown = f"; to a recipient with no known record: {_number(unknown['mean'].iloc[0])}" if len(unknown) else ""
     table = titled(
-        plain(f"Mean fraction given by {subject}").plain,
-        caption=f"columns: what the recipient's partner had given before, and units held{to_unknown}",
+        plain(f"Mean {'fraction given by' if is_of_gifts else 'level of'} {subject}").plain,
+        caption=f"columns: {before}, and units held{to_unknown}",
     )
     columns = known[["partner", "resources"]].drop_duplicates().sort_values(["resources", "partner"])
     table.add_column("recipient", no_wrap=True)
@@ -83,7 +96,7 @@ def _surface(probe: Probe, subject: str) -> Table:
             for row in rows.to_dict("records")
         }
         table.add_row(
-            f"gave {level:.0%}" if pd.isna(reputation) else str(reputation),
+            f"{'gave' if is_of_gifts else 'level'} {level:.0%}" if pd.isna(reputation) else str(reputation),
             *(_number(by_head.get((None if pd.isna(partner) else partner, amount))) for partner, amount in heads),
         )
     return table
