@@ -11,12 +11,12 @@ import pytest
 
 import agentsim
 from agentsim.analysis.measures import efficiency, implied_share
-from agentsim.core.facts import Encounter, GameEnded, Settled
+from agentsim.core.facts import Encounter, GameEnded, GenerationEnded, Settled
 from agentsim.core.policies import AllGive
 from agentsim.core.probe_design import grid
 from agentsim.core.requests import DecisionView
 from agentsim.core.rules import SocietyRules
-from agentsim.core.vectorised import play_many
+from agentsim.core.vectorised import play_many, without_twin
 from agentsim.errors import ScenarioError
 from agentsim.play.rehearsal import rehearse
 from agentsim.play.replay import replay
@@ -121,9 +121,14 @@ def test_such_a_society_resumes_replays_and_has_no_measure_that_needs_one_endowm
     assert "it began with what it was dealt" in render(study)
 
 
-def test_many_societies_at_once_refuse_them_by_name() -> None:
-    with pytest.raises(ScenarioError, match=r"game.endowment: \[5.0, 15.0\] cannot be played many societies at once"):
-        play_many(rules_of(), AllGive(), seeds=[0])
+def test_where_many_societies_are_played_they_are_named_and_played_one_after_the_other() -> None:
+    rules = rules_of()
+    assert without_twin(rules, [AllGive()]) == ["game.endowment: [5.0, 15.0]"]
+    assert not without_twin(rules_of(game={**UNEQUAL, "endowment": 5}), [AllGive()])
+    means = play_many(rules, AllGive(), seeds=[3]).mean_final_resources
+    _, events = play(rules, constant(1), seed=3)
+    ends = [event.mean_final_resources for event in events if isinstance(event, GenerationEnded)]
+    assert means.tolist() == [pytest.approx(ends)]
 
 
 def test_a_probe_asks_with_each_of_them() -> None:
