@@ -66,7 +66,7 @@ def small(path: Path, *, model: str | None = None) -> Scenario:
 def as_asked(prompt: Prompt) -> str:
     """Answer by one of the forms that a prompt ends with: another one for another prompt."""
     text = prompt.messages[-1].content.strip()
-    forms: list[str] = re.findall(r"^Answer: .*$", text, re.MULTILINE)
+    forms: list[str] = re.findall(r"^(?:Answer|Antwort): .*$", text, re.MULTILINE)
     other: str = re.findall(r"\b\d+_\d+\b", text)[-1]
     if not forms:
         return f"I weigh what was done before.\n{text.splitlines()[-1]} to be fair to those who were fair."
