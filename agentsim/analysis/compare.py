@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -13,7 +12,6 @@ import pandas as pd
 from agentsim.analysis.apart import players_apart
 from agentsim.analysis.by_player import geometric_means, player_pair, shared_societies, what_became
 from agentsim.analysis.frames.columns import KEY
-from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.groups import complete_runs, refuse_repeated_seeds, rules_noted
 from agentsim.analysis.measures.outcomes import TAKE_OFF, TAKE_OFFS, take_off, take_off_sensitivity
@@ -30,6 +28,8 @@ from agentsim.analysis.statistics import (
     shift_interval,
     t_interval,
 )
+from agentsim.analysis.strata import strata_of
+from agentsim.analysis.variance import split_of
 from agentsim.analysis.words import counted, listed
 from agentsim.errors import AgentsimError, LogError
 
@@ -66,6 +66,9 @@ class Comparison:
     the last generation, in one family with `p_holm`; `problem`."""
     sensitivity: pd.DataFrame
     """How many runs took off at other thresholds: see `measures.take_off_sensitivity`."""
+    variance: pd.DataFrame
+    """How much of the variance prompts, models and other varied settings explain, as `measures.variance_split` returns
+    it; empty if the study varies neither prompts nor two settings, or if its design does not allow it (see `notes`)."""
     notes: tuple[str, ...]
     """What was left out and what cannot be concluded, as sentences."""
 
@@ -81,7 +84,8 @@ def compare(
     A score of 0 or below has no logarithm: then there is no ratio, and ranks are tested.
 
     A group is a player with its settings, answered by one model: runs with the same name that differ in these are
-    split (`groups.one_player_each`).
+    split (`groups.one_player_each`). Whatever else the studies vary is held apart: groups are compared where it is the
+    same (`strata.strata_of`), so prompt sets within each model, and models within each prompt set.
 
     Whether a run took off is tested by Fisher's exact test, or McNemar's for paired runs. Both tests are one family: a
     pair differs in take-off only if it differs in final resources, so its p is at least `p_holm`.
@@ -112,10 +116,11 @@ def compare(
     _refuse_several_games(study, by)
     whole, study = study, players_apart(study) if by == "player" else study
     runs = _players_runs(whole, study) if by == "player" else complete_runs(study, by)
-    names, split = one_player_each(runs, runs[by], study.started)
+    strata = strata_of(study, runs, by)
+    names = strata.names
     groups = {str(name): group_runs for name, group_runs in runs.groupby(names, sort=True)}
     _refuse_one_group(study, groups, by)
-    notes = [*_left_out(study), *rules_noted(study, runs, by), *split]
+    notes = [*_left_out(study), *rules_noted(study, runs, by, apart=strata.apart), *strata.notes]
     for name, group_runs in groups.items():
         refuse_repeated_seeds(name, group_runs)
     ended = runs[KEY].assign(group=names)
@@ -125,13 +130,14 @@ def compare(
     if chosen == "within":
         keys = zip(runs["study"], runs["society"], runs["player"], names.astype(str), strict=True)
         societies = shared_societies(whole, {(name, run, player): group for name, run, player, group in keys})
-        pairs = [player_pair(a, b, societies) for a, b in combinations(groups, 2)]
+        pairs = [player_pair(a, b, societies) for a, b in strata.pairs]
         _adjust(pairs)
         notes += what_became(groups, societies, pairs)
     else:
-        pairs = [_pair(a, groups[a], b, groups[b], chosen, notes) for a, b in combinations(groups, 2)]
+        pairs = [_pair(a, groups[a], b, groups[b], chosen, notes) for a, b in strata.pairs]
         _adjust(pairs)
         _add_take_off(pairs, groups, risen)
+    variance, of_variance = (None, []) if by == "player" else split_of(study)
     named = risen[KEY].merge(ended, on=KEY, how="left")["group"]
     thresholds = sorted({*TAKE_OFFS, take_off_at})
     return Comparison(
@@ -141,7 +147,8 @@ def compare(
         groups=_frame(rows, GROUPS),
         table=_frame(pairs, PAIRS),
         sensitivity=take_off_sensitivity(risen, named, thresholds=thresholds),
-        notes=(*notes, *_cannot(pairs, rows)),
+        variance=pd.DataFrame() if variance is None else variance,
+        notes=(*notes, *_cannot(pairs, rows), *of_variance),
     )
 
 

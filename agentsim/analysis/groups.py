@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,10 @@ def complete_runs(study: Study, by: str) -> pd.DataFrame:
     return complete[complete[by].notna() & scores.notna() & np.isfinite(scores.astype(float))]
 
 
-def rules_noted(study: Study, runs: pd.DataFrame, by: str) -> list[str]:
+def rules_noted(study: Study, runs: pd.DataFrame, by: str, *, apart: Sequence[str] = ()) -> list[str]:
     """Refuse a comparison of players under different rules; in a comparison of rules, say how they differ.
+
+    Rules that are held `apart` are the same in both groups of every pair that is compared, and may differ.
 
     Raises:
         LogError: the runs' rules differ, and `by` names neither conditions nor studies nor the one rule that differs.
@@ -48,11 +50,11 @@ def rules_noted(study: Study, runs: pd.DataFrame, by: str) -> list[str]:
     differing = [path for path in paths if len({str(condition.get(path)) for condition in conditions}) > 1]
     if not differing and len({run_started.templates_read for run_started in started} - {None}) <= 1:
         return []  # only templates differ, which scripted policies do not read
-    others = [path for path in differing if path != by and not path.startswith(f"{by}.")]
+    others = [path for path in differing if not any(f"{path}.".startswith(f"{one}.") for one in (by, *apart))]
     what = f" in {listed(others)}" if others else ""
     if by in ("condition", "study"):
         return [f"The rules differ as well{what}: a difference cannot be attributed to the model alone."]
-    if by in differing and not others:
+    if differing and not others:
         return []
     raise LogError(
         f"{study.name}: these runs were played under different rules{what}, so they cannot be compared by {by!r};"

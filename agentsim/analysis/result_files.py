@@ -18,15 +18,17 @@ __all__ = ["write_comparison", "write_invasions", "write_probe"]
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, if a pair has a ratio, forest.svg and .png.
 
-    Returns the paths.
+    Also variance.csv, if the comparison splits the variance. Returns the paths.
 
     Raises:
         AgentsimError: the folder cannot be written to.
     """
-    paths = [folder / name for name in ("groups.csv", "pairs.csv", "take-off.csv", "notes.txt")]
+    frames = {"groups": comparison.groups, "pairs": comparison.table, "take-off": comparison.sensitivity}
+    frames |= {} if comparison.variance.empty else {"variance": comparison.variance}
+    paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
     make_folder(folder)
     try:
-        for frame, path in zip((comparison.groups, comparison.table, comparison.sensitivity), paths, strict=False):
+        for frame, path in zip(frames.values(), paths, strict=False):
             replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
         notes = "".join(f"{note}\n" for note in comparison.notes)
         replace_whole(paths[-1], lambda temporary: temporary.write_text(notes, encoding="utf-8"))

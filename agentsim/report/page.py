@@ -298,7 +298,9 @@ def _compared(comparison: Comparison) -> _Compared:
         comparison.table.drop(columns=["n_first", "n_second", "p_heirs"]), titles=COMPARED, note=PAIRS_NOTE
     )
     counts = from_frame(comparison.sensitivity, titles=COMPARED | {"threshold": "by another efficiency"})
-    return _Compared([groups, pairs, counts], notes, drawn, "")
+    split = comparison.variance
+    shares = [] if split.empty else [from_frame(split.drop(columns=["variance"]), titles=COMPARED, note=VARIANCE_NOTE)]
+    return _Compared([groups, pairs, counts, *shares], notes, drawn, "")
 
 
 COMPARED: Final = {
@@ -322,6 +324,10 @@ GROUPS_NOTE: Final = (
 PAIRS_NOTE: Final = (
     "The interval holds the ratios that the uncorrected test of this pair does not reject: it excludes 1 if and only if"
     " p is below 0.05. The verdict is after Holm's correction over all pairs."
+)
+VARIANCE_NOTE: Final = (
+    "Shares of the variance of log final resources of single runs, with generalised 95 % intervals, over these levels"
+    " alone. seed: what runs of one seed have in common; rest: what is each run's own."
 )
 OUTCOMES: Final = ["mean_final_resources", "efficiency", "implied_share", "gini", "took_off_at", "collapsed_at"]
 GIVEN: Final = ["mean_fraction", "slope", "first_order", "second_order", "punishment_rate", "differential"]

@@ -309,21 +309,28 @@ def test_runs_that_another_snapshot_answered_are_a_group_of_their_own(tmp_path: 
     assert any("answered by m-05" in sentence for sentence in said(drifted))
 
 
-def test_different_rules_are_refused_or_said(tmp_path: Path) -> None:
-    scenario = agentsim.load_scenario(
-        "scenarios/scripted-baselines.yaml",
-        sets=[
-            "generations=2",
-            "vary={players.model: [scripted/all-give, scripted/random], observation.depth: [1, 3]}",
-        ],
-        seeds="0-2",
-    )
-    played = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
-    with pytest.raises(LogError, match=r"different rules in observation\.depth"):
-        compare(played)
-    found = compare(played, by="condition")
+def test_different_rules_are_held_apart_refused_or_said(tmp_path: Path) -> None:
+    models = "players.model: [scripted/all-give, scripted/random]"
+
+    def played(name: str, *sets: str) -> Path:
+        sets = (f"name={name}", "generations=2", *sets)
+        scenario = agentsim.load_scenario("scenarios/scripted-baselines.yaml", sets=sets, seeds="0-2")
+        return Path(agentsim.run(scenario, results=tmp_path).folder)
+
+    both = agentsim.load(played("both", f"vary={{{models}, observation.depth: [1, 3]}}"))
+    table = compare(both).table
+    assert [tuple(pair) for pair in table[["first", "second"]].itertuples(index=False, name=None)] == [
+        (f"scripted/all-give (observation.depth {depth})", f"scripted/random (observation.depth {depth})")
+        for depth in (1, 3)
+    ]
+    assert len(compare(both, by="observation.depth").table) == 2
+    found = compare(both, by="condition")
     assert any("observation.depth" in note for note in found.notes)
     assert len(found.table) == 6
+    one, three = (played(f"depth-{n}", f"vary={{{models}}}", f"observation.depth={n}") for n in (1, 3))
+    apart = agentsim.load(one, three)  # neither of them varies it
+    with pytest.raises(LogError, match=r"different rules in observation\.depth"):
+        compare(apart)
 
 
 def test_what_is_written_is_whole_and_the_same_again(tmp_path: Path) -> None:

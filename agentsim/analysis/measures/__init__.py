@@ -12,5 +12,6 @@ from agentsim.analysis.measures.outcomes import *
 from agentsim.analysis.measures.punishment import *
 from agentsim.analysis.measures.sensitivity import *
 from agentsim.analysis.measures.summary import *
+from agentsim.analysis.measures.variance import *
 
 __all__ = [name for name, value in globals().items() if callable(value)]

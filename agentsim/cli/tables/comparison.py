@@ -78,6 +78,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     yield pairs
     if not comparison.sensitivity.empty:
         yield _take_off_table(comparison)
+    if not comparison.variance.empty:
+        yield _variance_table(comparison.variance)
 
 
 def _take_off_table(comparison: Comparison) -> Table:
@@ -93,6 +95,31 @@ def _take_off_table(comparison: Comparison) -> Table:
     for group, group_rows in sensitivity.groupby("group", sort=True):
         counts = group_rows.sort_values("threshold")[["n_took_off", "n_followed"]].itertuples(index=False, name=None)
         table.add_row(plain(str(group)), *(f"{n} of {n_all}" for n, n_all in counts))
+    return table
+
+
+def _variance_table(split: pd.DataFrame) -> Table:
+    table = titled(
+        "What the final resources depend on",
+        caption="; ".join(
+            [
+                "shares of the variance of log final resources of single runs, with generalised 95 % intervals, over"
+                " these levels alone; seed: what runs of one seed have in common; rest: what is each run's own",
+                *sorted(set(split["problem"].dropna())),
+            ]
+        ),
+    )
+    for name in ("source", "levels", "df", "mean square", "share", "95 %"):
+        table.add_column(name, justify="left" if name == "source" else "right", overflow="fold")
+    for row in split.to_dict("records"):
+        table.add_row(
+            plain(row["source"]),
+            "" if is_missing(row["n_levels"]) else str(row["n_levels"]),
+            str(row["df"]),
+            short(row["mean_square"]),
+            f"{row['share']:.0%}",
+            "-" if is_missing(row["low"]) else f"{row['low']:.0%} to {row['high']:.0%}",
+        )
     return table
 
 
