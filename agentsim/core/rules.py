@@ -35,6 +35,23 @@ class SocietyRules(Frozen):
 
     @model_validator(mode="before")
     @classmethod
+    def _asked_for_decisions_alone(cls, data: Any) -> Any:
+        """Take `strategy: none` as the transmission rule that it means."""
+        if not isinstance(data, Mapping) or "strategy" not in data:
+            return data
+        rest = {name: value for name, value in data.items() if name != "strategy"}
+        if data["strategy"] != "none":
+            raise ValueError(
+                "strategy: is none, where agents are asked for decisions alone; remove it where they state strategies"
+            )
+        learning = rest.get("transmission", {"kind": "none"})
+        kind = learning.get("kind") if isinstance(learning, Mapping) else getattr(learning, "kind", None)
+        if kind != "none":
+            raise ValueError("strategy: none and transmission say different things; remove one of them")
+        return {**rest, "transmission": learning}
+
+    @model_validator(mode="before")
+    @classmethod
     def _paired_as_suits_the_game(cls, data: Any) -> Any:
         if not isinstance(data, Mapping) or "pairing" in data or "game" not in data:
             return data

@@ -53,6 +53,15 @@ def replied(prompt: Prompt) -> str:
     )
 
 
+def test_strategy_none_means_the_same() -> None:
+    assert SocietyRules.model_validate({"strategy": "none"}) == SocietyRules(transmission=NoStrategy())
+    both = {"strategy": "none", "transmission": {"kind": "none", "persona_from": "parent"}}
+    assert SocietyRules.model_validate(both) == SocietyRules(transmission=NoStrategy(persona_from="parent"))
+    for wrong in ({"strategy": "some"}, {"strategy": "none", "transmission": {"kind": "copy"}}):
+        with pytest.raises(ValueError, match="strategy: "):
+            SocietyRules.model_validate(wrong)
+
+
 def test_nobody_is_asked_for_a_strategy_and_each_agent_has_one_fact_without_one() -> None:
     rules = SocietyRules(agents=6, generations=3, transmission=NoStrategy())
     asked, events = play(rules, constant(0.3))
