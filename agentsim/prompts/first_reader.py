@@ -80,10 +80,10 @@ def _parse(completion: Completion, spec: DonorSpec, *, is_structured: bool) -> A
 
 def _parse_text(text: str, spec: TextSpec, *, is_cut_off: bool) -> Answer:
     # The last marker counts: models tend to repeat the instruction first.
-    found = list(_MARKED[spec.what].finditer(text))
-    if not found:
+    markers = list(_MARKED[spec.what].finditer(text))
+    if not markers:
         return Answer(problem="cut_off" if is_cut_off else "unreadable")
-    behind = text[found[-1].end() :].lstrip(" \t\r\n:,;.*`_\"'“”‘’«»<>[]-–—…")
+    behind = text[markers[-1].end() :].lstrip(" \t\r\n:,;.*`_\"'“”‘’«»<>[]-–—…")
     paragraph = re.split(r"\n\s*\n", behind, maxsplit=1)
     words = paragraph[0].strip().rstrip("*`\"'”’» ")
     if not words:
@@ -153,7 +153,7 @@ def _act(segment: str, spec: ActSpec) -> Act | None:
 def _amounts(segment: str, high: float) -> list[_Amount] | Problem:
     """Return the amounts written in the text, each once, or why one of them cannot be read."""
     bare = _COUNTED.sub(" ", _NAME.sub(" ", segment))
-    found: dict[tuple[float, Reading], _Amount] = {}
+    amounts: dict[tuple[float, Reading], _Amount] = {}
     for match in _NUMBER.finditer(bare):
         value = _value(match["digits"].rstrip(".,'\u2009\u202f\u00a0"), match["exponent"] or "", high=high)
         if value is None:
@@ -162,8 +162,8 @@ def _amounts(segment: str, high: float) -> list[_Amount] | Problem:
             value = -value
         reading: Reading = "percent" if match["percent"] else "plain"
         amount = _Amount(value / 100 * high if reading == "percent" else value, reading)
-        found[amount] = amount
-    return list(found.values())
+        amounts[amount] = amount
+    return list(amounts.values())
 
 
 def _value(digits: str, exponent: str, *, high: float) -> float | None:

@@ -52,7 +52,7 @@ def plain_line(line: str) -> str:
         return line
     line = re.sub(r"(?<=[\d%]) ?(?<!\*)\*(?!\*) ?(?=\d)", " × ", line)  # a product, no emphasis
     line = re.sub(r"(?<=\d)['\u00a0\u2009\u202f](?=\d{3}(?!\d))", "'", line)
-    line = _INTERVAL.sub(lambda found: found[0].replace(",", ", "), line)
+    line = _INTERVAL.sub(lambda match: match[0].replace(",", ", "), line)
     line = line.replace("\\times", "×").replace("\\cdot", "×").replace("\\div", "÷").replace("{,}", ",")
     line = re.sub(r"\\([%$])", r"\1", _LATEX.sub(" ", line))
     line = _PLAIN_TAG.sub(" ", line)
@@ -60,8 +60,8 @@ def plain_line(line: str) -> str:
     line = re.sub(r"[*`\"#]|(?<!\w)_+|_+(?!\w)|(?<!\w)'|'(?!\w)|[\[\]{}\\]", " ", line)
     line = re.sub(r"\s+", " ", line.replace("≈", "=")).strip().lstrip(",;:= ")
     line = re.sub(r" (?=[.,;:!%])(?!\.\d)", "", line)
-    while (found := re.fullmatch(r"\(([^()]*)\)([.!]?)", line)) is not None:
-        line = re.sub(r",(?=\d)", ", ", found[1].strip()) + found[2]
+    while (match := re.fullmatch(r"\(([^()]*)\)([.!]?)", line)) is not None:
+        line = re.sub(r",(?=\d)", ", ", match[1].strip()) + match[2]
     return line
 
 
@@ -191,10 +191,10 @@ class Grammar:
         if is_marked and (said := self.read_yes_or_no(line, spec)) is not None:
             return said
         for act, form in self._forms:
-            found = form.fullmatch(line)
-            if found is not None:
-                amount = self.read_amount(found["amount"], high=spec.high)
-                noted = [text for name, text in found.groupdict().items() if name.startswith("noted") and text]
+            match = form.fullmatch(line)
+            if match is not None:
+                amount = self.read_amount(match["amount"], high=spec.high)
+                noted = [text for name, text in match.groupdict().items() if name.startswith("noted") and text]
                 for text in noted:
                     amount = None if amount is None else self._confirmed(amount, text.strip(), high=spec.high)
                 return None if amount is None else _decision(act, amount, spec, is_marked=is_marked)
@@ -221,30 +221,30 @@ class Grammar:
         return None if value is None else Amount(value, "plain")
 
     def _term(self, text: str, *, high: float) -> Amount | None:
-        found = self._term_form.fullmatch(text)
-        if found is None:
+        match = self._term_form.fullmatch(text)
+        if match is None:
             return self._share(text, high=high)
-        if found["nothing"]:
+        if match["nothing"]:
             return Amount(0.0, "plain", word="nothing")
-        if found["all"]:
-            is_right = _is_holdings(found["of_all"], high=high)
-            return Amount(high, "plain", word="all units" if found["all_units"] else "all") if is_right else None
-        scale = 1e3 if found["thousand"] else 1e6 if found["million"] else 1.0
-        written = number(found["number"], scale=scale, high=high)
-        if written is None or not _is_holdings(found["holdings"], high=high):
+        if match["all"]:
+            is_right = _is_holdings(match["of_all"], high=high)
+            return Amount(high, "plain", word="all units" if match["all_units"] else "all") if is_right else None
+        scale = 1e3 if match["thousand"] else 1e6 if match["million"] else 1.0
+        written = number(match["number"], scale=scale, high=high)
+        if written is None or not _is_holdings(match["holdings"], high=high):
             return None
-        value = -written.value if (found["sign"] or "").startswith("-") else written.value
-        if found["percent"]:
+        value = -written.value if (match["sign"] or "").startswith("-") else written.value
+        if match["percent"]:
             return Amount(value / 100 * high, "percent", slack=(written.step or 1.0) / 200 * high)
-        if found["of"] and value % 1 != 0:  # 0.5 of my units: half a unit, or half of them
+        if match["of"] and value % 1 != 0:  # 0.5 of my units: half a unit, or half of them
             return None
-        return Amount(value, "plain", slack=written.step, is_bare=not (found["unit"] or found["of"]))
+        return Amount(value, "plain", slack=written.step, is_bare=not (match["unit"] or match["of"]))
 
     def _share(self, text: str, *, high: float) -> Amount | None:
-        found = self._share_form.fullmatch(text)
-        if found is None or not _is_holdings(found["holdings"], high=high):
+        match = self._share_form.fullmatch(text)
+        if match is None or not _is_holdings(match["holdings"], high=high):
             return None
-        share = next(share for n, share in enumerate(self._shares) if found[f"share_{n}"])
+        share = next(share for n, share in enumerate(self._shares) if match[f"share_{n}"])
         return Amount(share * high, "plain", word="share")
 
     def _confirmed(self, amount: Amount, aside: str, *, high: float) -> Amount | None:
@@ -294,10 +294,10 @@ def _i(words: Words) -> str:
 
 
 def _own(words: Words) -> str:
-    own = words.own
+    phrases = words.own
     return (
-        rf"(?:(?:{either(own.whose)} )?(?:{either(own.which)} ){{0,2}}(?:(?P<holdings>{NUMBER}) )?"
-        rf"{either(own.things)}(?: {either(own.held)})?|{either(own.alone)})"
+        rf"(?:(?:{either(phrases.whose)} )?(?:{either(phrases.which)} ){{0,2}}(?:(?P<holdings>{NUMBER}) )?"
+        rf"{either(phrases.things)}(?: {either(phrases.held)})?|{either(phrases.alone)})"
     )
 
 
@@ -315,8 +315,8 @@ def _decision(act: Act | None, amount: Amount, spec: ActSpec, *, is_marked: bool
 
 def _is_holdings(written: str | None, *, high: float) -> bool:
     """Return whether a number, if one is written, is what the donor holds; it is shown with two decimals."""
-    found = None if written is None else number(written, high=high)
-    return written is None or (found is not None and abs(found.value - high) <= max(0.01, found.step))
+    holdings = None if written is None else number(written, high=high)
+    return written is None or (holdings is not None and abs(holdings.value - high) <= max(0.01, holdings.step))
 
 
 def _is_near(amount: Amount, other: Amount | None) -> bool:

@@ -44,19 +44,19 @@ class Moves:
             return None
         for option in spec.options:
             for kind in _kinds(option, is_alone=len(spec.options) == 1):
-                found = self._form(option.name, kind).fullmatch(line)
-                answer = None if found is None else self._read(option, found, is_named=is_marked or kind != "bare")
+                match = self._form(option.name, kind).fullmatch(line)
+                answer = None if match is None else self._read(option, match, is_named=is_marked or kind != "bare")
                 if answer is not None:
                     return answer
         return None
 
-    def _read(self, option: Option, found: re.Match[str], *, is_named: bool) -> Answer | None:
+    def _read(self, option: Option, match: re.Match[str], *, is_named: bool) -> Answer | None:
         """Return the move of a line of an option's form; `is_named`: the line names the option, or has a marker."""
         if option.high is None:
             return Answer(move=Move(option.name))
         if option.targets:
-            return self._aimed(option, found["amount"])
-        amount = self._grammar.read_amount(found["amount"], high=option.high)
+            return self._aimed(option, match["amount"])
+        amount = self._grammar.read_amount(match["amount"], high=option.high)
         if amount is None or amount.word == "share" or (amount.word is not None and not is_named):
             return None
         return Answer(move=Move(option.name, amount.value), reading=amount.reading)
@@ -66,13 +66,13 @@ class Moves:
         assert option.high is not None
         aimed: dict[str, float] = {}
         for part in self._separator.split(text):
-            found = self._form("", "target").fullmatch(part)
-            amount = None if found is None else self._grammar.read_amount(found["amount"], high=option.high)
-            if found is None or amount is None or amount.word is not None or amount.reading == "percent":
+            match = self._form("", "target").fullmatch(part)
+            amount = None if match is None else self._grammar.read_amount(match["amount"], high=option.high)
+            if match is None or amount is None or amount.word is not None or amount.reading == "percent":
                 return None
-            if found["name"] in aimed:
+            if match["name"] in aimed:
                 return None
-            aimed[found["name"]] = amount.value
+            aimed[match["name"]] = amount.value
         return Answer(move=_move(option.name, aimed))
 
     def _made(self, name: str, kind: str) -> re.Pattern[str]:

@@ -31,7 +31,7 @@ def plain_characters(text: str) -> str:
 
     A fraction or an exponent in one character (½, ²) stays as it is: next to a digit it would become part of a number.
     """
-    return re.sub(r"[^\x00-\x7f]", lambda found: _plain(found[0]), text)
+    return re.sub(r"[^\x00-\x7f]", lambda match: _plain(match[0]), text)
 
 
 def _plain(character: str) -> str:
@@ -120,8 +120,8 @@ class Sums:
             place = operand.end()
             if place == len(written):
                 return math.fsum(terms)
-            found = self._operator.match(written, place)
-            if found is None:
+            match = self._operator.match(written, place)
+            if match is None:
                 return None
-            place, operator = found.end(), found[1].lower()
+            place, operator = match.end(), match[1].lower()
         return None

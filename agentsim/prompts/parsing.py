@@ -192,7 +192,7 @@ class _Decisions:
         """Read a reply without a marker: its last line must be a decision, and begin a sentence of its own."""
         lines = [line for line in text.splitlines() if line.strip(" \t*_`~")]
         answer = None
-        stated = [found for line in lines if (found := self._sentence(line, spec)) is not None]
+        stated = [statement for line in lines if (statement := self._sentence(line, spec)) is not None]
         if not all(_is_same(one, stated[0]) for one in stated):
             return Answer(problem="ambiguous")
         if (

@@ -78,8 +78,8 @@ def _pattern(phrase: str, *, whole_words: bool) -> str:
 
 
 def _word(token: str, *, is_whole: bool) -> str:
-    found = []
+    alternatives = []
     for one in token.split("|"):
         end = r"\b" if is_whole and re.match(r"\w", one[-1]) else ""
-        found.append((PLACES.get(one) or re.escape(one.rstrip(GOES_ON))) + end)
-    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
+        alternatives.append((PLACES.get(one) or re.escape(one.rstrip(GOES_ON))) + end)
+    return alternatives[0] if len(alternatives) == 1 else f"(?:{'|'.join(alternatives)})"

@@ -140,7 +140,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             return obj.__name__ in METHODS.get(type(obj.__self__), ())
         if isinstance(obj, Macro | LoopContext) or isinstance(getattr(obj, "__self__", None), LoopContext):
             return True
-        return any(obj == own for own in self.globals.values())
+        return any(obj == value for value in self.globals.values())
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls, if it is harmless, and check the size of what comes back."""
@@ -246,16 +246,16 @@ class _Counting(NodeTransformer):
     def visit_Output(self, node: nodes.Output) -> nodes.Node:
         """Count computed pieces one by one, and constant ones with the first of them."""
         self.generic_visit(node)
-        constant = [each for each in node.nodes if isinstance(each, nodes.TemplateData)]
-        computed = [each for each in node.nodes if not isinstance(each, nodes.TemplateData)]
-        n_constant = sum(len(each.data) for each in constant)
+        constant = [piece for piece in node.nodes if isinstance(piece, nodes.TemplateData)]
+        computed = [piece for piece in node.nodes if not isinstance(piece, nodes.TemplateData)]
+        n_constant = sum(len(piece.data) for piece in constant)
         if not computed:
-            text = nodes.Const("".join(each.data for each in constant), lineno=node.lineno)
+            text = nodes.Const("".join(piece.data for piece in constant), lineno=node.lineno)
             node.nodes = [self._filter("_out", text)]
             return node
         first = self._filter("_out", computed[0], nodes.Const(n_constant, lineno=computed[0].lineno))
-        rest = iter([first, *(self._filter("_out", each) for each in computed[1:])])
-        node.nodes = [each if isinstance(each, nodes.TemplateData) else next(rest) for each in node.nodes]
+        rest = iter([first, *(self._filter("_out", piece) for piece in computed[1:])])
+        node.nodes = [piece if isinstance(piece, nodes.TemplateData) else next(rest) for piece in node.nodes]
         return node
 
     def visit_List(self, node: nodes.List) -> nodes.Node:
@@ -282,9 +282,9 @@ class _Counting(NodeTransformer):
         return node  # type: ignore[no-any-return]
 
     def _filter(self, name: str, value: nodes.Expr, *args: nodes.Expr) -> nodes.Filter:
-        found = nodes.Filter(value, name, list(args), [], None, None, lineno=value.lineno)
-        found.set_environment(self._environment)
-        return found
+        filter_node = nodes.Filter(value, name, list(args), [], None, None, lineno=value.lineno)
+        filter_node.set_environment(self._environment)
+        return filter_node
 
 
 def _check_size(size: int) -> None:
@@ -300,12 +300,12 @@ def _size(value: object) -> int:
         value = [*value, *value.values()]
     if not isinstance(value, list | tuple):
         return 1
-    found = len(value)
+    size = len(value)
     for item in value:
-        if found > MAX_CHARS:
+        if size > MAX_CHARS:
             break
-        found += _size(item)
-    return found
+        size += _size(item)
+    return size
 
 
 def _checked(value: Any) -> Any:

@@ -57,9 +57,9 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
         if part in ("selection", "transmission") and rules.generations == 1:
             continue
         for rule in rules.observation.told if part == "observation" else [values[part]]:
-            own, *others = files_of(part, rule, sources, folder=folder, game=rules.game)
+            rule_file, *others = files_of(part, rule, sources, folder=folder, game=rules.game)
             if part != "transmission" or rules.n_newborns:
-                named.append((own, rule))
+                named.append((rule_file, rule))
             if part != "observation" or rules.observation.shows_anything:
                 named += [(name, rule) for name in others]
     return named
@@ -77,11 +77,11 @@ def files_of(
     """
     kind = dict(rule)["kind"]
     of_any = ANY_GAME if part in SPEAK_OF_DONORS and game is not None and not isinstance(game, DonorGame) else ""
-    own = _file(f"{FOLDER}/{part}/{kind}", of_any, sources)
-    if own not in sources:
+    rule_file = _file(f"{FOLDER}/{part}/{kind}", of_any, sources)
+    if rule_file not in sources:
         raise ScenarioError(
-            f"{folder / own}: is missing, so agents would not be told of {part}: {{kind: {kind}}}; write there in a"
-            f" sentence what the rule does (agentsim/prompts/default/{FOLDER}/{part} has examples)"
+            f"{folder / rule_file}: is missing, so agents would not be told of {part}: {{kind: {kind}}}; write there in"
+            f" a sentence what the rule does (agentsim/prompts/default/{FOLDER}/{part} has examples)"
             + (f"; or ask for `rules.game.kind` in {kind}.md, which then tells all games" if of_any else "")
             + _or(part, kind, folder.name)
         )
@@ -92,14 +92,14 @@ def files_of(
         for setting in settings
         if not is_shared or setting in Game.model_fields
     }
-    names = [own, *(name for name in files.values() if name in sources)]
+    names = [rule_file, *(name for name in files.values() if name in sources)]
     said = {setting for name in names for setting in _spoken_of(sources[name])}
     for setting in settings:
         if setting in rule.told_if_changed and dict(rule)[setting] == type(rule).model_fields[setting].default:
             continue
         if setting not in said and files.get(setting) not in names:
             raise ScenarioError(
-                f"{folder / own}: does not speak of `rule.{setting}`, so agents would not be told of"
+                f"{folder / rule_file}: does not speak of `rule.{setting}`, so agents would not be told of"
                 f" {part}.{setting}; say it there, or in {FOLDER}/{part}/{setting}.md, or name it in a comment,"
                 f" {{# rule.{setting} #}}, if agents are not to know it"
             )

@@ -176,8 +176,8 @@ class PromptSet:
 
     def _may_speak_of_endowments(self, rules: SocietyRules) -> None:
         """Raise `ScenarioError` where agents start with different endowments and would be told of one."""
-        own = "".join(text for name, text in self.sources.items() if name.startswith(f"{FOLDER}/game/"))
-        if rules.game.one_endowment is None and not re.search(r"\brule\.endowments\b", own):
+        game_text = "".join(text for name, text in self.sources.items() if name.startswith(f"{FOLDER}/game/"))
+        if rules.game.one_endowment is None and not re.search(r"\brule\.endowments\b", game_text):
             raise ScenarioError(
                 f"{self._folder / FOLDER}/game/endowment.md: is missing, so agents would not be told of unequal"
                 " endowments; name them there by `rule.endowments`, as"

@@ -53,11 +53,11 @@ class Texts:
         """Return the text behind the last marker; `is_whole`: the model stopped of its own accord."""
         # The last marker counts, as models tend to repeat the instruction first; one that begins a sentence before
         # others.
-        found = list(self._marked[spec.what].finditer(text))
-        found = [one for one in found if begins_sentence(text, one.start(), between=self._between)] or found
-        if not found or not (is_whole or not text[: found[0].start()].strip(" \t\r\n*_`#>\"'-")):
+        markers = list(self._marked[spec.what].finditer(text))
+        markers = [one for one in markers if begins_sentence(text, one.start(), between=self._between)] or markers
+        if not markers or not (is_whole or not text[: markers[0].start()].strip(" \t\r\n*_`#>\"'-")):
             return Answer(problem="unreadable" if is_whole else "cut_off")
-        words, has_ended = self._statement(text[found[-1].end() :])
+        words, has_ended = self._statement(text[markers[-1].end() :])
         if not words:
             return Answer(problem="unreadable")
         return cut(words, spec) if is_whole or has_ended else Answer(problem="cut_off")

@@ -349,14 +349,14 @@ def _content(text: str, *, source: str, lines: dict[tuple[str | int, ...], int])
             return [plain(item, (*path, index)) for index, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
             return str(node.value)
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key, value in node.value:
             name = str(key.value)
-            if name in found:
+            if name in mapping:
                 line = key.start_mark.line + 1
                 raise ScenarioError(f"{source}:{line}: {'.'.join(map(str, (*path, name)))}: stands twice; keep one")
-            found[name] = plain(value, (*path, name))
-        return found
+            mapping[name] = plain(value, (*path, name))
+        return mapping
 
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
