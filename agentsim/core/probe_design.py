@@ -96,17 +96,17 @@ def grid(
     Raises:
         ScenarioError: the rule cannot be probed, or the game is too short for it.
     """
-    game, own = rules.game, rules.game.endowments
+    game, endowments = rules.game, rules.game.endowments
     if game.n_members > 2:
         raise ScenarioError(
             f"game.kind: {game.kind}: {game.n_members} agents meet in it, and a probe asks about one other; probe a"
             " game of two"
         )
     if not isinstance(game, DonorGame):
-        own = tuple(units or max(game.payoffs[1], 1.0) for units in own)
+        endowments = tuple(units or max(game.payoffs[1], 1.0) for units in endowments)
         records, partners = _possible(game, records), _possible(game, partners)
-    is_richer = isinstance(game, DonorGame) and len(own) == 1
-    amounts = tuple(resources) or (own if not is_richer else (own[0], RICHER * own[0]))
+    is_richer = isinstance(game, DonorGame) and len(endowments) == 1
+    amounts = tuple(resources) or (endowments if not is_richer else (endowments[0], RICHER * endowments[0]))
     rule, n_rounds = rules.observation, game.rounds
     needed = ROUND if rule.shows_anything else 1
     if n_rounds < needed:
@@ -120,7 +120,7 @@ def grid(
             for amount in amounts
             for record, partner in pairs
         ]
-        return (*known, *(Situation(round=1, resources=amount) for amount in own))
+        return (*known, *(Situation(round=1, resources=amount) for amount in endowments))
     reputations, first = rule.reputations(n_rounds)
     if not reputations:
         raise ScenarioError(
@@ -209,15 +209,15 @@ def _moved(game: Game, level: float) -> tuple[Move, float | None]:
 
 def _possible(game: Game, levels: Sequence[float]) -> tuple[float, ...]:
     """Return the levels of the moves that are nearest to these, each once."""
-    return tuple(dict.fromkeys(own for level in levels if (own := _moved(game, level)[1]) is not None))
+    return tuple(dict.fromkeys(move_level for level in levels if (move_level := _moved(game, level)[1]) is not None))
 
 
 def _shown(game: Game, round: int, *, donor: str, recipient: str, level: float) -> TraceItem:
     """Return an act at a level, as it is shown."""
     if isinstance(game, DonorGame):
         return TraceItem(round, donor, recipient, "give", level)
-    move, own = _moved(game, level)
-    return TraceItem(round, donor, recipient, move.option, own, amount=move.amount)
+    move, move_level = _moved(game, level)
+    return TraceItem(round, donor, recipient, move.option, move_level, amount=move.amount)
 
 
 def _own_reputation(donor: str, recipient: str, rules: SocietyRules) -> Reputation | None:

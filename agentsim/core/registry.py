@@ -139,7 +139,7 @@ class Among:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         # Whether a validation is strict is not told to functions, so there is one for each.
-        lax, strict = (core_schema.no_info_plain_validator_function(each) for each in (self._lax, self._strict))
+        lax, strict = (core_schema.no_info_plain_validator_function(validate) for validate in (self._lax, self._strict))
         itself = core_schema.simple_ser_schema("any")  # written as what it is, not as what the field says
         return core_schema.lax_or_strict_schema(lax, strict, serialization=itself)
 
@@ -177,6 +177,6 @@ class Among:
 
 def among(part: str, *classes: type[BaseModel], default: str | None = None, tag: str = "kind") -> Among:
     """Return the mark of a field that takes these classes, which ship, and what plug-ins add to them."""
-    for each in classes:
-        REGISTRY.add(Member(part, kind_of(each, tag=tag), each))
+    for shipped in classes:
+        REGISTRY.add(Member(part, kind_of(shipped, tag=tag), shipped))
     return Among(part, default, tag)

@@ -62,10 +62,10 @@ class DonorGame(Game):
 
     @model_validator(mode="after")
     def _has_one_multiplier(self) -> Self:
-        if (own := self.gift.own_multiplier) is not None:
+        if (multiplier := self.gift.own_multiplier) is not None:
             if "multiplier" in self.model_fields_set:
                 raise ValueError("multiplier: of fixed gifts it is gift.benefit ÷ gift.cost; remove it")
-            self.__dict__["multiplier"] = own
+            self.__dict__["multiplier"] = multiplier
         return self
 
     @model_serializer(mode="wrap")

@@ -54,7 +54,7 @@ class Reciprocator(Judge, ABC):
     """Whether it looks at its own acts too."""
 
     @abstractmethod
-    def _answers(self, others: Sequence[bool], own: Sequence[bool]) -> bool:
+    def _answers(self, others: Sequence[bool], my_acts: Sequence[bool]) -> bool:
         """Return whether it cooperates; the partner's acts and its own are newest first, True for cooperation."""
 
     @property
@@ -116,7 +116,7 @@ class TitForTat(Reciprocator):
 
     model: Literal["scripted/tit-for-tat"] = "scripted/tit-for-tat"
 
-    def _answers(self, others: Sequence[bool], own: Sequence[bool]) -> bool:
+    def _answers(self, others: Sequence[bool], my_acts: Sequence[bool]) -> bool:
         return others[0]
 
 
@@ -142,7 +142,7 @@ class TitForTwoTats(Reciprocator):
 
     looks_back: ClassVar[Literal[1, 2, "all"]] = 2
 
-    def _answers(self, others: Sequence[bool], own: Sequence[bool]) -> bool:
+    def _answers(self, others: Sequence[bool], my_acts: Sequence[bool]) -> bool:
         return len(others) < 2 or others[0] or others[1]
 
 
@@ -160,10 +160,10 @@ class GenerousTitForTat(Reciprocator, GenerousJudge):
     @property
     def traits(self) -> Traits:
         """What is said of it."""
-        found = self._traits(1)
-        return found if found.order == 0 else replace(found, looks_back=1)
+        traits = self._traits(1)
+        return traits if traits.order == 0 else replace(traits, looks_back=1)
 
-    def _answers(self, others: Sequence[bool], own: Sequence[bool]) -> bool:
+    def _answers(self, others: Sequence[bool], my_acts: Sequence[bool]) -> bool:
         return others[0]
 
 
@@ -178,7 +178,7 @@ class Grim(Reciprocator):
 
     looks_back: ClassVar[Literal[1, 2, "all"]] = "all"
 
-    def _answers(self, others: Sequence[bool], own: Sequence[bool]) -> bool:
+    def _answers(self, others: Sequence[bool], my_acts: Sequence[bool]) -> bool:
         return all(others)
 
 
@@ -194,5 +194,5 @@ class WinStayLoseShift(Reciprocator):
 
     minds_own_acts: ClassVar[bool] = True
 
-    def _answers(self, others: Sequence[bool], own: Sequence[bool]) -> bool:
-        return others[0] == (own[0] if own else self.begins_by_cooperating)
+    def _answers(self, others: Sequence[bool], my_acts: Sequence[bool]) -> bool:
+        return others[0] == (my_acts[0] if my_acts else self.begins_by_cooperating)

@@ -70,10 +70,10 @@ def play_games(
     n, n_games = len(living.seeds), len(games)
     if n_games * n > FEW and len(games[0].shape) == 2:
         return [
-            _play(game, observation, each, players, living, number=number, n_rounds=n_rounds, keeps=keeps_encounters)
-            for number, each in enumerate(games, start=1)
+            _play(game, observation, matches, players, living, number=number, n_rounds=n_rounds, keeps=keeps_encounters)
+            for number, matches in enumerate(games, start=1)
         ]
-    agents = (np.tile(each, n_games) for each in (living.born, living.index, living.player))
+    agents = (np.tile(by_slot, n_games) for by_slot in (living.born, living.index, living.player))
     every = Living(living.generation, np.tile(living.seeds, n_games), *agents)
     outcome = _play(
         game,
@@ -169,7 +169,7 @@ def _play(
         matches.by_slot(resources),
         matches.by_slot(given),
         matches.by_slot(n_gifts),
-        {name: np.stack([each[name] for each in kept]) for name in kept[0]} if kept else {},
+        {name: np.stack([of_round[name] for of_round in kept]) for name in kept[0]} if kept else {},
     )
 
 
@@ -188,25 +188,25 @@ def _decided(players: Sequence[ScriptedPlayer], player: Ints | None, views: View
         drawn = cache(draw)  # for all donors, where anybody draws
         shares = np.empty(len(player))
         for number, policy in enumerate(players):
-            own = np.flatnonzero(player == number)
-            if len(own):
-                shares[own] = policy.decide_many(_some(views, own), partial(_drawn, drawn, own))
+            of_policy = np.flatnonzero(player == number)
+            if len(of_policy):
+                shares[of_policy] = policy.decide_many(_some(views, of_policy), partial(_drawn, drawn, of_policy))
     if not (np.minimum.reduce(shares) >= 0 and np.maximum.reduce(shares) <= 1):
         raise ValueError(f"round {views.round}: a policy gives {shares.min():g} to {shares.max():g} of its resources")
     return shares
 
 
-def _some(views: Views, own: Ints) -> Views:
+def _some(views: Views, donors: Ints) -> Views:
     """Return the views of some donors."""
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name in Views.__dataclass_fields__:
         value = getattr(views, name)
-        found[name] = value[..., own] if isinstance(value, np.ndarray) else value
-    return Views(**found)
+        fields[name] = value[..., donors] if isinstance(value, np.ndarray) else value
+    return Views(**fields)
 
 
-def _drawn(draw: Draws, own: Ints) -> Floats:
-    return draw()[own]
+def _drawn(draw: Draws, donors: Ints) -> Floats:
+    return draw()[donors]
 
 
 def _encounters(

@@ -180,7 +180,7 @@ def born_after(
     player = np.concatenate([living.player[kept, column], player])
     before = np.concatenate([kept, parent])
     order = names.order(born, index)
-    sorted_ = [np.ascontiguousarray(each[order, column]) for each in (born, index, player, before)]
+    sorted_ = [np.ascontiguousarray(values[order, column]) for values in (born, index, player, before)]
     return Living(generation, living.seeds, *sorted_[:3]), sorted_[3]
 
 
@@ -238,26 +238,27 @@ def _shown_one_by_one(
     rules: SocietyRules, living: Living, pool: Ints, scores: Floats, numbers: Floats, *, seeds: Sequence[int]
 ) -> Ints:
     """Return the player of one of those whose strategies each newborn was shown."""
-    found = np.empty(numbers.shape, dtype=np.intp)
+    players = np.empty(numbers.shape, dtype=np.intp)
     for society, seed in enumerate(seeds):
-        slots, own, agents = _candidates(living, pool, scores, society)
+        slots, scores_by_name, agents = _candidates(living, pool, scores, society)
         for place, number in enumerate(numbers[:, society]):
             rng = stream(seed, "transmission", f"{living.generation + 1}_{place + 1}")
-            shown = rules.transmission.advice(agents, own, rng)
+            shown = rules.transmission.advice(agents, scores_by_name, rng)
             parent = shown[int(number * len(shown))].agent
-            found[place, society] = living.player[slots[parent], society]
-    return found
+            players[place, society] = living.player[slots[parent], society]
+    return players
 
 
 def _copied_one_by_one(rules: SocietyRules, living: Living, pool: Ints, scores: Floats, numbers: Floats) -> Ints:
     """Return the slot of each newborn's parent."""
-    found = np.empty(numbers.shape, dtype=np.intp)
+    parents = np.empty(numbers.shape, dtype=np.intp)
     for society in range(numbers.shape[1]):
-        slots, own, agents = _candidates(living, pool, scores, society)
-        found[:, society] = [
-            slots[rules.transmission.parent(agents, own, number).id] for number in numbers[:, society].tolist()
+        slots, scores_by_name, agents = _candidates(living, pool, scores, society)
+        parents[:, society] = [
+            slots[rules.transmission.parent(agents, scores_by_name, number).id]
+            for number in numbers[:, society].tolist()
         ]
-    return found
+    return parents
 
 
 def _candidates(

@@ -39,9 +39,9 @@ class Matches:
 
     def by_slot(self, state: NDArray[T]) -> NDArray[T]:
         """Return a state of the game as (slots, societies)."""
-        found = np.empty(self.slots.size, dtype=state.dtype)
-        found[self.slots] = state.reshape(self.slots.shape)
-        return found.reshape(self.slots.shape)
+        in_slots = np.empty(self.slots.size, dtype=state.dtype)
+        in_slots[self.slots] = state.reshape(self.slots.shape)
+        return in_slots.reshape(self.slots.shape)
 
     def by_place(self, state: NDArray[T]) -> NDArray[T]:
         """Return what is kept as (slots, societies) in the shape of the game's states."""
@@ -76,7 +76,7 @@ def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int, rou
     pairs_of_games = tuple((generation, number) for number in range(1, (games + 1) // 2 + 1))
     numbers = numbers_by_seed(seeds, "pairing", pairs_of_games, n_draws)
     column = np.arange(len(seeds))
-    found = []
+    of_games = []
     for drawn in numbers:
         if is_random:
             order = np.argsort(drawn.reshape(rounds, agents, -1), axis=1, kind="stable") * len(seeds) + column
@@ -89,9 +89,9 @@ def matches(rules: SocietyRules, *, seeds: tuple[int, ...], generation: int, rou
             # An agent's place is the rank of its number; what is known is which slot has each rank.
             slots = np.argsort(drawn.T, axis=1, kind="stable").T * len(seeds) + column
             shape = (agents, len(seeds))
-        found.append(Matches(donors, recipients, slots, shape))
-        found.append(Matches(recipients, donors, slots, shape))
-    return found[:games]
+        of_games.append(Matches(donors, recipients, slots, shape))
+        of_games.append(Matches(recipients, donors, slots, shape))
+    return of_games[:games]
 
 
 class _InOrder(Random):
@@ -105,7 +105,7 @@ def _pattern(rule: PairingRule, *, agents: int, rounds: int) -> tuple[list[Ints]
     """Return the donors and the recipients of each round, as places in the shuffled order."""
     schedule = rule.schedule([str(place) for place in range(agents)], rounds, _InOrder())
     donors, recipients = (
-        [np.array([int(donor) for donor, _ in pairs], dtype=np.intp) for pairs in each]
-        for each in (schedule, swapped(schedule))
+        [np.array([int(donor) for donor, _ in pairs], dtype=np.intp) for pairs in one_way]
+        for one_way in (schedule, swapped(schedule))
     )
     return donors, recipients

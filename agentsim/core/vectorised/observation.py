@@ -133,8 +133,8 @@ class Turns(_Informing):
         is_known = self._is_known(round)
         if is_known is not None:
             is_shown = is_shown & is_known
-        found = {"is_shown": is_shown, "is_gift": is_shown, "is_punishment": np.zeros(shape, dtype=np.bool_)}
-        return {**found, "fraction": fraction, "is_chain": self._is_chain}
+        shown = {"is_shown": is_shown, "is_gift": is_shown, "is_punishment": np.zeros(shape, dtype=np.bool_)}
+        return {**shown, "fraction": fraction, "is_chain": self._is_chain}
 
     def happen(self, round: int, fraction: Floats) -> None:
         """Take the round's turns up."""
@@ -175,15 +175,15 @@ class Judged(_Informing):
         """Return scores, or standings as 1 and -1."""
         donors, recipients = self._matches.donors[round - 1], self._matches.recipients[round - 1]
         state = self._state.look()
-        found = super().shown(round)
-        found["reputation"] = self._of(state, recipients, seen_by=donors)
+        shown = super().shown(round)
+        shown["reputation"] = self._of(state, recipients, seen_by=donors)
         is_known = self._is_known(round)
         if is_known is not None:
-            found["is_known"] = is_known
-            found["reputation"][~is_known] = 0  # as at the beginning: neither good nor bad
+            shown["is_known"] = is_known
+            shown["reputation"][~is_known] = 0  # as at the beginning: neither good nor bad
         if self.shows_own:
-            found["own_reputation"] = self._of(state, donors, seen_by=donors)
-        return found
+            shown["own_reputation"] = self._of(state, donors, seen_by=donors)
+        return shown
 
     def happen(self, round: int, fraction: Floats) -> None:
         """Judge the round's acts, each observer what it saw."""
@@ -193,17 +193,17 @@ class Judged(_Informing):
         if self.noise:
             place: tuple[Any, ...] = (round, *self._names(donors))
             if self.is_private:
-                each = (self._n_agents, 1, self._n_societies)
-                place = (*place, self._born.reshape(each), self._index.reshape(each))
+                observer_shape = (self._n_agents, 1, self._n_societies)
+                place = (*place, self._born.reshape(observer_shape), self._index.reshape(observer_shape))
             gave = gave ^ (self._chance("perception", *place) < self.noise)
         state = self._state.now
-        own = state[:, donors]
+        before = state[:, donors]
         if self._table is None:
-            after = np.clip(own + np.where(gave, 1, -1), LOWEST_SCORE, HIGHEST_SCORE)
+            after = np.clip(before + np.where(gave, 1, -1), LOWEST_SCORE, HIGHEST_SCORE)
         else:
             is_good = state[:, recipients] > 0
-            after = self._table[(own > 0) * 4 + gave * 2 + is_good]
-        state[:, donors] = np.where(is_act, after, own)
+            after = self._table[(before > 0) * 4 + gave * 2 + is_good]
+        state[:, donors] = np.where(is_act, after, before)
 
     def _of(self, state: NDArray[np.int8], agents: Ints, *, seen_by: Ints) -> NDArray[np.int64]:
         if not self.is_private:

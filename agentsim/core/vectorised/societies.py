@@ -111,11 +111,11 @@ def play_many(
             f"game.kind: {rules.game.kind!r}: encounters are kept of the donor game alone; play the runs of a scenario,"
             " whose table moves has them"
         )
-    each = list(players) if isinstance(players, Sequence) else [players] * rules.agents
-    if len(each) != rules.agents:
-        raise ScenarioError(f"players: {len(each)} for {rules.agents} agents; give one, or one for each agent")
-    different = list(dict.fromkeys(each))
-    first_players = np.array([different.index(player) for player in each])
+    by_agent = list(players) if isinstance(players, Sequence) else [players] * rules.agents
+    if len(by_agent) != rules.agents:
+        raise ScenarioError(f"players: {len(by_agent)} for {rules.agents} agents; give one, or one for each agent")
+    different = list(dict.fromkeys(by_agent))
+    first_players = np.array([different.index(player) for player in by_agent])
     is_at_once = not without_twin(rules, different)
     n = len(seeds)
     n_rounds = _n_rounds(rules, seeds)
@@ -124,9 +124,9 @@ def play_many(
     parts = max(min(n, 1), round(n * rules.agents * longest / BLOCK)) if is_at_once else n
     for start, end in pairwise(np.linspace(0, n, parts + 1).astype(int).tolist()):
         block = slice(start, end)
-        own = tuple(int(seed) for seed in seeds[block])
+        block_seeds = tuple(int(seed) for seed in seeds[block])
         if not is_at_once:
-            for result in played(rules, different, first_players, seed=own[0], longest=longest):
+            for result in played(rules, different, first_players, seed=block_seeds[0], longest=longest):
                 kept.take(block, result, keeps_encounters=keeps_encounters)
             continue
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # looked at when a game is over
@@ -134,7 +134,7 @@ def play_many(
                 rules,
                 different,
                 first_players,
-                seeds=own,
+                seeds=block_seeds,
                 n_rounds=n_rounds[:, block],
                 keeps_encounters=keeps_encounters,
             ):
@@ -176,36 +176,36 @@ played by itself."""
 
 def without_twin(rules: SocietyRules, players: Iterable[ScriptedPlayer]) -> list[str]:
     """Return the rules, settings and policies that can only be played one society after the other, as `part.kind`."""
-    parts, found = dict(rules), []
+    parts, untwinned = dict(rules), []
     for part, (kinds, settings) in KNOWN.items():
         rule = parts[part]
         if kinds is not None and rule.kind not in kinds:
-            found.append(f"{part}.kind: {rule.kind!r}")
+            untwinned.append(f"{part}.kind: {rule.kind!r}")
             continue
         new = (name for name in type(rule).model_fields if name not in settings | {"kind"})
         changed = [name for name in new if getattr(rule, name) != type(rule).model_fields[name].default]
-        found += [f"{part}.{name}: {getattr(rule, name)!r}" for name in changed]
+        untwinned += [f"{part}.{name}: {getattr(rule, name)!r}" for name in changed]
     if rules.game.one_endowment is None:
-        found.append(f"game.endowment: {list(rules.game.endowments)}")
+        untwinned.append(f"game.endowment: {list(rules.game.endowments)}")
     if type(rules.selection).scores is not Selection.scores:
-        found.append(f"selection.kind: {rules.selection.kind!r}")
+        untwinned.append(f"selection.kind: {rules.selection.kind!r}")
     models = dict.fromkeys(player.model for player in players if not player.decides_many)
-    return [*found, *(f"players.model: {model!r}" for model in models)]
+    return [*untwinned, *(f"players.model: {model!r}" for model in models)]
 
 
 def _n_rounds(rules: SocietyRules, seeds: Sequence[int]) -> NDArray[np.intp]:
     """Return what `game.n_rounds` says, as (generations, societies)."""
     game, generations = rules.game, np.arange(1, rules.generations + 1)
-    found = np.full((len(generations), len(seeds)), game.rounds)
+    n_rounds = np.full((len(generations), len(seeds)), game.rounds)
     chance = game.continuation
-    numbers = uniforms("rounds", as_places(seeds), generations[:, None]) if chance else np.ones(found.shape)
+    numbers = uniforms("rounds", as_places(seeds), generations[:, None]) if chance else np.ones(n_rounds.shape)
     for _ in range(game.max_rounds - game.rounds):
         goes_on = numbers < chance
         if not goes_on.any():
             break
-        found += goes_on
+        n_rounds += goes_on
         chance *= game.continuation
-    return found
+    return n_rounds
 
 
 def _generations(
@@ -267,20 +267,20 @@ class _Kept:
         self._encounters: dict[str, NDArray[Any]] = {}
         self._shape = (generations, games, longest, n // 2, n_societies)
 
-    def take(self, block: slice, found: Generation, *, keeps_encounters: bool = True) -> None:
+    def take(self, block: slice, generation: Generation, *, keeps_encounters: bool = True) -> None:
         """Take up one generation of the societies in the block."""
-        living, row = found.living, found.living.generation - 1
+        living, row = generation.living, generation.living.generation - 1
         for name in ("born", "index", "player"):
             self._counts[name][row, :, block] = getattr(living, name)
         for name in ("parent", "n_gifts"):
-            self._counts[name][row, :, block] = getattr(found, name)
+            self._counts[name][row, :, block] = getattr(generation, name)
         for name in self._sums:
-            self._sums[name][row, :, block] = getattr(found, name)
-        for game, resources in enumerate(found.resources):
+            self._sums[name][row, :, block] = getattr(generation, name)
+        for game, resources in enumerate(generation.resources):
             self._resources[row, game, :, block] = resources
-        if found.survivors is not None:
-            self._survivors[row, :, block] = found.survivors
-        for game, encounters in enumerate(found.encounters if keeps_encounters else ()):
+        if generation.survivors is not None:
+            self._survivors[row, :, block] = generation.survivors
+        for game, encounters in enumerate(generation.encounters if keeps_encounters else ()):
             for name, values in encounters.items():
                 if name not in self._encounters:
                     self._encounters[name] = np.full(

@@ -51,30 +51,30 @@ def numbers_by_seed(seeds: tuple[int, ...], what: str, places: tuple[tuple[int, 
 def _kept(seeds: tuple[int, ...], what: str, places: tuple[tuple[int, ...], ...], n: int) -> Numbers:
     tails = ["/".join(["", what, *map(str, place)]).encode() for place in places]
     heads = [b"%d" % seed for seed in seeds]
-    found = first_numbers([head + tail for tail in tails for head in heads], n)
-    found = np.ascontiguousarray(found.reshape(n, len(places), len(seeds)).swapaxes(0, 1))
-    found.flags.writeable = False
-    return found
+    numbers = first_numbers([head + tail for tail in tails for head in heads], n)
+    numbers = np.ascontiguousarray(numbers.reshape(n, len(places), len(seeds)).swapaxes(0, 1))
+    numbers.flags.writeable = False
+    return numbers
 
 
 def first_numbers(names: Sequence[bytes], n: int) -> Numbers:
     """Return the first `n` numbers in [0, 1) of `Random(name)` for each name, as (n, names)."""
-    found = np.empty((n, len(names)))
+    numbers = np.empty((n, len(names)))
     if len(names) < FEW:
         rng = Random()
         for place, name in enumerate(names):
             rng.seed(name)
             draw = rng.random
-            found[:, place] = [draw() for _ in range(n)]
-        return found
+            numbers[:, place] = [draw() for _ in range(n)]
+        return numbers
     size = max(FEW, AT_ONCE * N // max(N, 2 * n))
     n_words = -(-np.fromiter(map(len, names), dtype=np.intp) // 4)
     for alike in (np.flatnonzero(n_words == length) for length in np.unique(n_words).tolist()):
         width = 4 * int(n_words[alike[0]])
         for some in np.array_split(alike, max(1, round(len(alike) / size))):
             keys = _keys([names[place] for place in some.tolist()], width)
-            found[:, some] = _numbers(_seeded(keys), n)
-    return found
+            numbers[:, some] = _numbers(_seeded(keys), n)
+    return numbers
 
 
 def _keys(names: Sequence[bytes], width: int) -> Words:
@@ -100,7 +100,7 @@ def _start() -> list[int]:
 def _seeded(keys: Words) -> Words:
     """Return the twisters' states once seeded, as (624, names)."""
     n_keys = len(keys)
-    own = list(keys + np.arange(n_keys, dtype=np.uint32)[:, None])
+    numbered_keys = list(keys + np.arange(n_keys, dtype=np.uint32)[:, None])
     state = np.empty((N, keys.shape[1]), dtype=np.uint32)
     words, start = list(state), _arrays(_start())
     words[0][:] = start[0]
@@ -108,10 +108,10 @@ def _seeded(keys: Words) -> Words:
     for step in range(N - 1):
         _mix(words[step], FIRST_FACTOR, mixed)
         np.bitwise_xor(mixed, start[step + 1], mixed)
-        np.add(mixed, own[step % n_keys], words[step + 1])
+        np.add(mixed, numbered_keys[step % n_keys], words[step + 1])
     _mix(words[N - 1], FIRST_FACTOR, mixed)
     np.bitwise_xor(mixed, words[1], mixed)
-    np.add(mixed, own[(N - 1) % n_keys], words[1])
+    np.add(mixed, numbered_keys[(N - 1) % n_keys], words[1])
     numbers = _arrays(range(N))
     for place in (*range(2, N), 1):
         _mix(words[place - 1 or N - 1], SECOND_FACTOR, mixed)
@@ -134,7 +134,7 @@ def _arrays(numbers: Iterable[int]) -> list[Words]:
 
 def _numbers(state: Words, n: int) -> Numbers:
     """Return the first `n` numbers of each seeded state, as (n, states); the states move on."""
-    found = np.empty((n, state.shape[1]))
+    numbers = np.empty((n, state.shape[1]))
     for start in range(0, n, N // 2):
         some = min(N // 2, n - start)
         _twist(state, 2 * some)
@@ -143,8 +143,8 @@ def _numbers(state: Words, n: int) -> Numbers:
         words ^= words << 7 & np.uint32(0x9D2C5680)
         words ^= words << 15 & np.uint32(0xEFC60000)
         words ^= words >> 18
-        found[start : start + some] = ((words[0::2] >> 5) * 67108864.0 + (words[1::2] >> 6)) / 9007199254740992.0
-    return found
+        numbers[start : start + some] = ((words[0::2] >> 5) * 67108864.0 + (words[1::2] >> 6)) / 9007199254740992.0
+    return numbers
 
 
 def _twist(state: Words, n: int) -> None:
