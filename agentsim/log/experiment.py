@@ -174,9 +174,11 @@ def _decided(run: RunStarted) -> dict[str, Any]:
 
 def _plugins(first: RunStarted, second: RunStarted) -> tuple[dict[str, str], dict[str, str]]:
     """Return the digests of the plug-ins that both runs use, by name."""
-    own, other = ({f"{PLUGIN}{plugin.name!r}": plugin.digest for plugin in run.plugins} for run in (first, second))
-    both = own.keys() & other.keys()
-    return {name: own[name] for name in sorted(both)}, {name: other[name] for name in sorted(both)}
+    first_digests, second_digests = (
+        {f"{PLUGIN}{plugin.name!r}": plugin.digest for plugin in run.plugins} for run in (first, second)
+    )
+    both = first_digests.keys() & second_digests.keys()
+    return {name: first_digests[name] for name in sorted(both)}, {name: second_digests[name] for name in sorted(both)}
 
 
 def _prompts_name(run: RunStarted) -> str:

@@ -53,15 +53,15 @@ def policies(names: Iterable[str]) -> tuple[ScriptedPlayer, ...]:
         ScenarioError: there is no such policy.
     """
     known: TypeAdapter[ScriptedPlayer] = TypeAdapter(ScriptedPlayer)
-    found = []
+    players = []
     for name in names:
         try:
-            found.append(known.validate_python({"model": f"scripted/{name.removeprefix('scripted/')}"}))
+            players.append(known.validate_python({"model": f"scripted/{name.removeprefix('scripted/')}"}))
         except ValidationError:
             raise ScenarioError(
                 f"background: no policy is called {name!r}; write names as all-give,all-keep,discriminator"
             ) from None
-    return tuple(found)
+    return tuple(players)
 
 
 @dataclass
@@ -115,8 +115,8 @@ class ProbeCourse:
         """The number of questions, if every answer is readable at once and every child states a strategy."""
         design, game = self._design, self._condition.game
         played = design.societies * game.games * game.rounds if design.background else 0
-        each = design.n * len(design.situations) + -(-played // 2)
-        return design.children + (len(design.subjects) + design.children) * each
+        n_per_strategy = design.n * len(design.situations) + -(-played // 2)
+        return design.children + (len(design.subjects) + design.children) * n_per_strategy
 
     def n_after(self, question: Question) -> int:
         """Return the length of the longest chain of questions that must still follow this one."""
@@ -182,7 +182,7 @@ class ProbeCourse:
             society = Society(self._rules, labels=self._label, seed=self._seed + number)
             game = _Game(subject, number, society)
             self._games[game.key] = game
-            self._advance(game, [(each, None) for each in society.start().asked], step)
+            self._advance(game, [(request, None) for request in society.start().asked], step)
 
     def _ask(self, request: Request, step: Step[Question], *, persona: str | None) -> None:
         """Ask the model; a scripted policy answers at once."""
@@ -193,7 +193,7 @@ class ProbeCourse:
             step.asked.append(question)
             return
         _, situation, repetition = self._asked[request.key]
-        index = [situation_name(each) for each in self._design.situations].index(situation)
+        index = [situation_name(design_situation) for design_situation in self._design.situations].index(situation)
         view = request.view
         assert isinstance(view, DecisionView)
         fraction = self._player.decide(view, lambda: uniform("probe", self._seed, index, repetition))
@@ -287,7 +287,7 @@ class ProbeCourse:
             played = game.society.answer(request, answer)
             for event in played.events:
                 self._follow(game, event, step)
-            queue.extend((each, None) for each in played.asked)
+            queue.extend((next_request, None) for next_request in played.asked)
 
     def _unasked(self, game: _Game, request: Request) -> Answer | None:
         """Return what is known without asking: strategies, which are fixed, and what policies decide."""

@@ -42,14 +42,14 @@ def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
         ScenarioError: a prompt set cannot be loaded, or a template uses a name that does not exist.
     """
     loaded: dict[tuple[str, str], PromptSet] = {}
-    found = {}
+    prompt_sets = {}
     for name, condition in {digest(condition, seed=0): condition for condition in conditions}.items():
         key = condition.prompts, _answer_format(condition)
         if key not in loaded:
             loaded[key] = prompt_set(condition)
         rehearse(condition, loaded[key])
-        found[name] = loaded[key]
-    return found
+        prompt_sets[name] = loaded[key]
+    return prompt_sets
 
 
 def rehearse(condition: Condition, prompts: PromptSet) -> None:

@@ -66,10 +66,10 @@ def replay(folder: Path | str) -> list[ReplayState]:
 @cache
 def code_digest(plugins: tuple[UsedPlugin, ...] = (), *, package: Path = Path(__file__).parents[1]) -> str:
     """Return the SHA-256 of the code that turns replies into facts, with that of the plug-ins that a run uses."""
-    found = hashlib.sha256("".join(f"{plugin.name} {plugin.digest}\n" for plugin in plugins).encode())
+    hasher = hashlib.sha256("".join(f"{plugin.name} {plugin.digest}\n" for plugin in plugins).encode())
     for path in deciding(package):
-        found.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
-    return found.hexdigest()
+        hasher.update(f"{path.relative_to(package)}\n".encode() + path.read_bytes() + b"\n")
+    return hasher.hexdigest()
 
 
 def deciding(package: Path) -> list[Path]:
@@ -178,8 +178,8 @@ def _disagreement(logged: Event, computed: Event | None) -> str:
 
 def _first_difference(logged: Any, now: Any) -> str:
     """Name the first place in which two plain values differ."""
-    found = first_difference(logged, now)
-    return "in nothing" if found is None else f"{found.path} was {found.first!r} and is {found.second!r}"
+    change = first_difference(logged, now)
+    return "in nothing" if change is None else f"{change.path} was {change.first!r} and is {change.second!r}"
 
 
 def _replay_run(folder: Path) -> ReplayState:

@@ -103,7 +103,7 @@ class Condition(SocietyRules):
             player.personas(n) if isinstance(player, ModelPlayer) else (None,) * n
             for player, n in zip(self.by_label.values(), counts, strict=True)
         )
-        return tuple(persona for each in dealt for persona in each)
+        return tuple(persona for players_personas in dealt for persona in players_personas)
 
     @property
     def joint_label(self) -> str:

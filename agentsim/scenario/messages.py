@@ -37,16 +37,16 @@ def translated(
     `note` ends each message; `also` are keys at the top of `schema` that it does not have itself.
     """
     top, tree = tree, tree.find(below) or tree
-    found: dict[KeyPath, tuple[tuple[int, int], ScenarioError]] = {}
+    errors_by_path: dict[KeyPath, tuple[tuple[int, int], ScenarioError]] = {}
     for details in error.errors(include_url=False):
         path = _place(details["loc"], tree, is_missing=details["type"] == "missing")
         path, message, is_key = _message(details, path, tree=tree, schema=schema, also=also)
-        if path in found:
+        if path in errors_by_path:
             continue  # a union reports one error for each of its members
         placed = top.error((*below, *path), message + note, at_key=is_key)
         node = next(node for n in range(len(path), -1, -1) if (node := tree.find(path[:n])) is not None)
-        found[path] = ((node.mark.line or 0, node.mark.column or 0), placed)
-    return joined([placed for _, placed in sorted(found.values(), key=lambda item: item[0])])
+        errors_by_path[path] = ((node.mark.line or 0, node.mark.column or 0), placed)
+    return joined([placed for _, placed in sorted(errors_by_path.values(), key=lambda item: item[0])])
 
 
 def joined(errors: list[ScenarioError]) -> ScenarioError:
@@ -124,7 +124,7 @@ def _classes(annotation: Any) -> list[type[BaseModel]]:
         return mark.classes
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for part in get_args(annotation) for found in _classes(part)]
+    return [model_class for part in get_args(annotation) for model_class in _classes(part)]
 
 
 def _mark(annotation: Any) -> Among | None:

@@ -68,7 +68,7 @@ def _counted(label: str, settings: Settings) -> str:
     players = settings.get("players")
     if not isinstance(players, list | tuple):
         return _short(label, settings)
-    counts = ["" if each.get("agents") is None else f" {each['agents']}" for each in players]
+    counts = ["" if player.get("agents") is None else f" {player['agents']}" for player in players]
     labels = [one + count for one, count in zip(label.split(" + "), counts, strict=True)]
     return _short(" + ".join(labels), settings)
 

@@ -132,15 +132,15 @@ Players: TypeAlias = Annotated[
 
 def labels_of(players: Sequence[Player]) -> list[str]:
     """Return a label for each player: its model, and in brackets its name or what tells it from its like."""
-    found = []
+    labels = []
     for player in players:
-        own, others = _settings(player), [_settings(other) for other in players if other.model == player.model]
-        told = [name for name, value in own.items() if any(other.get(name) != value for other in others)]
-        if isinstance(own.get("persona"), str):
-            own["persona"] = " ".join(own["persona"].split())  # a label is one line
-        words = player.name or ", ".join(f"{name} {_short(own[name])}" for name in told)
-        found.append(player.model + (f" ({words})" if words else ""))
-    return found
+        settings, others = _settings(player), [_settings(other) for other in players if other.model == player.model]
+        told = [name for name, value in settings.items() if any(other.get(name) != value for other in others)]
+        if isinstance(settings.get("persona"), str):
+            settings["persona"] = " ".join(settings["persona"].split())  # a label is one line
+        words = player.name or ", ".join(f"{name} {_short(settings[name])}" for name in told)
+        labels.append(player.model + (f" ({words})" if words else ""))
+    return labels
 
 
 def only_player(players: Players) -> Player:
@@ -210,8 +210,8 @@ def parts(players: Players, *, n_agents: int) -> list[int]:
         return [n_agents]
     if not players:
         raise ValueError("players: an empty list; name at least one player")
-    found = labels_of(players)
-    if twice := next((label for index, label in enumerate(found) if label in found[:index]), None):
+    labels = labels_of(players)
+    if twice := next((label for index, label in enumerate(labels) if label in labels[:index]), None):
         raise ValueError(f"players: {quote(twice)} is listed twice; give each a `name` of its own")
     formats = {player.answer_format for player in players if isinstance(player, ModelPlayer)}
     if len(formats) > 1:
@@ -237,10 +237,12 @@ def _rounded(exact: Sequence[float]) -> list[int]:
 
     Of equal remainders, those listed first get it: two halves of 5 agents are 3 and 2.
     """
-    found = [math.floor(part + 1e-9) for part in exact]
-    n_left = round(sum(exact)) - sum(found)
-    for index in sorted(range(len(exact)), key=lambda i: round(found[i] - exact[i], 9))[:n_left]:
-        found[index] += 1
-    if 0 in found:
-        raise ValueError(f"players: a share of {exact[found.index(0)]:g} agents is nobody; use more agents, or numbers")
-    return found
+    rounded = [math.floor(part + 1e-9) for part in exact]
+    n_left = round(sum(exact)) - sum(rounded)
+    for index in sorted(range(len(exact)), key=lambda i: round(rounded[i] - exact[i], 9))[:n_left]:
+        rounded[index] += 1
+    if 0 in rounded:
+        raise ValueError(
+            f"players: a share of {exact[rounded.index(0)]:g} agents is nobody; use more agents, or numbers"
+        )
+    return rounded

@@ -228,10 +228,10 @@ def _of_package(file: Path) -> str:
 
 
 def _digest(files: Mapping[str, bytes]) -> str:
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for name, content in files.items():
-        found.update(f"{name}\n".encode() + content + b"\n")
-    return found.hexdigest()
+        hasher.update(f"{name}\n".encode() + content + b"\n")
+    return hasher.hexdigest()
 
 
 def _source_of(thing: Any) -> bytes:
@@ -257,17 +257,17 @@ def _sentences(thing: type[BaseModel], part: str, kind: str) -> dict[str, dict[s
     It is the class's own `sentence`, for the default set, or files beside its module, as
     `prompts/default/rules/pairing/neighbours.md`.
     """
-    found: dict[str, dict[str, str]] = {}
+    texts_by_set: dict[str, dict[str, str]] = {}
     sentence = getattr(thing, "sentence", None)
     if isinstance(sentence, str):
-        found["default"] = {f"rules/{part}/{kind}.md": sentence}
+        texts_by_set["default"] = {f"rules/{part}/{kind}.md": sentence}
     module = sys.modules.get(thing.__module__)
     if module is not None and getattr(module, "__file__", None):
         folder = Path(str(module.__file__)).parent / "prompts"
         for path in _files_of(thing, part, kind, folder):
             name, file = path.relative_to(folder).as_posix().split("/", 1)
-            found.setdefault(name, {})[file] = path.read_text(encoding="utf-8")
-    return found
+            texts_by_set.setdefault(name, {})[file] = path.read_text(encoding="utf-8")
+    return texts_by_set
 
 
 def _files_of(thing: type[BaseModel], part: str, kind: str, folder: Path) -> Iterator[Path]:

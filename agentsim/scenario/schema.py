@@ -25,9 +25,9 @@ def described_schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the model's JSON schema, in which each field without a description has the docstring under it as one."""
     schema = model.model_json_schema()
     models = list(_subclasses(BaseModel))
-    classes = {each.__name__: each for each in models}
+    classes = {subclass.__name__: subclass for subclass in models}
     # Of two classes of one name pydantic writes the modules as well.
-    classes |= {f"{each.__module__}.{each.__qualname__}".replace(".", "__"): each for each in models}
+    classes |= {f"{subclass.__module__}.{subclass.__qualname__}".replace(".", "__"): subclass for subclass in models}
     for name, part in {**schema.get("$defs", {}), model.__name__: schema}.items():
         if name not in classes:
             continue

@@ -209,7 +209,7 @@ def variations(tree: Node) -> dict[str, list[Node]]:
     if not isinstance(vary.value, dict):
         what = f"{quote(vary.plain())} is not a mapping"
         raise vary.mark.error(("vary",), f"{what}; write paths and their values, as in `game.multiplier: [1.5, 2, 3]`")
-    found: dict[str, list[Node]] = {}
+    values_by_path: dict[str, list[Node]] = {}
     for path, node in vary.value.items():
         place: KeyPath = ("vary", path)
         if not isinstance(node.value, list) or not node.value:
@@ -221,13 +221,13 @@ def variations(tree: Node) -> dict[str, list[Node]]:
             if text in seen:
                 raise item.mark.error((*place, index), f"{quote(item.plain())} is listed twice; keep one of the two")
             seen.add(text)
-        for other in found:
+        for other in values_by_path:
             if f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}."):
                 raise (node.key or node.mark).error(place, f"overlaps with {quote(other)}; vary one of the two")
         if not all(path.split(".")):
             raise (node.key or node.mark).error(place, "is not a path; write one as `game.rounds`")
-        found[path] = node.value
-    return found
+        values_by_path[path] = node.value
+    return values_by_path
 
 
 def cells(base: Node, vary: Mapping[str, Sequence[Node]]) -> Iterator[Cell]:

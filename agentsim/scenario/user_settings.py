@@ -28,12 +28,12 @@ def settings_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     Raises:
         ScenarioError: `AGENTSIM_CONFIG` begins with a `~` that is nobody's home directory.
     """
-    if own := environ.get("AGENTSIM_CONFIG"):
+    if config_path := environ.get("AGENTSIM_CONFIG"):
         try:
-            return Path(own).expanduser()
+            return Path(config_path).expanduser()
         except RuntimeError as error:
             raise ScenarioError(
-                f"AGENTSIM_CONFIG={quote(own)}: there is no such home directory; write the whole path"
+                f"AGENTSIM_CONFIG={quote(config_path)}: there is no such home directory; write the whole path"
             ) from error
     if xdg := environ.get("XDG_CONFIG_HOME"):
         return Path(xdg) / "agentsim" / "config.yaml"
@@ -54,8 +54,10 @@ def with_own(
     path = settings_file(environ)
     if path is None or (not path.exists() and "AGENTSIM_CONFIG" not in environ):
         return {name: dict(settings) for name, settings in providers.items()}
-    own = _read(read_file(path))
-    return {name: {**own.get(name, {}), **providers.get(name, {})} for name in {**own, **providers}}
+    user_providers = _read(read_file(path))
+    return {
+        name: {**user_providers.get(name, {}), **providers.get(name, {})} for name in {**user_providers, **providers}
+    }
 
 
 def _read(tree: Node) -> dict[str, dict[str, Any]]:
@@ -63,10 +65,10 @@ def _read(tree: Node) -> dict[str, dict[str, Any]]:
     for key in tree.value:
         if key != "providers":
             raise tree.error((key,), f"{quote(key)} is no setting of yours; only `providers:` is", at_key=True)
-    found = tree.value["providers"].plain() if tree.value else {}
-    if not isinstance(found, dict):
+    accounts = tree.value["providers"].plain() if tree.value else {}
+    if not isinstance(accounts, dict):
         raise tree.error(("providers",), "must hold accounts, as `openai: {requests_per_minute: 500}`")
-    for name, settings in found.items():
+    for name, settings in accounts.items():
         if not isinstance(settings, dict):
             raise tree.error(("providers", name), "must hold settings, as `{requests_per_minute: 500}`")
         try:
@@ -75,4 +77,4 @@ def _read(tree: Node) -> dict[str, dict[str, Any]]:
             raise translated(error, tree, schema=ProviderSettings, below=("providers", name)) from error
         except ScenarioError as error:
             raise tree.error(("providers", name), str(error)) from error
-    return found
+    return accounts

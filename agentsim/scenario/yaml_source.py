@@ -239,7 +239,9 @@ class _Builder:
         if match := _NOT_PRINTABLE.search(self._text):
             start = match.start()
             line = len(_LINE_BREAK.split(self._text[:start])) - 1
-            column = start - max((found.end() for found in _LINE_BREAK.finditer(self._text, 0, start)), default=0)
+            column = start - max(
+                (line_break.end() for line_break in _LINE_BREAK.finditer(self._text, 0, start)), default=0
+            )
             raise self._mark(line, column).error((), f"character {match[0]!r} is not allowed; remove it")
         events = yaml.parse(self._text, Loader=yaml.SafeLoader)
         try:

@@ -71,9 +71,9 @@ def checks(thing: Frozen | Dialect) -> list[Check]:
         TypeError: it is none of these.
     """
     load_installed()
-    for base, own in CHECKS:
+    for base, functions in CHECKS:
         if isinstance(thing, base):
-            return [Check(each.__name__.replace("_", " "), _bound(each, thing)) for each in own]
+            return [Check(function.__name__.replace("_", " "), _bound(function, thing)) for function in functions]
     raise TypeError(f"{thing!r} is no rule, policy or dialect; give one with its settings, as Neighbours()")
 
 
@@ -123,7 +123,7 @@ def a_society_plays_to_its_end_the_same_in_any_order(rule: Frozen) -> None:
         assert is_right, f"{announced} questions announced, {len(asked)} asked"
         assert sum(isinstance(event, Encounter | Settled) for event in events) == rules.n_encounters(0)
         _, others = _play(rules, order=Random(1))
-        one, other = (sorted(event.model_dump_json() for event in each) for each in (events, others))
+        one, other = (sorted(event.model_dump_json() for event in facts) for facts in (events, others))
         assert one == other, "the facts depend on the order of the replies"
 
 
@@ -193,9 +193,11 @@ def _moved(game: Game, spec: ActSpec | MoveSpec, level: float, stage: str) -> Mo
     made = game.move_of(game.answer(spec, level, stage=stage), spec, key="conformance", stage=stage)
     assert made is not None, f"the answer at level {level} of {stage} is no move"
     if isinstance(spec, MoveSpec):
-        found = game.level(made, spec, stage=stage)
-        assert found is None or 0 <= found <= 1, f"{made} has the level {found}"
-        assert found is None or level not in (0.0, 1.0) or found == level, f"level {level} is played as {found}"
+        played_level = game.level(made, spec, stage=stage)
+        assert played_level is None or 0 <= played_level <= 1, f"{made} has the level {played_level}"
+        assert played_level is None or level not in (0.0, 1.0) or played_level == level, (
+            f"level {level} is played as {played_level}"
+        )
     return made
 
 
@@ -306,7 +308,9 @@ def later_acts_change_nothing_that_is_seen(rule: Observation) -> None:
     history = _history()
     for round, (observer, recipient) in itertools.product((1, 3, 5), itertools.permutations(("1_0", "1_1", "1_2"), 2)):
         past = {agent: [turn for turn in turns if turn.round < round] for agent, turns in history.items()}
-        whole, known = (_observed(rule, each, recipient, round, observer) for each in (history, past))
+        whole, known = (
+            _observed(rule, turns_by_agent, recipient, round, observer) for turns_by_agent in (history, past)
+        )
         assert whole == known, f"before round {round}, later acts are seen: {whole} instead of {known}"
 
 
@@ -404,19 +408,25 @@ def measured_traits(policy: Policy) -> Traits:
     of_others = [
         [view_of(*turns(first, *[act] * n, is_chain=True)) for act in _ACTS] for first in _ACTS for n in range(1, 9)
     ]
-    own = [[view_of(reputation=said, own=mine) for mine in (None, *standings)] for said in standings]
+    of_own_standing = [[view_of(reputation=said, own=mine) for mine in (None, *standings)] for said in standings]
     histories = [view_of(*turns(act, *[act] * 9, is_chain=False)) for act in _ACTS]
     uses = (
         differs(told) or differs(acts) or differs(histories),
         any(differs(views) for views in of_others),
-        any(differs(views) for views in own),
+        any(differs(views) for views in of_own_standing),
     )
     worst = {
         max(shares(view)) > 0 for view in (view_of(reputation=scores[0]), view_of(*turns(*_WORST, is_chain=False)))
     }
     assert len(worst) == 1, "it must mean the same by the worst score and the worst acts"
     graded = {policy.decide(view, lambda: 0.999) for view in acts if view.trace[0].act == "give"}
-    everything = [*acts, *told, *histories, *(view for views in (*of_others, *own) for view in views), view_of()]
+    everything = [
+        *acts,
+        *told,
+        *histories,
+        *(view for views in (*of_others, *of_own_standing) for view in views),
+        view_of(),
+    ]
     orders: tuple[Literal[0, 1, 2, 3], ...] = (0, 1, 2, 3)
     used = {place for place, groups in _memories().items() if any(differs(views) for views in groups)}
     looks_back = _looks_back({place for place, _ in used})
@@ -437,9 +447,9 @@ def measured_traits(policy: Policy) -> Traits:
 
 def _looks_back(places: Collection[int]) -> Literal[0, 1, 2, "all"]:
     assert set(places) == set(range(len(places))), "it looks at older encounters and not at newer ones"
-    found: dict[int, Literal[0, 1, 2, "all"]] = {0: 0, 1: 1, 2: 2, _N_REMEMBERED: "all"}
-    assert len(places) in found, f"it looks back {len(places)} encounters; traits know 0, 1, 2, all"
-    return found[len(places)]
+    trait_by_depth: dict[int, Literal[0, 1, 2, "all"]] = {0: 0, 1: 1, 2: 2, _N_REMEMBERED: "all"}
+    assert len(places) in trait_by_depth, f"it looks back {len(places)} encounters; traits know 0, 1, 2, all"
+    return trait_by_depth[len(places)]
 
 
 @functools.cache
@@ -447,14 +457,14 @@ def _memories() -> Mapping[tuple[int, bool], Sequence[Sequence[DecisionView]]]:
     """Return groups of views that differ in one remembered act, by its encounter's place and whether it is its own."""
     from agentsim.testing.views import met, view_of
 
-    found: dict[tuple[int, bool], list[list[DecisionView]]] = {}
+    groups_by_act: dict[tuple[int, bool], list[list[DecisionView]]] = {}
     for place, is_own in itertools.product(range(_N_REMEMBERED), (False, True)):
-        for other, own in itertools.product(_REMEMBERED, repeat=2):
-            before, after = [(other, own)] * place, [(other, own)] * (_N_REMEMBERED - place - 1)
-            changed = [(other, act) if is_own else (act, own) for act in _REMEMBERED]
+        for other, own_act in itertools.product(_REMEMBERED, repeat=2):
+            before, after = [(other, own_act)] * place, [(other, own_act)] * (_N_REMEMBERED - place - 1)
+            changed = [(other, act) if is_own else (act, own_act) for act in _REMEMBERED]
             views = [view_of(memory=met(*before, one, *after)) for one in changed]
-            found.setdefault((place, is_own), []).append(views)
-    return found
+            groups_by_act.setdefault((place, is_own), []).append(views)
+    return groups_by_act
 
 
 def _views() -> Iterator[DecisionView]:
@@ -481,8 +491,8 @@ def it_says_which_sampling_it_cannot_send(dialect: Dialect) -> None:
     """`unsupported` returns names of `players`' settings; of what is not stated, it says nothing."""
     known = {*Sampling.model_fields, "extra"}
     whole = Sampling(temperature=0.5, max_tokens=5, top_p=0.5, seed=1, reasoning_effort="low", extra={"a": 1})
-    found = dialect.unsupported(whole)
-    assert {name.partition(".")[0] for name in found} <= known, f"{found} are not all settings of players"
+    unsupported = dialect.unsupported(whole)
+    assert {name.partition(".")[0] for name in unsupported} <= known, f"{unsupported} are not all settings of players"
     assert dialect.unsupported(Sampling()) == [], "what is not stated cannot be unsupported"
 
 
@@ -509,10 +519,10 @@ async def _ask(dialect: Dialect, opening: Opening) -> None:
         if ready is not None:
             await ready()
         messages = (Message(role="system", content="Answer briefly."), Message(role="user", content="How many?"))
-        found = await provider.complete(Prompt(model="any", messages=messages))
+        completion = await provider.complete(Prompt(model="any", messages=messages))
     finally:
         await provider.aclose()
-    assert isinstance(found, Completion) and found.latency_s >= 0, f"{found!r} is no completion"
+    assert isinstance(completion, Completion) and completion.latency_s >= 0, f"{completion!r} is no completion"
 
 
 _OF_RULES: Final = (

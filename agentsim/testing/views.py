@@ -50,9 +50,9 @@ def view_of(
 def met(*acts: tuple[Act, Act], partner: str = "1_2") -> tuple[Past, ...]:
     """Return encounters with a partner, newest first: what the partner did, and what the agent did itself."""
     made = []
-    for index, (of_other, own) in enumerate(acts):
+    for index, (of_other, of_self) in enumerate(acts):
         round = 19 - index
-        items = (TraceItem(round, partner, "1_1", *of_other), TraceItem(round, "1_1", partner, *own))
+        items = (TraceItem(round, partner, "1_1", *of_other), TraceItem(round, "1_1", partner, *of_self))
         made.append(Past(round, (partner,), items, 0.0))
     return tuple(made)
 
@@ -78,8 +78,8 @@ def random_view(kind: str, rng: Random) -> DecisionView:
     resources = rng.choice([0.0, 1.5, 8.0, 320.0])
     if kind in ("image_score", "standing"):
         values: list[int | str | None] = [*range(-5, 6)] if kind == "image_score" else ["good", "bad"]
-        of_recipient, own = (reputation(kind, rng.choice([*values, None])), reputation(kind, rng.choice(values)))
-        return view_of(reputation=of_recipient, own=own if rng.random() < 0.9 else None, resources=resources)
+        of_recipient, of_donor = (reputation(kind, rng.choice([*values, None])), reputation(kind, rng.choice(values)))
+        return view_of(reputation=of_recipient, own=of_donor if rng.random() < 0.9 else None, resources=resources)
     acts = [_act(rng) for _ in range(rng.randint(0, DEPTH) if kind != "none" else 0)]
     return view_of(*turns(*acts, is_chain=kind == "trace"), resources=resources)
 
