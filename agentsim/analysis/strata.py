@@ -64,7 +64,7 @@ def strata_of(study: Study, runs: pd.DataFrame, by: str) -> Strata:
         names = names + " (" + told.apply(lambda row: ", ".join(f"{path} {row[path]}" for path in said), axis=1) + ")"
     names, notes = one_player_each(runs, names, study.started)
     names = names.str.replace(") (", ", ", regex=False) if apart else names
-    cells = {str(name): set(own.itertuples(index=False, name=None)) for name, own in values.groupby(names, sort=True)}
+    cells = {str(name): set(rows.itertuples(index=False, name=None)) for name, rows in values.groupby(names, sort=True)}
     every = list(combinations(cells, 2))
     pairs = [(a, b) for a, b in every if not apart or cells[a] == cells[b]]
     if every and not pairs:

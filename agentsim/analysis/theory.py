@@ -49,7 +49,9 @@ def baselines(
         ScenarioError: the number of players is not that of the agents.
     """
     seed_list = tuple(seeds)
-    everyone = [one for each in players.values() for one in (each if isinstance(each, Sequence) else [each])]
+    everyone = [
+        one for assigned in players.values() for one in (assigned if isinstance(assigned, Sequence) else [assigned])
+    ]
     if alone := without_twin(rules, everyone):
         warnings.warn(f"{', '.join(alone)}: societies are played one by one, which is slow", stacklevel=2)
     shape = (len(seed_list), rules.generations)

@@ -97,7 +97,7 @@ def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
 
 def _differ(differences: tuple[str, ...]) -> str:
     more = len(differences) - MAX_DIFFERENCES
-    named = ", ".join(shown(each) for each in differences[:MAX_DIFFERENCES])
+    named = ", ".join(shown(difference) for difference in differences[:MAX_DIFFERENCES])
     rest = f" and {more} more" if more > 0 else ""
     return (
         "The published runs were played under other rules, so only their efficiency is shown."

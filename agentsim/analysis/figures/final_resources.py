@@ -100,7 +100,7 @@ def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFra
 
 def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
     """Draw published runs under the same rules, dashed and grey, with one dash pattern for each model."""
-    for index, (name, own) in enumerate(published_summary(runs).groupby("label", sort=True)):
+    for index, (name, of_label) in enumerate(published_summary(runs).groupby("label", sort=True)):
         dash = (0, DASHES[index % len(DASHES)])
         for _, run in runs[runs["label"] == name].groupby("run"):
             axes.plot(
@@ -112,10 +112,10 @@ def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
                 linestyle=dash,
                 zorder=1,
             )
-        x, low, high = own["generation"].astype(int), own["low"].astype(float), own["high"].astype(float)
+        x, low, high = of_label["generation"].astype(int), of_label["low"].astype(float), of_label["high"].astype(float)
         axes.fill_between(x, low, high, color="0.45", alpha=0.1, linewidth=0, zorder=1)
-        words = shown(f"{name} ({int(own['n'].iloc[0])} runs)")
-        axes.plot(x, own["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=words, zorder=1)
+        words = shown(f"{name} ({int(of_label['n'].iloc[0])} runs)")
+        axes.plot(x, of_label["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=words, zorder=1)
 
 
 def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:

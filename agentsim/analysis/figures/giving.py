@@ -31,19 +31,19 @@ def giving(study: Study) -> Figure:
     """
     if "donor" not in games_of(study):
         raise LogError(f"{study.name}: what recipients gave before is known in the donor game alone")
-    found = giving_by_record(study.encounters)
-    if found.empty:
+    by_record = giving_by_record(study.encounters)
+    if by_record.empty:
         raise LogError(f"{study.name}: nobody has given to a recipient with a record yet; there is nothing to draw")
-    found["condition"] = study.conditions(found)
-    found["middle"] = (found["record_low"] + found["record_high"]) / 2
+    by_record["condition"] = study.conditions(by_record)
+    by_record["middle"] = (by_record["record_low"] + by_record["record_high"]) / 2
     figure = blank(5.6, 4.8, is_placed=True)
     axes = placed(figure, left=0.65, right=0.2, bottom=0.55, top=0.35)
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    for index, (condition, own) in enumerate(found.groupby("condition", sort=True)):
+    for index, (condition, of_condition) in enumerate(by_record.groupby("condition", sort=True)):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        thin_lines(axes, own, x="middle", y="mean_fraction", color=colour, alpha=0.3, linewidth=0.8)
-        n = len(own[KEY].drop_duplicates())
-        bins = own.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
+        thin_lines(axes, of_condition, x="middle", y="mean_fraction", color=colour, alpha=0.3, linewidth=0.8)
+        n = len(of_condition[KEY].drop_duplicates())
+        bins = of_condition.groupby("middle")["mean_fraction"].agg(["mean", "std", "count"]).astype(float)
         error = bins["std"] / np.sqrt(bins["count"])
         name = shown(str(condition).replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
         axes.errorbar(

@@ -88,14 +88,14 @@ def _panel(axes: Axes, surface: pd.DataFrame, handles: dict[str, Any]) -> None:
     amounts = sorted(known["resources"].unique())
     for at, amount in enumerate(amounts):
         for number, partner in enumerate(partners):
-            own = known[(known["resources"] == amount)]
-            own = own if partner is None else own[own["partner"] == partner]
+            of_line = known[(known["resources"] == amount)]
+            of_line = of_line if partner is None else of_line[of_line["partner"] == partner]
             # Lines of one amount stand side by side, so that their bars do not hide each other.
             beside = (number - (len(partners) - 1) / 2) * 0.012
             drawn = _draw(
                 axes,
-                own,
-                own["level"] + beside,
+                of_line,
+                of_line["level"] + beside,
                 colour=COLOURS[number % len(COLOURS)],
                 marker=MARKERS[number % len(MARKERS)],
                 line=LINES[at % len(LINES)],
@@ -113,10 +113,10 @@ def _panel(axes: Axes, surface: pd.DataFrame, handles: dict[str, Any]) -> None:
 
 
 def _draw(
-    axes: Axes, own: pd.DataFrame, x: pd.Series, *, colour: str, marker: str, line: str, is_filled: bool = True
+    axes: Axes, points: pd.DataFrame, x: pd.Series, *, colour: str, marker: str, line: str, is_filled: bool = True
 ) -> Any:
-    mean = own["mean"].astype(float)
-    below, above = mean - own["low"].astype(float).fillna(mean), own["high"].astype(float).fillna(mean) - mean
+    mean = points["mean"].astype(float)
+    below, above = mean - points["low"].astype(float).fillna(mean), points["high"].astype(float).fillna(mean) - mean
     return axes.errorbar(
         x.astype(float),
         mean,

@@ -77,10 +77,10 @@ def society_of(agents: pd.DataFrame, run: str) -> Figure:
     top.tick_params(axis="x", labelbottom=False)
     label(top, y="place in the society")
     top.set_title(shown(run.replace("--", ", ")), fontsize=11, y=1)
-    found = survival_differential(agents, trait=words.column).dropna(subset=["differential"])
-    values = found["differential"].astype(float).to_numpy()
+    differentials = survival_differential(agents, trait=words.column).dropna(subset=["differential"])
+    values = differentials["differential"].astype(float).to_numpy()
     below.bar(
-        found["generation"].astype(int).to_numpy(),
+        differentials["generation"].astype(int).to_numpy(),
         values,
         color=[COLOURS[2] if value >= 0 else COLOURS[1] for value in values],
         width=0.6,

@@ -110,8 +110,8 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
         earlier = set(place.glob("*.parquet"))
         files = {}
         for name, frame in held.frames.items():
-            own = frame if len(kept) == len(held.started) else frame[frame["run"].isin(kept.keys())]
-            files[name] = _write_frame(place, name, own)
+            of_kept = frame if len(kept) == len(held.started) else frame[frame["run"].isin(kept.keys())]
+            files[name] = _write_frame(place, name, of_kept)
         started = {run: held.started[run] for run in kept}
         manifest = _Manifest(made_by=_made_by(), runs=kept, started=started, files=files)
         text = manifest.model_dump_json()

@@ -37,22 +37,22 @@ def one_player_each(
     for place, name in enumerate(names):
         if not pd.isna(name):
             by_name.setdefault(str(name), []).append(place)
-    found, notes = names.astype("string").copy(), []
+    groups, notes = names.astype("string").copy(), []
     for name, places in by_name.items():
-        own = [casts[place] for place in places]
+        of_name = [casts[place] for place in places]
         paths = [
             path
-            for path in dict.fromkeys(path for cast in own for path in cast)
-            if len({_text(c, path) for c in own}) > 1
+            for path in dict.fromkeys(path for cast in of_name for path in cast)
+            if len({_text(c, path) for c in of_name}) > 1
         ]
         if not paths:
             continue
-        for place, cast in zip(places, own, strict=True):
-            found.iloc[place] = f"{name} ({', '.join(f'{path} {_text(cast, path)}' for path in paths)})"
-        n_groups = found.iloc[places].nunique()
-        differing = [f"{path} ({listed(sorted({_text(cast, path) for cast in own}))})" for path in paths]
+        for place, cast in zip(places, of_name, strict=True):
+            groups.iloc[place] = f"{name} ({', '.join(f'{path} {_text(cast, path)}' for path in paths)})"
+        n_groups = groups.iloc[places].nunique()
+        differing = [f"{path} ({listed(sorted({_text(cast, path) for cast in of_name}))})" for path in paths]
         notes.append(f"Runs of {name} differ in {listed(differing)}, so they are {n_groups} groups, not one.")
-    return found, notes
+    return groups, notes
 
 
 def _cast(started: RunStarted) -> dict[str, str]:

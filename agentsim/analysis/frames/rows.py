@@ -45,14 +45,14 @@ def rows_of(table: Table, records: Iterable[BaseModel], started: RunStarted) -> 
             yield row
             continue
         for entry, value in value_at(type(record), mapping)(record).items():
-            own = (
+            of_entry = (
                 row.copy()
             )  # not joined dicts: there is a row for each agent and game, and that took 1.7 times as long
             for name in entry_names:
-                own[name] = entry
+                of_entry[name] = entry
             for name in entry_values:
-                own[name] = value
-            yield own
+                of_entry[name] = value
+            yield of_entry
 
 
 @functools.cache
@@ -90,11 +90,11 @@ def value_at(kind: type[BaseModel], path: str) -> Callable[[Any], Any]:
     within: Any = kind
     while keys and isinstance(within, type) and issubclass(within, BaseModel):
         part = keys.pop(0)
-        found = [name for name, own in within.model_fields.items() if part in (own.alias, name)]
-        if not found:
+        matching = [name for name, field in within.model_fields.items() if part in (field.alias, name)]
+        if not matching:
             raise TypeError(f"{kind.__name__} has nothing at {path!r}: {within.__name__} has no field {part!r}")
-        names.append(found[0])
-        within = within.model_fields[found[0]].annotation
+        names.append(matching[0])
+        within = within.model_fields[matching[0]].annotation
     attribute = attrgetter(".".join(names))
     return functools.partial(_inside, attribute, keys) if keys else attribute
 

@@ -33,17 +33,17 @@ def find_studies(paths: Sequence[str | Path]) -> list[StudyFolder]:
     """
     if not paths:
         raise LogError("no study is named; name the folder of one, such as results/quickstart")
-    found: dict[str, StudyFolder] = {}
+    by_name: dict[str, StudyFolder] = {}
     for folder in (folder for path in paths for folder in _folders(path)):
         name = folder.resolve().name
-        if name not in found:
-            found[name] = _study(name, folder)
-        elif found[name].folder.resolve() != folder.resolve():
+        if name not in by_name:
+            by_name[name] = _study(name, folder)
+        elif by_name[name].folder.resolve() != folder.resolve():
             raise LogError(
-                f"{found[name].folder} and {folder}: two studies of the same name cannot be told apart;"
+                f"{by_name[name].folder} and {folder}: two studies of the same name cannot be told apart;"
                 " rename one of the folders"
             )
-    return list(found.values())
+    return list(by_name.values())
 
 
 def _folders(path: str | Path) -> Iterator[Path]:

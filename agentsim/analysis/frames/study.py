@@ -126,8 +126,8 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
     studies = find_studies(paths)
     parts = [_load_study(study, cache=cache) for study in studies]
     mixtures = [mixed(study.folder, part.started) for study, part in zip(studies, parts, strict=True)]
-    if not allow_mixed and (found := next(filter(None, mixtures), None)):
-        raise LogError(found)
+    if not allow_mixed and (mixture := next(filter(None, mixtures), None)):
+        raise LogError(mixture)
     started = {
         (study.name, run): first
         for study, part in zip(studies, parts, strict=True)
@@ -138,7 +138,7 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
             raise LogError(f"{name}/{run}: {lacking}")
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in TABLES}
     frames["encounters"] = with_sight(frames["encounters"], started)
-    named = {own.name for own in fields(Study)}
+    named = {member.name for member in fields(Study)}
     further = {name: frames.pop(name) for name in TABLES if name not in named}
     return Study(
         folders={study.name: study.folder for study in studies},
@@ -229,8 +229,8 @@ def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
         return
     paid = {run for run, started in part.started.items() if started.is_paid}
     runs = part.frames["runs"]
-    own = runs[runs["run"].isin(paid)]
-    n_lost = ledger.n_answered + len(ledger.open) - int(own["n_replies"].sum())
+    paid_runs = runs[runs["run"].isin(paid)]
+    n_lost = ledger.n_answered + len(ledger.open) - int(paid_runs["n_replies"].sum())
     for model, known in sorted(ledger.billing.items()):
         if known.is_beyond:
             most = (

@@ -247,13 +247,13 @@ def _maxima(runs: Mapping[str, RunColumns], encounters: pd.DataFrame) -> pd.Seri
     n_holders = pd.Series({name: _n_holders(run.started.condition) for name, run in runs.items()})
     n_all = n_holders.reindex(keys["run"]).to_numpy()
     n_idle = np.maximum(n_all - groups.size().to_numpy(), 0)  # who sat out every round of a game keeps what it had
-    own = known.reindex(keys["run"])
-    endowment = own["endowment"].to_numpy()
+    rules = known.reindex(keys["run"])
+    endowment = rules["endowment"].to_numpy()
     of_shares = endowment * (groups.sum().to_numpy() + n_idle) / n_all
-    gain = np.maximum((own["benefit"] - own["cost"]).to_numpy(), 0)
+    gain = np.maximum((rules["benefit"] - rules["cost"]).to_numpy(), 0)
     of_fixed = endowment + gain * np.bincount(generation, minlength=len(keys)) / n_all
     is_sure = pd.Series(can_give).groupby(of_holder).all().to_numpy() | (gain == 0)
-    maximum = np.where(own["cost"].isna(), of_shares, np.where(is_sure, of_fixed, np.nan))
+    maximum = np.where(rules["cost"].isna(), of_shares, np.where(is_sure, of_fixed, np.nan))
     return pd.Series(maximum, index=pd.MultiIndex.from_frame(keys), name="maximum", dtype="Float64")
 
 
@@ -274,11 +274,11 @@ def _with_bounds_of_other_games(frame: pd.DataFrame, runs: Mapping[str, RunColum
         totals = _totals(condition)
         for generation in frame.loc[frame["run"] == name, "generation"]:
             at = (frame["run"] == name) & (frame["generation"] == generation)
-            own = [record for record in settled if record.generation == generation]
-            frame.loc[at, "n_rounds"] = max((record.round for record in own), default=0)
+            of_generation = [record for record in settled if record.generation == generation]
+            frame.loc[at, "n_rounds"] = max((record.round for record in of_generation), default=0)
             if totals is None:
                 continue
-            n_happened = sum(not record.is_missing for record in own)
+            n_happened = sum(not record.is_missing for record in of_generation)
             for bound, total in zip(("minimum", "maximum"), totals, strict=True):
                 mean = float(condition["game"]["endowment"]) + n_happened * total / _n_holders(condition)
                 frame.loc[at, bound] = mean
@@ -368,11 +368,11 @@ def _unread(encounters: pd.DataFrame, moves: pd.DataFrame) -> dict[str, str]:
     asked = decisions[is_asked]
     groups = asked.assign(read=asked["problem"].isna()).groupby(["run", "donor_model"], sort=False)["read"]
     counts = groups.agg(["sum", "size"]).reset_index()
-    found: dict[str, list[str]] = {}
+    by_run: dict[str, list[str]] = {}
     for row in counts[counts["sum"] == 0].to_dict("records"):
         sentence = f"not one of {row['size']} decisions of {row['donor_model']!r} could be read"
-        found.setdefault(str(row["run"]), []).append(sentence)
-    return {run: "; ".join(sentences) for run, sentences in found.items()}
+        by_run.setdefault(str(row["run"]), []).append(sentence)
+    return {run: "; ".join(sentences) for run, sentences in by_run.items()}
 
 
 def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:

@@ -57,10 +57,10 @@ def summary(study: Study) -> pd.DataFrame:
     return frame
 
 
-def _checked(name: str, found: pd.DataFrame, *, known: pd.Index[str]) -> pd.DataFrame:
+def _checked(name: str, measured: pd.DataFrame, *, known: pd.Index[str]) -> pd.DataFrame:
     """Return what a plug-in's measure gave, if it has one row a run and new columns."""
-    if not set(KEY) <= set(found.columns) or found.duplicated(KEY).any():
+    if not set(KEY) <= set(measured.columns) or measured.duplicated(KEY).any():
         raise PluginError(f"the measure {name!r} must return one row for each run, with the columns {', '.join(KEY)}")
-    if taken := [str(column) for column in found.columns if column in known and column not in KEY]:
+    if taken := [str(column) for column in measured.columns if column in known and column not in KEY]:
         raise PluginError(f"the measure {name!r} returns {', '.join(taken)}, which the summary has; rename it")
-    return found
+    return measured

@@ -74,9 +74,9 @@ def variance_split(
     spread = float(((values - values.mean()) ** 2).sum())
     if spread <= n * (ROUNDING * np.abs(values).max()) ** 2:
         raise AgentsimError(f"{outcome} is the same in all runs, so there is no variance to split")
-    own = [part for name, part in parts.items() if name not in (SEED, REST)]
+    of_factors = [part for name, part in parts.items() if name not in (SEED, REST)]
     error = rest.squares / rest.df
-    variances = [max(0.0, (part.squares - part.df * error) / n) for part in own]
+    variances = [max(0.0, (part.squares - part.df * error) / n) for part in of_factors]
     variances += [max(0.0, (seed.squares / seed.df - error) / n_cells), error]
     total = sum(variances)
     problem = None
@@ -84,7 +84,7 @@ def variance_split(
         problem = "no interval: runs do not differ but by the factors and seeds"
         ends: list[tuple[float | None, float | None]] = [(None, None)] * len(variances)
     else:
-        ends = _intervals(own, seed, rest, n=n, n_cells=n_cells)
+        ends = _intervals(of_factors, seed, rest, n=n, n_cells=n_cells)
     sizes = dict(zip(factors, values.shape, strict=False)) | {SEED: values.shape[-1]}
     rows = [
         {
@@ -135,7 +135,7 @@ def _crossed(runs: pd.DataFrame, factors: list[str], outcome: str, *, is_log: bo
     values = whole.to_numpy(dtype=float)
     if is_log and (n_low := int((values <= 0).sum())):
         raise AgentsimError(f"no split of variance: {counted(n_low, 'run')} ended at 0 units or less: no logarithm")
-    shape = [len(own) for own in levels.values()]
+    shape = [len(of_axis) for of_axis in levels.values()]
     return np.asarray(np.log(values) if is_log else values).reshape(shape)
 
 
@@ -147,7 +147,7 @@ def _parts(values: Floats, factors: list[str]) -> Mapping[str, _Part]:
     """Return the parts of the sum of squares: factors, interactions, seeds, and what is left."""
     axes = range(values.ndim)
     effects: dict[tuple[int, ...], Floats] = {(): values.mean(keepdims=True)}
-    found: dict[str, _Part] = {}
+    parts: dict[str, _Part] = {}
 
     def add(name: str, kept: tuple[int, ...]) -> None:
         means = values.mean(axis=tuple(axis for axis in axes if axis not in kept), keepdims=True)
@@ -155,19 +155,19 @@ def _parts(values: Floats, factors: list[str]) -> Mapping[str, _Part]:
         effects[kept] = means - sum(lower)
         repeated = values.size // effects[kept].size
         df = int(np.prod([values.shape[axis] - 1 for axis in kept]))
-        found[name] = _Part(df, repeated * float((effects[kept] ** 2).sum()))
+        parts[name] = _Part(df, repeated * float((effects[kept] ** 2).sum()))
 
     for size in range(1, len(factors) + 1):
         for kept in combinations(range(len(factors)), size):
             add(" × ".join(factors[axis] for axis in kept), kept)
     add(SEED, (len(factors),))
     rest = values - sum(effects.values())
-    df = values.size - 1 - sum(part.df for part in found.values())
-    return found | {REST: _Part(df, float((rest**2).sum()))}
+    df = values.size - 1 - sum(part.df for part in parts.values())
+    return parts | {REST: _Part(df, float((rest**2).sum()))}
 
 
 def _intervals(
-    own: Sequence[_Part], seed: _Part, rest: _Part, *, n: int, n_cells: int
+    of_factors: Sequence[_Part], seed: _Part, rest: _Part, *, n: int, n_cells: int
 ) -> list[tuple[float | None, float | None]]:
     """Return the ends of the intervals of all shares, in the order of the parts."""
     rng = np.random.default_rng(RANDOM_SEED)
@@ -176,10 +176,10 @@ def _intervals(
     def effects(part: _Part) -> Floats:
         return _noncentrality(part.squares / error, part.df, rng.random(N_RESAMPLES)) * error / n
 
-    drawn = [effects(part) for part in own]
+    drawn = [effects(part) for part in of_factors]
     seeds = np.maximum(0, (seed.squares / rng.chisquare(seed.df, N_RESAMPLES) - error) / n_cells)
     shares = np.array([*drawn, seeds]) / (np.sum(drawn, axis=0) + seeds + error)
-    together = effects(_Part(sum(part.df for part in own), sum(part.squares for part in own)))
+    together = effects(_Part(sum(part.df for part in of_factors), sum(part.squares for part in of_factors)))
     shares = np.vstack([shares, error / (together + seeds + error)])
     lows, highs = np.quantile(shares, [ALPHA / 2, 1 - ALPHA / 2], axis=1)
     return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]

@@ -120,13 +120,15 @@ def _settings(thing: type[BaseModel]) -> str:
     from agentsim.core.policies import PlayerSettings
     from agentsim.prompts.sentences import settings_of
 
-    found = []
+    settings = []
     for name in settings_of(thing):
         if name in PlayerSettings.model_fields:
             continue
         field = thing.model_fields[name]
-        found.append(name if field.is_required() else f"{name}={_value(field.get_default(call_default_factory=True))}")
-    return ", ".join(found)
+        settings.append(
+            name if field.is_required() else f"{name}={_value(field.get_default(call_default_factory=True))}"
+        )
+    return ", ".join(settings)
 
 
 def _value(value: Any) -> str:

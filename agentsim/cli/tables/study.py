@@ -98,7 +98,10 @@ def _by_model(study: Study) -> Table | None:
     listed = list(by_model["run"].unique())
     more = len(listed) - MAX_RUNS
     words = cooperation(study)
-    own = {words.column: words.short, **({"to_own": "to own", "to_others": "to others"} if words is GIVING else {})}
+    headings = {
+        words.column: words.short,
+        **({"to_own": "to own", "to_others": "to others"} if words is GIVING else {}),
+    }
     table = titled(
         "Models in mixed societies, first and last generation",
         caption="agents: their number; score: mean over the model's agents (units); "
@@ -110,13 +113,13 @@ def _by_model(study: Study) -> Table | None:
         + "; a model that died out is not listed"
         + (f"; {more} more runs: agentsim.analysis.measures.by_model has them all" if more > 0 else ""),
     )
-    for name in ("gen", "model", "agents", "score", *own.values(), "missing"):
+    for name in ("gen", "model", "agents", "score", *headings.values(), "missing"):
         add_column(table, name)
     for run, run_rows in named(by_model[by_model["run"].isin(listed[:MAX_RUNS])], study).groupby("run", sort=False):
         table.add_section()
         table.add_row("", plain(str(run)))
         for row in run_rows.to_dict("records"):
-            fractions = (row[name] for name in own)
+            fractions = (row[name] for name in headings)
             table.add_row(
                 str(row["generation"]),
                 plain(row["model"]),
