@@ -117,7 +117,7 @@ def _play(
     born, index = matches.by_place(living.born), matches.by_place(living.index)
     player = matches.by_place(living.player) if len(players) > 1 else None
     past = observed(observation, matches, born=born, index=index, chance=chance)
-    resources = np.full(matches.shape, game.endowments[0])
+    resources = np.full(matches.shape, game.endowments[0], dtype=np.float64)
     given = np.zeros(matches.shape)
     n_gifts = np.zeros(matches.shape, dtype=np.intp)
     kept: list[dict[str, NDArray[Any]]] = []
