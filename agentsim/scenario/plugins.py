@@ -17,6 +17,9 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
+from importlib.abc import SourceLoader
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Literal, TypeVar
@@ -120,6 +123,23 @@ def _add(thing: Any, *, name: str | None, module: str | None = None) -> None:
         add_dialect(thing)
 
 
+class _Read(SourceLoader):
+    """Loads a module from bytes that were read already: those whose digest the log will state."""
+
+    def __init__(self, path: Path, source: bytes) -> None:
+        """`source` is what stood in the file."""
+        self._path = path
+        self._source = source
+
+    def get_filename(self, fullname: str) -> str:
+        """Return the file's path."""
+        return str(self._path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """Return what was read."""
+        return self._source
+
+
 def load_plugin(path: str | Path) -> None:
     """Run a file of a user's own, which registers what it defines.
 
@@ -136,14 +156,15 @@ def load_plugin(path: str | Path) -> None:
         raise PluginError(f"{path}: {module.__file__} has the same name; rename one of the two")
     if module is not None and module.__dict__["__source__"] == source:
         return
-    module = ModuleType(FILE + path.stem)
+    loader = _Read(path, source)
+    module = module_from_spec(ModuleSpec(FILE + path.stem, loader, origin=str(path)))
     module.__file__ = str(path)
     module.__dict__["__source__"] = source
     linecache.checkcache(str(path))
     sys.modules[module.__name__] = module
     before = len(_members_of(module.__name__))
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # the bytes whose digest the log will state
+        loader.exec_module(module)
     except PluginError:
         del sys.modules[module.__name__]
         raise

@@ -108,16 +108,20 @@ def efficiency(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def _with_heights(generations: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the generations with their `height`: the efficiency, or minus infinity at a score of 0 if gifts multiply.
 
-    Missing if nothing can be gained, and where the maximum is not known.
+    Missing if nothing can be gained, and where the maximum is not known. Runs that do not say their game are of the
+    donor game, as published ones.
     """
-    frame = generations.merge(runs[[*KEY, "endowment", "game", "gift"]], on=KEY)
+    settings = [name for name in ("endowment", "game", "gift") if name in runs]
+    frame = generations.merge(runs[[*KEY, *settings]], on=KEY)
+    unsaid = [name for name in ("game", "gift", "minimum") if name not in frame]
+    frame = frame.reindex(columns=[*frame.columns, *unsaid])
     score = frame["mean_final_resources"] / frame["endowment"]
     top = frame["maximum"] / frame["endowment"]
     with np.errstate(divide="ignore"):  # the logarithm of a score of 0 is minus infinity
-        grown = _log(score) / _log(top.where(top > 1))
+        grown = _log(score.where(score >= 0)) / _log(top.where(top > 1))
     span = frame["maximum"] - frame["minimum"]
     added = (frame["mean_final_resources"] - frame["minimum"]) / span.where(span > 0)
-    multiplies = (frame["game"] == "donor").fillna(False) & (frame["gift"] != "fixed").fillna(True)
+    multiplies = (frame["game"].fillna("donor") == "donor") & (frame["gift"] != "fixed").fillna(True)
     frame["height"] = grown.where(multiplies.astype(bool), added).astype("Float64")
     return frame
 
