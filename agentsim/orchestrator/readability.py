@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from agentsim.core.facts import Encounter, Event, NoteWritten, Probed, StrategyFormed
+from agentsim.core.facts import Encounter, Event, Moved, NoteWritten, Probed, StrategyFormed, Talked
 
 __all__ = ["Readability", "Unread", "patience"]
 
@@ -58,6 +58,10 @@ class Readability:
             agent, what = event.agent.id, "strategies"
         elif isinstance(event, Encounter):
             agent, what = event.donor, "decisions"
+        elif isinstance(event, Moved):
+            agent, what = event.actor, "decisions"
+        elif isinstance(event, Talked):
+            agent, what = event.author, "messages"
         elif isinstance(event, NoteWritten):
             agent, what = event.author, "notes"
         elif isinstance(event, Probed):

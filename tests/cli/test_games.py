@@ -61,3 +61,22 @@ def test_strategies_of_a_game_stand_beside_its_level(tmp_path: Path) -> None:
     [gen, _, _, level, _] = strategies(study).columns
     assert gen._cells == ["1"] * 4 and level.header == "level"
     assert level._cells == ["1.00"] * 4
+
+
+def test_a_model_whose_moves_are_never_read_is_unread_in_every_game(tmp_path: Path) -> None:
+    scenario = agentsim.scenario_from(
+        {
+            "name": "mumbles",
+            "players": {"model": "fake/model"},
+            "providers": {"fake": {"base_url": "http://127.0.0.1:9"}},
+            "strategy": "none",
+            "agents": 2,
+            "generations": 1,
+            "game": {"kind": "matrix", "rounds": 2},
+            "on_invalid": {"attempts": 1, "then": "pass", "stop_after": 100},
+        }
+    )
+    provider = FunctionProvider(lambda prompt: "I would rather not say.")
+    result = agentsim.run(scenario, results=tmp_path, provider=provider)
+    run = result.runs[0]
+    assert run.is_unread and not result.is_complete
