@@ -20,6 +20,7 @@ __all__ = [
     "StageKey",
     "StrategyKey",
     "TalkKey",
+    "WithinKey",
     "parse",
 ]
 
@@ -50,49 +51,42 @@ class DecisionKey:
 
 
 @dataclass(frozen=True, slots=True)
-class StageKey:
-    """A member is asked again in the same encounter, in a later stage of the game: `g3/game1/r04/2_4/punish`."""
+class WithinKey:
+    """The base of what is asked in an encounter beside its first decision."""
 
     decision: DecisionKey
-    stage: str
+    """The encounter's decision; of a note, the one that it is about."""
 
     @property
     def generation(self) -> int:
         """The generation of the encounter."""
         return self.decision.generation
+
+
+@dataclass(frozen=True, slots=True)
+class StageKey(WithinKey):
+    """A member is asked again in the same encounter, in a later stage of the game: `g3/game1/r04/2_4/punish`."""
+
+    stage: str
 
     def __str__(self) -> str:
         return f"{self.decision}/{self.stage}"
 
 
 @dataclass(frozen=True, slots=True)
-class TalkKey:
+class TalkKey(WithinKey):
     """A member is asked for a message to the others before they decide: `g3/game1/r04/2_4/talk/1`."""
 
-    decision: DecisionKey
     turn: int
     """The round of talk, from 1."""
-
-    @property
-    def generation(self) -> int:
-        """The generation of the encounter."""
-        return self.decision.generation
 
     def __str__(self) -> str:
         return f"{self.decision}/talk/{self.turn}"
 
 
 @dataclass(frozen=True, slots=True)
-class NoteKey:
+class NoteKey(WithinKey):
     """The recipient of an encounter is asked for a note on its donor: `g3/game1/r04/2_4/note`."""
-
-    decision: DecisionKey
-    """The encounter that the note is about."""
-
-    @property
-    def generation(self) -> int:
-        """The generation of the encounter."""
-        return self.decision.generation
 
     def __str__(self) -> str:
         return f"{self.decision}/note"

@@ -25,13 +25,16 @@ _Meeting = tuple[int, tuple[str, ...]]
 class _Open:
     """An encounter that is going on."""
 
+    place: Place
     encounter: Encounter
-    seen: dict[str, tuple[Observed, ...]]
-    """What each member that was asked is shown of each other member."""
+    seen: dict[str, dict[int, Observed]]
+    """What each member that was asked is shown of each other member, by the other's place."""
     messages: list[Message] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     moves: dict[str, dict[str, Move | None]] = field(default_factory=dict)
     """Of complete stages."""
+    answered: dict[str, Move | None] = field(default_factory=dict)
+    """Of the stage that is going on."""
     stage: Stage | None = None
     waiting: int = 0
     """Questions that are open."""
@@ -62,7 +65,14 @@ class Play:
         self.number = number
         """Which game of the generation this is."""
         self.resources = {agent.id: endowments[agent.id] for agent in agents}
+        # A property of a game is computed each time, and a society asks for these with each answer.
         self._game = game
+        self._roles = game.roles
+        self._first_stage = game.stages[0]
+        self._may_fail = game.may_fail
+        self._state = game.first_state(game.n_members)
+        self._remembers = observation.remembers
+        self._max_note_chars = observation.max_note_chars
         self._rules = rules
         self._agents = {agent.id: agent for agent in agents}
         self._observation = observation
@@ -122,11 +132,10 @@ class Play:
 
     def _begin(self, meeting: _Meeting, events: list[Event], requests: list[Request]) -> None:
         round, members = meeting
-        group = tuple(sorted(members))
-        if group not in self._states:
-            self._states[group] = self._game.first_state(len(members))
-        holdings = tuple(self.resources[member] for member in members)
-        running = _Open(Encounter(round, members, holdings, self._states[group]), {})
+        holdings = tuple([self.resources[member] for member in members])
+        state = None if self._state is None else self._states.get(tuple(sorted(members)), self._state)
+        place = Place(self._generation, self.number, round)
+        running = _Open(place, Encounter(round, members, holdings, state), {})
         if self._game.talk is not None:
             self._ask_to_talk(running, requests)
         else:
@@ -186,7 +195,7 @@ class Play:
         running.order += 1
         for member, spec in following.asked:
             decision = self._key(running.encounter.round, member)
-            key = str(decision if following.name == self._game.stages[0] else StageKey(decision, following.name))
+            key = str(decision if following.name == self._first_stage else StageKey(decision, following.name))
             self._open[key] = running, member, spec
             requests.append(Request(key, member, self._view(running, member, stage=following.name), spec))
 
@@ -196,26 +205,28 @@ class Play:
         assert stage is not None
         move = game.move_of(answer, spec, key=key, stage=stage.name)
         intended = None
-        if move is not None and answer.is_valid and game.may_fail:
-            purpose = "error" if stage.name == game.stages[0] else f"error/{stage.name}"
+        if move is not None and answer.is_valid and self._may_fail:
+            purpose = "error" if stage.name == self._first_stage else f"error/{stage.name}"
             number = self._chance(purpose, encounter.round, *born_and_index(member))
             if (instead := game.failed(move, spec, number)) is not None:
                 move, intended = instead, move
         said = Said(key, member, stage.name, spec, answer, move, intended)
         running.said.append(said)
-        role = game.roles[encounter.members.index(member)]
-        fact = game.moved(self._place(encounter.round), role, said)
+        running.answered[member] = move
+        fact = game.moved(running.place, self._roles[encounter.members.index(member)], said)
         if fact is not None:
             events.append(fact)
         running.waiting -= 1
         if running.waiting:
             return
-        by_member = {one.agent: one.move for one in running.said if one.stage == stage.name}
-        running.moves[stage.name] = {agent: by_member[agent] for agent, _ in stage.asked}
+        running.moves[stage.name] = {agent: running.answered[agent] for agent, _ in stage.asked}
+        running.answered = {}
         self._go_on(running, events, requests)
 
     def _in_order(self, running: _Open) -> list[Said]:
         """Return what was said by stage and member, in whatever order answers arrived."""
+        if len(running.said) < 2:
+            return running.said
         members = running.encounter.members
         stages = list(running.moves)
         last = len(stages)
@@ -227,12 +238,13 @@ class Play:
     def _settle(self, running: _Open, outcome: Outcome, events: list[Event], requests: list[Request]) -> None:
         encounter = running.encounter
         said = self._in_order(running)
-        events.append(self._game.settled(self._place(encounter.round), encounter, said, outcome))
+        events.append(self._game.settled(running.place, encounter, said, outcome))
         for member, held, change in zip(encounter.members, encounter.holdings, outcome.changes, strict=True):
             self.resources[member] = held + change
-        self._states[tuple(sorted(encounter.members))] = outcome.state
+        if self._state is not None:
+            self._states[tuple(sorted(encounter.members))] = outcome.state
         acts = [act for one in said if (act := self._game.act(encounter, one)) is not None]
-        max_chars = self._observation.max_note_chars
+        max_chars = self._max_note_chars
         if max_chars is not None and acts[0].act is not None:
             requests.append(self._ask_note(acts[0], encounter, outcome, max_chars=max_chars))
             return
@@ -244,7 +256,7 @@ class Play:
         members = encounter.members
         for act in acts:
             self._history[act.donor].append(act)
-        if self._observation.remembers:
+        if self._remembers:
             for member, change in zip(members, changes, strict=True):
                 others = tuple(other for other in members if other != member)
                 self._past[member].append(Past(encounter.round, others, tuple(acts), change))
@@ -257,50 +269,59 @@ class Play:
 
     # --- what members see -------------------------------------------------------------------------------------------
 
-    def _place(self, round: int) -> Place:
-        return Place(self._generation, self.number, round)
-
     def _key(self, round: int, member: str) -> DecisionKey:
         return DecisionKey(self._generation, self.number, round, member)
 
     def _view(self, running: _Open, member: str, *, stage: str) -> DecisionView:
-        encounter = running.encounter
-        others = [other for other in encounter.members if other != member]
+        encounter, roles = running.encounter, self._roles
+        members, held = encounter.members, encounter.holdings
+        place = members.index(member)
         if member not in running.seen:
-            running.seen[member] = tuple(self._observed(encounter.round, member, other) for other in others)
-        seen = running.seen[member]
-        first = seen[0]
-        roles = dict(zip(encounter.members, self._game.roles, strict=True))
-        held = dict(zip(encounter.members, encounter.holdings, strict=True))
+            running.seen[member] = {
+                index: self._observed(encounter.round, member, other)
+                for index, other in enumerate(members)
+                if index != place
+            }
+        others = [
+            Other(members[index], roles[index], held[index], known.trace, known.reputation, known.notes)
+            for index, known in running.seen[member].items()
+        ]
+        first = others[0]
         return DecisionView(
             name=member,
             generation=self._generation,
             round=encounter.round,
             rules=self._rules,
             strategy=self._agents[member].strategy,
-            resources=held[member],
-            recipient=others[0],
-            recipient_resources=held[others[0]],
+            resources=held[place],
+            recipient=first.name,
+            recipient_resources=first.resources,
             trace=first.trace,
             reputation=first.reputation,
-            own_reputation=first.own_reputation,
+            own_reputation=next(iter(running.seen[member].values())).own_reputation,
             notes=first.notes,
-            role=roles[member],
+            role=roles[place],
             stage=stage,
             order=running.order,
-            others=tuple(
-                Other(other, roles[other], held[other], known.trace, known.reputation, known.notes)
-                for other, known in zip(others, seen, strict=True)
-            ),
-            so_far=tuple(
-                Made(one.agent, roles[one.agent], one.stage, one.move)
-                for one in self._in_order(running)
-                if one.stage in running.moves and one.move is not None
-            ),
+            others=tuple(others),
+            so_far=self._made(running) if running.moves else (),
             state=encounter.state,
             messages=tuple(running.messages),
-            memory=self._observation.recall(self._past[member], partners=others, before=encounter.round),
+            memory=self._recalled(member, others, before=encounter.round) if self._remembers else (),
         )
+
+    def _made(self, running: _Open) -> tuple[Made, ...]:
+        """Return the moves of complete stages, as far as they could be read."""
+        roles = dict(zip(running.encounter.members, self._roles, strict=True))
+        return tuple(
+            Made(one.agent, roles[one.agent], one.stage, one.move)
+            for one in self._in_order(running)
+            if one.stage in running.moves and one.move is not None
+        )
+
+    def _recalled(self, member: str, others: Sequence[Other], *, before: int) -> tuple[Past, ...]:
+        partners = [other.name for other in others]
+        return self._observation.recall(self._past[member], partners=partners, before=before)
 
     def _observed(self, round: int, member: str, other: str) -> Observed:
         return self._observation.observe(

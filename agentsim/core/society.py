@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
-from agentsim.core.keys import DecisionKey, StrategyKey, parse
+from agentsim.core.keys import DecisionKey, StrategyKey, WithinKey, parse
 from agentsim.core.observation import Chance
 from agentsim.core.pairing import swapped
 from agentsim.core.play import Play
@@ -272,7 +272,7 @@ def _shown(request: Request) -> list[str]:
 
 def _game_of(key: str) -> int:
     """Return the game in which an agent decides, talks or writes a note."""
-    parsed = parse(key)
-    decision = parsed if isinstance(parsed, DecisionKey) else getattr(parsed, "decision", None)
-    assert isinstance(decision, DecisionKey)
+    asked = parse(key)
+    decision = asked if isinstance(asked, DecisionKey) else asked.decision if isinstance(asked, WithinKey) else None
+    assert decision is not None
     return decision.game
