@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from agentsim.core.facts import Act, Problem, Reading
-from agentsim.core.gifts import ANY_SHARE, ROUNDING, Gift
+from agentsim.core.gifts import ANY_SHARE, ROUNDING, Gift, is_in_steps, nearest_in_steps
 
 __all__ = ["ActSpec", "Answer", "AnswerSpec", "DonorSpec", "Move", "MoveSpec", "Option", "TextSpec"]
 
@@ -34,16 +33,13 @@ class Option:
         """Return whether it may be done with an amount."""
         if self.high is None or not self.low <= amount <= self.high:
             return False
-        steps = 0.0 if self.step is None else (amount - self.low) / self.step
-        return abs(steps - round(steps)) <= ROUNDING * max(1.0, steps)
+        return self.step is None or is_in_steps(amount - self.low, self.step)
 
     def nearest(self, level: float) -> float:
         """Return the amount at a level in [0, 1] between the least and the most, to the nearest step, halves up."""
         assert self.high is not None
-        if self.step is None:
-            return self.low + level * (self.high - self.low)
-        n_steps = math.floor((self.high - self.low) / self.step * (1 + ROUNDING))
-        return min(self.low + math.floor(level * n_steps + 0.5) * self.step, self.high)
+        most = self.high - self.low
+        return self.low + (level * most if self.step is None else nearest_in_steps(level, most, self.step))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,25 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["ANY_SHARE", "ROUNDING", "FixedGift", "Gift", "ShareGift", "UnitGift"]
+__all__ = ["ANY_SHARE", "ROUNDING", "FixedGift", "Gift", "ShareGift", "UnitGift", "is_in_steps", "nearest_in_steps"]
 
 ROUNDING = 1e-9
 """Relative slack where an amount is compared with whole steps."""
+
+
+def is_in_steps(amount: float, step: float) -> bool:
+    """Return whether an amount >= 0 is a whole number of steps."""
+    steps = amount / step
+    return abs(steps - round(steps)) <= ROUNDING * max(1.0, steps)
+
+
+def nearest_in_steps(level: float, most: float, step: float) -> float:
+    """Return the whole number of steps, in units, nearest to a level in [0, 1] of all that make at most `most`.
+
+    Halves are rounded up.
+    """
+    n_steps = math.floor(most / step * (1 + ROUNDING))
+    return min(math.floor(level * n_steps + 0.5) * step, most)
 
 
 class _Gift(Frozen):
@@ -160,8 +175,7 @@ class UnitGift(_Gift):
 
     def amount(self, level: float, resources: float) -> float:
         """Return the units that a policy gives: the nearest steps to its level of all that it may give, halves up."""
-        steps = math.floor(resources / self.step * (1 + ROUNDING))
-        return min(math.floor(level * steps + 0.5) * self.step, resources)
+        return nearest_in_steps(level, resources, self.step)
 
     def amounts(self, levels: Floats, resources: Floats) -> Floats:
         """Return the same for many donors."""
@@ -182,8 +196,7 @@ class UnitGift(_Gift):
 
     def allows(self, amount: float, resources: float) -> bool:
         """Return whether an amount within 0 and `most` is a whole number of steps."""
-        steps = amount / self.step
-        return abs(steps - round(steps)) <= ROUNDING * max(1.0, steps)
+        return is_in_steps(amount, self.step)
 
 
 ANY_SHARE = ShareGift()

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from agentsim.core.answers import Answer, Move, MoveSpec, Option
+from agentsim.core.gifts import ROUNDING
 from agentsim.prompts.grammar import MAX_LINE, Grammar, plain_line
 from agentsim.prompts.phrases import compiled, either
 from agentsim.prompts.words import Words
@@ -23,8 +24,6 @@ __all__ = ["Moves", "checked", "read_object", "schema"]
 _STOP: Final = r"[ .!,;:]*"
 _NAME: Final = r"(?P<name>\d+_\d+)"
 _AMOUNT: Final = r"(?P<amount>\S(?:.{0,120}?\S)??)"
-ROUNDING: Final = 1e-9
-"""Relative slack for an amount at the edge of its range."""
 
 
 class Moves:

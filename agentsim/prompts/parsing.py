@@ -13,7 +13,7 @@ from typing import Final
 
 from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpec
 from agentsim.core.facts import Problem
-from agentsim.core.gifts import ANY_SHARE
+from agentsim.core.gifts import ANY_SHARE, ROUNDING
 from agentsim.prompts import structured
 from agentsim.prompts.grammar import MAX_LINE, Grammar, plain_line
 from agentsim.prompts.moves import Moves, checked
@@ -28,9 +28,6 @@ __all__ = ["parse"]
 
 MAX_BEHIND: Final = 20_000
 """Characters behind an answer that are looked at for one that takes it back."""
-
-ROUNDING = 1e-9
-"""Relative slack for an amount at the edge of its range."""
 
 _ENDS_SENTENCE: Final = re.compile(r"[.!?…;)\"'”*_`]\s*$")
 _QUOTED: Final = re.compile(r"\w[*_]{0,3}:[*_]{0,3} ?[\"“']$")

@@ -266,23 +266,36 @@ def _endowment(condition: Mapping[str, Any]) -> float | None:
 
 def _with_bounds_of_other_games(frame: pd.DataFrame, runs: Mapping[str, RunColumns]) -> pd.DataFrame:
     """Fill in rounds, minimum and maximum of games other than the donor game."""
-    for name, run in runs.items():
-        condition = run.started.condition
-        if condition["game"]["kind"] == "donor":
-            continue
-        settled = [record for record in run.records if isinstance(record, Settled)]
-        totals = _totals(condition)
-        for generation in frame.loc[frame["run"] == name, "generation"]:
-            at = (frame["run"] == name) & (frame["generation"] == generation)
-            of_generation = [record for record in settled if record.generation == generation]
-            frame.loc[at, "n_rounds"] = max((record.round for record in of_generation), default=0)
-            if totals is None:
-                continue
-            n_happened = sum(not record.is_missing for record in of_generation)
-            for bound, total in zip(("minimum", "maximum"), totals, strict=True):
-                mean = float(condition["game"]["endowment"]) + n_happened * total / _n_holders(condition)
-                frame.loc[at, bound] = mean
+    names = ["n_rounds", "minimum", "maximum"]
+    rows = [row for name, run in runs.items() for row in _bounds_of_other_game(name, run)]
+    if not rows:
+        return frame
+    bounds = pd.DataFrame(rows, columns=["run", "generation", *names]).set_index(["run", "generation"])
+    keys = pd.MultiIndex.from_frame(frame[["run", "generation"]])
+    at = keys.isin(bounds.index)
+    for name in names:
+        frame.loc[at, name] = bounds[name].reindex(keys[at]).to_numpy()
     return frame
+
+
+def _bounds_of_other_game(name: str, run: RunColumns) -> Iterator[tuple[str, int, int, float | None, float | None]]:
+    """Yield the rounds, minimum and maximum of each generation that has ended, in games other than the donor game."""
+    condition = run.started.condition
+    if condition["game"]["kind"] == "donor":
+        return
+    n_rounds: dict[int, int] = {}
+    n_happened: dict[int, int] = {}
+    for record in run.records:
+        if isinstance(record, Settled):
+            n_rounds[record.generation] = max(record.round, n_rounds.get(record.generation, 0))
+            n_happened[record.generation] = n_happened.get(record.generation, 0) + (not record.is_missing)
+    totals = _totals(condition)
+    for end in _ends(run):
+        least = most = None
+        if totals is not None:
+            n, endowment = n_happened.get(end.generation, 0), float(condition["game"]["endowment"])
+            least, most = (endowment + n * total / _n_holders(condition) for total in totals)
+        yield name, end.generation, n_rounds.get(end.generation, 0), least, most
 
 
 def _totals(condition: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -9,13 +9,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentsim.core.answers import Move, MoveSpec, Option
-from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Stage
+from agentsim.core.answers import MoveSpec, Option
+from agentsim.core.games.game import AmountGame, Encounter, Moves, Outcome, Stage
 
 __all__ = ["DictatorGame"]
 
 
-class DictatorGame(Game):
+class DictatorGame(AmountGame):
     """A dictator keeps some of a sum and gives the rest to a recipient."""
 
     kind: Literal["dictator"] = "dictator"
@@ -54,11 +54,3 @@ class DictatorGame(Game):
             return Outcome((0.0, 0.0), is_missing=True)
         amount = gift.amount or 0.0
         return Outcome((self.income - amount, amount))
-
-    def move(self, spec: MoveSpec, level: float, *, stage: str) -> Move:
-        """Return the gift at a level of the whole sum."""
-        return Move("give", spec.options[0].nearest(level))
-
-    def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
-        """Return the share of the sum that was given."""
-        return None if move.amount is None else move.amount / self.income

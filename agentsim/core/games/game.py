@@ -28,7 +28,7 @@ SOME: Final = Field(min_length=1, max_length=10_000)
 ONE_OR_MORE: Final = Discriminator(lambda units: "list" if isinstance(units, list | tuple) else "number")
 """Says whether an endowment is a number or a list, so that a wrong one is told what is allowed there."""
 
-__all__ = ["Encounter", "Game", "Moves", "Outcome", "Place", "Said", "Stage", "Talk"]
+__all__ = ["AmountGame", "Encounter", "Game", "Moves", "Outcome", "Place", "Said", "Stage", "Talk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,3 +348,17 @@ class Game(Frozen):
     def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
         """Return how cooperative a move is, in [0, 1]; `None` where that cannot be said."""
         return None
+
+
+class AmountGame(Game):
+    """The base of games that ask for one amount, of which all is the most cooperative; other stages override it."""
+
+    def move(self, spec: MoveSpec, level: float, *, stage: str) -> Move:
+        """Return the amount at a level of the most that is possible."""
+        option = spec.options[0]
+        return Move(option.name, option.nearest(level))
+
+    def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
+        """Return the share of the most that was possible; `None` where nothing was."""
+        high = spec.options[0].high
+        return None if move.amount is None or not high else move.amount / high

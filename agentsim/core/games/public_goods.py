@@ -13,7 +13,7 @@ from pydantic import Field
 
 from agentsim.core.answers import Move, MoveSpec, Option
 from agentsim.core.facts import Frozen
-from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Stage
+from agentsim.core.games.game import AmountGame, Encounter, Moves, Outcome, Stage
 
 __all__ = ["PublicGoodsGame", "Sanction"]
 
@@ -27,7 +27,7 @@ class Sanction(Frozen):
     """The most units that a member may spend on each other member in a round."""
 
 
-class PublicGoodsGame(Game):
+class PublicGoodsGame(AmountGame):
     """Each member gets an income in each round and contributes some of it to a common pot."""
 
     kind: Literal["public_goods"] = "public_goods"
@@ -127,11 +127,11 @@ class PublicGoodsGame(Game):
         """Return a contribution; policies neither punish nor reward."""
         if stage == "sanction":
             return Move("nothing")
-        return Move("contribute", spec.options[0].nearest(level))
+        return super().move(spec, level, stage=stage)
 
     def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
         """Return the share of its income that a member contributed; `None` for sanctions."""
-        return None if stage == "sanction" or move.amount is None else move.amount / self.income
+        return None if stage == "sanction" else super().level(move, spec, stage=stage)
 
 
 def _amount(move: Move | None) -> float:

@@ -11,12 +11,12 @@ from typing import Literal
 from pydantic import Field
 
 from agentsim.core.answers import Move, MoveSpec, Option
-from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Stage
+from agentsim.core.games.game import AmountGame, Encounter, Moves, Outcome, Stage
 
 __all__ = ["TrustGame"]
 
 
-class TrustGame(Game):
+class TrustGame(AmountGame):
     """An investor sends some of its income to a trustee, who may return some of what it receives."""
 
     kind: Literal["trust"] = "trust"
@@ -66,13 +66,3 @@ class TrustGame(Game):
             return Outcome((0.0, 0.0), is_missing=True)
         back = returned.amount or 0.0
         return Outcome((self.income - amount + back, self.income + received - back))
-
-    def move(self, spec: MoveSpec, level: float, *, stage: str) -> Move:
-        """Return the amount at a level of all that may be sent or returned."""
-        option = spec.options[0]
-        return Move(option.name, option.nearest(level))
-
-    def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
-        """Return the share that was sent, or returned."""
-        high = spec.options[0].high
-        return None if move.amount is None or not high else move.amount / high

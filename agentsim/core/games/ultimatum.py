@@ -11,12 +11,12 @@ from typing import Literal
 from pydantic import Field
 
 from agentsim.core.answers import Move, MoveSpec, Option
-from agentsim.core.games.game import Encounter, Game, Moves, Outcome, Stage
+from agentsim.core.games.game import AmountGame, Encounter, Moves, Outcome, Stage
 
 __all__ = ["UltimatumGame"]
 
 
-class UltimatumGame(Game):
+class UltimatumGame(AmountGame):
     """A proposer divides a sum; if the responder rejects the offer, neither gets anything."""
 
     kind: Literal["ultimatum"] = "ultimatum"
@@ -65,10 +65,10 @@ class UltimatumGame(Game):
         """Return the offer at a level of the whole sum; from one half on, a policy accepts."""
         if stage == "respond":
             return Move("accept" if level >= 0.5 else "reject")
-        return Move("offer", spec.options[0].nearest(level))
+        return super().move(spec, level, stage=stage)
 
     def level(self, move: Move, spec: MoveSpec, *, stage: str) -> float | None:
         """Return the share of the sum that was offered; 1 for accepting and 0 for rejecting."""
         if stage == "respond":
             return float(move.option == "accept")
-        return None if move.amount is None else move.amount / self.income
+        return super().level(move, spec, stage=stage)

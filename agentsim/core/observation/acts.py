@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agentsim.core.facts import Observed, TraceItem
-from agentsim.core.observation.base import Chance, History, Informing, Judgements, Look, Observation, no_chance
+from agentsim.core.observation.base import Informing, Look, OfNobody
 
 __all__ = ["Nothing", "OwnActs", "Trace"]
 
@@ -49,7 +49,7 @@ class Trace(Informing):
         return Observed(tuple(chain))
 
 
-class Nothing(Observation):
+class Nothing(OfNobody):
     """Strangers stay strangers: a donor learns nothing about its recipient's past."""
 
     kind: Literal["none"] = "none"
@@ -60,24 +60,6 @@ class Nothing(Observation):
     def shows_anything(self) -> bool:
         """Return false."""
         return False
-
-    @property
-    def n_acts(self) -> int:
-        """Return 0."""
-        return 0
-
-    def observe(
-        self,
-        history: History,
-        *,
-        recipient: str,
-        round: int,
-        observer: str = "",
-        chance: Chance = no_chance,
-        judged: Judgements | None = None,
-    ) -> Observed:
-        """Return nothing."""
-        return Observed()
 
 
 class OwnActs(Informing):

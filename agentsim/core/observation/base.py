@@ -23,6 +23,7 @@ __all__ = [
     "Label",
     "Look",
     "Observation",
+    "OfNobody",
     "n_before",
     "no_chance",
 ]
@@ -140,6 +141,28 @@ class Observation(Frozen):
             chance: the game's random numbers; needed where something is left to chance.
             judged: judgements kept from earlier calls in the same game, so that nothing is judged twice.
         """
+
+
+class OfNobody(Observation):
+    """Rules that show nothing of others."""
+
+    @property
+    def n_acts(self) -> int:
+        """Return 0."""
+        return 0
+
+    def observe(
+        self,
+        history: History,
+        *,
+        recipient: str,
+        round: int,
+        observer: str = "",
+        chance: Chance = no_chance,
+        judged: Judgements | None = None,
+    ) -> Observed:
+        """Return nothing."""
+        return Observed()
 
 
 class Informing(Observation):

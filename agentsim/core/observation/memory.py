@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from agentsim.core.facts import Observed, Past
-from agentsim.core.observation.base import Chance, History, Judgements, Observation, no_chance
+from agentsim.core.facts import Past
+from agentsim.core.observation.base import OfNobody
 
 __all__ = ["Memory"]
 
 
-class Memory(Observation):
+class Memory(OfNobody):
     """An agent's own earlier encounters: with whom, what each did, and what that brought it.
 
     What agents know who meet again, as in the repeated games of Axelrod 1984, "The Evolution of Cooperation". It
@@ -27,11 +27,6 @@ class Memory(Observation):
     """Whether those with any of the agents that it meets now are remembered alone, or all."""
 
     @property
-    def n_acts(self) -> int:
-        """Return 0: of strangers nothing is shown."""
-        return 0
-
-    @property
     def remembers(self) -> bool:
         """Return true."""
         return True
@@ -40,16 +35,3 @@ class Memory(Observation):
         """Return the newest encounters, at most `depth`."""
         meant = past if self.of == "all" else [one for one in past if any(who in one.others for who in partners)]
         return tuple(reversed(meant[-self.depth :]))
-
-    def observe(
-        self,
-        history: History,
-        *,
-        recipient: str,
-        round: int,
-        observer: str = "",
-        chance: Chance = no_chance,
-        judged: Judgements | None = None,
-    ) -> Observed:
-        """Return nothing: memory is the observer's own."""
-        return Observed()
