@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 __all__ = [
+    "Claim",
     "File",
     "Folder",
     "Fork",
@@ -87,6 +88,9 @@ MaxCost = Annotated[
     typer.Option("--max-cost", help="Never spend more than this in total, over all sittings.", metavar="US$"),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Only estimate calls, time and cost.")]
+Claim = Annotated[
+    bool, typer.Option("--claim", help="Play together with all other processes that are started with --claim.")
+]
 Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")]
 Output = Annotated[

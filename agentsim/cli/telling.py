@@ -37,12 +37,13 @@ EXIT_CODES: Final = (
 )
 
 
-def tell(result: StudyResult, console: Console, *, is_new: bool) -> None:
+def tell(result: StudyResult, console: Console, *, is_new: bool, is_alone: bool = True) -> None:
     """Print how the runs ended, their results, and what to do next; without results, only why.
 
-    After an interruption no tables or figures are made: the user wants the command to end.
+    After an interruption no tables or figures are made: the user wants the command to end. Of processes that play
+    together, the last one makes them (`is_alone`).
     """
-    if result.is_interrupted:
+    if result.is_interrupted or not is_alone:
         console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
         console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
     elif not console.quiet and any(

@@ -23,18 +23,11 @@ from agentsim.log.files import PROBE_NAME
 from agentsim.log.stopped import note_sitting
 from agentsim.log.study_folder import choose, keep_prompts, make_folder
 from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.opening import accounts_of, check_accounts, providers_of, versions_now
 from agentsim.orchestrator.runs import Run, run_started
 from agentsim.orchestrator.sitting import Sitting
 from agentsim.orchestrator.stop import Stop, to_its_end
-from agentsim.orchestrator.study import (
-    StudyResult,
-    accounts_of,
-    check_accounts,
-    open_ledger,
-    providers_of,
-    reasons,
-    versions_now,
-)
+from agentsim.orchestrator.study import StudyResult, open_ledger, reasons
 from agentsim.play.probe import ProbeCourse, policies
 from agentsim.play.rehearsal import prompt_set, rehearse
 from agentsim.prompts.sets import PromptSet

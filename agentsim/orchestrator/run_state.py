@@ -24,6 +24,8 @@ class RunState:
     reason: str | None = None
     is_refused: bool = False
     """Whether the log belongs to another scenario, code or format: the same command would be refused again."""
+    is_held: bool = False
+    """Whether it was not played because another process plays it."""
     is_unread: bool = False
     """Whether a model gave no readable answer at all: the run is `unread`, or was stopped because of it."""
     n_replies: int = 0

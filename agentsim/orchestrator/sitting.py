@@ -12,6 +12,7 @@ from agentsim.core.facts import Event
 from agentsim.errors import (
     AgentsimError,
     AnswerError,
+    LogLocked,
     NeverRead,
     NotWritten,
     ReplayMismatch,
@@ -74,7 +75,8 @@ class Sitting:
         except AgentsimError as error:
             if isinstance(error, NotWritten):
                 self._stop.stop(str(error))
-            return self._state("stopped", str(error), is_refused=isinstance(error, SchemaError))
+            is_held = isinstance(error, LogLocked)
+            return self._state("stopped", str(error), is_refused=isinstance(error, SchemaError), is_held=is_held)
         except Exception as error:  # noqa: BLE001 - a bug in one society must not cost the answers of the others
             return self._state("stopped", _bug(error))
         if self._run.course.is_finished:
@@ -216,6 +218,7 @@ class Sitting:
         reason: str | None,
         *,
         is_refused: bool = False,
+        is_held: bool = False,
         is_unread: bool = False,
     ) -> RunState:
         return RunState(
@@ -223,6 +226,7 @@ class Sitting:
             status=status,
             reason=reason,
             is_refused=is_refused,
+            is_held=is_held,
             is_unread=is_unread,
             n_replies=self._n_logged,
             n_new_replies=self._n_new,

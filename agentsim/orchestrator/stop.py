@@ -14,10 +14,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["Stop", "to_its_end", "unless_cancelled"]
+__all__ = ["DRAINED", "INTERRUPTED", "Stop", "to_its_end", "unless_cancelled"]
 
 Played = TypeVar("Played")
 
+INTERRUPTED: Final = "interrupted"
+"""Why a study stops that its user stopped."""
+DRAINED: Final = "its worker's time was up; any worker continues it"
+"""Why runs stop whose worker has to end, and not the study."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_S: Final = 0.2
 """How often a waiting main thread wakes. Only it handles signals, but another thread may have received one."""
@@ -58,9 +62,13 @@ class Stop:
         is_at_once, self.is_interrupt = self.is_interrupt, True
         if is_at_once:
             self.now.set()
-        self.stop("interrupted")
+        self.stop(INTERRUPTED)
         for tell in self._on_interrupt:
             tell(is_at_once=is_at_once)
+
+    def drain(self) -> None:
+        """Stop because this process has to end soon; what is open is left to others."""
+        self.stop(DRAINED)
 
     def stop(self, reason: str) -> None:
         """Let nothing more be asked; the first reason counts."""

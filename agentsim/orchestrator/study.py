@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from agentsim.errors import LogLocked
+from agentsim.log.crew import check_no_crew
 from agentsim.log.files import LOG_NAME
 from agentsim.log.reading import read_log, seems_closed
 from agentsim.log.records import Reply, RunStarted
 from agentsim.log.stopped import note_sitting
-from agentsim.log.study_folder import choose, keep_prompts, sources, write_study
-from agentsim.log.writing import RunLog, locked_by
+from agentsim.log.writing import locked_by
 from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.opening import Opened, open_study
 from agentsim.orchestrator.run_state import RunState
-from agentsim.orchestrator.runs import run_started, society_run
-from agentsim.orchestrator.sitting import Sitting
-from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
-from agentsim.play.course import Course
-from agentsim.play.fork import take_over
-from agentsim.play.rehearsal import rehearsed
+from agentsim.orchestrator.stop import DRAINED, Stop, to_its_end, unless_cancelled
 from agentsim.play.replay import ReplayState, replay
-from agentsim.prompts.sets import PromptSet
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
-from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.dialects.registry import serves_here
 from agentsim.providers.ledger import Ledger
-from agentsim.scenario.conditions import Condition, Scenario, digest
+from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.loading import load_scenario
-from agentsim.scenario.runs import RunSpec, runs
-from agentsim.scenario.user_settings import with_own
+from agentsim.scenario.runs import RunSpec
 
 __all__ = [
     "Observer",
     "ReplayState",
     "RunState",
     "StudyResult",
-    "accounts_of",
-    "check_accounts",
     "open_ledger",
-    "providers_of",
     "reasons",
     "replay",
     "run",
     "run_async",
-    "versions_now",
 ]
 
 MAX_OPEN_RUNS = 64
@@ -73,6 +58,8 @@ class StudyResult:
     """What determines `least_s`: the longest chain of calls, or a limit of an account."""
     n_taken_over: int = 0
     """The number of replies taken from the study that this one forks."""
+    is_last: bool = True
+    """Whether no other process plays the study any more."""
 
     @property
     def is_complete(self) -> bool:
@@ -83,6 +70,11 @@ class StudyResult:
     def is_interrupted(self) -> bool:
         """Whether the user stopped it."""
         return any("interrupted" in (state.status, state.reason) for state in self.runs)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether this process had to end and left runs to others."""
+        return any(state.reason == DRAINED for state in self.runs)
 
     @property
     def is_unread(self) -> bool:
@@ -163,118 +155,31 @@ async def _play_study(
     provider: Provider | None,
     stop: Stop,
 ) -> StudyResult:
-    specs = runs(scenario)
     watch = observer or Observer()
-    prompts = rehearsed(spec.condition for spec in specs)
-    catalogue = Catalogue(with_own(scenario.providers), environ=os.environ)
-    if provider is None:
-        for spec in specs:
-            check_accounts(spec.condition, catalogue, budget=scenario.budget)
-    starts = [
-        run_started(
-            spec,
-            scenario.name,
-            prompts=prompts[digest(spec.condition, seed=0)],
-            accounts={} if provider else accounts_of(spec.condition, catalogue),
-            versions={},
+    opened = open_study(scenario, results=Path(results), new=new, fork=fork, provider=provider)
+    check_no_crew(opened.folder)
+    budget, note = scenario.budget, watch.note
+    with open_ledger(opened.folder, limit_usd=budget, on_note=note) if opened.is_paid else nullcontext() as ledger:
+        accounts = Accounts(
+            opened.catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note
         )
-        for spec in specs
-    ]
-    origins = {} if fork is None else sources(Path(fork), starts)
-    folder = choose(Path(results), scenario.name, starts, new=new or fork is not None)
-    write_study(folder, scenario, specs, versions=versions_now())
-    keep_prompts(folder, [prompts[digest(spec.condition, seed=0)] for spec in specs if spec.condition.model_players])
-    n_taken_over = 0
-    for spec in specs:
-        if spec.name in origins:
-            known = {} if provider else accounts_of(spec.condition, catalogue)
-            n_taken_over += _fork(spec, folder, origins[spec.name], prompts=prompts, accounts=known)
-    models = {player.model for spec in specs for player in spec.condition.model_players.values()}
-    is_paid = provider is None and any(catalogue.is_paid(model) for model in models)
-    limit_usd = scenario.budget
-    with open_ledger(folder, limit_usd=limit_usd, on_note=watch.note) if is_paid else nullcontext() as ledger:
-        accounts = Accounts(catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note)
-        result = await _play_runs(
-            specs,
-            folder,
-            prompts=prompts,
-            catalogue=catalogue,
-            accounts=accounts,
-            provider=provider,
-            watch=watch,
-            stop=stop,
-        )
-        return replace(result, n_taken_over=n_taken_over)
+        result = await _play_runs(opened, accounts=accounts, watch=watch, stop=stop)
+        return replace(result, n_taken_over=opened.n_taken_over)
 
 
-def check_accounts(condition: Condition, catalogue: Catalogue, *, budget: float | None) -> None:
-    """Check, without asking, that all models of a condition can be asked and that their cost can be limited.
-
-    Raises:
-        AuthError, ModelFileError, ScenarioError: as `Catalogue.check` and `Catalogue.check_price`.
-    """
-    for player in condition.model_players.values():
-        catalogue.check(player.model)
-        if budget is not None:
-            catalogue.check_price(player.model, sampling=player.sampling(derived=0))
-
-
-def accounts_of(condition: Condition, catalogue: Catalogue) -> dict[str, dict[str, Any]]:
-    """Return a description of each language model's account, by the player's label."""
-    return {label: catalogue.describe(player.model) for label, player in condition.model_players.items()}
-
-
-def providers_of(condition: Condition, accounts: Accounts, provider: Provider | None) -> dict[str, Provider]:
-    """Return who answers for each language model, by the player's label: `provider` for all if it is given."""
-    players = condition.model_players.items()
-    return {label: provider or accounts.open(player.model) for label, player in players}
-
-
-def _fork(
-    spec: RunSpec,
-    folder: Path,
-    source: Path,
-    *,
-    prompts: dict[str, PromptSet],
-    accounts: Mapping[str, dict[str, Any]],
-) -> int:
-    """Begin a run's log with the replies of another that are still valid; return how many there are."""
-    prompt_set = prompts[digest(spec.condition, seed=0)]
-    started = run_started(spec, folder.name, prompts=prompt_set, accounts=accounts, versions=versions_now())
-    course = Course(spec.condition, seed=spec.seed, prompts=prompt_set)
-    with RunLog(folder / spec.name) as log:
-        return take_over(source, log, started=started, course=course)
-
-
-async def _play_runs(
-    specs: list[RunSpec],
-    folder: Path,
-    *,
-    prompts: dict[str, PromptSet],
-    catalogue: Catalogue,
-    accounts: Accounts,
-    provider: Provider | None,
-    watch: Observer,
-    stop: Stop,
-) -> StudyResult:
+async def _play_runs(opened: Opened, *, accounts: Accounts, watch: Observer, stop: Stop) -> StudyResult:
+    specs, folder = opened.specs, opened.folder
     stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
     clock = asyncio.get_running_loop().time
     began = clock()
     note_sitting(folder, {spec.name: None for spec in specs})  # so that no old reason is left if this process is killed
-    versions = versions_now()
     gate = asyncio.Semaphore(MAX_OPEN_RUNS)
 
     async def play(spec: RunSpec) -> RunState:
         async with gate:
             if stop.event.is_set() and not (folder / spec.name / LOG_NAME).exists():
                 return RunState(spec.name, "not begun", stop.reason)
-            known = {} if provider else accounts_of(spec.condition, catalogue)
-            run = society_run(
-                spec, folder.name, prompts=prompts[digest(spec.condition, seed=0)], accounts=known, versions=versions
-            )
-            providers = providers_of(spec.condition, accounts, provider)
-            sitting = Sitting(run, folder, providers=providers, observer=watch, stop=stop)
-            state = await sitting.play()
+            state = await opened.sitting(spec, accounts=accounts, observer=watch, stop=stop).play()
             watch.run_closed(spec.name, state)
             return state
 
@@ -337,14 +242,3 @@ def _calls_before(folder: Path) -> tuple[int, float | None]:
             if not serves_here(started.account_of(reply.player).get("dialect"))
         ]
     return len(costs), None if None in costs else sum(filter(None, costs))
-
-
-def versions_now() -> dict[str, str]:
-    """Return the versions of what a result may depend on."""
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

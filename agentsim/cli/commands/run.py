@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.options import (
+    Claim,
     File,
     Fork,
     MaxCost,
@@ -36,13 +37,15 @@ def run(
     new: New = False,
     fork: Fork = None,
     max_cost: MaxCost = None,
+    claim: Claim = False,
     pull: Pull = False,
     quiet: Quiet = False,
     plugin: Plugins = None,
 ) -> None:
     """Play a scenario, or continue it: the same command resumes where it stopped."""
     from agentsim.cli.progress import Progress
-    from agentsim.orchestrator.study import run as play
+    from agentsim.orchestrator.engines.worker import work
+    from agentsim.orchestrator.study import run as play_alone
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.runs import runs
 
@@ -55,8 +58,9 @@ def run(
     n_requests = sum(spec.condition.n_requests(spec.seed) for spec in specs)
     console.print(f"{scenario.name}: {len(specs)} runs, {n_requests:,} questions", highlight=False)
     with Progress(console, n_runs=len(specs)) as progress:
+        play = work if claim else play_alone
         result = play(scenario, results=results, new=new, fork=fork, observer=progress)
     if fork is not None:
         console.print(Text(f"{result.n_taken_over:,} replies were reused from {fork}"), soft_wrap=True)
-    tell(result, console, is_new=new or fork is not None)
+    tell(result, console, is_new=new or fork is not None, is_alone=result.is_last)
     raise typer.Exit(exit_code(result))

@@ -1,0 +1,208 @@
+"""A worker: one of any number of processes, on any number of machines, that play one study together.
+
+Workers may be started, killed and started again at any time. Each claims open runs until none is left; what a worker
+leaves, others take over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from agentsim.log.crew import LOCK, WORKERS, Crew, one_at_a_time
+from agentsim.orchestrator.engines.claims import Claims
+from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.opening import Opened, open_study
+from agentsim.orchestrator.run_state import RunState
+from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
+from agentsim.orchestrator.study import MAX_OPEN_RUNS, StudyResult, open_ledger
+from agentsim.providers.accounts import Accounts
+from agentsim.providers.base import Provider
+from agentsim.scenario.conditions import Scenario
+from agentsim.scenario.loading import load_scenario
+from agentsim.scenario.runs import RunSpec
+
+__all__ = ["work", "work_async"]
+
+MARGIN_S: Final = 60.0
+"""How many seconds before it has to end a worker begins to drain."""
+LEAST_S: Final = 5.0
+"""How many seconds before that it waits for no answer any more."""
+
+
+def work(
+    scenario: Scenario | Path | str,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    fork: Path | str | None = None,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+    most_runs: int = MAX_OPEN_RUNS,
+    drain_before: float | None = None,
+    margin_s: float = MARGIN_S,
+) -> StudyResult:
+    """Play a study's open runs together with any number of other workers; see `work_async`.
+
+    On the main thread, Ctrl-C, SIGTERM and SIGHUP stop this worker as they stop `run`, and SIGUSR1 drains it.
+    """
+    return to_its_end(
+        lambda stop: _work(
+            scenario,
+            results=Path(results),
+            new=new,
+            fork=fork,
+            watch=observer or Observer(),
+            provider=provider,
+            most_runs=most_runs,
+            drain_before=drain_before,
+            margin_s=margin_s,
+            stop=stop,
+        )
+    )
+
+
+async def work_async(
+    scenario: Scenario | Path | str,
+    *,
+    results: Path | str = Path("results"),
+    new: bool = False,
+    fork: Path | str | None = None,
+    observer: Observer | None = None,
+    provider: Provider | None = None,
+    most_runs: int = MAX_OPEN_RUNS,
+    drain_before: float | None = None,
+    margin_s: float = MARGIN_S,
+) -> StudyResult:
+    """Play a study's open runs together with any number of other workers, until no run is open.
+
+    The first worker opens the study, later ones join it. A run that another worker plays is waited for, and taken over
+    if that worker ends or dies.
+
+    Args:
+        scenario: what to play, the same for all workers: a scenario, or the path of its file.
+        results: the folder that holds, or will hold, the study's folder; the same for all workers.
+        new: begin a new study beside an older one; for one worker only, others join it without.
+        fork: as for `run`; for one worker only.
+        observer: is told what happens to the runs that this worker plays.
+        provider: answers instead of the scenario's accounts.
+        most_runs: how many runs this worker plays at the same time, at most.
+        drain_before: when this worker has to have ended, as `time.time()` counts, such as a job's walltime. `margin_s`
+            seconds before, it drains: it asks nothing more, stores the answers of what is under way, leaves its runs
+            to others, and returns.
+        margin_s: how long draining may take.
+
+    Raises:
+        LogLocked: a process that does not claim plays the study.
+        ScenarioError: the workers that play it now have other limits or another budget; or as `run_async`.
+        AuthError, ModelFileError, ReplayMismatch, LogError: as `run_async`.
+    """
+    return await unless_cancelled(
+        lambda stop: _work(
+            scenario,
+            results=Path(results),
+            new=new,
+            fork=fork,
+            watch=observer or Observer(),
+            provider=provider,
+            most_runs=most_runs,
+            drain_before=drain_before,
+            margin_s=margin_s,
+            stop=stop,
+        )
+    )
+
+
+async def _work(
+    scenario: Scenario | Path | str,
+    *,
+    results: Path,
+    new: bool,
+    fork: Path | str | None,
+    watch: Observer,
+    provider: Provider | None,
+    most_runs: int,
+    drain_before: float | None,
+    margin_s: float,
+    stop: Stop,
+) -> StudyResult:
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario)
+    with _draining(stop, before=drain_before, margin_s=margin_s):
+        async with AsyncExitStack() as stack:
+            async with one_at_a_time(results / f".{scenario.name}.lock"):
+                opened = open_study(scenario, results=results, new=new, fork=fork, provider=provider)
+                crew = await stack.enter_async_context(Crew(opened.folder, terms_of(opened, budget=scenario.budget)))
+            result = await _play(opened, budget=scenario.budget, most_runs=most_runs, watch=watch, stop=stop)
+            is_last = await crew.leave()
+        return replace(result, n_taken_over=opened.n_taken_over, is_last=is_last)
+
+
+async def _play(opened: Opened, *, budget: float | None, most_runs: int, watch: Observer, stop: Stop) -> StudyResult:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    with ExitStack() as stack:
+        ledger = None
+        if opened.is_paid:
+            async with one_at_a_time(
+                opened.folder / WORKERS / LOCK
+            ):  # two that open it at once would refuse each other
+                ledger = stack.enter_context(open_ledger(opened.folder, limit_usd=budget, on_note=watch.note))
+        accounts = Accounts(
+            opened.catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note
+        )
+        stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
+
+        async def play(spec: RunSpec) -> RunState:
+            state = await opened.sitting(spec, accounts=accounts, observer=watch, stop=stop).play()
+            if not state.is_held:
+                watch.run_closed(spec.name, state)
+            return state
+
+        try:
+            states = await Claims(opened.folder, opened.specs, play=play, stop=stop, most=most_runs).play_all()
+        finally:
+            await accounts.aclose()
+    return StudyResult(opened.folder, states, wall_s=clock() - began)
+
+
+def terms_of(opened: Opened, *, budget: float | None) -> dict[str, Any]:
+    """Return what all workers of a study must agree on: the limits of its accounts, its prices and its budget."""
+    providers: dict[str, dict[str, Any]] = {}
+    for model in sorted(opened.models):
+        name, _, model_name = model.partition("/")
+        settings, price = opened.catalogue.settings(model), opened.catalogue.price(model)
+        if settings.speaks.serves_here:
+            continue
+        limits = ("concurrency", "requests_per_minute", "tokens_per_minute")
+        terms = providers.setdefault(name, {limit: getattr(settings, limit) for limit in limits} | {"prices": {}})
+        if budget is not None and price is not None:
+            terms["prices"][model_name] = price.model_dump(mode="json", exclude={"source"})
+    return {"budget": budget, "providers": providers}
+
+
+@contextmanager
+def _draining(stop: Stop, *, before: float | None, margin_s: float) -> Iterator[None]:
+    """Drain a worker in time before it has to end, and on SIGUSR1."""
+    loop = asyncio.get_running_loop()
+    timers = []
+    if before is not None:
+        left_s = before - time.time()
+        timers = [loop.call_later(left_s - margin_s, stop.drain), loop.call_later(left_s - LEAST_S, stop.now.set)]
+    has_signal = False
+    with suppress(ValueError, RuntimeError):  # signals reach the main thread only
+        loop.add_signal_handler(signal.SIGUSR1, stop.drain)
+        has_signal = True
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        if has_signal:
+            loop.remove_signal_handler(signal.SIGUSR1)
