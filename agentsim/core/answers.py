@@ -1,10 +1,12 @@
-"""What may be answered, and what was: the options of a decision, checked answers, and the moves they are."""
+"""What may be answered, and what was: the options of a decision, checked answers, and the moves they are.
+
+They are named tuples, as all values that are built anew for each decision: a frozen dataclass takes twice as long.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from agentsim.core.facts import Act, Problem, Reading
 from agentsim.core.gifts import ANY_SHARE, ROUNDING, Gift, is_in_steps, nearest_in_steps
@@ -14,8 +16,7 @@ __all__ = ["ActSpec", "Answer", "AnswerSpec", "DonorSpec", "Move", "MoveSpec", "
 _NOBODY: Final[Mapping[str, float]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One of the things that a member may do: `give` an amount, `cooperate`, or `punish` named members."""
 
     name: str
@@ -42,19 +43,17 @@ class Option:
         return self.low + (level * most if self.step is None else nearest_in_steps(level, most, self.step))
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """What a member does: an option, and the units it does that with."""
 
     option: str
     amount: float | None = None
     """`None` for options without an amount, and for those that are aimed at named members."""
-    aimed: Mapping[str, float] = field(default_factory=lambda: _NOBODY)
+    aimed: Mapping[str, float] = _NOBODY
     """Units by the member that the option is aimed at."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActSpec:
+class ActSpec(NamedTuple):
     """The answer of a donor: one of `acts` with an amount in [0, high]."""
 
     acts: tuple[Act, ...]
@@ -68,8 +67,7 @@ class ActSpec:
         return act != "give" or (amount <= self.gift.most(self.high) and self.gift.allows(amount, self.high))
 
 
-@dataclass(frozen=True, slots=True)
-class MoveSpec:
+class MoveSpec(NamedTuple):
     """The answer is one of these options, with the amounts that it takes."""
 
     options: tuple[Option, ...]
@@ -97,8 +95,7 @@ class MoveSpec:
         return move.amount is None if option.high is None else move.amount is not None and option.allows(move.amount)
 
 
-@dataclass(frozen=True, slots=True)
-class TextSpec:
+class TextSpec(NamedTuple):
     """The answer is the text behind the prompt set's marker for it, cut at `max_chars`."""
 
     max_chars: int
@@ -111,8 +108,7 @@ DonorSpec = ActSpec | TextSpec
 AnswerSpec = ActSpec | MoveSpec | TextSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A checked answer, or the note that none could be read."""
 
     act: Act | None = None

@@ -10,8 +10,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 
@@ -116,8 +115,7 @@ def total(values: Iterable[float]) -> float:
 # --- what is observed -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TraceItem:
+class TraceItem(NamedTuple):
     """One past act, as it is shown to those who meet the one that did it: in the donor game, a donor's turn."""
 
     round: int
@@ -142,8 +140,7 @@ class TraceItem:
         return 0.0 if self.act == "punish" else self.fraction
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(NamedTuple):
     """An encounter of its own that an agent remembers."""
 
     round: int
@@ -155,8 +152,7 @@ class Past:
     """Units that it gained or lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A recipient's note about its donor, as later donors to that agent see it."""
 
     round: int
@@ -165,8 +161,7 @@ class Note:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reputation:
+class Reputation(NamedTuple):
     """An agent's past, summed up in one word or number."""
 
     kind: str
@@ -177,8 +172,7 @@ class Reputation:
     """What policies read: a score from -5 to 5, where 0 or more is good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """What a donor is shown of its recipient's past."""
 
     trace: tuple[TraceItem, ...] = ()
@@ -190,8 +184,7 @@ class Observed:
     """What was written about the recipient, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownStrategy:
+class ShownStrategy(NamedTuple):
     """One survivor's strategy as a newborn sees it."""
 
     agent: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 __all__ = [
     "ChildKey",
@@ -25,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyKey:
+class StrategyKey(NamedTuple):
     """An agent is asked for its strategy: `g3/strategy/3_1`."""
 
     generation: int
@@ -36,8 +35,7 @@ class StrategyKey:
         return f"g{self.generation}/strategy/{self.agent}"
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionKey:
+class DecisionKey(NamedTuple):
     """An agent is asked what it does in an encounter: `g3/game1/r04/2_4`."""
 
     generation: int
@@ -171,12 +169,12 @@ def parse(text: str) -> Key:
 
 
 def _of_society(match: re.Match[str]) -> SocietyKey:
-    generation = int(match["generation"])
-    if match["agent"] is not None:
-        return StrategyKey(generation, match["agent"])
-    decision = DecisionKey(generation, int(match["game"]), int(match["round"]), match["donor"])
-    if match["turn"] is not None:
-        return TalkKey(decision, int(match["turn"]))
-    if match["stage"] is not None:
-        return StageKey(decision, match["stage"])
-    return decision if match["note"] is None else NoteKey(decision)
+    generation, agent, game, round, donor, note, turn, stage = match.groups()
+    if agent is not None:
+        return StrategyKey(int(generation), agent)
+    decision = DecisionKey(int(generation), int(game), int(round), donor)
+    if turn is not None:
+        return TalkKey(decision, int(turn))
+    if stage is not None:
+        return StageKey(decision, stage)
+    return decision if note is None else NoteKey(decision)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec, TextSpec
-from agentsim.core.facts import Agent, Event, NoteWritten, Observed, Past, Talked, TraceItem, born_and_index
+from agentsim.core.facts import Agent, Event, NoteWritten, Past, Reputation, Talked, TraceItem, born_and_index
 from agentsim.core.games import Encounter, Game, Outcome, Place, Said, Stage
 from agentsim.core.keys import DecisionKey, NoteKey, StageKey, TalkKey
 from agentsim.core.observation import Chance, Judgements, Observation
@@ -27,8 +27,8 @@ class _Open:
 
     place: Place
     encounter: Encounter
-    seen: dict[str, dict[int, Observed]]
-    """What each member that was asked is shown of each other member, by the other's place."""
+    seen: dict[str, tuple[tuple[Other, ...], Reputation | None]] = field(default_factory=dict)
+    """What each member that was asked is shown of the others, and of itself: the same at each question."""
     messages: list[Message] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
     moves: dict[str, dict[str, Move | None]] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Play:
         if key in self._untold:
             act, encounter, changes = self._untold.pop(key)
             events.append(self._written(key, act, answer))
-            self._end(encounter, [replace(act, note=answer.text)], changes)
+            self._end(encounter, [act._replace(note=answer.text)], changes)
         elif key in self._talking:
             self._hear(key, answer, events, requests)
         else:
@@ -135,7 +135,7 @@ class Play:
         holdings = tuple([self.resources[member] for member in members])
         state = None if self._state is None else self._states.get(tuple(sorted(members)), self._state)
         place = Place(self._generation, self.number, round)
-        running = _Open(place, Encounter(round, members, holdings, state), {})
+        running = _Open(place, Encounter(round, members, holdings, state))
         if self._game.talk is not None:
             self._ask_to_talk(running, requests)
         else:
@@ -260,12 +260,19 @@ class Play:
             for member, change in zip(members, changes, strict=True):
                 others = tuple(other for other in members if other != member)
                 self._past[member].append(Past(encounter.round, others, tuple(acts), change))
+        ahead = self._ahead
+        following: dict[_Meeting, None] = {}
         for member in members:
-            self._ahead[member].popleft()
-        following = dict.fromkeys(self._ahead[member][0] for member in members if self._ahead[member])
-        self._ready.extend(
-            meeting for meeting in following if all(self._ahead[member][0] is meeting for member in meeting[1])
-        )
+            of_member = ahead[member]
+            of_member.popleft()
+            if of_member:
+                following[of_member[0]] = None
+        for meeting in following:
+            for member in meeting[1]:
+                if ahead[member][0] is not meeting:
+                    break
+            else:
+                self._ready.append(meeting)
 
     # --- what members see -------------------------------------------------------------------------------------------
 
@@ -273,19 +280,11 @@ class Play:
         return DecisionKey(self._generation, self.number, round, member)
 
     def _view(self, running: _Open, member: str, *, stage: str) -> DecisionView:
-        encounter, roles = running.encounter, self._roles
-        members, held = encounter.members, encounter.holdings
-        place = members.index(member)
+        encounter = running.encounter
+        place = encounter.members.index(member)
         if member not in running.seen:
-            running.seen[member] = {
-                index: self._observed(encounter.round, member, other)
-                for index, other in enumerate(members)
-                if index != place
-            }
-        others = [
-            Other(members[index], roles[index], held[index], known.trace, known.reputation, known.notes)
-            for index, known in running.seen[member].items()
-        ]
+            running.seen[member] = self._seen(encounter, member)
+        others, own_reputation = running.seen[member]
         first = others[0]
         return DecisionView(
             name=member,
@@ -293,22 +292,41 @@ class Play:
             round=encounter.round,
             rules=self._rules,
             strategy=self._agents[member].strategy,
-            resources=held[place],
+            resources=encounter.holdings[place],
             recipient=first.name,
             recipient_resources=first.resources,
             trace=first.trace,
             reputation=first.reputation,
-            own_reputation=next(iter(running.seen[member].values())).own_reputation,
+            own_reputation=own_reputation,
             notes=first.notes,
-            role=roles[place],
+            role=self._roles[place],
             stage=stage,
             order=running.order,
-            others=tuple(others),
+            others=others,
             so_far=self._made(running) if running.moves else (),
             state=encounter.state,
             messages=tuple(running.messages),
             memory=self._recalled(member, others, before=encounter.round) if self._remembers else (),
         )
+
+    def _seen(self, encounter: Encounter, member: str) -> tuple[tuple[Other, ...], Reputation | None]:
+        """Return what a member is shown of the others, in the order of their roles, and its own reputation."""
+        others: list[Other] = []
+        own_reputation: Reputation | None = None
+        for other, role, held in zip(encounter.members, self._roles, encounter.holdings, strict=True):
+            if other == member:
+                continue
+            known = self._observation.observe(
+                self._history,
+                recipient=other,
+                round=encounter.round,
+                observer=member,
+                chance=self._chance,
+                judged=self._judged,
+            )
+            own_reputation = known.own_reputation if not others else own_reputation
+            others.append(Other(other, role, held, known.trace, known.reputation, known.notes))
+        return tuple(others), own_reputation
 
     def _made(self, running: _Open) -> tuple[Made, ...]:
         """Return the moves of complete stages, as far as they could be read."""
@@ -322,16 +340,6 @@ class Play:
     def _recalled(self, member: str, others: Sequence[Other], *, before: int) -> tuple[Past, ...]:
         partners = [other.name for other in others]
         return self._observation.recall(self._past[member], partners=partners, before=before)
-
-    def _observed(self, round: int, member: str, other: str) -> Observed:
-        return self._observation.observe(
-            self._history,
-            recipient=other,
-            round=round,
-            observer=member,
-            chance=self._chance,
-            judged=self._judged,
-        )
 
     # --- notes ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from agentsim.core.answers import AnswerSpec, Move
 from agentsim.core.facts import Act, Note, Past, Reputation, ShownStrategy, TraceItem
@@ -21,8 +21,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyView:
+class StrategyView(NamedTuple):
     """What an agent knows when it forms its strategy."""
 
     name: str
@@ -36,8 +35,7 @@ class StrategyView:
     """The strategy that a survivor followed until now; `None` where it never stated one that could be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionView:
+class DecisionView(NamedTuple):
     """What an agent knows when it decides.
 
     In the donor game, and where two meet, `recipient` is the other member; where more meet, it is the first of them.
@@ -79,8 +77,7 @@ class DecisionView:
 
     def toward(self, other: Other) -> DecisionView:
         """Return the view of an encounter with that member alone, as scripted policies read it."""
-        return replace(
-            self,
+        return self._replace(
             recipient=other.name,
             recipient_resources=other.resources,
             trace=other.trace,
@@ -90,8 +87,7 @@ class DecisionView:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(NamedTuple):
     """Another member of an encounter, as the one that decides knows it."""
 
     name: str
@@ -102,8 +98,7 @@ class Other:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A move that was made earlier in the same encounter."""
 
     actor: str
@@ -112,8 +107,7 @@ class Made:
     move: Move
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What a member of an encounter said before deciding."""
 
     author: str
@@ -121,8 +115,7 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class MessageView:
+class MessageView(NamedTuple):
     """What a member of an encounter knows when it writes to the others before deciding."""
 
     decision: DecisionView
@@ -156,8 +149,7 @@ class MessageView:
         return self.turn
 
 
-@dataclass(frozen=True, slots=True)
-class NoteView:
+class NoteView(NamedTuple):
     """What a recipient knows when it writes about its donor."""
 
     name: str
@@ -179,8 +171,7 @@ class NoteView:
 View = StrategyView | DecisionView | MessageView | NoteView
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A question to one agent; its key never changes."""
 
     key: str

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
-from agentsim.core.keys import DecisionKey, StrategyKey, WithinKey, parse
+from agentsim.core.keys import StrategyKey
 from agentsim.core.observation import Chance
 from agentsim.core.pairing import swapped
 from agentsim.core.play import Play
@@ -88,6 +88,8 @@ class Society:
         """The agents whose strategies newborns may learn, best first."""
         self._scores: dict[str, float] = {}
         self._plays: list[Play] = []
+        self._play_of: dict[str, Play] = {}
+        """By key, the game of each open question."""
 
     def label_of(self, agent: str) -> str:
         """Return the label of the player of an agent in the generation now living."""
@@ -106,8 +108,10 @@ class Society:
         """Take the answer to an open request; return what follows."""
         if isinstance(request.view, StrategyView):
             return self._form_strategy(request, answer)
-        play = self._plays[_game_of(request.key) - 1]
+        play = self._play_of.pop(request.key)
         events, opened = play.answer(request.key, answer)
+        for one in opened:
+            self._play_of[one.key] = play
         if play.is_finished:
             events.append(GameEnded(generation=self.generation, game=play.number, resources=dict(play.resources)))
             if all(other.is_finished for other in self._plays):
@@ -231,8 +235,9 @@ class Society:
                     endowments=endowments,
                 )
             )
-        begun = [play.start() for play in self._plays]
-        return [event for events, _ in begun for event in events], [one for _, opened in begun for one in opened]
+        begun = [(play, *play.start()) for play in self._plays]
+        self._play_of = {one.key: play for play, _, opened in begun for one in opened}
+        return [event for _, events, _ in begun for event in events], [one for _, _, opened in begun for one in opened]
 
     def _chance_of(self, game: int) -> Chance:
         """Return the random numbers of one game of the living generation, by purpose and place in the game."""
@@ -268,11 +273,3 @@ class Society:
 def _shown(request: Request) -> list[str]:
     """Return the survivors whose strategies an agent is shown, as they are listed."""
     return [item.agent for item in request.view.advice] if isinstance(request.view, StrategyView) else []
-
-
-def _game_of(key: str) -> int:
-    """Return the game in which an agent decides, talks or writes a note."""
-    asked = parse(key)
-    decision = asked if isinstance(asked, DecisionKey) else asked.decision if isinstance(asked, WithinKey) else None
-    assert decision is not None
-    return decision.game

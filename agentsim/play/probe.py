@@ -163,7 +163,7 @@ class ProbeCourse:
         step: Step[Question] = Step([], [])
         match parse(request.key):
             case ScoreKey(subject, number, question):
-                asked = replace(request, key=str(question))
+                asked = request._replace(key=str(question))
                 self._advance(self._games[ScoreKey(subject, number)], [(asked, answer)], step)
             case ChildKey() as child:
                 self._born(request, answer, step, name=child.subject)
@@ -197,7 +197,7 @@ class ProbeCourse:
         view = request.view
         assert isinstance(view, DecisionView)
         fraction = self._player.decide(view, lambda: uniform("probe", self._seed, index, repetition))
-        given = replace(view.rules.game.answer(_decided(request), fraction, stage=view.stage), attempts=0)
+        given = view.rules.game.answer(_decided(request), fraction, stage=view.stage)._replace(attempts=0)
         step.events.append(self._probed(request, given))
 
     def _probed(self, request: Request, answer: Answer) -> Probed:
@@ -282,7 +282,7 @@ class ProbeCourse:
             if answer is None:
                 answer = self._unasked(game, request)
             if answer is None:
-                self._ask(replace(request, key=_within(game, request.key)), step, persona=game.subject.persona)
+                self._ask(request._replace(key=_within(game, request.key)), step, persona=game.subject.persona)
                 continue
             played = game.society.answer(request, answer)
             for event in played.events:
@@ -305,7 +305,7 @@ class ProbeCourse:
         assert isinstance(key, DecisionKey)
         place = (self._seed + game.number, 1, key.game, key.round, *born_and_index(request.agent))
         fraction = policy.decide(view, lambda: uniform("policy", *place))
-        return replace(view.rules.game.answer(_decided(request), fraction, stage=view.stage), attempts=0)
+        return view.rules.game.answer(_decided(request), fraction, stage=view.stage)._replace(attempts=0)
 
     def _follow(self, game: _Game, event: Event, step: Step[Question]) -> None:
         """Keep the strategy's decisions, and state its score at the end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 from agentsim.core.answers import Answer
@@ -96,9 +95,9 @@ def read_answer(
         # Thoughts are not part of what was said, so they are not quoted back to their author.
         said = completion.text if reader == 1 else without_thoughts(completion.text)
         return _again(question, said, answer.problem, player=player, prompts=prompts, seed=seed)
-    answer = replace(answer, attempts=question.attempt)
+    answer = answer._replace(attempts=question.attempt)
     if is_passed_over:
-        return replace(answer, replaced_by="pass")
+        return answer._replace(replaced_by="pass")
     if answer.problem is not None:
         if on_invalid.then == "stop":
             raise AnswerError(
@@ -106,7 +105,7 @@ def read_answer(
                 f" the last as {answer.problem}: {completion.text[:200]!r};"
                 " set on_invalid.then to pass or zero and run with --fork, to go on from here"
             )
-        return replace(answer, replaced_by=on_invalid.then)
+        return answer._replace(replaced_by=on_invalid.then)
     return answer
 
 

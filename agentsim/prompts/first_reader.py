@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from agentsim.core.answers import ActSpec, Answer, DonorSpec, TextSpec
@@ -57,9 +56,9 @@ def parse(completion: Completion, spec: DonorSpec, *, is_structured: bool = Fals
     if isinstance(spec, TextSpec) or answer.amount is None:
         return answer
     if 0 <= answer.amount <= spec.high * (1 + ROUNDING):
-        return replace(answer, amount=min(answer.amount, spec.high))
+        return answer._replace(amount=min(answer.amount, spec.high))
     if clamps and answer.amount > 0:
-        return replace(answer, amount=spec.high, reading="clamped")
+        return answer._replace(amount=spec.high, reading="clamped")
     return Answer(problem="out_of_range")
 
 

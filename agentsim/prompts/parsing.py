@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpec
@@ -59,9 +58,9 @@ def parse(
     if 0 <= amount <= spec.high * (1 + ROUNDING):
         amount = min(amount, spec.high)
         is_allowed = spec.allows(answer.act or "give", amount)
-        return replace(answer, amount=amount) if is_allowed else Answer(problem="out_of_range")
+        return answer._replace(amount=amount) if is_allowed else Answer(problem="out_of_range")
     if clamps and amount > 0 and spec.gift == ANY_SHARE:
-        return replace(answer, amount=spec.high, reading="clamped")
+        return answer._replace(amount=spec.high, reading="clamped")
     return Answer(problem="out_of_range")
 
 

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,7 +100,7 @@ class PromptSet:
         if isinstance(request.spec, MoveSpec) or isinstance(request.view, MessageView):
             text = encounters.question(request, self._render, self._told, marker=self._marker(request.spec))
             return system, Message(role="user", content=_without_gaps(text))
-        facts = {field.name: getattr(request.view, field.name) for field in fields(request.view)}
+        facts = request.view._asdict()
         if isinstance(request.view, StrategyView):
             name = "later-strategy.md" if request.view.advice else "first-strategy.md"
             name = "kept-strategy.md" if request.view.is_survivor else name

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import permutations
 from random import Random
 from typing import Any
@@ -191,7 +190,7 @@ def random_history(draw: Random) -> dict[str, list[TraceItem]]:
 
 def with_notes(history: dict[str, list[TraceItem]]) -> dict[str, list[TraceItem]]:
     return {
-        agent: [replace(item, note=f"note {item.round}" if item.round % 3 else None) for item in turns]
+        agent: [item._replace(note=f"note {item.round}" if item.round % 3 else None) for item in turns]
         for agent, turns in history.items()
     }
 
@@ -214,8 +213,7 @@ def test_what_a_rule_does_not_grant_changes_nothing(kind: Any, settings: dict[st
             agent: [
                 item
                 if (item.round, agent) in places
-                else replace(
-                    _otherwise(item, rule, is_known=seen.reputation is not None),
+                else _otherwise(item, rule, is_known=seen.reputation is not None)._replace(
                     note=written.get((item.round, agent), item.note and "other words"),
                 )
                 for item in turns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -85,10 +84,10 @@ def test_two_thousand_strategies_change_nothing_of_a_prompt_but_one_quoted_line(
     for payload in PAYLOADS:
         cut = read(payload, TextSpec(1000)).text or payload[:1000]
         for request, view, plain in (
-            (decision, replace(DECISION, strategy=cut), plains[0]),
-            (newborn, replace(NEWBORN, advice=(ShownStrategy("1_1", cut, 20.0), NEWBORN.advice[1])), plains[1]),
+            (decision, DECISION._replace(strategy=cut), plains[0]),
+            (newborn, NEWBORN._replace(advice=(ShownStrategy("1_1", cut, 20.0), NEWBORN.advice[1])), plains[1]),
         ):
-            hostile = [message.content for message in prompts.messages(replace(request, view=view))]
+            hostile = [message.content for message in prompts.messages(request._replace(view=view))]
             shown = quoted(cut)
             assert "\n" not in shown and json.loads(shown) is not None
             assert hostile == [text.replace('"HARMLESS"', shown) for text in plain]
@@ -101,7 +100,7 @@ def test_two_thousand_notes_change_nothing_of_a_prompt_but_one_quoted_line(promp
 
     def decision(text: str) -> Request:
         notes = (Note(3, "1_4", "1_2", text), Note(1, "1_3", "1_2", "It gave me half."))
-        view = replace(DECISION, rules=rules, trace=(), notes=notes)
+        view = DECISION._replace(rules=rules, trace=(), notes=notes)
         return Request("g2/game1/r04/1_1", "1_1", view, ActSpec(("give", "punish"), 12.5))
 
     [system, plain] = [message.content for message in prompts.messages(decision("NOTHING TO SAY"))]

@@ -179,7 +179,7 @@ class DonorGame(Game):
         (decision,) = said
         answer = decision.answer
         before, recipient_before = encounter.holdings
-        common = {
+        fact: dict[str, Any] = {
             "key": decision.key,
             "generation": place.generation,
             "game": place.game,
@@ -194,16 +194,16 @@ class DonorGame(Game):
             "attempts": answer.attempts,
         }
         if decision.move is None:
-            return Missed(**common)
-        done = {
-            "amount": decision.move.amount,
-            "fraction": self._fraction(encounter, decision),
-            "reading": answer.reading,
-            "intended": None if decision.intended is None else decision.intended.amount,
-        }
+            return Missed.model_validate(fact)
+        fact["amount"] = decision.move.amount
+        fact["fraction"] = self._fraction(encounter, decision)
+        fact["reading"] = answer.reading
+        fact["intended"] = None if decision.intended is None else decision.intended.amount
         if answer.act == "punish":
-            return Punished(**common, **done, removed=-outcome.changes[1])
-        return Donated(**common, **done, replaced_by="zero" if answer.replaced_by == "zero" else None)
+            fact["removed"] = -outcome.changes[1]
+            return Punished.model_validate(fact)
+        fact["replaced_by"] = "zero" if answer.replaced_by == "zero" else None
+        return Donated.model_validate(fact)
 
     def _fraction(self, encounter: Encounter, said: Said) -> float | None:
         """Return the share that the donor gave, or spent on punishing."""

@@ -13,9 +13,8 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -31,8 +30,7 @@ ONE_OR_MORE: Final = Discriminator(lambda units: "list" if isinstance(units, lis
 __all__ = ["AmountGame", "Encounter", "Game", "Moves", "Outcome", "Place", "Said", "Stage", "Talk"]
 
 
-@dataclass(frozen=True, slots=True)
-class Encounter:
+class Encounter(NamedTuple):
     """What the game must know of an encounter."""
 
     round: int
@@ -48,8 +46,7 @@ Moves: TypeAlias = Mapping[str, Mapping[str, Move | None]]
 """By stage and member, the moves made so far, of complete stages alone; `None`: it could not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """Members that are asked at the same time."""
 
     name: str
@@ -58,8 +55,7 @@ class Stage:
     """Each member that is asked, and what it may answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What an encounter has come to."""
 
     changes: tuple[float, ...]
@@ -70,8 +66,7 @@ class Outcome:
     """Whether a move could not be read, so that nothing moved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where in a society's history an encounter stands."""
 
     generation: int
@@ -79,8 +74,7 @@ class Place:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One answer within an encounter, and what became of it."""
 
     key: str

@@ -39,8 +39,10 @@ class Trace(Informing):
         chain: list[TraceItem] = []
         agent, before = recipient, look.before
         while len(chain) < self.depth:
-            item = next((turn for turn in reversed(look.history[agent]) if turn.round < before), None)
-            if item is None:
+            for item in reversed(look.history[agent]):
+                if item.round < before:
+                    break
+            else:
                 break
             chain.append(self._perceived(item, look))
             if item.recipient is None:  # it was done to a group: no one partner leads on

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -47,8 +46,7 @@ def no_chance(what: str, *place: int) -> float:
     raise ValueError(f"the observation rule leaves {what!r} to chance; call observe with chance=")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """Inputs of one observation: the observer, the history and its cut-off round."""
 
     history: History
@@ -203,7 +201,8 @@ class Informing(Observation):
         look = Look(history, round - self.delay, observer, chance, {} if judged is None else judged)
         is_known = self.known == 1 or chance("known", round, *born_and_index(observer)) < self.known
         seen = self._shown(look, recipient) if is_known else Observed()
-        return replace(seen, own_reputation=self._own(look))
+        own = self._own(look)
+        return seen if own is None else seen._replace(own_reputation=own)
 
     @abstractmethod
     def _shown(self, look: Look, recipient: str) -> Observed:
@@ -226,7 +225,7 @@ class Informing(Observation):
         """Return a turn as the observer sees it."""
         if not self._is_misperceived(item, look):
             return item
-        return replace(item, act="give", fraction=look.chance("perceived", *self._place(item, look)))
+        return item._replace(act="give", fraction=look.chance("perceived", *self._place(item, look)))
 
 
 def n_before(turns: Sequence[TraceItem], round: int) -> int:

@@ -5,10 +5,8 @@ A policy decides about one other member. Where more meet, its level is the mean 
 
 from __future__ import annotations
 
-from functools import partial
-
 from agentsim.core.answers import Answer, TextSpec
-from agentsim.core.facts import born_and_index
+from agentsim.core.facts import born_and_index, total
 from agentsim.core.keys import DecisionKey, StageKey, parse
 from agentsim.core.policies.traits import Draw, Policy
 from agentsim.core.requests import DecisionView, Request
@@ -19,7 +17,11 @@ __all__ = ["decided", "decided_with"]
 
 def decided(policy: Policy, request: Request, *, seed: int) -> Answer:
     """Return what a policy decides; chance depends on the society's seed and the decision's place alone."""
-    return decided_with(policy, request, draw=partial(uniform, "policy", seed, *_place(request)))
+
+    def draw() -> float:  # read out of the key only where it is needed: most policies leave nothing to chance
+        return uniform("policy", seed, *_place(request))
+
+    return decided_with(policy, request, draw=draw)
 
 
 def decided_with(policy: Policy, request: Request, *, draw: Draw) -> Answer:
@@ -27,8 +29,11 @@ def decided_with(policy: Policy, request: Request, *, draw: Draw) -> Answer:
     view = request.view
     assert isinstance(view, DecisionView)
     assert not isinstance(request.spec, TextSpec)
-    levels = [policy.decide(view.toward(other) if len(view.others) > 1 else view, draw) for other in view.others]
-    return view.rules.game.answer(request.spec, sum(levels) / len(levels), stage=view.stage)
+    if len(view.others) == 1:
+        level = policy.decide(view, draw)
+    else:
+        level = total(policy.decide(view.toward(other), draw) for other in view.others) / len(view.others)
+    return view.rules.game.answer(request.spec, level, stage=view.stage)
 
 
 def _place(request: Request) -> tuple[int, ...]:
