@@ -44,6 +44,8 @@ class Request:
     """One request as received."""
 
     path: str
+    """As it stood in the request: with the host if a proxy was asked."""
+    method: str = "POST"
     headers: Mapping[str, str]
     """Names in lower case."""
     raw: bytes
@@ -293,7 +295,8 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, value in (line.split(":", 1) for line in head[1:] if line)}
     raw = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Request(path=head[0].split()[1], headers=headers, raw=raw)
+    method, path, *_ = head[0].split()
+    return Request(path=path, method=method, headers=headers, raw=raw)
 
 
 async def _answer(writer: asyncio.StreamWriter, request: Request, *, behaviour: Behaviour) -> None:

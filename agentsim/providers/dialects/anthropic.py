@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from agentsim.errors import BadRequest
@@ -12,15 +13,17 @@ from agentsim.providers.base import Completion, Prompt, Sampling, Usage
 from agentsim.providers.dialects.connection import plain_address
 from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.endings import read_finish
+from agentsim.providers.dialects.head import Head, Recorder, clients_head, is_of, plain_head
 from agentsim.providers.dialects.parts import read_content, read_thoughts
 from agentsim.providers.dialects.peer import Peer
-from agentsim.providers.dialects.sdk import SdkProvider
+from agentsim.providers.dialects.remote import RemoteProvider
 from agentsim.providers.dialects.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
     RESERVED_EXTRA,
     Exchange,
+    MakeHead,
+    Wire,
     check_key,
-    client_options,
     read_count,
 )
 
@@ -44,14 +47,19 @@ def unsupported(sampling: Sampling) -> list[str]:
     return missing + [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
 
 
-class AnthropicProvider(SdkProvider):
-    """Completes prompts with the official client, at one server.
+PATH: Final = "/v1/messages"
+"""Where completions are asked for, below the server's address."""
+
+API_VERSION: Final = "2026-10-21"
+"""The version of the API that the official client speaks."""
+
+
+class AnthropicProvider(RemoteProvider):
+    """Completes prompts at one server.
 
     `base_url` may end in `/v1` or not. Temperature and top_p are sent unchanged, although the newest models refuse them
-    and the client no longer has parameters for them.
+    and the official client no longer has parameters for them.
     """
-
-    path = "/v1/messages"
 
     def __init__(
         self,
@@ -62,27 +70,11 @@ class AnthropicProvider(SdkProvider):
         name: str = "anthropic",
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
     ) -> None:
-        import anthropic
-
         check_key(api_key, name=name)
         url = plain_address(base_url or ANTHROPIC_BASE_URL).rstrip("/").removesuffix("/v1")
         peer = Peer(name=name, base_url=url, secret=api_key)
-        options = client_options(
-            peer=peer,
-            timeout_s=timeout_s,
-            max_response_bytes=max_response_bytes,
-            own_domain="anthropic.com",
-            key_headers={"x-api-key": api_key or NO_KEY},
-        )
-        client = anthropic.AsyncAnthropic(
-            api_key=api_key or NO_KEY,
-            base_url=url,
-            timeout=timeout_s,
-            max_retries=0,
-            open_telemetry=False,
-            http_client=anthropic.DefaultAioHttpClient(**options),
-        )
-        super().__init__(client, peer=peer, timeout_s=timeout_s, sdk_error=anthropic.AnthropicError)
+        head = (_anthropics_head if is_of("anthropic.com", url) else _others_head)(url, api_key or NO_KEY, timeout_s)
+        super().__init__(Wire(head, peer=peer, timeout_s=timeout_s, max_response_bytes=max_response_bytes))
 
     def _unsupported(self, sampling: Sampling) -> list[str]:
         return unsupported(sampling)
@@ -102,6 +94,35 @@ class AnthropicProvider(SdkProvider):
 
     def _read(self, answer: Exchange, prompt: Prompt) -> Completion:
         return read_completion(answer, peer=self._peer, is_structured=prompt.answer_schema is not None)
+
+
+def _anthropics_head(url: str, api_key: str, timeout_s: float) -> MakeHead:
+    """Return what lets the official client make the head, with the headers that the environment names."""
+    import anthropic
+
+    recorder = Recorder()
+    client = anthropic.AsyncAnthropic(
+        api_key=api_key,
+        base_url=url,
+        timeout=timeout_s,
+        max_retries=0,
+        open_telemetry=False,
+        http_client=recorder.client,
+    )
+    return partial(clients_head, client, PATH, recorder=recorder, sdk_error=anthropic.AnthropicError)
+
+
+def _others_head(url: str, api_key: str, timeout_s: float) -> MakeHead:
+    own = {
+        "X-Api-Key": api_key,
+        "Anthropic-Version": API_VERSION,
+        "X-Stainless-Timeout": "NOT_GIVEN",  # the client's word for calls without a deadline of their own
+    }
+
+    async def make() -> Head:
+        return plain_head(url, PATH, package="anthropic", agent="AsyncAnthropic", timeout_s=timeout_s, own=own)
+
+    return make
 
 
 def _split(prompt: Prompt, *, name: str) -> tuple[str, list[dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The connection to a server: its proxy, certificates and headers, and why it failed."""
+"""The connection to a server: its proxy and certificates, and why it failed."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from agentsim.errors import BadRequest, ScenarioError, Unavailable
 from agentsim.providers.dialects.peer import Peer
 
-if TYPE_CHECKING:
-    import httpx2
-
 __all__ = [
     "check_way",
     "find_proxy",
-    "hide_environment",
     "is_loopback",
     "lost_connection",
     "plain_address",
@@ -28,13 +24,6 @@ __all__ = [
 ]
 
 PROXY_SCHEMES: Final = ("http", "https")
-PLAIN_HEADERS: Final = frozenset(
-    {
-        *("accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"),
-        "anthropic-version",
-    }
-)
-"""Headers that a server needs, besides the API key and the clients' `x-stainless-…`."""
 
 
 def plain_address(url: str) -> str:
@@ -117,22 +106,6 @@ def tls_context(base_url: str, *, name: str) -> ssl.SSLContext | bool:
             f"the account {name!r} cannot load the certificates that SSL_CERT_FILE or SSL_CERT_DIR names"
             f" ({error.strerror or type(error).__name__}): correct or unset the variable"
         ) from None
-
-
-def hide_environment(key_headers: Mapping[str, str]) -> Any:
-    """Return a hook that removes from each request what an SDK read from the environment for its own servers.
-
-    `key_headers` maps the names of the headers that carry the account's API key to their values.
-    """
-
-    async def hide(request: httpx2.Request) -> None:
-        for header in list(request.headers):
-            name = header.lower()
-            if name not in PLAIN_HEADERS and name not in key_headers and not name.startswith("x-stainless-"):
-                del request.headers[header]
-        request.headers.update(key_headers)
-
-    return hide
 
 
 def lost_connection(error: BaseException, *, peer: Peer) -> Unavailable | BadRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,15 +13,17 @@ from agentsim.providers.dialects.connection import plain_address
 from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.endings import read_ending, read_finish
 from agentsim.providers.dialects.filters import PromptFiltered, is_filter
+from agentsim.providers.dialects.head import Head, Recorder, clients_head, is_of, plain_head
 from agentsim.providers.dialects.parts import Said, read_content, read_thoughts
 from agentsim.providers.dialects.peer import Peer
-from agentsim.providers.dialects.sdk import SdkProvider
+from agentsim.providers.dialects.remote import RemoteProvider
 from agentsim.providers.dialects.wire import (
     DEFAULT_MAX_RESPONSE_BYTES,
     RESERVED_EXTRA,
     Exchange,
+    MakeHead,
+    Wire,
     check_key,
-    client_options,
     read_count,
 )
 
@@ -40,15 +43,17 @@ def unsupported(sampling: Sampling) -> list[str]:
     return [f"extra.{key}" for key in sorted(RESERVED_EXTRA & sampling.extra.keys())]
 
 
-class OpenAIProvider(SdkProvider):
-    """Completes prompts with the official client, at one server.
+PATH: Final = "/chat/completions"
+"""Where completions are asked for, below the server's address."""
+
+
+class OpenAIProvider(RemoteProvider):
+    """Completes prompts at one server.
 
     The token limit is sent as `max_completion_tokens` to OpenAI itself, whose reasoning models accept no other name,
     and as `max_tokens` to every other server, as most accept only that. If a server needs another name, set that name
     in `sampling.extra`: it is then sent instead.
     """
-
-    path = "/chat/completions"
 
     def __init__(
         self,
@@ -59,26 +64,11 @@ class OpenAIProvider(SdkProvider):
         name: str = "openai",
         max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
     ) -> None:
-        import openai
-
         check_key(api_key, name=name)
         url = plain_address(base_url or OPENAI_BASE_URL)
         peer = Peer(name=name, base_url=url, secret=api_key)
-        options = client_options(
-            peer=peer,
-            timeout_s=timeout_s,
-            max_response_bytes=max_response_bytes,
-            own_domain="openai.com",
-            key_headers={"authorization": f"Bearer {api_key or NO_KEY}"},
-        )
-        client = openai.AsyncOpenAI(
-            api_key=api_key or NO_KEY,
-            base_url=url,
-            timeout=timeout_s,
-            max_retries=0,
-            http_client=openai.DefaultAioHttpClient(**options),
-        )
-        super().__init__(client, peer=peer, timeout_s=timeout_s, sdk_error=openai.OpenAIError)
+        head = (_openais_head if is_of("openai.com", url) else _others_head)(url, api_key or NO_KEY, timeout_s)
+        super().__init__(Wire(head, peer=peer, timeout_s=timeout_s, max_response_bytes=max_response_bytes))
 
     def _unsupported(self, sampling: Sampling) -> list[str]:
         return unsupported(sampling)
@@ -101,6 +91,26 @@ class OpenAIProvider(SdkProvider):
             "reasoning_effort": sampling.reasoning_effort,
         }
         return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _openais_head(url: str, api_key: str, timeout_s: float) -> MakeHead:
+    """Return what lets the official client make the head, with the organisation and headers of the environment."""
+    import openai
+
+    recorder = Recorder()
+    client = openai.AsyncOpenAI(
+        api_key=api_key, base_url=url, timeout=timeout_s, max_retries=0, http_client=recorder.client
+    )
+    return partial(clients_head, client, PATH, recorder=recorder, sdk_error=openai.OpenAIError)
+
+
+def _others_head(url: str, api_key: str, timeout_s: float) -> MakeHead:
+    own = {"Authorization": f"Bearer {api_key}"}
+
+    async def make() -> Head:
+        return plain_head(url, PATH, package="openai", agent="AsyncOpenAI", timeout_s=timeout_s, own=own)
+
+    return make
 
 
 def _answer_format(prompt: Prompt) -> dict[str, Any]:

@@ -1,42 +1,39 @@
 """What both API dialects share: one call of bounded size, its failures as our errors, and no API key in a message.
 
-The official clients send the requests. Answers and refusals are read here, because what a client's parser does with a
-malformed body is not part of its contract. Compressed answers are neither requested nor decompressed, so that no answer
-is larger than the bytes received.
+Requests begin with the head that the dialect's official client would send (`head`), and aiohttp sends them: a client's
+own way takes as long as all the rest of a call, mostly for making the same request anew. Answers and refusals are read
+here, because what a client's parser does with a malformed body is not part of its contract. Compressed answers are
+neither requested nor decompressed, so that no answer is larger than the bytes received.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+import warnings
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from agentsim.errors import AuthError, BadRequest, ProviderError, Unavailable
 from agentsim.providers.base import MOST_TOKENS
-from agentsim.providers.dialects.connection import find_proxy, hide_environment, lost_connection, tls_context
+from agentsim.providers.dialects.connection import find_proxy, lost_connection, tls_context
+from agentsim.providers.dialects.head import Head
 from agentsim.providers.dialects.peer import Peer, read_refusal
 from agentsim.providers.dialects.streams import is_stream, read_stream
 
 if TYPE_CHECKING:
-    import httpx2
-    from anthropic import AsyncAnthropic
-    from openai import AsyncOpenAI
+    import aiohttp
+    from multidict import CIMultiDict
+    from yarl import URL
 
-__all__ = [
-    "DEFAULT_MAX_RESPONSE_BYTES",
-    "RESERVED_EXTRA",
-    "Exchange",
-    "check_key",
-    "client_options",
-    "exchange",
-    "post",
-    "read_count",
-]
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "RESERVED_EXTRA", "Exchange", "MakeHead", "Wire", "check_key", "read_count"]
+
+MakeHead: TypeAlias = Callable[[], Awaitable[Head]]
+"""Makes the head of an account's requests; raises `ValueError` if there is none."""
 
 DEFAULT_MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
 """The most bytes of one response's body; an answer of 100,000 tokens has about 0.5 MB."""
@@ -46,14 +43,11 @@ MAX_HELD_BYTES: Final = 2 * 1024 * 1024
 RESERVED_EXTRA: Final = frozenset({"messages", "model", "n", "stream", "system"})
 """Keys that `sampling.extra` may not set: they would change the question or the form of the answer."""
 
-CHATTY: Final = (
-    *(f"openai.{name}" for name in ("_base_client", "_legacy_response", "_response")),
-    *(f"anthropic.{name}" for name in ("_base_client", "_legacy_response", "_response", "_tracing")),
-    "httpx2",
-)
-"""Loggers whose debug records hold headers, in which a server may repeat the API key; these records are dropped."""
 MAX_REFUSAL_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 15.0
+KEPT_S: Final = 5.0
+"""How long an idle connection is kept."""
+CHUNK_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 100_000
 """`Limited` bounds the calls in flight; `None` would mean aiohttp's default of 100, and queued calls would time out."""
 
@@ -70,7 +64,7 @@ class Exchange:
 
 
 class _Refused(Exception):
-    """Carries a response that is not 2xx out of the client."""
+    """Carries a response that is not 2xx out of the reading."""
 
     def __init__(self, status: int, *, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(status)
@@ -81,98 +75,124 @@ class _Unusable(Exception):
     """Carries the reason why a 2xx response was not read to the end."""
 
 
-def client_options(
-    *, peer: Peer, timeout_s: float, max_response_bytes: int, own_domain: str, key_headers: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return arguments for an SDK's `DefaultAioHttpClient`: bounded bodies, no redirects, no proxy for loopback.
+class _Opened(NamedTuple):
+    """What sends an account's requests."""
 
-    Hosts outside `own_domain` are sent nothing that the SDK reads from the environment. `key_headers` carry the API
-    key.
-
-    Raises:
-        ScenarioError: the environment names a proxy or certificates that cannot be used.
-    """
-    import httpx2
-
-    reading = Reading(max_bytes=max_response_bytes)
-    host = urlsplit(peer.base_url).hostname or ""
-    is_own = host == own_domain or host.endswith(f".{own_domain}")
-
-    for name in CHATTY:
-        logging.getLogger(name).addFilter(_is_no_detail)  # the same filter is added once
-
-    async def check(response: httpx2.Response) -> None:
-        headers = _lower(response.headers)
-        if not 200 <= response.status_code < 300:
-            raise _Refused(response.status_code, headers=headers, body=await _read_start(response))
-        if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
-            raise _Unusable(f"it is compressed as {coding!r}, which was not requested")
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > max_response_bytes:
-            raise _Unusable(f"it is longer than {max_response_bytes} bytes")
-        response.stream = _bounded(response.stream, reading)
-
-    return {
-        "timeout": httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S)),
-        "limits": httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=None, keepalive_expiry=5.0),
-        "follow_redirects": False,
-        "trust_env": False,
-        "proxy": find_proxy(peer.base_url, name=peer.name),
-        "verify": tls_context(peer.base_url, name=peer.name),
-        "headers": {"Accept-Encoding": "identity"},
-        "event_hooks": {"request": [] if is_own else [hide_environment(key_headers)], "response": [check]},
-    }
+    session: aiohttp.ClientSession
+    url: URL
+    headers: CIMultiDict[str]
 
 
-def post(client: AsyncOpenAI | AsyncAnthropic, path: str, body: Mapping[str, Any]) -> Awaitable[httpx2.Response]:
-    """Send a JSON object with an SDK's client and return the raw response.
+class Wire:
+    """Sends JSON objects to one server and reads its answers: bounded bodies, no redirects, no proxy for loopback."""
 
-    The SDKs' methods for endpoints first walk through every value of the body, which takes as long as the rest of a
-    call.
-    """
-    import httpx2
+    def __init__(self, make_head: MakeHead, *, peer: Peer, timeout_s: float, max_response_bytes: int) -> None:
+        """`timeout_s`: until the whole answer must be there; `max_response_bytes`: the most bytes of its body.
 
-    return client.post(path, body=body, cast_to=httpx2.Response)
+        Raises:
+            ScenarioError: the environment names a proxy or certificates that cannot be used.
+        """
+        self.peer = peer
+        self._make_head = make_head
+        self._timeout_s = timeout_s
+        self._reading = Reading(max_bytes=max_response_bytes)
+        self._proxy = find_proxy(peer.base_url, name=peer.name)
+        self._tls = tls_context(peer.base_url, name=peer.name)
+        self._opened: _Opened | None = None
+
+    async def post(self, body: Mapping[str, Any], *, sent: Iterable[str]) -> Exchange:
+        """Send one request and return the JSON object of its answer; `sent` are the names of the body's parameters.
+
+        Raises:
+            TransientError: connection lost, no whole answer in time; 408, 409, 425, 429 or 5xx; unreadable body.
+            FatalProviderError: any other status, or a request that cannot be sent.
+        """
+        import aiohttp
+
+        started = time.monotonic()
+        failure: ProviderError | None = None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                headers, answer = await self._exchange(_encoded(body))
+        except _Refused as refused:
+            error, status = read_refusal(refused.body), refused.status
+            failure = self.peer.refusal(status=status, error=error, headers=refused.headers, sent=sent)
+        except _Unusable as error:
+            failure = Unavailable(f"{self.peer.name} sent a body that is not read: {self.peer.quote(str(error))}")
+        except aiohttp.ClientError as error:  # some of its errors are also a TimeoutError, an OSError or a ValueError
+            failure = lost_connection(error, peer=self.peer)
+        except TimeoutError:
+            failure = Unavailable(f"{self.peer.name} gave no whole answer within {self._timeout_s:g} s", is_late=True)
+        except OSError as error:
+            failure = lost_connection(error, peer=self.peer)
+        except (TypeError, ValueError) as error:
+            failure = BadRequest(f"the request to {self.peer.name} cannot be sent: {self.peer.quote(str(error))}")
+        if failure is not None:  # raised here, so that it has no reference to an error that may hold the API key
+            raise failure
+        latency_s = time.monotonic() - started
+        read = read_stream(answer, peer=self.peer) if is_stream(headers) else self.peer.decode(answer)
+        return Exchange(body=read, headers=headers, latency_s=latency_s)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.session.close()
+
+    async def _exchange(self, body: bytes) -> tuple[Mapping[str, str], bytes]:
+        """Return the headers and the body with which the server answers."""
+        to = self._opened or await self._open()
+        async with to.session.post(to.url, data=body, headers=to.headers, allow_redirects=False) as response:
+            headers = _lower(response.raw_headers)
+            if not 200 <= response.status < 300:
+                raise _Refused(response.status, headers=headers, body=await _read_start(response.content))
+            if (coding := headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
+                raise _Unusable(f"it is compressed as {coding!r}, which was not requested")
+            length = headers.get("content-length", "")
+            if length.isdecimal() and int(length[:20]) > self._reading.max_bytes:
+                raise _Unusable(f"it is longer than {self._reading.max_bytes} bytes")
+            return headers, await self._reading.whole(response.content)
+
+    async def _open(self) -> _Opened:
+        """Return what sends requests; a session belongs to the event loop that runs."""
+        import aiohttp
+        from multidict import CIMultiDict
+        from yarl import URL
+
+        head = await self._make_head()
+        if self._opened is not None:  # another call was faster
+            return self._opened
+        proxy, user = (None, None) if self._proxy is None else _proxy_and_user(self._proxy)
+        with warnings.catch_warnings():
+            # Deprecated in favour of a header that aiohttp does not pass on to a proxy for http.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEPT_S, ssl=self._tls),
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(
+                    connect=self._timeout_s,
+                    sock_connect=min(self._timeout_s, CONNECT_TIMEOUT_S),
+                    sock_read=self._timeout_s,
+                ),
+                proxy=proxy,
+                proxy_auth=None if user is None else aiohttp.BasicAuth(*user),
+            )
+        # The session's own headers would be sent to a proxy too, the API key among them.
+        self._opened = _Opened(session, URL(head.url), CIMultiDict(head.headers))
+        return self._opened
 
 
-def _is_no_detail(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.DEBUG
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-async def exchange(
-    call: Awaitable[httpx2.Response], *, peer: Peer, sdk_error: type[Exception], timeout_s: float, sent: Iterable[str]
-) -> Exchange:
-    """Await one call of an SDK and return its JSON object.
-
-    Raises:
-        TransientError: connection lost, no whole answer in `timeout_s`; 408, 409, 425, 429 or 5xx; unreadable body.
-        FatalProviderError: any other status, or a request that cannot be sent.
-    """
-    import aiohttp
-    import anyio
-    import httpx2
-
-    started = time.monotonic()
-    failure: ProviderError | None = None
-    try:
-        async with asyncio.timeout(timeout_s):
-            response = await call
-    except TimeoutError:
-        failure = Unavailable(f"{peer.name} gave no whole answer within {timeout_s:g} s", is_late=True)
-    except (sdk_error, _Refused, _Unusable, aiohttp.ClientError, httpx2.HTTPError, anyio.EndOfStream, OSError) as error:
-        failure = _translate(error, peer=peer, sdk_error=sdk_error, sent=sent)
-    except (TypeError, ValueError, httpx2.InvalidURL) as error:
-        failure = BadRequest(f"the request to {peer.name} cannot be sent: {peer.quote(str(error))}")
-    if failure is not None:  # raised here, so that it has no reference to an SDK's error, which may hold the API key
-        raise failure
-    latency_s = time.monotonic() - started
-    headers = _lower(response.headers)
-    return Exchange(body=_read(response.content, headers, peer=peer), headers=headers, latency_s=latency_s)
-
-
-def _read(body: bytes, headers: Mapping[str, str], *, peer: Peer) -> Mapping[str, Any]:
-    return read_stream(body, peer=peer) if is_stream(headers) else peer.decode(body)
+def _proxy_and_user(proxy: str) -> tuple[str, tuple[str, str] | None]:
+    """Return a proxy's address without its user and password, and these."""
+    parts = urlsplit(proxy)
+    if not parts.username and not parts.password:
+        return proxy, None
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, (unquote(parts.username or ""), unquote(parts.password or ""))
 
 
 def check_key(api_key: str | None, *, name: str) -> None:
@@ -193,33 +213,33 @@ def read_count(value: object) -> int | None:
     return value if is_count else None  # type: ignore[return-value]  # an int by the line above
 
 
-def _translate(error: Exception, *, peer: Peer, sdk_error: type[Exception], sent: Iterable[str]) -> ProviderError:
-    """Return our error for one that a client raised; clients wrap some causes and let others through."""
-    cause = error.__cause__ if isinstance(error, sdk_error) else error
-    if isinstance(cause, _Refused):
-        return peer.refusal(status=cause.status, error=read_refusal(cause.body), headers=cause.headers, sent=sent)
-    if isinstance(cause, _Unusable):
-        return Unavailable(f"{peer.name} sent a body that is not read: {peer.quote(str(cause))}")
-    if isinstance(cause, ValueError | TypeError):
-        return BadRequest(f"the request to {peer.name} cannot be sent: {peer.quote(str(cause))}")
-    return lost_connection(error, peer=peer)
+def _lower(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by their names in lower case; those of one name are joined by commas."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
-async def _read_start(response: httpx2.Response) -> bytes:
+async def _read_start(content: aiohttp.StreamReader) -> bytes:
     """Return the first bytes of a refusal's body, as many as can be read."""
-    import httpx2
+    import aiohttp
 
     start = b""
     try:
-        async for chunk in response.aiter_raw():
+        async for chunk in content.iter_chunked(CHUNK_BYTES):
             start += chunk
             if len(start) >= MAX_REFUSAL_BYTES:
                 break
-    except httpx2.HTTPError:
+    except aiohttp.ClientError:
         pass  # the status is what counts
     return start[:MAX_REFUSAL_BYTES]
 
@@ -233,6 +253,24 @@ class Reading:
         self._first: object = None
         """The one answer that is still read when too much is held, so that at least one can finish."""
         self._freed = asyncio.Event()
+
+    async def whole(self, content: aiohttp.StreamReader) -> bytes:
+        """Return an answer's body.
+
+        Raises:
+            _Unusable: it is too long.
+        """
+        chunks, n_bytes = list[bytes](), 0
+        try:
+            async for chunk in content.iter_chunked(CHUNK_BYTES):
+                if n_bytes + len(chunk) > self.max_bytes:
+                    raise _Unusable(f"it is longer than {self.max_bytes} bytes")
+                await self.hold(len(chunk), owner=chunks)
+                n_bytes += len(chunk)
+                chunks.append(chunk)
+        finally:
+            self.free(n_bytes, owner=chunks)
+        return b"".join(chunks)
 
     async def hold(self, n_bytes: int, *, owner: object) -> None:
         """Wait until `n_bytes` more of an answer may be held."""
@@ -249,25 +287,3 @@ class Reading:
             self._first = None
         self._freed.set()
         self._freed = asyncio.Event()
-
-
-def _bounded(stream: httpx2.AsyncByteStream, reading: Reading) -> httpx2.AsyncByteStream:
-    import httpx2
-
-    class Bounded(httpx2.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            n_bytes = 0
-            try:
-                async for chunk in stream:
-                    if n_bytes + len(chunk) > reading.max_bytes:
-                        raise _Unusable(f"it is longer than {reading.max_bytes} bytes")
-                    await reading.hold(len(chunk), owner=self)
-                    n_bytes += len(chunk)
-                    yield chunk
-            finally:
-                reading.free(n_bytes, owner=self)
-
-        async def aclose(self) -> None:
-            await stream.aclose()
-
-    return Bounded()

@@ -1,4 +1,8 @@
-"""Both adapters, by the official clients over real sockets, against every fault of the fake server."""
+"""Both adapters, over real sockets, against every fault of the fake server.
+
+Each call by `complete` or `failure` is also made by the official client (`client_wire`): requests and outcomes must be
+equal.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,7 @@ from agentsim.testing.faultserver import (
     Script,
     Status,
 )
+from tests.providers.dialects.client_wire import as_sent, let_client_send, told
 
 KEY = "sk-sentinel-4f9a1c7e2b8d6053-never-written-anywhere"
 DIALECTS = ("openai", "anthropic")
@@ -43,14 +48,17 @@ Adapter = OpenAIProvider | AnthropicProvider
 
 @asynccontextmanager
 async def adapter_and_server(
-    dialect: str, script: Script, *, timeout_s: float = 100.0, **options: Any
+    dialect: str, script: Script, *, timeout_s: float = 100.0, is_clients: bool = False, **options: Any
 ) -> AsyncIterator[tuple[Adapter, FaultServer]]:
+    """`is_clients`: the official client sends the requests."""
     async with FaultServer(script) as server:
         adapter: Adapter
         if dialect == "openai":
             adapter = OpenAIProvider(api_key=KEY, base_url=server.openai_url, timeout_s=timeout_s, **options)
         else:
             adapter = AnthropicProvider(api_key=KEY, base_url=server.url, timeout_s=timeout_s, **options)
+        if is_clients:
+            let_client_send(adapter, dialect, timeout_s=timeout_s, **options)
         try:
             yield adapter, server
         finally:
@@ -58,8 +66,26 @@ async def adapter_and_server(
 
 
 async def complete(dialect: str, script: Script, prompt: Prompt, **options: Any) -> Completion:
-    async with adapter_and_server(dialect, script, **options) as (adapter, _):
-        return await adapter.complete(prompt)
+    outcome, told, requests = await _asked(dialect, script, prompt, **options)
+    _, by_client, clients_requests = await _asked(dialect, script, prompt, is_clients=True, **options)
+    assert told == by_client
+    assert requests == clients_requests
+    if isinstance(outcome, ProviderError):
+        raise outcome
+    return outcome
+
+
+async def _asked(
+    dialect: str, script: Script, prompt: Prompt, **options: Any
+) -> tuple[Completion | ProviderError, object, list[object]]:
+    """Return the outcome of a call, all that is known of it, and the requests that were received."""
+    async with adapter_and_server(dialect, script, **options) as (adapter, server):
+        try:
+            outcome: Completion | ProviderError = await adapter.complete(prompt)
+        except ProviderError as error:
+            outcome = error
+        host = server.url.removeprefix("http://")
+        return outcome, told(outcome, host=host), [as_sent(request, host=host) for request in server.requests]
 
 
 async def failure(dialect: str, script: Script, prompt: Prompt, **options: Any) -> ProviderError:

@@ -1,39 +1,30 @@
-"""What the dialects share whose requests an official client sends: one call, from the prompt to the completion."""
+"""What the dialects of servers elsewhere share: one call, from the prompt to the completion."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentsim.errors import BadRequest
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Sampling
 from agentsim.providers.dialects.filters import PromptFiltered
 from agentsim.providers.dialects.peer import Peer
-from agentsim.providers.dialects.wire import Exchange, exchange, post
+from agentsim.providers.dialects.wire import Exchange, Wire
 
-if TYPE_CHECKING:
-    from anthropic import AsyncAnthropic
-    from openai import AsyncOpenAI
-
-__all__ = ["SdkProvider"]
+__all__ = ["RemoteProvider"]
 
 
-class SdkProvider(ABC):
-    """Completes prompts with an official client, at one server."""
+class RemoteProvider(ABC):
+    """Completes prompts at one server."""
 
-    path: str
-    """Where completions are asked for, below the server's address."""
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
-    def __init__(
-        self, client: AsyncOpenAI | AsyncAnthropic, *, peer: Peer, timeout_s: float, sdk_error: type[Exception]
-    ) -> None:
-        """`sdk_error` is the base of the errors that the client raises."""
-        self._client = client
-        self._peer = peer
-        self._timeout_s = timeout_s
-        self._sdk_error = sdk_error
+    @property
+    def _peer(self) -> Peer:
+        return self._wire.peer
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`; one request, never repeated.
@@ -46,19 +37,15 @@ class SdkProvider(ABC):
             raise BadRequest(f"{self._peer.name} cannot be sent {', '.join(refused)}: remove it from players")
         sent = self._parameters(prompt.sampling)
         body = {"model": prompt.model, **self._question(prompt), **sent, **prompt.sampling.extra}
-        sending = post(self._client, self.path, body)
         began = time.monotonic()
         try:
-            answer = await exchange(
-                sending, peer=self._peer, sdk_error=self._sdk_error, timeout_s=self._timeout_s, sent=sent
-            )
-            return self._read(answer, prompt)
+            return self._read(await self._wire.post(body, sent=sent), prompt)
         except PromptFiltered as refusal:
             return refusal.completion(latency_s=time.monotonic() - began)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._wire.aclose()
 
     @abstractmethod
     def _unsupported(self, sampling: Sampling) -> list[str]:
