@@ -16,7 +16,7 @@ from agentsim.analysis.frames.cache import Cached, fingerprints
 from agentsim.analysis.frames.cache import read as read_cache
 from agentsim.analysis.frames.cache import write as write_cache
 from agentsim.analysis.frames.columns import KEY, TABLES
-from agentsim.analysis.frames.logs import RunColumns, read_run
+from agentsim.analysis.frames.logs import RunColumns, read_runs
 from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.sight import with_sight
 from agentsim.analysis.frames.studies import StudyFolder, find_studies
@@ -167,17 +167,19 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     known = fingerprints(study.folder, study.runs) if cache else {}
     cached = read_cache(study.folder, known)
     read: dict[str, RunColumns] = {}
-    unreadable, not_begun = [], []
+    unreadable, not_begun, begun = [], [], []
     for run in study.runs:
         if cached and run in cached.started:
             continue
-        if not (study.folder / run).exists():
+        if (study.folder / run).exists():
+            begun.append(run)
+        else:
             not_begun.append({"run": run, "condition": condition_of(run), "status": "not begun"})
-            continue
-        try:
-            read[run] = read_run(study.folder / run)
-        except AgentsimError as error:
-            unreadable.append(_unreadable(run, str(error)))
+    for run, columns in zip(begun, read_runs(study.folder / run for run in begun), strict=True):
+        if isinstance(columns, RunColumns):
+            read[run] = columns
+        else:
+            unreadable.append(_unreadable(run, str(columns)))
     made, failed = _tabulated(study.folder, read)
     unreadable += failed
     started = {run: columns.started for run, columns in read.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,9 @@ import agentsim
 from agentsim.analysis.frames import cache
 from agentsim.analysis.frames import study as frames
 from agentsim.analysis.frames.columns import COLUMNS
-from agentsim.analysis.frames.logs import RunColumns, read_run
+from agentsim.analysis.frames.logs import RunColumns, read_runs
 from agentsim.analysis.frames.study import Study
+from agentsim.errors import AgentsimError
 from tests.log.sealing import sealed
 from tests.orchestrator.test_study import Fake, play
 
@@ -34,11 +36,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs whose logs were read."""
     found: list[str] = []
 
-    def read(run: Path) -> RunColumns:
-        found.append(run.name)
-        return read_run(run)
+    def read(runs: Iterable[Path]) -> Iterator[RunColumns | AgentsimError]:
+        runs = list(runs)
+        found.extend(run.name for run in runs)
+        return read_runs(runs)
 
-    monkeypatch.setattr(frames, "read_run", read)
+    monkeypatch.setattr(frames, "read_runs", read)
     return found
 
 
