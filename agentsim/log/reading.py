@@ -17,6 +17,7 @@ __all__ = [
     "ClosedLog",
     "LogContent",
     "bytes_of",
+    "closed_in",
     "closed_log",
     "content_of",
     "read_log",
@@ -113,7 +114,14 @@ def closed_log(folder: Path) -> ClosedLog | None:
     `None` if the run is not finished, or its log must be checked line by line.
     """
     try:
-        data = (folder / LOG_NAME).read_bytes()
+        return closed_in((folder / LOG_NAME).read_bytes(), where=str(folder))
+    except OSError:
+        return None
+
+
+def closed_in(data: bytes, *, where: str) -> ClosedLog | None:
+    """Return what `closed_log` does of a log with these bytes; `where` it is, for errors."""
+    try:
         start = data.rfind(b"\n", 0, -1) + 1
         raw = json.loads(data[start:]) if data.endswith(b"\n") else {}
         if raw.get("type") != "run_finished" or raw.get("log_digest") is None:
@@ -121,8 +129,8 @@ def closed_log(folder: Path) -> ClosedLog | None:
         if raw["log_digest"] != hashlib.sha256(memoryview(data)[:start]).hexdigest():
             return None
         first = data[: data.find(b"\n")]
-        started, finished = (record_of(record, where=str(folder)) for record in (json.loads(first), raw))
-    except (OSError, ValueError, AttributeError, LogError):
+        started, finished = (record_of(record, where=where) for record in (json.loads(first), raw))
+    except (ValueError, AttributeError, LogError):
         return None
     if not isinstance(started, RunStarted) or not isinstance(finished, RunFinished) or not finished.is_unedited:
         return None

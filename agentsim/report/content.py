@@ -21,6 +21,8 @@ __all__ = ["conclusions", "missing", "runs_table", "said", "unreadable"]
 
 MANY_LOST: Final = 0.05
 """The summary warns of lost decisions if their share is at least this."""
+MAX_NAMED: Final = 100
+"""The most runs of one status that are named one by one."""
 PROBLEMS: Final = ("unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off")
 
 
@@ -172,7 +174,8 @@ def missing(study: Study) -> list[str]:
     }
     for status, meaning in meanings.items():
         runs_of_status = runs[runs["status"] == status]
-        for row in runs_of_status.to_dict("records"):
+        n_more = len(runs_of_status) - MAX_NAMED
+        for row in runs_of_status.head(MAX_NAMED).to_dict("records"):
             label = one_line(names[row["study"], row["run"]])
             done = (
                 "" if status == "not begun" else f": {row['generations']} of {row['n_generations']} generations ended"
@@ -180,6 +183,8 @@ def missing(study: Study) -> list[str]:
             if not pd.isna(row["problem"]):
                 done = f": {one_line(row['problem'], max_chars=600)}"
             sentences.append(f"Run {label} {meaning}{done}.")
+        if n_more > 0:
+            sentences.append(f"{_count(n_more, 'more run')} {meaning}; agentsim status names them all.")
     sentences += _missing_moves(study)
     encounters = study.encounters
     n_lost, n_missing = int(lost(encounters).sum()), int((encounters["act"] == "missing").sum())

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -24,12 +25,16 @@ from agentsim.errors import AgentsimError
 from agentsim.report import content
 from agentsim.report.charts import bundle, specifications
 from agentsim.report.data import browser_data, embedded, labels, said
+from agentsim.report.excerpt import excerpt, excerpt_said
 from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
 from agentsim.report.shell import packaged, rendered, write
 from agentsim.report.tables import Table, from_frame, number
 
 __all__ = ["render", "write_report"]
+
+MAX_BANDS: Final = 1_000
+"""The most generations whose bands the page lists."""
 
 
 def write_report(study: Study, path: Path | None = None) -> Path:
@@ -52,8 +57,8 @@ def render(study: Study) -> str:
     has_generations, has_agents = not study.generations.empty, not study.agents.empty
     if has_generations or has_agents:
         scripts.insert(0, bundle())
-    bands, words = sensitivity(study), cooperation(study)
-    data = browser_data(study, bands)
+    bands, words, shown = sensitivity(study), cooperation(study), excerpt(study)
+    data = browser_data(shown, bands)
     scored = study.scored
     means = central_means(study, scored.assign(condition=study.conditions(scored)))
     data["conditions"] = _records(means[means["mean"].notna()])
@@ -76,7 +81,8 @@ def render(study: Study) -> str:
         "can": can,
         "cannot": cannot,
         "missing": content.missing(study),
-        "runs": content.runs_table(study),
+        "excerpt": excerpt_said(study, shown),
+        "runs": content.runs_table(shown),
         "has_generations": has_generations,
         "has_agents": has_agents,
         "has_encounters": not study.encounters.empty,
@@ -85,17 +91,17 @@ def render(study: Study) -> str:
         "words": words,
         "is_giving": words is GIVING,
         "is_linear": is_linear(study),
-        "generations": _generations_table(study),
+        "generations": _generations_table(shown),
         "published": _published_table(theirs),
         "published_source": SOURCE,
         "published_unlike": _published_unlike(study),
         "unreadable": content.unreadable(study),
-        "band": _band_table(study, bands),
+        "band": _band_table(shown, bands),
         "scores": _scores_table(study, bands),
         "band_said": _band_said(study),
-        "words_note": _words_note(study, cut=data["cut"]),
+        "words_note": _words_note(shown, cut=data["cut"]),
         "comparison": _comparison(study),
-        "measures": _measures(study),
+        "measures": _measures(study, shown),
         "figures": figures,
         "undrawn": undrawn,
         "conditions": list(conditions(study)),
@@ -183,6 +189,8 @@ def _generations_table(study: Study) -> Table:
 def _band_table(study: Study, bands: pd.DataFrame) -> Table | None:
     """Return the bands of the generations in which decisions were lost; None if there are none."""
     names = labels(study)
+    is_lost = bands["n_lost"] > 0
+    is_shown = np.array([key in names for key in bands[KEY].itertuples(index=False, name=None)], dtype=bool)
     rows = tuple(
         (
             names[row["study"], row["run"]],
@@ -193,9 +201,9 @@ def _band_table(study: Study, bands: pd.DataFrame) -> Table | None:
             number(row["resources"]),
             _range(row["resources_low"], row["resources_high"]),
         )
-        for row in bands[bands["n_lost"] > 0].to_dict("records")
+        for row in bands[is_lost & is_shown].head(MAX_BANDS).to_dict("records")
     )
-    n_whole = int((bands["n_lost"] == 0).sum())
+    n_whole, n_more = int((bands["n_lost"] == 0).sum()), int(is_lost.sum()) - len(rows)
     head = ("run", "generation", "lost", "mean fraction given", "could have been", "mean final resources (units)",
             "could have been (units)")  # fmt: skip
     if not rows:
@@ -203,6 +211,7 @@ def _band_table(study: Study, bands: pd.DataFrame) -> Table | None:
     note = (
         f"Of {len(bands)} generations that have ended, {n_whole} lost no decision and are left out: their numbers have"
         " no band. A dash under final resources: with punishment there are no exact bounds."
+        + (f" {n_more:,} more lost some, and agentsim.analysis.measures.sensitivity has them all." if n_more else "")
     )
     return Table(head, rows, (False, *[True] * 6), note)
 
@@ -371,18 +380,18 @@ MIXED_LEVELS_NOTE: Final = (
 )
 
 
-def _measures(study: Study) -> list[Table]:
-    """Return the measures of every run, in two tables so that they fit the page's width."""
-    if study.generations.empty:
+def _measures(study: Study, shown: Study) -> list[Table]:
+    """Return the measures of every run shown, in two tables so that they fit the page's width."""
+    if shown.generations.empty:
         return []
-    frame = summary(study)
-    names = labels(study)
+    frame = summary(shown)
+    names = labels(shown)
     keys = frame[KEY].itertuples(index=False, name=None)
     frame.insert(0, "label", [names[key] for key in keys])
     note = "Of the last finished generation; differential, selection and transmission are means over generations."
     wide = frame.rename(columns={"label": "name"})
     punished = punishment_summary(study)
-    mixed = mixed_societies(study)
+    mixed = mixed_societies(shown)
     societies = [names[key] for key in mixed[KEY].itertuples(index=False, name=None)]
     words = cooperation(study)
     is_giving = words is GIVING

@@ -17,6 +17,10 @@ from agentsim.log.records import RunStarted
 __all__ = ["Condition", "accounts_of", "conditions", "pairs"]
 
 
+MAX_SEEDS: Final = 20
+"""More seeds of a condition are stated as ranges."""
+
+
 class Condition(NamedTuple):
     """One condition of a study and everything except the seed that decided its runs."""
 
@@ -70,8 +74,20 @@ def _described(study: Study, name: str, keys: Sequence[tuple[str, str]]) -> Cond
         ("prompt set", f"SHA-256 {one_line(first.prompts_digest)}"),
     )
     text = yaml.safe_dump(first.condition, sort_keys=False, allow_unicode=True, width=100)
-    seeds = ", ".join(str(study.started[key].seed) for key in keys)
+    seeds = (
+        _ranges(sorted(study.started[key].seed for key in keys))
+        if len(keys) > MAX_SEEDS
+        else ", ".join(str(study.started[key].seed) for key in keys)
+    )
     return Condition(one_line(name), seeds, verbatim(text), facts)
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Return seeds in order, those that follow each other as a range."""
+    begins = [place for place, seed in enumerate(seeds) if not place or seed - seeds[place - 1] > 1]
+    ends = [*begins[1:], len(seeds)]
+    parts = ((seeds[begin], seeds[end - 1]) for begin, end in zip(begins, ends, strict=True))
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in parts)
 
 
 def accounts_of(started: RunStarted) -> list[tuple[str, str]]:

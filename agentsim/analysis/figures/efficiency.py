@@ -19,7 +19,6 @@ from agentsim.analysis.figures.style import (
     label,
     legend_below,
     shown,
-    thin_lines,
 )
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
@@ -76,18 +75,14 @@ def efficiency(study: Study) -> Figure:
 
 
 def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
+    from matplotlib.collections import LineCollection
+
     table = runs.pivot_table(index="generation", columns=KEY, values="efficiency")
     x = table.index.astype(int)
     thin = {key: value for key, value in line.items() if not key.startswith("marker")}
-    thin_lines(
-        axes,
-        table.melt(ignore_index=False, value_name="efficiency").reset_index(),
-        x="generation",
-        y="efficiency",
-        alpha=0.35,
-        linewidth=0.7,
-        **thin,
-    )
+    generations, values = x.to_numpy(dtype=float), table.to_numpy(dtype=float, na_value=np.nan)
+    lines = [np.column_stack([generations, values_of_run]) for values_of_run in values.T]
+    axes.add_collection(LineCollection(lines, alpha=0.35, linewidth=0.7, **thin))
     n = table.notna().sum(axis=1)
     mean, error = table.mean(axis=1), table.std(axis=1) / np.sqrt(n)
     label = shown(name) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")

@@ -26,7 +26,7 @@ from agentsim.disk.whole_files import replace_whole
 from agentsim.log.files import LOG_NAME
 from agentsim.log.records import SCHEMA, RunStarted
 
-__all__ = ["Cached", "fingerprints", "read", "write"]
+__all__ = ["FOLDER", "Cached", "fingerprints", "made_by", "make_place", "read", "write"]
 
 VERSION: Final = 6
 """To be raised with every change of what the frames hold."""
@@ -86,7 +86,7 @@ def read(folder: Path, wanted: Mapping[str, str]) -> Cached | None:
     try:
         manifest = _Manifest.model_validate_json((place / MANIFEST).read_bytes())
         fresh = {run for run, fingerprint in wanted.items() if manifest.runs.get(run) == fingerprint}
-        if manifest.made_by != _made_by() or not fresh <= manifest.started.keys() or not fresh:
+        if manifest.made_by != made_by() or not fresh <= manifest.started.keys() or not fresh:
             return None
         frames = {name: _read_frame(place, name, manifest.files[name]) for name in TABLES}
     except (OSError, ValueError, KeyError, ValidationError):
@@ -101,26 +101,38 @@ def write(folder: Path, held: Cached, known: Mapping[str, str]) -> None:
     kept = {run: known[run] for run in held.started if run in known}
     if not kept:
         return
-    place = folder / FOLDER
-    if place.is_symlink():  # a study may come from somebody else: nothing is written through its links
-        return
     with contextlib.suppress(OSError):
-        place.mkdir(exist_ok=True)
-        replace_whole(place / ".gitignore", lambda path: path.write_text("*\n", encoding="utf-8"))
+        if (place := make_place(folder)) is None:
+            return
         earlier = set(place.glob("*.parquet"))
         files = {}
         for name, frame in held.frames.items():
             of_kept = frame if len(kept) == len(held.started) else frame[frame["run"].isin(kept.keys())]
             files[name] = _write_frame(place, name, of_kept)
         started = {run: held.started[run] for run in kept}
-        manifest = _Manifest(made_by=_made_by(), runs=kept, started=started, files=files)
+        manifest = _Manifest(made_by=made_by(), runs=kept, started=started, files=files)
         text = manifest.model_dump_json()
         replace_whole(place / MANIFEST, lambda path: path.write_text(text, encoding="utf-8"))
         for path in earlier - {place / file.name for file in files.values()}:
             path.unlink(missing_ok=True)
 
 
-def _made_by() -> str:
+def make_place(folder: Path) -> Path | None:
+    """Make the folder of a study's cache, and return it; `None` if a link stands there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    place = folder / FOLDER
+    if place.is_symlink():  # a study may come from somebody else: nothing is written through its links
+        return None
+    place.mkdir(exist_ok=True)
+    replace_whole(place / ".gitignore", lambda path: path.write_text("*\n", encoding="utf-8"))
+    return place
+
+
+def made_by() -> str:
+    """Return the digest of all that decides what frames hold beside the logs: the versions and the columns."""
     columns = {
         name: {key: (column.dtype, column.path) for key, column in table.columns.items()}
         for name, table in TABLES.items()

@@ -105,7 +105,7 @@ def read_runs(folders: Iterable[Path]) -> Iterator[RunColumns | AgentsimError]:
 
     The encounters of many logs are read at once, which takes half of the time.
     """
-    batch: list[tuple[Path, _Apart | None | AgentsimError]] = []
+    batch: list[tuple[Path, _Apart | AgentsimError | None]] = []
     n_bytes = 0
     for folder in folders:
         try:
@@ -120,7 +120,7 @@ def read_runs(folders: Iterable[Path]) -> Iterator[RunColumns | AgentsimError]:
     yield from _read_together(batch)
 
 
-def _read_together(batch: Sequence[tuple[Path, _Apart | None | AgentsimError]]) -> Iterator[RunColumns | AgentsimError]:
+def _read_together(batch: Sequence[tuple[Path, _Apart | AgentsimError | None]]) -> Iterator[RunColumns | AgentsimError]:
     try:
         quick = iter(_quickly([apart for _, apart in batch if isinstance(apart, _Apart)]))
     except LogError:  # each by itself, to know whose error it is

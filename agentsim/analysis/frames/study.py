@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +21,23 @@ from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.sight import with_sight
 from agentsim.analysis.frames.studies import StudyFolder, find_studies
 from agentsim.analysis.frames.summaries import frames_of, shaped
-from agentsim.errors import AgentsimError, LogError
+from agentsim.errors import LogError
 from agentsim.log.experiment import mixed
 from agentsim.log.records import RunStarted
 from agentsim.providers.ledger_state import LedgerState, read_ledger
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.plugins import load_installed, what_is_missing
 
-__all__ = ["Study", "load"]
+__all__ = [
+    "Study",
+    "load",
+    "logged_costs",
+    "not_begun",
+    "refuse_missing_plugins",
+    "tabulated",
+    "unreadable",
+    "unstored",
+]
 
 
 BROKEN: Final = (ArithmeticError, LookupError, TypeError, ValueError)
@@ -133,9 +142,7 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
         for study, part in zip(studies, parts, strict=True)
         for run, first in part.started.items()
     }
-    for (name, run), first in started.items():
-        if lacking := what_is_missing(first.plugins):
-            raise LogError(f"{name}/{run}: {lacking}")
+    refuse_missing_plugins(started)
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in TABLES}
     frames["encounters"] = with_sight(frames["encounters"], started)
     named = {member.name for member in fields(Study)}
@@ -157,6 +164,13 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
     )
 
 
+def refuse_missing_plugins(started: Mapping[tuple[str, str], RunStarted]) -> None:
+    """Raise LogError if a run, by study and name, was played with a plug-in that is not here."""
+    for (name, run), first in started.items():
+        if lacking := what_is_missing(first.plugins):
+            raise LogError(f"{name}/{run}: {lacking}")
+
+
 class _Part(NamedTuple):
     frames: dict[str, pd.DataFrame]
     """Of one study, without its name; unreadable runs are only in `runs`."""
@@ -167,21 +181,21 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     known = fingerprints(study.folder, study.runs) if cache else {}
     cached = read_cache(study.folder, known)
     read: dict[str, RunColumns] = {}
-    unreadable, not_begun, begun = [], [], []
+    rows, begun = list[dict[str, Any]](), []
     for run in study.runs:
         if cached and run in cached.started:
             continue
         if (study.folder / run).exists():
             begun.append(run)
         else:
-            not_begun.append({"run": run, "condition": condition_of(run), "status": "not begun"})
+            rows.append(not_begun(run))
     for run, columns in zip(begun, read_runs(study.folder / run for run in begun), strict=True):
         if isinstance(columns, RunColumns):
             read[run] = columns
         else:
-            unreadable.append(_unreadable(run, str(columns)))
-    made, failed = _tabulated(study.folder, read)
-    unreadable += failed
+            rows.append(unreadable(run, str(columns)))
+    made, failed = tabulated(study.folder, read)
+    rows += failed
     started = {run: columns.started for run, columns in read.items()}
     parts = [made] if read or not cached else []
     if cached:
@@ -190,12 +204,12 @@ def _load_study(study: StudyFolder, *, cache: bool) -> _Part:
     frames = {name: _in_order([part[name] for part in parts]) for name in TABLES}
     if any(run in known for run in read):
         write_cache(study.folder, Cached(started, frames), known)
-    if unreadable or not_begun:
-        frames["runs"] = _in_order([frames["runs"], shaped("runs", [*unreadable, *not_begun])])
+    if rows:
+        frames["runs"] = _in_order([frames["runs"], shaped("runs", rows)])
     return _Part(frames, started)
 
 
-def _tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
+def tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.DataFrame], list[dict[str, Any]]]:
     """Return the frames of the runs, and a row for each whose records are sound but do not fit together.
 
     The latter (logs edited by hand, or of foreign rules) are taken out of `runs`.
@@ -210,27 +224,46 @@ def _tabulated(folder: Path, runs: dict[str, RunColumns]) -> tuple[dict[str, pd.
             except BROKEN as error:
                 del runs[run]
                 what = f"{folder / run}: its records do not fit together ({error!r}); restore its log"
-                failed.append(_unreadable(run, what))
+                failed.append(unreadable(run, what))
         if not failed:
             raise
         return frames_of(runs), failed
 
 
-def _unreadable(run: str, problem: str) -> dict[str, Any]:
+def not_begun(run: str) -> dict[str, Any]:
+    """Return the row of a run that is only planned."""
+    return {"run": run, "condition": condition_of(run), "status": "not begun"}
+
+
+def unreadable(run: str, problem: str) -> dict[str, Any]:
+    """Return the row of a run whose log cannot be read."""
     return {"run": run, "condition": condition_of(run), "status": "unreadable", "problem": problem}
 
 
 def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
-    """Say of how many paid calls no log holds an answer, as the study's ledger knows."""
+    return unstored(study, part.frames["runs"], part.started, lambda: part.frames["replies"])
+
+
+def logged_costs(study: StudyFolder) -> pd.DataFrame:
+    """Return the replies of a study, which say what each has cost."""
+    return _load_study(study, cache=True).frames["replies"]
+
+
+def unstored(
+    study: StudyFolder, runs: pd.DataFrame, started: Mapping[str, RunStarted], replies: Callable[[], pd.DataFrame]
+) -> Iterator[str]:
+    """Say of how many paid calls no log holds an answer, as the study's ledger knows.
+
+    `replies` is asked for the replies where the costs of the runs do not say enough.
+    """
     try:
         ledger = read_ledger(study.folder)
     except LogError as error:
         yield f"{error}; calls that may have been billed without an answer are not known"
         return
-    if ledger is None or (part.frames["runs"]["status"] == "unreadable").any():
+    if ledger is None or (runs["status"] == "unreadable").any():
         return
-    paid = {run for run, started in part.started.items() if started.is_paid}
-    runs = part.frames["runs"]
+    paid = {run for run, first in started.items() if first.is_paid}
     paid_runs = runs[runs["run"].isin(paid)]
     n_lost = ledger.n_answered + len(ledger.open) - int(paid_runs["n_replies"].sum())
     for model, known in sorted(ledger.billing.items()):
@@ -242,8 +275,11 @@ def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
             )
             yield f"{study.folder}: {model} billed up to {most} for one answer, more than its calls were bounded to"
     if n_lost > 0:
-        replies = part.frames["replies"]
-        usd = _lost_usd(ledger, replies.loc[replies["run"].isin(paid), "cost_usd"])
+        logged = paid_runs["cost_usd"]
+        if logged.isna().any():  # which of their replies have none?
+            every = replies()
+            logged = every.loc[every["run"].isin(paid), "cost_usd"]
+        usd = _lost_usd(ledger, logged)
         worth = "of unknown price" if ledger.n_unknown else f"US$ {usd:,.4f} at most"
         yield (
             f"{study.folder}: {n_lost:,} calls may have been billed whose answers are in no log ({worth}): under way"
@@ -253,6 +289,8 @@ def _unstored(study: StudyFolder, part: _Part) -> Iterator[str]:
 
 def _lost_usd(ledger: LedgerState, logged: pd.Series[float]) -> float:
     """Return the most (US dollars) that calls can have cost whose answers are in no log; `logged` is of all replies.
+
+    Where all costs are known, `logged` may be of all runs instead.
 
     That is what is open, what answered calls have cost beyond the logged ones, and, where answers without a count of
     tokens were lost, the most that such calls can have cost.

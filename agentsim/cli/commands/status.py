@@ -10,10 +10,10 @@ from agentsim.cli.options import Plugins, Studies, app
 @app.command()
 def status(folders: Studies, plugin: Plugins = None) -> None:
     """Print each run's progress and cost, and why it stopped."""
-    from agentsim.analysis.frames.study import load
+    from agentsim.analysis.frames.progress import progress
     from agentsim.cli.tables.status import status_table
 
-    study = load(*folders, allow_mixed=True)
+    study = progress(*folders)
     Console().print(status_table(study))
     if study.runs["status"].isin(["unfinished", "not begun"]).any():
         Console().print("Run the study's command again to continue the runs that are not complete.")

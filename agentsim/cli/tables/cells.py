@@ -13,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.progress import Progress
 from agentsim.analysis.frames.study import Study
 
 __all__ = [
     "BAR",
+    "MAX_LISTED",
     "MAX_RUNS",
     "MAX_TEXT",
     "WIDTHS",
@@ -35,6 +37,8 @@ BAR: Final = 12
 MAX_TEXT: Final = 300
 MAX_RUNS: Final = 12
 """The most runs whose strategies are shown; the dataframes have the rest."""
+MAX_LISTED: Final = 60
+"""The most runs that have a row of their own; more of them are put together by condition."""
 WIDTHS: Final = {
     "gen": 3,
     "mean": 8,
@@ -68,9 +72,9 @@ def span(low: Any, high: Any) -> str:
     return "-" if is_missing(low) or is_missing(high) else f"{short(low)} to {short(high)}"
 
 
-def named(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Prefix each run with its study's name if there are several studies."""
-    return frame if len(study.folders) == 1 else frame.assign(run=frame["study"] + "/" + frame["run"])
+def named(frame: pd.DataFrame, study: Study | Progress, *, column: str = "run") -> pd.DataFrame:
+    """Prefix each run, or condition, with its study's name if there are several studies."""
+    return frame if len(study.folders) == 1 else frame.assign(**{column: frame["study"] + "/" + frame[column]})
 
 
 def titled(title: str, *, caption: str | None) -> Table:
@@ -81,12 +85,12 @@ def titled(title: str, *, caption: str | None) -> Table:
 
 
 def add_column(table: Table, name: str, *, title: str | None = None) -> None:
-    is_text = name in ("run", "status", "bar", "agent", "strategy", "model")
+    is_text = name in ("run", "condition", "status", "bar", "agent", "strategy", "model")
     table.add_column(
         name if title is None else title,
         justify="left" if is_text else "right",
         no_wrap=name in WIDTHS,
-        min_width={"status": 10, "run": 16}.get(name, WIDTHS.get(name)),
+        min_width={"status": 10, "run": 16, "condition": 16}.get(name, WIDTHS.get(name)),
         overflow="fold",
     )
 

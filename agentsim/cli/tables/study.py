@@ -14,6 +14,7 @@ from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import mixed_societies, punishment_summary
 from agentsim.cli.tables.cells import (
     BAR,
+    MAX_LISTED,
     MAX_RUNS,
     MAX_TEXT,
     add_column,
@@ -25,14 +26,15 @@ from agentsim.cli.tables.cells import (
     titled,
 )
 
-__all__ = ["generations", "runs", "strategies", "study_tables"]
+__all__ = ["conditions", "ends", "generations", "runs", "strategies", "study_tables"]
 
 
 def study_tables(study: Study) -> Iterator[Table]:
     """Yield every table that applies to a study."""
-    yield runs(study)
+    is_many = len(study.runs) > MAX_LISTED
+    yield conditions(study) if is_many else runs(study)
     if not study.generations.empty:
-        yield generations(study)
+        yield ends(study) if is_many else generations(study)
     if (punished := _punishment(study)) is not None:
         yield punished
     if (mixed := _by_model(study)) is not None:
@@ -61,6 +63,61 @@ def runs(study: Study) -> Table:
             *(number(row[key]) for key in ("input_tokens", "output_tokens") if is_asked),
             *(["-" if is_missing(row["cost_usd"]) else f"{row['cost_usd']:.2f}"] if has_cost else []),
         )
+    return table
+
+
+def conditions(study: Study) -> Table:
+    """One row for each condition, for studies of many runs: how many are complete, and how they ended."""
+    more = f"{len(study.runs):,} runs; agentsim status counts those that are not complete"
+    caption = f"least, median, most: mean final resources (units) of complete runs; {more}"
+    table = titled(
+        plain(f"Conditions of {study.name}").plain, caption="; ".join(filter(None, [caption, _caption(study)]))
+    )
+    has_cost, is_asked = bool((study.runs["cost_usd"] > 0).any()), bool((study.runs["n_replies"] > 0).any())
+    columns = ["condition", "runs", "complete", "least", "median", "most", "replies", "missing", "US$"]
+    left_out = {*([] if has_cost else ["US$"]), *([] if is_asked else ["replies"])}
+    for name in columns:
+        if name not in left_out:
+            add_column(table, name)
+    for condition, of_condition in named(study.runs, study, column="condition").groupby("condition", sort=False):
+        scores = of_condition.loc[of_condition["status"] == "complete", "mean_final_resources"].dropna()
+        cost = of_condition["cost_usd"]
+        table.add_row(
+            plain(str(condition)),
+            f"{len(of_condition):,}",
+            f"{int((of_condition['status'] == 'complete').sum()):,}",
+            *("-" if scores.empty else number(float(value)) for value in (scores.min(), scores.median(), scores.max())),
+            *([number(int(of_condition["n_replies"].sum()))] if is_asked else []),
+            missing(int(of_condition["n_missed"].sum()), int(of_condition["n_replaced"].sum())),
+            *(["-" if cost.isna().any() else f"{cost.sum():,.2f}"] if has_cost else []),
+        )
+    return table
+
+
+def ends(study: Study) -> Table:
+    """Two rows for each condition, its first and its last generation: medians over the runs, for studies of many."""
+    words = cooperation(study)
+    caption = f"medians over runs; mean: mean final resources (units); {words.short}: {words.title}"
+    table = titled(
+        "Generations, first and last", caption=f"{caption}; missing, again: sums; agentsim.load(...) has them all"
+    )
+    for name in ("condition", "gen", "runs", "mean", words.short, "missing", "again"):
+        add_column(table, name)
+    scored = study.scored
+    data = scored.assign(condition=study.conditions(scored))
+    for condition, of_condition in data.groupby("condition", sort=False):
+        for generation in sorted({of_condition["generation"].min(), of_condition["generation"].max()}):
+            rows = of_condition[of_condition["generation"] == generation]
+            level = rows[words.column].median()
+            table.add_row(
+                plain(str(condition)),
+                str(generation),
+                f"{len(rows):,}",
+                number(float(rows["mean_final_resources"].median())),
+                "-" if is_missing(level) else f"{level:.2f}",
+                missing(int(rows["n_missed"].sum()), int(rows["n_replaced"].sum())),
+                f"{int(rows['n_asked_again'].sum()):,}",
+            )
     return table
 
 
