@@ -350,12 +350,10 @@ def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
 
 def _add_take_off(pairs: Sequence[dict[str, Any]], groups: Mapping[str, pd.DataFrame], risen: pd.DataFrame) -> None:
     """Add the p of the take-off rates, in the same design and never below that of final resources."""
-    known = {
-        name: group_runs.merge(risen[[*KEY, "took_off"]], on=KEY)
-        .dropna(subset=["took_off"])
-        .set_index("seed")["took_off"]
-        for name, group_runs in groups.items()
-    }
+    names = [name for name, group_runs in groups.items() for _ in range(len(group_runs))]
+    every = pd.concat([group_runs[[*KEY, "seed"]] for group_runs in groups.values()]).assign(group=names)
+    every = every.merge(risen[[*KEY, "took_off"]], on=KEY).dropna(subset=["took_off"])
+    known = {name: every[every["group"] == name].set_index("seed")["took_off"] for name in groups}
     p_values = [_take_off_p(known[pair["first"]], known[pair["second"]], pair["design"]) for pair in pairs]
     adjusted = holm([1.0 if p is None else p for p in p_values])
     for pair, p, after in zip(pairs, p_values, adjusted, strict=True):

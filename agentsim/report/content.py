@@ -38,8 +38,12 @@ def said(study: Study) -> list[str]:
     ]
     if study.generations.empty:
         return [*sentences, "No generation has ended yet, so there are no scores."]
+    every = complete[KEY].merge(study.generations, on=KEY).sort_values("generation", kind="stable")
+    ends = tuple(every.drop_duplicates(KEY, keep=keep).set_index(KEY) for keep in ("first", "last"))
     for name, condition_runs in complete.groupby(study.conditions(complete), sort=False):
-        sentences.append(_outcome(study, str(name), condition_runs))
+        keys = pd.MultiIndex.from_frame(condition_runs[KEY])
+        first, last = (end.loc[end.index.isin(keys)] for end in ends)
+        sentences.append(_outcome(study, str(name), condition_runs, first, last))
     began = sorted(set(runs["endowment"].dropna()))
     sentences.append(
         "Final resources are the units that an agent holds at the end of a game; it began with "
@@ -79,18 +83,17 @@ PLAYED: Final = {
 """What each game is, in one sentence."""
 
 
-def _outcome(study: Study, name: str, condition_runs: pd.DataFrame) -> str:
-    keys = condition_runs[KEY].merge(study.generations, on=KEY)
-    first = keys.loc[keys.groupby(KEY)["generation"].idxmin()]["mean_final_resources"].astype(float)
-    last = keys.loc[keys.groupby(KEY)["generation"].idxmax()]["mean_final_resources"].astype(float)
+def _outcome(study: Study, name: str, condition_runs: pd.DataFrame, firsts: pd.DataFrame, lasts: pd.DataFrame) -> str:
+    firsts, lasts = firsts.sort_index(), lasts.sort_index()
+    first, last = (end["mean_final_resources"].astype(float) for end in (firsts, lasts))
     maximum, spoken = condition_runs["maximum"].astype(float).max(), cooperation(study)
     n_rose = int((last.to_numpy() > first.to_numpy()).sum())
     most = "what the most cooperative moves bring" if spoken is LEVEL else "the most that the schedule allows"
     of_most = "" if pd.isna(maximum) else f", where {number(maximum)} is {most}"
-    levels = keys.loc[keys.groupby(KEY)["generation"].idxmax()][LEVEL.column].dropna()
+    levels = lasts[LEVEL.column].dropna()
     if spoken is LEVEL and len(levels):
         of_most += f"; its mean level is {number(float(levels.mean()))}"
-    n_generations = int(keys["generation"].max())
+    n_generations = int(lasts["generation"].max())
     if len(condition_runs) == 1:
         text = (
             f"{one_line(name)} (one run): mean final resources of {number(last.iloc[0])} units in the last generation"

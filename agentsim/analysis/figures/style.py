@@ -11,13 +11,13 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from agentsim.analysis.foreign import one_line
 from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -125,8 +125,9 @@ def thin_lines(axes: Axes, runs: pd.DataFrame, *, x: str, y: str, **style: Any) 
     """Draw one thin line a run, all as one artist; `runs` has the columns study, run, x and y."""
     from matplotlib.collections import LineCollection
 
-    places, run = runs[[x, y]].to_numpy(dtype=float, na_value=np.nan), runs["study"] + "/" + runs["run"].astype(str)
-    begins = np.flatnonzero((run != run.shift()).fillna(True))[1:]
+    places = np.column_stack([runs[name].to_numpy(dtype=float, na_value=np.nan) for name in (x, y)])
+    study, run = (pd.factorize(runs[name])[0] for name in ("study", "run"))
+    begins = np.flatnonzero((np.diff(study) != 0) | (np.diff(run) != 0)) + 1
     axes.add_collection(LineCollection(np.split(places, begins), **style))
 
 

@@ -102,10 +102,8 @@ def progress(*paths: str | Path) -> Progress:
         started = {run: first for run, (first, _) in known.items() if first is not None}
         refuse_missing_plugins({(study.name, run): first for run, first in started.items()})
         of_study = {run: row for run, (_, row) in known.items()}
-        notes += [
-            *study.notes,
-            *unstored(study, _frame(list(of_study.values())), started, partial(logged_costs, study)),
-        ]
+        table = _frame([{"run": run, **row} for run, row in of_study.items()])
+        notes += [*study.notes, *unstored(study, table, started, partial(logged_costs, study))]
         notes += filter(None, [mixed(study.folder, started)])
         rows += ({"study": study.name, "run": run, **of_study[run]} for run in study.runs)
     return Progress({study.name: study.folder for study in studies}, _frame(rows), tuple(notes))
