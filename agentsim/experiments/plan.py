@@ -281,10 +281,10 @@ def _chain(depth: Range, latency_s: Range) -> Range:
 def _through(settings: ProviderSettings, load: _Load, latency_s: Range) -> Range:
     """Return the seconds that the account's limits need to let all calls through, without retries."""
     calls, tokens = load.calls, load.tokens_in.plus(load.tokens_out)
-    seconds = calls.times(latency_s).times(1 / settings.concurrency)
+    seconds = calls.times(latency_s).times(1 / (settings.concurrency * settings.n_limited))
     for limit, amount in ((settings.requests_per_minute, calls), (settings.tokens_per_minute, tokens)):
         if limit is not None:
-            seconds = seconds.beside(amount.times(60 / limit))
+            seconds = seconds.beside(amount.times(60 / (limit * settings.n_limited)))
     return seconds
 
 

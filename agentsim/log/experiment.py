@@ -204,6 +204,8 @@ def _said(value: Any) -> str:
     """Return a setting of an account in the form in which it is compared; a price without its source."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {part:g}" for key, part in value.items() if isinstance(part, int | float))
+    if isinstance(value, list | tuple):  # servers behind one account, in whatever order
+        return ", ".join(sorted(map(_said, value)))
     return str(value).rstrip("/")
 
 

@@ -48,6 +48,7 @@ class Asking:
             watch: is told how many questions wait for an answer, whenever that changes.
         """
         self._course = run.course
+        self._run = run.name
         self._is_mixed = len(run.condition.by_label) > 1
         self._log = log
         self._providers = providers
@@ -98,7 +99,12 @@ class Asking:
     async def _ask_one(self, question: Question) -> None:
         """Ask one question and store its answer; the call keeps its place until the answer is stored."""
         with Held() as held:
-            call = Call(n_after=self._course.n_after(question), is_wanted=self._is_wanted, held=held)
+            call = Call(
+                n_after=self._course.n_after(question),
+                is_wanted=self._is_wanted,
+                held=held,
+                asker=f"{self._run}/{question.request.agent}",
+            )
             try:
                 if self._is_stopping:
                     raise NotSent("the study is stopping; the question was not asked")

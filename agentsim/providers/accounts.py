@@ -35,7 +35,8 @@ class Accounts:
         """Every paid call is recorded in the `ledger`, if there is one, and stays within its limit.
 
         `on_width` is called with an account's name, how many calls may now be under way, and the most that ever may.
-        `on_note` is called once for each model whose server counts fewer input tokens than its prompts must have.
+        `on_note` is called once for each model whose server counts fewer input tokens than its prompts must have, and
+        when one of several servers of an account is left out or taken back.
         """
         self._catalogue = catalogue
         self._ledger = ledger
@@ -62,14 +63,15 @@ class Accounts:
                 model=served,
                 on_retry=self._on_retry,
                 halt=self._halt,
-                on_width=None if self._on_width is None else partial(self._tell_width, name, settings.concurrency),
+                on_width=None if self._on_width is None else partial(self._tell_width, name, settings),
+                on_note=self._on_note,
                 within=partial(self._booked, name, settings),
             )
         return self._open[name, served]
 
-    def _tell_width(self, name: str, most: int, width: int) -> None:
+    def _tell_width(self, name: str, settings: ProviderSettings, width: int) -> None:
         if self._on_width is not None:
-            self._on_width(name, width, most)
+            self._on_width(name, width, settings.concurrency * settings.n_limited)
 
     def least_s(self) -> dict[str, float]:
         """Return, for each limit of each account, the fewest seconds in which this sitting's calls could be made."""
@@ -79,9 +81,9 @@ class Accounts:
             for what, seconds in account.least_s().items()
         }
 
-    def _booked(self, name: str, settings: ProviderSettings, adapter: Provider) -> Provider:
+    def _booked(self, name: str, settings: ProviderSettings, server: str, adapter: Provider) -> Provider:
         if self._on_note is not None:
-            adapter = CutPrompts(adapter, account=name, tell=self._on_note)
+            adapter = CutPrompts(adapter, account=server, tell=self._on_note)
         if self._ledger is None or settings.speaks.serves_here:
             return adapter
         return Booked(adapter, self._ledger, price=lambda model: self._catalogue.price(f"{name}/{model}"), account=name)

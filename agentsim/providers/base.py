@@ -135,6 +135,8 @@ class Completion(Value):
     """The server's id of the call, for support requests."""
     hedge: Hedge | None = Field(default=None, exclude_if=lambda hedge: hedge is None)
     """Set if a second copy of the call was sent."""
+    server: str | None = Field(default=None, exclude_if=lambda server: server is None)
+    """The address of the server that answered, of an account with several."""
 
 
 class Held:
@@ -190,6 +192,8 @@ class Call:
     """Keeps the call's place until the caller releases it; `None`: the place is given back with the answer."""
     times: float = 0.0
     """The factor by which the early timeout is raised after earlier calls were given up; 0 for the first call."""
+    asker: str | None = None
+    """Who asks, as one name for all calls whose prompts begin alike; they go to one server if that costs nothing."""
 
 
 PLAIN: Final = Call()

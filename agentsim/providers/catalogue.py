@@ -56,10 +56,11 @@ class Catalogue:
         settings = self.settings(model)
         if variable := missing_key(settings, self.environ):
             raise AuthError(f"{model} needs an API key: set the environment variable {variable}")
-        if settings.base_url is not None:
+        if settings.addresses:
             key = None if settings.api_key_env is None else self.environ[settings.api_key_env]
             check_key(key, name=f"the account {name!r}")
-            check_way(settings.base_url, name=name, environ=self.environ)
+        for url in settings.addresses:
+            check_way(url, name=name, environ=self.environ)
         if settings.speaks.find_model is not None:
             settings.speaks.find_model(model_name)
         if sampling is not None and (names := unsupported(settings, sampling)):
@@ -78,7 +79,8 @@ class Catalogue:
             return Price(**stated.model_dump(), source="stated in the scenario")
         if settings.speaks.serves_here:
             return Price(input=0, output=0, source="runs on this machine")
-        return known_price(name, model_name, settings.base_url)
+        listed = {known_price(name, model_name, url) for url in settings.addresses or (None,)}
+        return listed.pop() if len(listed) == 1 else None
 
     def describe(self, model: str) -> dict[str, Any]:
         """Return the settings of the model's account, and its price if known, as JSON-able data without the API key."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -29,8 +29,45 @@ def _with_names(schema: dict[str, Any]) -> None:
     schema["enum"] = list(dialects())
 
 
+def _check_address(url: object) -> None:
+    if not isinstance(url, str):
+        raise ValueError(f"base_url {quote(url)} is not an address; write it like https://example.org/v1")
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        raise ValueError("base_url is not an address; write it like https://example.org/v1") from None
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise ValueError("base_url must not hold a user or password; name an environment variable in api_key_env")
+    if is_address and "api-version" in parts.query:
+        raise ValueError(
+            "base_url must not hold ?api-version=; write Azure's address that needs none, such as"
+            " https://NAME.openai.azure.com/openai/v1"
+        )
+    if not is_address or parts.query or parts.fragment or any(c.isspace() for c in url):
+        raise ValueError(f"base_url {url[:200]!r} is not an address; write it like https://example.org/v1")
+
+
+def _check_addresses(urls: Sequence[object]) -> tuple[Any, ...]:
+    if not 1 <= len(urls) <= MOST_SERVERS:
+        raise ValueError(f"base_url lists {len(urls):,} addresses; write 1 to {MOST_SERVERS:,}")
+    known = set[str]()
+    for number, url in enumerate(urls, 1):
+        try:
+            _check_address(url)
+        except ValueError as error:
+            raise ValueError(f"{error} (entry {number} of the list)") from None
+        parts = urlsplit(str(url))
+        same = parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower()).geturl().rstrip("/")
+        if same in known:
+            raise ValueError(f"base_url lists {str(url)[:200]!r} twice; write each server once")
+        known.add(same)
+    return tuple(urls)
+
+
 DialectName = Annotated[str, AfterValidator(_is_dialect), Field(json_schema_extra=_with_names)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_SERVERS: Final = 1000
 
 
 class HedgeSettings(BaseModel):
@@ -55,8 +92,11 @@ class ProviderSettings(BaseModel):
 
     dialect: DialectName = "openai"
     """The API's language; `local`: llama.cpp on this machine."""
-    base_url: str | None = None
-    """The server's address, such as http://localhost:11434/v1; none for a local account."""
+    base_url: str | tuple[str, ...] | None = None
+    """The server's address, such as http://localhost:11434/v1; none for a local account. A list: several servers of
+    one's own with the same models. Each call goes to the one that should answer it first, and elsewhere if it fails."""
+    limits_per: Literal["account", "server"] = Field(default="account", exclude_if=lambda per: per == "account")
+    """Whether `concurrency`, `requests_per_minute` and `tokens_per_minute` are of all servers together or of each."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the API key; `null` for servers that need none."""
     concurrency: int = Field(default=32, ge=1, le=10_000)
@@ -88,25 +128,25 @@ class ProviderSettings(BaseModel):
         """The dialect itself."""
         return dialects()[self.dialect]
 
-    @field_validator("base_url")
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The servers' addresses; none of a local account."""
+        if self.base_url is None:
+            return ()
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @property
+    def n_limited(self) -> int:
+        """How many times the stated limits hold: once for all servers together, or once for each."""
+        return len(self.addresses) if self.limits_per == "server" else 1
+
+    @field_validator("base_url", mode="before")
     @classmethod
-    def _is_plain_address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        try:
-            parts = urlsplit(url)
-            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            raise ValueError("base_url is not an address; write it like https://example.org/v1") from None
-        if parts.username is not None or parts.password is not None or "@" in parts.netloc:
-            raise ValueError("base_url must not hold a user or password; name an environment variable in api_key_env")
-        if is_address and "api-version" in parts.query:
-            raise ValueError(
-                "base_url must not hold ?api-version=; write Azure's address that needs none, such as"
-                " https://NAME.openai.azure.com/openai/v1"
-            )
-        if not is_address or parts.query or parts.fragment or any(c.isspace() for c in url):
-            raise ValueError(f"base_url {url[:200]!r} is not an address; write it like https://example.org/v1")
+    def _is_address(cls, url: object) -> object:
+        if isinstance(url, list | tuple):
+            return _check_addresses(url)
+        if url is not None:
+            _check_address(url)
         return url
 
     @model_validator(mode="after")

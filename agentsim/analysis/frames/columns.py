@@ -486,6 +486,12 @@ TABLES: Final[dict[str, Table]] = {
             "model_answered": Column(
                 "string", "the model that answered, in the server's words", path="completion.model"
             ),
+            "server": Column(
+                "string",
+                "the address of the server that answered; missing of a model on this machine",
+                derived="`completion.server`, or the one address among `accounts` of the run",
+                of=derived.server_asked,
+            ),
             "finish_reason": Column(
                 "string", "stop, length, filtered, refused or other", path="completion.finish_reason"
             ),

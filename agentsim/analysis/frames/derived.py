@@ -24,6 +24,7 @@ __all__ = [
     "prompt_set",
     "recipients",
     "rules_digest",
+    "server_asked",
     "usd",
 ]
 
@@ -95,6 +96,13 @@ def generation_asked(reply: Reply, _: RunStarted) -> int | None:
 def player_asked(reply: Reply, started: RunStarted) -> str:
     """Return the label of the player that was asked."""
     return reply.player or started.players[0]
+
+
+def server_asked(reply: Reply, started: RunStarted) -> str | None:
+    """Return the address of the server that answered; missing if the log does not say it."""
+    listed = reply.completion.server or started.account_of(reply.player).get("base_url")
+    address = listed[0] if isinstance(listed, list) and len(listed) == 1 else listed
+    return address if isinstance(address, str) else None
 
 
 def usd(reply: Reply, started: RunStarted) -> float | None:
