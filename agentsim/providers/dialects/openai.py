@@ -69,6 +69,8 @@ class OpenAIProvider(RemoteProvider):
         peer = Peer(name=name, base_url=url, secret=api_key)
         head = (_openais_head if is_of("openai.com", url) else _others_head)(url, api_key or NO_KEY, timeout_s)
         super().__init__(Wire(head, peer=peer, timeout_s=timeout_s, max_response_bytes=max_response_bytes))
+        is_openai = urlsplit(url).hostname == urlsplit(OPENAI_BASE_URL).hostname
+        self._limit = "max_completion_tokens" if is_openai else "max_tokens"
 
     def _unsupported(self, sampling: Sampling) -> list[str]:
         return unsupported(sampling)
@@ -82,10 +84,9 @@ class OpenAIProvider(RemoteProvider):
 
     def _parameters(self, sampling: Sampling) -> dict[str, Any]:
         has_other = any(name != "max_tokens" and name in LIMITS for name in sampling.extra)
-        is_openai = urlsplit(self._peer.base_url).hostname == urlsplit(OPENAI_BASE_URL).hostname
         parameters = {
             "temperature": sampling.temperature,
-            "max_completion_tokens" if is_openai else "max_tokens": None if has_other else sampling.max_tokens,
+            self._limit: None if has_other else sampling.max_tokens,
             "top_p": sampling.top_p,
             "seed": sampling.seed,
             "reasoning_effort": sampling.reasoning_effort,

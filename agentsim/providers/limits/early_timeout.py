@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
 from agentsim.errors import Unavailable
 from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Provider
+from agentsim.providers.limits.latest import Latencies, Marks
 
 __all__ = ["GivenUp", "Patient"]
 
@@ -86,11 +86,11 @@ class _Waiting:
 class _Model:
     """What is known about one model's answers."""
 
-    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    latencies: Latencies = field(default_factory=lambda: Latencies(WINDOW))
     waiting: dict[_Waiting, None] = field(default_factory=dict)
     """In the order in which they were sent."""
     n_answers: int = 0
-    given_up: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    given_up: Marks = field(default_factory=lambda: Marks(WINDOW))
     """For each of the latest calls, whether it was given up; cleared when an answer takes longer than the cut-off."""
     n_given_up: int = 0
     """Calls given up since then, remembered or not."""
@@ -104,11 +104,11 @@ class _Model:
         n = len(self.latencies)
         if n < MIN_ANSWERS:
             return None
-        usual_s: float = max(self.latencies) * max(MARGIN, (WINDOW / n) ** TAIL)
-        n_hung = sum(self.given_up) if self.n_given_up else 0
+        usual_s: float = self.latencies.slowest() * max(MARGIN, (WINDOW / n) ** TAIL)
+        n_hung = self.given_up.n_true if self.n_given_up else 0
         if n_hung >= OFTEN:
             n_cut = int(n * HONEST * n_hung / len(self.given_up))
-            usual_s = min(usual_s, OFTEN_MARGIN * sorted(self.latencies)[-1 - n_cut])
+            usual_s = min(usual_s, OFTEN_MARGIN * self.latencies.slowest(n_cut))
         return max(LEAST_S, usual_s)
 
     @property
@@ -225,12 +225,12 @@ class Patient(Layer):
         witness: asyncio.Future[Completion] | None,
     ) -> GivenUp:
         # If a later call was answered, or calls have hung among quick answers before, the model as a whole is not slow.
-        is_alone = model.latest > waiting.number or sum(model.given_up) >= AGAIN
+        is_alone = model.latest > waiting.number or model.given_up.n_true >= AGAIN
         times = max(1.0, 2 * waiting.times) if is_alone else math.inf
         next_s = min(self._most_s, times * (model.usual_s or math.inf))
         return GivenUp(
             f"no answer of {name!r} within {after_s:.0f} s, where the slowest of its last"
-            f" {len(model.latencies):,} took {max(model.latencies):.0f} s; it is asked again with {next_s:.0f} s",
+            f" {len(model.latencies):,} took {model.latencies.slowest():.0f} s; it is asked again with {next_s:.0f} s",
             times=times,
             witness=witness,
         )

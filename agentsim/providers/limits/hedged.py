@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from dataclasses import replace
 from typing import Any, Final
 
 from agentsim.errors import ProviderError
 from agentsim.providers.base import PLAIN, Call, Completion, Hedge, Held, Layer, Prompt, Provider
+from agentsim.providers.limits.latest import Latencies
 
 __all__ = ["Hedged", "percentile_of"]
 
@@ -46,7 +46,7 @@ class Hedged(Layer):
         """`after` is the percentile as a fraction."""
         super().__init__(provider)
         self._after = after
-        self._latencies: dict[str, deque[float]] = {}
+        self._latencies: dict[str, Latencies] = {}
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the first completion that arrives.
@@ -92,10 +92,12 @@ class Hedged(Layer):
         known = self._latencies.get(model)
         if known is None or len(known) < MIN_ANSWERS:
             return None
-        return sorted(known)[min(len(known) - 1, int(self._after * len(known)))]
+        return known.percentile(self._after)
 
     def _learn(self, model: str, seconds: float) -> None:
-        self._latencies.setdefault(model, deque(maxlen=WINDOW)).append(seconds)
+        if model not in self._latencies:
+            self._latencies[model] = Latencies(WINDOW)
+        self._latencies[model].append(seconds)
 
 
 async def _first_answer(copies: list[asyncio.Future[Completion]]) -> int:

@@ -66,24 +66,12 @@ class Retried(Layer):
             FatalProviderError: as the inner provider; the call is not repeated.
             NotSent: the study stopped while the call waited to be made or repeated.
         """
-        from tenacity import AsyncRetrying, retry_if_exception  # here, because commands without calls do not need it
-
         n_failed = n_refused = 0
         refused_since: float | None = None
         clock = asyncio.get_running_loop().time
 
-        next_s = 0.0
-
-        def goes_on(error: BaseException) -> bool:
-            nonlocal next_s
-            wait_s = wait(error)
-            next_s = wait_s or 0.0
-            return wait_s is not None
-
-        def wait(error: BaseException) -> float | None:
+        def wait(error: TransientError) -> float | None:
             nonlocal call, n_failed, n_refused, refused_since
-            if not isinstance(error, TransientError):
-                return None
             if isinstance(error, GivenUp):  # does not count as an attempt, as its deadline had not passed
                 call = replace(call, times=error.times)
                 if self._on_retry is not None:
@@ -109,19 +97,21 @@ class Retried(Layer):
                 self._on_retry(str(error), wait_s)
             return wait_s
 
-        try:
-            attempts = aiter(
-                AsyncRetrying(retry=retry_if_exception(goes_on), wait=lambda _: next_s, sleep=self._sleep, reraise=True)
-            )
-            while True:
-                async with self._halt.cuts():
-                    attempt = await anext(attempts)
-                    if self._outage is not None:
-                        await self._outage.turn()
-                with attempt:
-                    return await self._provider.complete(prompt, call)
-        except TransientError as error:
-            raise type(error)(str(error) + self._why_given_up(error), retry_after_s=error.retry_after_s) from None
+        failure: TransientError | None = None
+        while True:
+            async with self._halt.cuts():
+                if failure is not None:
+                    wait_s = wait(failure)
+                    if wait_s is None:
+                        why = str(failure) + self._why_given_up(failure)
+                        raise type(failure)(why, retry_after_s=failure.retry_after_s)
+                    await self._sleep(wait_s)
+                if self._outage is not None:
+                    await self._outage.turn()
+            try:
+                return await self._provider.complete(prompt, call)
+            except TransientError as error:
+                failure = error
 
     def _is_held_back(self, outage: Outage, error: TransientError) -> bool:
         """Count the failure, and return whether the account is in an outage now."""
