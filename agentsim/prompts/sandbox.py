@@ -30,6 +30,8 @@ MAX_WORK = 20 * MAX_CHARS
 """Characters and items that filters and methods are given, in one rendering."""
 MAX_NUMBER = 10**15
 """The largest whole number that a template may compute."""
+MAX_ATTRIBUTES = 10_000
+"""The most attributes of types of which is remembered whether templates may read them."""
 MAX_WIDTH = 100
 """The largest width or precision in the format of a number or text."""
 
@@ -110,6 +112,8 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= {"_join": self._join, "_new": self._new, "_out": self._out, "_pass": self._pass}
         self.globals = {"range": self.globals["range"], "namespace": Namespace}
         self._n_passes = self._n_chars = self._n_work = 0
+        self._are_safe: dict[tuple[type, str], bool] = {}
+        """Whether templates may read an attribute of values of a type."""
 
     def template(self, source: str) -> Template:
         """Return the template of this source, which is compiled once in a process.
@@ -133,6 +137,16 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             raise SecurityError(message).with_traceback(error.__traceback__) from None
         except OverflowError as error:
             raise SecurityError(str(error)).with_traceback(error.__traceback__) from None
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may read an attribute, found out once for each type of `obj`."""
+        key = type(obj), attr
+        is_safe = self._are_safe.get(key)
+        if is_safe is None:
+            is_safe = super().is_safe_attribute(obj, attr, value)
+            if len(self._are_safe) < MAX_ATTRIBUTES:
+                self._are_safe[key] = is_safe
+        return is_safe
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Whether a template may call `obj`: a macro, `range`, or a harmless method of a plain value."""

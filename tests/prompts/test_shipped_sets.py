@@ -49,6 +49,13 @@ def test_a_set_has_each_file_of_default(name: str) -> None:
     assert files(name) == files("default")
 
 
+@pytest.mark.parametrize("name", [*SHIPPED, "default-json"])
+def test_each_template_of_a_set_is_valid(name: str) -> None:
+    prompts = load_prompt_set(name)
+    files = [file for file in prompts.sources if file.endswith(".md")]
+    assert len(files) > 80 and all(prompts._template(file) for file in files)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_set_has_a_word_for_each_option(name: str) -> None:
     words = load_prompt_set(name).words

@@ -16,7 +16,7 @@ from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
 from agentsim.play.replay import deciding
 from agentsim.prompts.phrases import checked, either, shown
-from agentsim.prompts.sets import kept_name, kept_prompt_set, load_prompt_set
+from agentsim.prompts.sets import SHIPPED, kept_name, kept_prompt_set, load_prompt_set
 from agentsim.prompts.structured import schema_of
 from agentsim.prompts.words import default_words, read_words, words_from
 from agentsim.providers.base import Completion
@@ -156,3 +156,24 @@ def test_a_kept_set_keeps_its_words(tmp_path: Path) -> None:
 def test_words_are_among_what_decides_facts() -> None:
     package = Path(agentsim.__file__).parent
     assert package / "prompts" / "default" / "words.yaml" in deciding(package)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_words_that_a_log_keeps_are_those_of_the_file(name: str) -> None:
+    words = load_prompt_set(name).words
+    assert words_from(words.source, source="kept").model_dump() == words.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"markers": {"answer": 1}}', "kept:1: markers.answer"),
+        ('{"base": "default", "base": "default"}', "kept:1: base: stands twice"),
+        ('{"base": {"base": {"base": {"base": {"base": "x"}}}}}', "kept:1: holds more than words"),
+        ('{"base": ', "kept:1: is no YAML"),
+    ],
+)
+def test_what_is_nearly_the_words_that_a_log_keeps_is_refused_with_its_line(text: str, fault: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        words_from(text, source="kept")
+    assert str(caught.value).startswith(fault)
