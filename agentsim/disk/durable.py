@@ -87,6 +87,8 @@ class Lines:
         self._file = file
         self._path = path
         self._is_shared = is_shared
+        self._end = os.fstat(file).st_size
+        """Where the next line begins, unless other processes append too."""
         self._threads = ThreadPoolExecutor(MOST_SYNCS, thread_name_prefix="agentsim-sync")
         self._failure: str | None = None
         self._n_appended = self._n_begun = self._n_durable = 0
@@ -109,7 +111,7 @@ class Lines:
         """
         self.check()
         with self._alone():
-            begin = os.fstat(self._file).st_size
+            begin = os.fstat(self._file).st_size if self._is_shared else self._end
             try:
                 _write_all(self._file, data)
             except OSError as error:
@@ -117,6 +119,7 @@ class Lines:
                     n_written = max(0, os.fstat(self._file).st_size - begin)
                     os.ftruncate(self._file, begin + data.rfind(b"\n", 0, n_written) + 1)
                 raise self._failed(error) from error
+        self._end = begin + len(data)
         self._n_appended += 1
 
     def sync(self) -> None:

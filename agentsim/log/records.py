@@ -158,6 +158,7 @@ class RunFinished(Frozen):
 
 Record = Annotated[RunStarted | Reply | RunFinished | Event, Field(discriminator="type")]
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def identity_of(record: Record) -> tuple[object, ...]:
@@ -180,7 +181,7 @@ def identity_of(record: Record) -> tuple[object, ...]:
 
 
 def line_of(record: Record) -> bytes:
-    text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(record.model_dump(mode="json"))
     # JSON allows these line separators unescaped, but many readers split lines at them.
     for character in ("\x85", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")
