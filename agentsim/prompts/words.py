@@ -321,13 +321,19 @@ def words_from(text: str, *, source: str) -> Words:
             raise ScenarioError(f"{source}:{line}: base: {quote(base.parent.name)} is no shipped set; write default")
         content = _over(json.loads(read_words(base).source), content)
     try:
-        return Words.model_validate(content)
+        return _the_same(Words.model_validate(content))
     except ValidationError as error:
         first = error.errors()[0]
         place = tuple(part for part in first["loc"] if part != "[key]")
         line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), 1)
         what = REMEDIES.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise ScenarioError(f"{source}:{line}: {'.'.join(map(str, place))}: {what}") from error
+
+
+@lru_cache(maxsize=64)
+def _the_same(words: Words) -> Words:
+    """Return the first of all equal words: what was made of them serves each study that keeps a copy of them."""
+    return words
 
 
 def _over(base: Any, own: Any) -> Any:
