@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.manager import KernelManager, start_new_kernel
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
@@ -24,11 +26,21 @@ def test_the_notebooks_are_there() -> None:
     }
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[KernelManager]:
+    """One process for all notebooks: each forgets the names of the one before, but need not load the libraries."""
+    manager, client = start_new_kernel(startup_timeout=600, kernel_name="python3", cwd=str(FOLDER))
+    client.stop_channels()
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_gives_what_it_shows(path: Path) -> None:
+def test_a_notebook_runs_and_gives_what_it_shows(path: Path, kernel: KernelManager) -> None:
     stored, fresh = (nbformat.read(path, as_version=4) for _ in range(2))  # type: ignore[no-untyped-call]
-    place = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(fresh, timeout=1200, startup_timeout=600, kernel_name="python3", resources=place).execute()
+    fresh.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))  # type: ignore[no-untyped-call]
+    NotebookClient(fresh, km=kernel, timeout=1200, startup_timeout=600).execute()
+    del fresh.cells[0]
     outputs = [output for cell in fresh.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.get("name") == "stderr"]  # no warning in anyone's face
     assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -25,8 +25,8 @@ def small_model() -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def llama_server(small_model: Path) -> AsyncIterator[LocalProvider]:
-    """A started server; `await llama_server.start()` gives its address."""
-    provider = LocalProvider(small_model, model_name="smollm2-135m", slots=2, context=1024)
+    """A started server; `await llama_server.start()` gives its address. Threads that wait for each other cost most."""
+    provider = LocalProvider(small_model, model_name="smollm2-135m", slots=2, context=1024, threads=1)
     await provider.start()
     yield provider
     await provider.aclose()

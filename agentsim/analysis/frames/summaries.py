@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -73,8 +74,18 @@ def _as_declared(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
     """Return rows as a frame with the declared columns but `study`; what a row lacks is missing."""
+    found = list(rows)
+    return _shaped(name, found) if found else _empty(name).copy()
+
+
+@cache
+def _empty(name: str) -> pd.DataFrame:
+    return _shaped(name, [])
+
+
+def _shaped(name: str, rows: list[Row]) -> pd.DataFrame:
     dtypes = TABLES[name].dtypes
-    frame = pd.DataFrame(list(rows)).reindex(columns=list(dtypes))
+    frame = pd.DataFrame(rows).reindex(columns=list(dtypes))
     for column, dtype in dtypes.items():
         if dtype.startswith("datetime64"):
             frame[column] = pd.to_datetime(frame[column], format="ISO8601", utc=True)

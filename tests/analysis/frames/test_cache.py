@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,14 +22,29 @@ from tests.log.sealing import sealed
 from tests.orchestrator.test_study import Fake, play
 
 
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of three runs, to be copied."""
+    folder = play(tmp_path_factory.mktemp("played"), Fake(), seeds=[0, 1, 2]).folder
+    for log in folder.glob("*/log.jsonl"):
+        aged(log)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A study of three runs whose frames are kept, whatever its size."""
     monkeypatch.setattr(cache, "MIN_BYTES", 0)
-    played = play(tmp_path, Fake(), seeds=[0, 1, 2]).folder
-    for log in played.glob("*/log.jsonl"):
-        aged(log)
-    return played
+    return Path(shutil.copytree(played, tmp_path / "small"))
+
+
+@pytest.fixture(scope="module")
+def kept(played: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
+    """Such a study with its cache, to be copied, and what was loaded."""
+    folder = Path(shutil.copytree(played, tmp_path_factory.mktemp("kept") / "small"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cache, "MIN_BYTES", 0)
+        return folder, agentsim.load(folder)
 
 
 @pytest.fixture
@@ -108,8 +124,17 @@ def test_runs_that_are_gone_are_gone(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", [*COLUMNS, "frames.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
-def test_a_damaged_cache_is_as_none(folder: Path, reads: list[str], name: str, damage: str) -> None:
-    first = agentsim.load(folder)
+def test_a_damaged_cache_is_as_none(
+    kept: tuple[Path, Study],
+    tmp_path: Path,
+    reads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    damage: str,
+) -> None:
+    monkeypatch.setattr(cache, "MIN_BYTES", 0)
+    whole, first = kept
+    folder = Path(shutil.copytree(whole, tmp_path / "small"))
     [path] = [path for path in (folder / ".cache").iterdir() if path.name.startswith(name.partition(".")[0])]
     data = bytearray(path.read_bytes())
     # In the manifest: a digit of the size of a log.
