@@ -12,11 +12,13 @@ from multiprocessing.context import ForkServerProcess
 
 from agentsim.cli import main
 
-__all__ = ["Started", "start"]
+__all__ = ["FORKS", "Started", "start"]
 
 LOADED = ["agentsim.cli", "agentsim.cli.progress", "agentsim.orchestrator.study", "openai", "openai.types", "pandas"]
-"""What a run loads: half a second of every command that asks a model."""
+LOADED += ["tests.warm"]
+"""What a run loads: half a second of every command that asks a model; and what tests run there that is no command."""
 
+# Not from the process of the tests, which has threads.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(LOADED)
 

@@ -13,7 +13,7 @@ from agentsim.core.facts import Moved, Settled, Talked
 from agentsim.log.reading import read_log
 from agentsim.orchestrator.study import StudyResult
 from tests.orchestrator.games import PUBLIC_GOODS, played
-from tests.orchestrator.test_killed_at import POINTS, Billed, child
+from tests.orchestrator.test_killed_at import Billed, child
 from tests.orchestrator.test_study import Fake, facts, log_of, play, said, scenario
 
 GROUPS: Final[dict[str, Any]] = {
@@ -38,6 +38,10 @@ class Paid(Billed):
     def __init__(self, bill: Path) -> None:
         super().__init__(bill)
         self.text = played
+
+
+def groups(results: Path, bill: Path) -> StudyResult:
+    return play(results, Paid(bill), **GROUPS)
 
 
 def test_a_log_of_groups_cut_anywhere_goes_on_to_the_same_facts_and_pays_for_nothing_twice(tmp_path: Path) -> None:
@@ -70,13 +74,12 @@ def test_groups_killed_at_any_point_go_on_to_the_same_facts(tmp_path: Path, poin
     stored: dict[tuple[str, int], str] = {}
     n_kills = 0
     for number in range(KILLS):
-        with POINTS[point](5 + 3 * number):
-            n_kills += not child(lambda: play(tmp_path / "killed", Paid(bill), **GROUPS))
+        n_kills += not child(groups, tmp_path / "killed", bill, point=point, at=5 + 3 * number)
         now = said(read_log(log).records)
         assert stored.items() <= now.items()
         stored = now
     assert n_kills == KILLS
-    assert child(lambda: play(tmp_path / "killed", Paid(bill), **GROUPS))
+    assert child(groups, tmp_path / "killed", bill)
     again = read_log(log).records
     assert facts(again) == facts(records) and said(again) == said(records)
     assert len(bill.read_bytes()) <= len(said(records)) + IN_FLIGHT * n_kills

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
@@ -20,6 +21,7 @@ from agentsim.orchestrator.study import StudyResult
 from agentsim.play.course import Course
 from agentsim.providers.base import Completion, Prompt
 from tests.orchestrator.test_study import Fake, facts, log_of, play, said
+from tests.processes import FORKS
 
 KILLS = 20
 """At each point, at as many different passes of it."""
@@ -79,18 +81,26 @@ POINTS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def child(work: Callable[[], StudyResult]) -> bool:
+def donors(results: Path, bill: Path) -> StudyResult:
+    return play(results, Billed(bill))
+
+
+def child(
+    work: Callable[[Path, Path], StudyResult], results: Path, bill: Path, *, point: str | None = None, at: int = 1
+) -> bool:
     """Play a study in a process of its own; return whether it was completed, and not killed."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            code = 0 if work().is_complete else 1
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return not os.WIFSIGNALED(status)
+    process = FORKS.Process(target=_played, args=(work, results, bill, point, at))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0
+
+
+def _played(
+    work: Callable[[Path, Path], StudyResult], results: Path, bill: Path, point: str | None, at: int
+) -> NoReturn:
+    with nullcontext() if point is None else POINTS[point](at):
+        sys.exit(0 if work(results, bill).is_complete else 1)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -101,13 +111,13 @@ def test_whatever_point_a_run_is_killed_at_it_goes_on_to_the_same_facts(tmp_path
     n_kills = 0
     for number in range(KILLS):
         # A little further each time; what is stored is passed again on opening.
-        with POINTS[point](1 + (len(stored) // 2 if "opened" in point else 0) + number % 7):
-            n_kills += not child(lambda: play(tmp_path / "killed", Billed(bill)))
+        at = 1 + (len(stored) // 2 if "opened" in point else 0) + number % 7
+        n_kills += not child(donors, tmp_path / "killed", bill, point=point, at=at)
         now = said(read_log(log).records)
         assert stored.items() <= now.items()
         stored = now
     assert n_kills >= KILLS // 2
-    assert child(lambda: play(tmp_path / "killed", Billed(bill)))
+    assert child(donors, tmp_path / "killed", bill)
     records = read_log(log).records
     assert facts(records) == facts(whole) and said(records) == said(whole)
     assert len(bill.read_bytes()) <= len(said(whole)) + 4 * n_kills  # four questions, at most, are open at a time

@@ -23,6 +23,7 @@ from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.stop import DRAINED
 from agentsim.providers.base import Completion, Prompt
 from tests.orchestrator.test_study import Fake, facts, play, scenario
+from tests.processes import FORKS
 
 SEEDS = {"seeds": "0-5"}
 
@@ -60,21 +61,24 @@ async def test_workers_share_a_study_and_play_no_run_twice(tmp_path: Path) -> No
         assert facts(read_log(alone.folder / run).records) == facts(read_log(tmp_path / "small" / run).records)
 
 
-async def test_what_a_killed_worker_leaves_is_taken_over_by_one_that_waits(tmp_path: Path) -> None:
-    class Dying(Observer):
-        def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
-            if run == "model--seed-1":
-                os.kill(os.getpid(), signal.SIGKILL)
+class Dying(Observer):
+    def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
+        if run == "model--seed-1":
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    pid = os.fork()
-    if pid == 0:
-        work(scenario(seeds="0-1"), results=tmp_path, provider=Slow(), observer=Dying())
-        os._exit(0)
+
+def died(results: Path) -> None:
+    work(scenario(seeds="0-1"), results=results, provider=Slow(), observer=Dying())
+
+
+async def test_what_a_killed_worker_leaves_is_taken_over_by_one_that_waits(tmp_path: Path) -> None:
+    worker = FORKS.Process(target=died, args=(tmp_path,))
+    worker.start()
     while not (tmp_path / "small" / "model--seed-0" / "log.jsonl").exists():  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.01)
     result = await work_async(scenario(seeds="0-1"), results=tmp_path, provider=Slow())
-    _, status = await asyncio.to_thread(os.waitpid, pid, 0)
-    assert os.WIFSIGNALED(status)
+    await asyncio.to_thread(worker.join)
+    assert worker.exitcode == -signal.SIGKILL
     assert result.is_complete and len(result.runs) == 2
 
 

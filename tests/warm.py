@@ -1,0 +1,13 @@
+"""What a process that is forked for a test begins with: modules, and what is compiled once in a process."""
+
+from __future__ import annotations
+
+from agentsim.play.replay import code_digest
+from agentsim.prompts.sets import load_prompt_set
+from tests.orchestrator import test_games_resumed, test_killed_at
+from tests.orchestrator.engines import test_claims
+
+__all__ = ["test_claims", "test_games_resumed", "test_killed_at"]
+
+load_prompt_set("default")
+code_digest()
