@@ -9,21 +9,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import random
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+import agentsim.cli
 from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
+from agentsim.log.writing import locked_by
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, Behaviour, FaultServer, Request
 
@@ -31,6 +34,10 @@ N_IN, N_OUT = 7, 3
 """Tokens of each answer, as the server bills them."""
 USD = (N_IN * 1.0 + N_OUT * 1.0) / 1e6
 """What one answer costs at a dollar a million tokens."""
+
+
+TAIL_S = 10.0
+"""At a study's end few calls are left, and these wait for each other."""
 
 
 class Billing:
@@ -80,33 +87,50 @@ def scenario(folder: Path, url: str, *, n_runs: int, **account: Any) -> Path:
     return path
 
 
-async def worker(path: Path, results: Path, *options: str) -> asyncio.subprocess.Process:
-    """Start one worker."""
-    command = (sys.executable, "-m", "agentsim", "run", str(path), "--claim", "--quiet", "--results", str(results))
-    with (results.parent / "workers.txt").open("ab") as said:
-        return await asyncio.create_subprocess_exec(*command, *options, stdout=said, stderr=said)
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["agentsim.cli", "agentsim.orchestrator.engines.worker", "openai", "openai.types"])
+
+
+def worker(path: Path, results: Path, options: Sequence[str]) -> BaseProcess:
+    """Start one worker: the command itself, but forked from a process that has loaded what it needs."""
+    process = FORKS.Process(target=_command, args=(path, results, tuple(options)))
+    process.start()
+    return process
+
+
+def _command(path: Path, results: Path, options: Sequence[str]) -> None:
+    said = os.open(results.parent / "workers.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(said, number)
+    sys.argv = ["agentsim", "run", str(path), "--claim", "--quiet", "--results", str(results), *options]
+    agentsim.cli.main()
 
 
 async def until_all_end(
-    start: Any, processes: list[asyncio.subprocess.Process], *, n_kills: int, seed: int, folder: Path
+    start: Callable[[], BaseProcess], processes: list[BaseProcess], *, n_kills: int, seed: int, folder: Path
 ) -> int:
     """Wait for all workers; meanwhile kill some, every second time the one that hosts the broker, and start others."""
     draw, n_killed = random.Random(seed), 0
-    while any(process.returncode is None for process in processes):
-        await asyncio.sleep(draw.uniform(0.1, 1.2))
-        alive = [process for process in processes if process.returncode is None]
+    while any(process.is_alive() for process in processes):
+        await asyncio.sleep(draw.uniform(0.2, 2.0))
+        busy = playing(folder)
+        alive = [process for process in processes if process.is_alive() and process.pid in busy]
         if n_killed >= n_kills or not alive:
             continue
-        victim = draw.choice(alive)
-        if n_killed % 2:
-            host = broker(folder)
-            victim = next((process for process in alive if process.pid == host), victim)
-        victim.send_signal(signal.SIGKILL)
-        await victim.wait()
+        host = broker(folder) if n_killed % 2 else None
+        victim = next((process for process in alive if process.pid == host), draw.choice(alive))
+        victim.kill()
+        await asyncio.to_thread(victim.join)
         n_killed += 1
-        processes.append(await start())
-    assert processes[-1].returncode == 0, processes[-1].returncode
+        processes.append(start())
+    assert processes[-1].exitcode == 0, processes[-1].exitcode
     return n_killed
+
+
+def playing(folder: Path) -> set[int]:
+    """Return the processes that are writing a run."""
+    owners = [locked_by(path.parent) for path in folder.glob("*/log.jsonl")]
+    return {int(owner.split()[1]) for owner in owners if owner and owner.startswith("process ")}
 
 
 def broker(folder: Path) -> int | None:
@@ -138,12 +162,17 @@ async def play(
             options = [] if budget is None else ["--max-cost", str(budget)]
             folder = results / "shared"
 
-            async def start() -> asyncio.subprocess.Process:
-                return await worker(path, results, *options)
+            def start() -> BaseProcess:
+                return worker(path, results, options)
 
             began, cpu = time.monotonic(), os.times()
-            processes = [await start() for _ in range(n_workers)]
-            n_killed = await until_all_end(start, processes, n_kills=n_kills, seed=seed, folder=folder)
+            processes = [start() for _ in range(n_workers)]
+            try:
+                n_killed = await until_all_end(start, processes, n_kills=n_kills, seed=seed, folder=folder)
+            finally:
+                for process in processes:
+                    process.kill()
+                    process.join()
             wall_s, after = time.monotonic() - began, os.times()
         said = (home / "workers.txt").read_text()
         replies = [
@@ -170,18 +199,47 @@ async def play(
         }
 
 
-def told(found: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("billing", "said"))
+CASES: dict[str, dict[str, Any]] = {
+    "2 processes, 2 runs, 120 a minute": {"n_workers": 2, "n_runs": 2, "latency_s": 0.2, "requests_per_minute": 120},
+    "4 processes, 32 runs, 900 a minute": {"n_workers": 4, "n_runs": 32, "latency_s": 0.2, "requests_per_minute": 900},
+    "4 processes, budget, kills": {
+        "n_workers": 4,
+        "n_runs": 40,
+        "latency_s": 0.3,
+        "requests_per_minute": 1200,
+        "concurrency": 16,
+        "budget": 2.0,
+    },
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=20, help="How many workers and brokers are killed.")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    console, table = Console(), Table("case", "most in 60 s ÷ limit", "used", "calls", "billed", "kills", "said")
-    console.print(told(asyncio.run(play(n_workers=4, n_runs=16, latency_s=0.1, n_kills=options.kills))))
-    console.print(table)
+    table = Table(
+        "case", "most in 60 s ÷ limit", "limit used", "requests", "stored", "paid, not stored", "US$ counted ÷ billed"
+    )
+    table.add_column("kills")
+    for name, case in CASES.items():
+        n_kills = options.kills if case.get("budget") else 0
+        found = asyncio.run(play(**case, n_kills=n_kills, seed=options.seed))
+        billing, limit = found["billing"], case["requests_per_minute"]
+        n_requests, n_answered = len(billing.times), found["n_answered"]
+        assert n_answered <= n_requests <= n_answered + found["n_open"], "the ledger is not the server's bill"
+        table.add_row(
+            name,
+            f"{billing.most_in(60) / limit:.3f}",
+            f"{billing.used(limit, until=billing.times[-1] - TAIL_S):.3f}",
+            f"{n_requests:,}",
+            f"{found['n_replies']:,}",
+            f"{n_requests - found['n_replies']:,}",
+            f"{found['spent_usd'] / (n_requests * USD):.3f}",
+            str(found["n_killed"]),
+        )
+    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -31,22 +31,24 @@ half a sync on average before its own begins. File systems serve several syncs a
 """
 
 
-def open_plainly(path: Path, flags: int) -> int:
-    """Open a file that is not a symbolic link and return its descriptor; `flags` are those of `os.open`.
+def open_plainly(path: Path, flags: int, *, mode: int = 0o644) -> int:
+    """Open a file that is not a symbolic link and return its descriptor; `flags` and `mode` are those of `os.open`.
 
     Raises:
         OSError: it cannot be opened; if it is a link, the message says so.
     """
     try:
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "it is a symbolic link, through which nothing is written") from error
         raise
 
 
-def replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a whole file; after a crash it holds either its old content or `text`. A link is replaced, not followed.
+
+    `mode` says who may read it.
 
     Raises:
         OSError: it cannot be written; its old content is still there.
@@ -54,7 +56,7 @@ def replace(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.unlink(missing_ok=True)
-        with open(open_plainly(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+        with open(open_plainly(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode=mode), "wb") as file:
             file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())

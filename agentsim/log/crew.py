@@ -23,7 +23,7 @@ from agentsim.log.file_system import check_locks
 from agentsim.log.files import LOG_NAME
 from agentsim.log.writing import locked_by
 
-__all__ = ["LOCK", "WORKERS", "Crew", "check_no_crew", "one_at_a_time", "take"]
+__all__ = ["LOCK", "WORKERS", "Crew", "check_no_crew", "joint", "one_at_a_time", "take"]
 
 WORKERS: Final = ".workers"
 """The folder, inside the study's, of what its workers share."""
@@ -85,6 +85,8 @@ class Crew:
         self._study = folder
         self._terms = terms
         self._file: int | None = None
+        self.is_first = False
+        """Whether there was no other member when this one joined."""
 
     async def join(self) -> None:
         """Join the crew, or begin one.
@@ -102,10 +104,10 @@ class Crew:
                     self._file = open_plainly(self.folder / TERMS, os.O_RDWR)
                     fcntl.flock(self._file, fcntl.LOCK_SH)
                 else:
-                    self._file = alone
+                    self._file, self.is_first = alone, True
                     await self._check_not_played()
                 known = {} if alone is not None else json.loads(os.pread(self._file, 1 << 24, 0))
-                terms = _joint(known, self._terms, path="")
+                terms = joint(known, self._terms)
                 text = json.dumps(terms).encode()
                 os.pwrite(self._file, text, 0)  # whole, even if this process is killed now
                 os.ftruncate(self._file, len(text))
@@ -181,25 +183,25 @@ def check_no_crew(folder: Path) -> None:
     os.close(file)
 
 
-def _joint(known: Mapping[str, Any], mine: Mapping[str, Any], *, path: str) -> dict[str, Any]:
+def joint(known: Mapping[str, Any], mine: Mapping[str, Any], *, path: str = "") -> dict[str, Any]:
     """Return all terms, of the crew and of who joins it.
 
     Raises:
         ScenarioError: they contradict each other.
     """
-    joint = dict(known)
+    terms = dict(known)
     for key, value in mine.items():
         place = f"{path}{key}"
         if isinstance(value, Mapping):
-            joint[key] = _joint(known.get(key, {}), value, path=f"{place}.")
+            terms[key] = joint(known.get(key, {}), value, path=f"{place}.")
         elif known.get(key, value) != value:
             raise ScenarioError(
                 f"{place} is {_told(value)} here and {_told(known[key])} for the processes that play this study now,"
                 " and limits hold over all of them: start it with the same, or wait for them"
             )
         else:
-            joint[key] = value
-    return joint
+            terms[key] = value
+    return terms
 
 
 def _told(value: object) -> str:

@@ -9,6 +9,7 @@ from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers.base import Layer, Provider
 from agentsim.providers.dialects.dialect import Opening
 from agentsim.providers.limits.early_timeout import Patient
+from agentsim.providers.limits.gate import Gate
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.hedged import Hedged, percentile_of
 from agentsim.providers.limits.limited import Limited
@@ -35,12 +36,14 @@ def open_account(
     on_width: OnWidth | None = None,
     on_note: Callable[[str], None] | None = None,
     halt: Halt | None = None,
+    gate: Gate | None = None,
     within: Callable[[str, Provider], Provider] = lambda name, provider: provider,
 ) -> Account:
     """Return the account's provider, with its limits and retries around it; no call is made yet.
 
     `model` is needed for a local account: an embedded model's name or the path of a .gguf file. `within` puts a layer
     around each adapter, inside the limits, and is told the account's name, with the server's if there are several.
+    A `gate` keeps the limits over several processes.
 
     Raises:
         AuthError: the API key is missing or malformed.
@@ -74,7 +77,15 @@ def open_account(
         opened[url or ""] = within(named, adapter)
     servers: Provider | Mapping[str, Provider] = opened if len(opened) > 1 else next(iter(opened.values()))
     return Account(
-        name, settings, servers, halt=halt, ready=ready, on_retry=on_retry, on_width=on_width, on_note=on_note
+        name,
+        settings,
+        servers,
+        halt=halt,
+        gate=gate,
+        ready=ready,
+        on_retry=on_retry,
+        on_width=on_width,
+        on_note=on_note,
     )
 
 
@@ -91,6 +102,7 @@ class Account(Layer):
         provider: Provider | Mapping[str, Provider],
         *,
         halt: Halt | None = None,
+        gate: Gate | None = None,
         ready: Callable[[], Awaitable[object]] | None = None,
         on_retry: OnRetry | None = None,
         on_width: OnWidth | None = None,
@@ -133,6 +145,7 @@ class Account(Layer):
             deadline_s=deadline_s,
             max_rest_s=settings.max_wait_s,
             on_width=on_width,
+            gate=gate,
         )
         hedge = settings.hedge
         asked: Provider = self._limited if hedge is None else Hedged(self._limited, after=percentile_of(hedge.after))

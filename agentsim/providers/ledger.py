@@ -18,7 +18,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -200,6 +200,49 @@ class Ledger:
         self._is_draining = True
         self._changed.set()
 
+    def offer(self, model: str, price: Price | None, bound: Bound, *, number: str, limit_usd: float) -> Booking | None:
+        """Record a call of another process if it may be sent now; `None` if it has to wait for an outcome.
+
+        `number` is the caller's own: a prefix of its own for each model, `-`, and a count.
+
+        Raises:
+            BadRequest, BudgetReached, NotSent: the call may not be sent at all.
+            NotWritten: the ledger cannot be written.
+        """
+        if not self._may_send(model, price, bound, limit_usd=limit_usd):
+            return None
+        prefix = number.rpartition("-")[0]
+        if prefix not in self._state.models:
+            self._note({"sitting": prefix, "model": model})
+        return self._begin(Booking(number, model, price, bound))
+
+    async def synced(self) -> None:
+        """Wait until every call recorded so far is on the disk.
+
+        Raises:
+            NotWritten: the disk is failing.
+        """
+        await self._lines.synced()
+
+    def take_up(self, call: Booking) -> bool:
+        """Go on with a call that an earlier process recorded for its caller, who still has it under way.
+
+        Return whether its outcome is still open.
+        """
+        if call.number not in self._state.open:
+            return False
+        self._under_way.setdefault(call.model, set()).add(call.number)
+        return True
+
+    def open_of(self, prefixes: Iterable[str]) -> list[Booking]:
+        """Return the calls, of the callers that these prefixes belong to, whose outcome is open and not under way."""
+        known = {prefix: self._state.models[prefix] for prefix in prefixes if prefix in self._state.models}
+        return [
+            Booking(number, known[prefix], None, Bound(0, None))
+            for number in self._state.open
+            if (prefix := number.rpartition("-")[0]) in known and number not in self._under_way.get(known[prefix], ())
+        ]
+
     def _may_send(self, model: str, price: Price | None, bound: Bound, *, limit_usd: float) -> bool:
         """Whether a call may be sent now; if not, the outcome of a call under way can change that.
 
@@ -230,14 +273,16 @@ class Ledger:
             self._note({"sitting": prefix, "model": model})
             self._prefixes[model] = prefix
         self._n += 1
-        call = Booking(f"{self._prefixes[model]}-{self._n}", model, price, bound)
-        known = self._state.billing.get(model, Billing())
-        self._note({"id": call.number, "at_most": _most_usd(price, bound, known)})
-        self._under_way.setdefault(model, set()).add(call.number)
+        return self._begin(Booking(f"{self._prefixes[model]}-{self._n}", model, price, bound))
+
+    def _begin(self, call: Booking) -> Booking:
+        known = self._state.billing.get(call.model, Billing())
+        self._note({"id": call.number, "at_most": _most_usd(call.price, call.bound, known)})
+        self._under_way.setdefault(call.model, set()).add(call.number)
         return call
 
     def _settle(self, call: Booking, record: dict[str, Any]) -> None:
-        self._under_way[call.model].discard(call.number)
+        self._under_way.get(call.model, set()).discard(call.number)
         is_told = self._is_told
         try:
             self._note(record)

@@ -10,13 +10,16 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from agentsim.log.crew import LOCK, WORKERS, Crew, one_at_a_time
+from agentsim.orchestrator.engines.broker import try_lock
 from agentsim.orchestrator.engines.claims import Claims
+from agentsim.orchestrator.engines.client import AccountGate, Client
+from agentsim.orchestrator.engines.wire import Address
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.opening import Opened, open_study
 from agentsim.orchestrator.run_state import RunState
@@ -47,6 +50,8 @@ def work(
     most_runs: int = MAX_OPEN_RUNS,
     drain_before: float | None = None,
     margin_s: float = MARGIN_S,
+    broker: Address | None = None,
+    host: str | None = None,
 ) -> StudyResult:
     """Play a study's open runs together with any number of other workers; see `work_async`.
 
@@ -63,6 +68,8 @@ def work(
             most_runs=most_runs,
             drain_before=drain_before,
             margin_s=margin_s,
+            broker=broker,
+            host=host,
             stop=stop,
         )
     )
@@ -79,6 +86,8 @@ async def work_async(
     most_runs: int = MAX_OPEN_RUNS,
     drain_before: float | None = None,
     margin_s: float = MARGIN_S,
+    broker: Address | None = None,
+    host: str | None = None,
 ) -> StudyResult:
     """Play a study's open runs together with any number of other workers, until no run is open.
 
@@ -97,6 +106,9 @@ async def work_async(
             seconds before, it drains: it asks nothing more, stores the answers of what is under way, leaves its runs
             to others, and returns.
         margin_s: how long draining may take.
+        broker: where the broker is, if something other than a worker hosts it (`Broker`).
+        host: the address of this machine at which a broker that this worker hosts can be reached; by default this
+            machine alone can reach it, or on a file system of several machines all of them, by the machine's name.
 
     Raises:
         LogLocked: a process that does not claim plays the study.
@@ -114,6 +126,8 @@ async def work_async(
             most_runs=most_runs,
             drain_before=drain_before,
             margin_s=margin_s,
+            broker=broker,
+            host=host,
             stop=stop,
         )
     )
@@ -130,6 +144,8 @@ async def _work(
     most_runs: int,
     drain_before: float | None,
     margin_s: float,
+    broker: Address | None,
+    host: str | None,
     stop: Stop,
 ) -> StudyResult:
     if not isinstance(scenario, Scenario):
@@ -138,25 +154,44 @@ async def _work(
         async with AsyncExitStack() as stack:
             async with one_at_a_time(results / f".{scenario.name}.lock"):
                 opened = open_study(scenario, results=results, new=new, fork=fork, provider=provider)
-                crew = await stack.enter_async_context(Crew(opened.folder, terms_of(opened, budget=scenario.budget)))
-            result = await _play(opened, budget=scenario.budget, most_runs=most_runs, watch=watch, stop=stop)
+                terms = terms_of(opened, budget=scenario.budget)
+                crew = await stack.enter_async_context(Crew(opened.folder, terms))
+                is_first = crew.is_first and broker is None and bool(terms["providers"])
+                first_lock = try_lock(opened.folder) if is_first else None
+            client = None
+            if terms["providers"]:
+                client = Client(
+                    opened.folder, terms, on_note=watch.note, first_lock=first_lock, address=broker, host=host
+                )
+                await stack.enter_async_context(client)
+            result = await _play(
+                opened, client=client, budget=scenario.budget, most_runs=most_runs, watch=watch, stop=stop
+            )
             is_last = await crew.leave()
         return replace(result, n_taken_over=opened.n_taken_over, is_last=is_last)
 
 
-async def _play(opened: Opened, *, budget: float | None, most_runs: int, watch: Observer, stop: Stop) -> StudyResult:
+async def _play(
+    opened: Opened, *, client: Client | None, budget: float | None, most_runs: int, watch: Observer, stop: Stop
+) -> StudyResult:
     clock = asyncio.get_running_loop().time
     began = clock()
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         ledger = None
-        if opened.is_paid:
+        if opened.is_paid and budget is None:
             async with one_at_a_time(
                 opened.folder / WORKERS / LOCK
             ):  # two that open it at once would refuse each other
-                ledger = stack.enter_context(open_ledger(opened.folder, limit_usd=budget, on_note=watch.note))
+                ledger = stack.enter_context(open_ledger(opened.folder, limit_usd=None, on_note=watch.note))
         accounts = Accounts(
-            opened.catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note
+            opened.catalogue,
+            ledger=ledger,
+            on_retry=watch.retry,
+            on_width=watch.width,
+            on_note=watch.note,
+            gate=lambda name: None if client is None else _gate(name, opened, client=client, budget=budget),
         )
+        stack.push_async_callback(accounts.aclose)
         stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
 
         async def play(spec: RunSpec) -> RunState:
@@ -165,11 +200,20 @@ async def _play(opened: Opened, *, budget: float | None, most_runs: int, watch: 
                 watch.run_closed(spec.name, state)
             return state
 
-        try:
-            states = await Claims(opened.folder, opened.specs, play=play, stop=stop, most=most_runs).play_all()
-        finally:
-            await accounts.aclose()
+        states = await Claims(opened.folder, opened.specs, play=play, stop=stop, most=most_runs).play_all()
+    if client is not None:
+        await client.settled()
     return StudyResult(opened.folder, states, wall_s=clock() - began)
+
+
+def _gate(name: str, opened: Opened, *, client: Client, budget: float | None) -> AccountGate:
+    catalogue = opened.catalogue
+    return AccountGate(
+        client,
+        name,
+        tokens_per_minute=catalogue.settings(f"{name}/").tokens_per_minute,
+        price=None if budget is None else lambda model: catalogue.price(f"{name}/{model}"),
+    )
 
 
 def terms_of(opened: Opened, *, budget: float | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from asyncio_throttle.throttler import Throttler
 from agentsim.errors import NotSent, RateLimited, TransientError, Unavailable
 from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Provider
 from agentsim.providers.limits.early_timeout import GivenUp
+from agentsim.providers.limits.gate import Gate, Lease, asked_under
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.in_time import InTime
 from agentsim.providers.limits.learned_pace import LearnedPace
@@ -25,6 +26,8 @@ __all__ = ["Limited", "Load"]
 REST_S: Final = 0.5
 """How long a place rests after a refusal if the server asks for no particular wait."""
 POLL_S: Final = 0.005
+AT_GATE: Final = 4
+"""How many calls of one process wait at a gate; more than one, because each grant may wait for a disk."""
 
 
 @dataclass
@@ -60,18 +63,21 @@ class Limited(Layer):
         deadline_s: float | None = None,
         max_rest_s: float = 60.0,
         on_width: OnWidth | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """`halt` ends all waiting; `ready` is awaited before each call unless the study stops.
 
         `deadline_s` is the deadline that the provider sets for an answer; if given, few calls are under way at first
         (see `in_time`). `max_rest_s` bounds how long a place rests after a refusal. `on_width` is called whenever the
-        number of places changes.
+        number of places changes. A `gate` keeps the limits instead, over several processes; what is learned of the
+        server is learned by each.
         """
         if any(limit is not None and limit < 1 for limit in (concurrency, requests_per_minute, tokens_per_minute)):
             raise ValueError("concurrency, requests_per_minute and tokens_per_minute must be at least 1")
         self.load = Load()
         super().__init__(provider)
-        self._tokens = None if tokens_per_minute is None else TokenPace(tokens_per_minute)
+        self._gate = gate
+        self._tokens = None if tokens_per_minute is None or gate is not None else TokenPace(tokens_per_minute)
         self._outage = outage
         self._max_rest_s = max_rest_s
         self._halt = halt or Halt()
@@ -80,9 +86,10 @@ class Limited(Layer):
         self._n_under_way = 0
         self._places = Places(concurrency, on_width=on_width, in_time=self._in_time)
         self._pace = LearnedPace() if requests_per_minute is None else None
-        self._turn = Places(1)  # each waiter of the throttles polls, so only one waits at them
+        # Each waiter of the throttles polls, so only one waits at them; at a gate few wait, so that the best goes next.
+        self._turn = Places(1 if gate is None else AT_GATE)
         self._throttles: tuple[Throttler, ...] = ()
-        if requests_per_minute is not None:
+        if requests_per_minute is not None and gate is None:
             per_beat = math.ceil(requests_per_minute / 60)
             beat = Throttler(per_beat, period=60 * per_beat / requests_per_minute, retry_interval=POLL_S)
             self._throttles = (beat, Throttler(requests_per_minute, period=60, retry_interval=POLL_S))
@@ -98,26 +105,41 @@ class Limited(Layer):
         async with self._halt.cuts():
             await self._places.take(call.n_after)
         rest_s, is_held = 0.0, False
+        lease: Lease | None = None
+
+        def leave(*, rest_s: float = 0.0) -> None:
+            if lease is not None:
+                lease.release()
+            self._places.leave(rest_s=rest_s)
+
         try:
             async with self._halt.cuts():
-                spent = await self._its_turn(prompt)
-            self._halt.check()  # a stop may have begun just as the wait ended
-            if not call.is_wanted():
-                raise NotSent("the run is stopping; the question was not asked")
-            if self._outage is not None:
-                self._outage.check()
+                if self._gate is None:
+                    spent = await self._its_turn(prompt)
+                else:
+                    spent, lease = None, await self._leased(self._gate, prompt, call)
+            try:
+                self._halt.check()  # a stop may have begun just as the wait ended
+                if not call.is_wanted():
+                    raise NotSent("the run is stopping; the question was not asked")
+                if self._outage is not None:
+                    self._outage.check()
+            except BaseException:
+                if lease is not None:
+                    lease.unbilled()
+                raise
             if call.on_sent is not None:
                 call.on_sent()
-            rest_s, outcome = await self._send(prompt, call, spent)
+            rest_s, outcome = await self._send(prompt, call, spent, lease)
             if call.held is not None and isinstance(outcome, Completion):
-                call.held.keep(self._places.leave)
+                call.held.keep(leave)
                 is_held = True
             if isinstance(outcome, GivenUp) and outcome.witness is not None:  # it is still under way
-                outcome.witness.add_done_callback(lambda _: self._places.leave())
+                outcome.witness.add_done_callback(lambda _: leave())
                 is_held = True
         finally:
             if not is_held:
-                self._places.leave(rest_s=rest_s)
+                leave(rest_s=rest_s)
         if isinstance(outcome, TransientError):
             raise outcome
         return outcome
@@ -136,7 +158,21 @@ class Limited(Layer):
         finally:
             self._turn.leave()
 
-    async def _send(self, prompt: Prompt, call: Call, spent: Spent | None) -> tuple[float, Completion | TransientError]:
+    async def _leased(self, gate: Gate, prompt: Prompt, call: Call) -> Lease:
+        """Wait until the gate allows the request, and what is learned of the server, too."""
+        if self._ready is not None:
+            await self._ready()
+        await self._turn.take(call.n_after)
+        try:
+            if self._pace is not None:
+                await self._pace.turn()
+            return await gate.acquire(prompt, call)
+        finally:
+            self._turn.leave()
+
+    async def _send(
+        self, prompt: Prompt, call: Call, spent: Spent | None, lease: Lease | None
+    ) -> tuple[float, Completion | TransientError]:
         """Return for how many seconds the place must rest, and the completion or the failure."""
         clock = asyncio.get_running_loop().time
         began, window, in_use = clock(), self._places.width.window, self._places.n_in_use
@@ -147,7 +183,10 @@ class Limited(Layer):
         sent = None if self._pace is None else self._pace.sent()
         completion = None
         try:
-            completion = await self._provider.complete(prompt, call)
+            if lease is None:
+                completion = await self._provider.complete(prompt, call)
+            else:
+                completion = await asked_under(lease, self._provider, prompt, call)
         except RateLimited as error:
             rest_s = REST_S if error.retry_after_s is None else min(error.retry_after_s, self._max_rest_s)
             if self._pace is not None and sent is not None:

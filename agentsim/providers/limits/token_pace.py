@@ -39,7 +39,7 @@ class TokenPace:
     async def acquire(self, prompt: Prompt) -> Spent:
         """Wait until the call's estimated tokens fit into the minute, and set them aside."""
         clock = asyncio.get_running_loop().time
-        estimate = min(self._estimate(prompt), self._limit)  # a call beyond the limit is sent alone
+        estimate = min(self.estimate(prompt), self._limit)  # a call beyond the limit is sent alone
         while True:
             now = clock()
             while self._window and self._window[0].begun <= now - WINDOW_S:
@@ -64,7 +64,8 @@ class TokenPace:
         self._n_out += 1
         self._tokens_out += usage.output_tokens
 
-    def _estimate(self, prompt: Prompt) -> float:
+    def estimate(self, prompt: Prompt) -> float:
+        """Return the tokens that a call is expected to take, from the answers so far."""
         if not self._bytes:  # no answer yet
             return n_bytes(prompt.messages) / BYTES_A_TOKEN + (prompt.sampling.max_tokens or 0)
         return n_bytes(prompt.messages) * self._tokens_in / self._bytes + self._tokens_out / self._n_out

@@ -1,0 +1,85 @@
+"""Workers in processes of their own, some of them killed, against a server that keeps its own bill."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from random import Random
+
+from agentsim.log.crew import WORKERS
+from agentsim.log.reading import read_log
+from agentsim.log.records import Reply
+from agentsim.orchestrator.engines.wire import read_address
+from agentsim.providers.ledger import read_ledger
+from agentsim.testing.faultserver import Answer, FaultServer, Request
+from tests.processes import Started, start
+
+KILLS = 6
+MOST = 6
+USD = 10e-6
+"""What the server bills for one answer: 7 tokens and 3, at a dollar a million."""
+
+
+async def test_killed_workers_and_brokers_lose_no_answer_and_no_dollar_and_break_no_limit(tmp_path: Path) -> None:
+    draw, most_in_flight = Random(1), 0
+
+    def answer(request: Request) -> Answer:
+        nonlocal most_in_flight
+        most_in_flight = max(most_in_flight, request.n_in_flight)
+        return Answer("My strategy will be to give half. Answer: 4")
+
+    async with FaultServer(answer, latency=lambda: 0.02) as server:
+        account = {"base_url": server.openai_url, "api_key_env": None, "concurrency": MOST}
+        scenario = {
+            "name": "shared",
+            "agents": 4,
+            "generations": 3,
+            "game": {"kind": "donor", "rounds": 4},
+            "players": {"model": "mine/any", "max_tokens": 20},
+            "seeds": "0-7",
+            "providers": {"mine": account | {"prices": {"any": {"input": 1, "output": 1}}}},
+        }
+        (tmp_path / "scenario.yaml").write_text(json.dumps(scenario))
+        folder = tmp_path / "results" / "shared"
+
+        async def worker() -> Started:
+            command = (
+                "run",
+                str(tmp_path / "scenario.yaml"),
+                "--claim",
+                "--quiet",
+                "--max-cost",
+                "2",
+                "--results",
+                str(folder.parent),
+            )
+            return await start(*command, environ={**os.environ, "HOME": str(tmp_path)})
+
+        workers = [await worker() for _ in range(3)]
+        for n_killed in range(KILLS):
+            await server.received(len(server.requests) + draw.randrange(5, 40))
+            host = read_address(folder / WORKERS)
+            alive = [worker for worker in workers if worker.returncode is None]
+            hosts = [worker for worker in alive if host is not None and worker.pid == host.pid]
+            victim = hosts[0] if hosts and n_killed % 2 else draw.choice(alive)
+            victim.kill()
+            await victim.wait()
+            workers.append(await worker())
+        said = [(await worker.communicate())[0].decode() for worker in workers]
+        n_billed = len(server.requests)
+
+    assert [worker.returncode for worker in workers].count(-9) == KILLS
+    assert all(worker.returncode in (0, -9) for worker in workers), said
+    runs = [
+        [record for record in read_log(path.parent).records if isinstance(record, Reply)]
+        for path in folder.glob("*/log.jsonl")
+    ]
+    assert len(runs) == 8 and [path.name for path in folder.parent.glob("shared*")] == ["shared"]
+    assert all(len({(reply.key, reply.attempt) for reply in run}) == len(run) for run in runs)
+    ledger, n_replies = read_ledger(folder), sum(map(len, runs))
+    assert ledger is not None
+    assert n_replies <= ledger.n_answered <= n_billed <= ledger.n_answered + len(ledger.open)
+    assert n_billed - n_replies <= KILLS * MOST
+    assert n_billed * USD <= ledger.spent_usd + 1e-9
+    assert most_in_flight <= MOST + KILLS * MOST  # the server goes on for a moment with what killed workers asked
