@@ -12,9 +12,11 @@ __all__ = [
     "File",
     "Folder",
     "Fork",
+    "Job",
     "MaxCost",
     "Model",
     "New",
+    "On",
     "Output",
     "Plan",
     "Plugins",
@@ -24,6 +26,8 @@ __all__ = [
     "Seeds",
     "Sets",
     "Studies",
+    "Wait",
+    "Workers",
     "app",
     "settings",
 ]
@@ -91,6 +95,18 @@ Plan = Annotated[bool, typer.Option("--plan", help="Only estimate calls, time an
 Claim = Annotated[
     bool, typer.Option("--claim", help="Play together with all other processes that are started with --claim.")
 ]
+On = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it
+    typer.Option("--on", help="Let workers elsewhere play it: slurm, or ray.", metavar="ENGINE"),
+]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="How many workers play it, with --on.")]
+Job = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads it
+    typer.Option(
+        "--job", help="A setting of the engine, with --on, such as partition=gpu; may be repeated.", metavar="KEY=VALUE"
+    ),
+]
+Wait = Annotated[bool, typer.Option("--wait", help="With --on, stay until all workers have ended.")]
 Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")]
 Output = Annotated[

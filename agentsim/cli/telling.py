@@ -24,6 +24,7 @@ __all__ = [
     "fetch",
     "folder_for",
     "printable",
+    "show_ended",
     "tell",
     "tell_probe",
     "tell_why",
@@ -55,6 +56,23 @@ def tell(result: StudyResult, console: Console, *, is_new: bool, is_alone: bool 
             torn = f"{state.run}: {state.n_torn_bytes} bytes of an unfinished line were cut off its log"
             (Console(stderr=True) if console.quiet else console).print(Text(torn), soft_wrap=True)
     tell_why(result, is_new=is_new)
+
+
+def show_ended(folder: Path, console: Console) -> int:
+    """Print what the logs of a study say after others have played it; return the exit code."""
+    from agentsim.analysis.frames.study import load
+    from agentsim.cli.tables.status import status_table
+    from agentsim.cli.tables.study import study_tables
+
+    study = load(folder)
+    status = study.runs["status"]
+    tables = study_tables(study) if status.isin(["complete", "unread"]).any() else [status_table(study)]
+    for table in tables:
+        console.print(table)
+    console.print(Text(f"results:  {folder}"), soft_wrap=True)
+    if (status == "unread").any():
+        return 3
+    return 0 if (status == "complete").all() else 1
 
 
 def show_study(result: StudyResult, console: Console) -> None:

@@ -13,7 +13,17 @@ from agentsim.core.registry import REGISTRY
 from agentsim.errors import ScenarioError, quote
 from agentsim.scenario.yaml_source import KeyPath, Mark, Node, dotted, read_file, read_value
 
-__all__ = ["Cell", "assigned", "cells", "load_tree", "placed_prompts", "variations", "with_model", "with_setting"]
+__all__ = [
+    "Cell",
+    "assigned",
+    "cells",
+    "load_tree",
+    "placed_prompts",
+    "setting_of",
+    "variations",
+    "with_model",
+    "with_setting",
+]
 
 NOT_INHERITED = ("name", "description")
 """Keys of a parent file that say what that file is; its children write their own."""
@@ -128,17 +138,27 @@ def is_other_rule(old: Node, new: Node, *, path: KeyPath) -> bool:
 def with_setting(tree: Node, text: str, *, folder: Path) -> Node:
     """Apply one `--set key.path=value`, its value read as YAML."""
     source = f"--set {text}"
-    name, equals, value = text.partition("=")
-    parts = name.strip().split(".")
-    if not equals or not all(parts):
-        raise ScenarioError(f"{source}: is not a setting; write it as key.path=value, as in game.rounds=6")
+    parts, value = setting_of(text, source=source, example="game.rounds=6")
     # The keys under `vary` are dotted paths themselves.
     path = ("vary", ".".join(parts[1:])) if parts[0] == "vary" and len(parts) > 1 else tuple(parts)
     if path == ("extends",):
         raise ScenarioError(f"{source}: a parent file cannot be set here; write `extends:` in the scenario file")
-    tree = assigned(tree, path, read_value(value, source=source))
+    tree = assigned(tree, path, value)
     is_prompts = path in {("prompts",), ("vary",), ("vary", "prompts")}
     return placed_prompts(tree, folder=folder, is_confined=True) if is_prompts else tree
+
+
+def setting_of(text: str, *, source: str, example: str) -> tuple[list[str], Node]:
+    """Return the path and the value, read as YAML, of a setting on the command line, `key.path=value`.
+
+    Raises:
+        ScenarioError: it is none; `source` says where it was written, and `example` how it is done.
+    """
+    name, equals, value = text.partition("=")
+    parts = name.strip().split(".")
+    if not equals or not all(parts):
+        raise ScenarioError(f"{source}: is not a setting; write it as key.path=value, as in {example}")
+    return parts, read_value(value, source=source)
 
 
 def with_model(tree: Node, model: str) -> Node:

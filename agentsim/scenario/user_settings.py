@@ -1,4 +1,4 @@
-"""A user's own settings, for every scenario on this machine: the limits and addresses of their accounts.
+"""A user's own settings, for every scenario on this machine: their accounts' limits and addresses, and engines.
 
 Nothing in them is part of an experiment: what a society is asked depends on its scenario alone.
 """
@@ -8,16 +8,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from agentsim.errors import ScenarioError, quote
 from agentsim.providers.settings import ProviderSettings, resolve
 from agentsim.scenario.messages import translated
-from agentsim.scenario.yaml_source import Node, read_file
+from agentsim.scenario.yaml_source import Mark, Node, read_file
 
-__all__ = ["settings_file", "with_own"]
+__all__ = ["own_engine", "settings_file", "with_own"]
+
+KEYS: Final = ("providers", "engines")
+"""What the user's file may hold."""
 
 
 def settings_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -60,12 +63,38 @@ def with_own(
     }
 
 
-def _read(tree: Node) -> dict[str, dict[str, Any]]:
+def own_engine(kind: str, *, environ: Mapping[str, str] = os.environ) -> Node:
+    """Return the user's settings of an engine that plays studies elsewhere, such as `slurm`; they are not checked yet.
+
+    Raises:
+        ScenarioError: the user's file is wrong, or the one that `AGENTSIM_CONFIG` names is not there.
+    """
+    path = settings_file(environ)
+    if path is None or (not path.exists() and "AGENTSIM_CONFIG" not in environ):
+        return Node({}, Mark("your settings"))
+    tree = read_file(path)
+    _check(tree)
+    engines = tree.find(("engines",))
+    if engines is not None and not isinstance(engines.value, dict):
+        raise tree.error(("engines",), "must hold engines, as `slurm: {partition: main}`")
+    found = tree.find(("engines", kind)) or Node({}, Mark(str(path)))
+    if not isinstance(found.value, dict):
+        raise tree.error(("engines", kind), "must hold settings, as `{partition: main}`")
+    return found
+
+
+def _check(tree: Node) -> None:
     assert isinstance(tree.value, dict)
     for key in tree.value:
-        if key != "providers":
-            raise tree.error((key,), f"{quote(key)} is no setting of yours; only `providers:` is", at_key=True)
-    accounts = tree.value["providers"].plain() if tree.value else {}
+        if key not in KEYS:
+            raise tree.error(
+                (key,), f"{quote(key)} is no setting of yours; only `providers:` and `engines:` are", at_key=True
+            )
+
+
+def _read(tree: Node) -> dict[str, dict[str, Any]]:
+    _check(tree)
+    accounts = found.plain() if (found := tree.find(("providers",))) else {}
     if not isinstance(accounts, dict):
         raise tree.error(("providers",), "must hold accounts, as `openai: {requests_per_minute: 500}`")
     for name, settings in accounts.items():

@@ -12,19 +12,23 @@ from agentsim.cli.options import (
     Claim,
     File,
     Fork,
+    Job,
     MaxCost,
     Model,
     New,
+    On,
     Plugins,
     Pull,
     Quiet,
     Results,
     Seeds,
     Sets,
+    Wait,
+    Workers,
     app,
     settings,
 )
-from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell
+from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, show_ended, tell
 
 
 @app.command(epilog=EXIT_CODES)
@@ -38,6 +42,10 @@ def run(
     fork: Fork = None,
     max_cost: MaxCost = None,
     claim: Claim = False,
+    on: On = None,
+    workers: Workers = 1,
+    job: Job = None,
+    wait: Wait = False,
     pull: Pull = False,
     quiet: Quiet = False,
     plugin: Plugins = None,
@@ -57,6 +65,22 @@ def run(
     specs = runs(scenario)
     n_requests = sum(spec.condition.n_requests(spec.seed) for spec in specs)
     console.print(f"{scenario.name}: {len(specs)} runs, {n_requests:,} questions", highlight=False)
+    if on is not None:
+        from agentsim.cli.elsewhere import play_elsewhere
+        from agentsim.orchestrator.engines.known import engine
+        from agentsim.orchestrator.engines.orders import Orders
+
+        there = engine(on, settings=job or ())
+        orders = Orders(
+            file=file.resolve(),
+            results=results.resolve(),
+            sets=tuple(settings(set_, max_cost)),
+            model=model,
+            seeds=seeds,
+            plugins=tuple(path.resolve() for path in plugin or ()),
+        )
+        study = play_elsewhere(there, orders, console, workers=workers, new=new, fork=fork, wait=wait)
+        raise typer.Exit(show_ended(study, console) if wait or there.ends_with_us else 0)
     with Progress(console, n_runs=len(specs)) as progress:
         play = work if claim else play_alone
         result = play(scenario, results=results, new=new, fork=fork, observer=progress)
