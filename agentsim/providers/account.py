@@ -68,6 +68,7 @@ def open_account(
             slots=settings.concurrency,
             context=settings.context,
             threads=settings.threads,
+            own_server=bool(settings.own_server),
         )
         try:
             adapter, ready = dialect.open(opening)

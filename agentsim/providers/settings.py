@@ -118,6 +118,9 @@ class ProviderSettings(BaseModel):
     """Tokens of prompt and answer together, of a local account; default: 4096."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of a local account's server; default: one per usable core."""
+    own_server: bool | None = Field(default=None, exclude_if=lambda own: own is None)
+    """Whether a local account starts a server of its own. By default, processes on one machine share one server for the
+    same model with the same settings, because llama.cpp slows down beside other work on its cores."""
     hedge: HedgeSettings | None = None
     """`{after: p95}`: send calls slower than that percentile a second time; favours short answers, and costs more."""
     prices: dict[str, StatedPrice] = Field(default_factory=dict)
@@ -156,7 +159,7 @@ class ProviderSettings(BaseModel):
                 raise ValueError(f"a local account has no {' and no '.join(extra)}; remove it")
         elif self.base_url is None:
             raise ValueError("base_url is missing; write the server's address, such as http://localhost:11434/v1")
-        elif extra := [name for name in ("context", "threads") if getattr(self, name) is not None]:
+        elif extra := [name for name in ("context", "threads", "own_server") if getattr(self, name) is not None]:
             raise ValueError(f"only local accounts have {' and '.join(extra)}; remove it")
         return self
 

@@ -29,6 +29,8 @@ class Opening:
     """Tokens of prompt and answer together; `None`: the dialect's default."""
     threads: int | None
     """Threads of a server on this machine; `None`: the dialect's default."""
+    own_server: bool = False
+    """Whether a server on this machine is not shared with other processes."""
 
 
 class Opened(NamedTuple):

@@ -1,25 +1,21 @@
-"""Models on this machine: llama.cpp's server in a child process, called in OpenAI's dialect."""
+"""Models on this machine: llama.cpp's server in a process of its own, called in OpenAI's dialect."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
 import os
-import secrets
-import sys
-import tempfile
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
 from agentsim.errors import ModelFileError, TransientError, Unavailable
 from agentsim.providers.base import PLAIN, Call, Completion, Prompt
 from agentsim.providers.dialects import weights
 from agentsim.providers.dialects.dialect import Dialect, Opened, Opening
 from agentsim.providers.dialects.openai import OpenAIProvider, unsupported
+from agentsim.providers.dialects.shared_server import Place, Serving, join
 
 __all__ = ["DEFAULT_CONTEXT", "DEFAULT_SLOTS", "DIALECT", "LocalProvider", "check_model"]
 
@@ -28,13 +24,8 @@ DEFAULT_CONTEXT: Final = 4096
 
 CACHE_MIB: Final = 0
 """Size of llama.cpp's cache of past prompts, apart from the slots."""
-CALM_THREADS: Final = {"GOMP_SPINCOUNT": "2000"}
-"""How long llama.cpp's threads spin before they sleep. Measured on two cores with SmolLM2-135M, tokens a second, alone
-and beside one busy core: 0 spins 40 and 55, 2000 spins 114 and 18, the default of 300,000 spins 123 and 1."""
-START_TIMEOUT_S: Final = 300.0
-STOP_TIMEOUT_S: Final = 5.0
 DEATH_TIMEOUT_S: Final = 5.0
-TAIL_BYTES: Final = 1000
+POLL_S: Final = 0.05
 
 
 def check_model(model: str) -> Path:
@@ -49,7 +40,7 @@ def check_model(model: str) -> Path:
 
 
 class LocalProvider:
-    """Completes prompts with one model file, in a server that ends with this process at the latest."""
+    """Completes prompts with one model file, in a server that other processes on this machine may use as well."""
 
     def __init__(
         self,
@@ -59,31 +50,38 @@ class LocalProvider:
         slots: int = DEFAULT_SLOTS,
         context: int = DEFAULT_CONTEXT,
         threads: int | None = None,
+        own_server: bool = False,
         timeout_s: float = 600.0,
     ) -> None:
-        """`slots` calls run at once, each with at most `context` tokens; `threads` defaults to one per usable core."""
-        self.api_key = secrets.token_urlsafe(24)
-        """Keeps web pages and the machine's other users from using the server."""
+        """`slots` calls run at once, each with at most `context` tokens; `threads` defaults to one per usable core.
+
+        A server is shared by processes with the same settings, unless `own_server`.
+        """
         self._settings = {
-            "model_path": str(model_path),
+            "model_path": str(model_path.resolve()),
             "model_name": model_name,
-            "api_key": self.api_key,
             "slots": slots,
             "context": context,
             "threads": threads or len(os.sched_getaffinity(0)),
             "cache_mib": CACHE_MIB,
         }
+        self._own_server = own_server
         self._timeout_s = timeout_s
         self._starting = asyncio.Lock()
         self._server: _Server | None = None
 
+    @property
+    def api_key(self) -> str:
+        """Keeps web pages and the machine's other users from using the server; empty while there is no server."""
+        return "" if self._server is None else self._server.serving.api_key
+
     async def start(self) -> str:
-        """Start the server if none is running and return its root address, under which `/v1` is.
+        """Return the server's root address, under which `/v1` is; it is started if there is none.
 
         Raises:
             ModelFileError: llama.cpp cannot load the model.
         """
-        return (await self._running()).url
+        return (await self._running()).serving.url
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return the model's completion of `prompt`.
@@ -99,100 +97,50 @@ class LocalProvider:
         except TransientError as error:
             with suppress(TimeoutError):  # a lost connection may be noticed before the process has ended
                 async with asyncio.timeout(DEATH_TIMEOUT_S):
-                    await server.process.wait()
-            if server.process.returncode is None:
+                    while server.is_alive:  # noqa: ASYNC110 - another process ends
+                        await asyncio.sleep(POLL_S)
+            if server.is_alive:
                 raise
-            code = server.process.returncode
-            raise Unavailable(f"llama.cpp's server ended with code {code}; its log ends {server.tail()}") from error
+            raise Unavailable(f"llama.cpp's server {await server.place.how_it_ended()}") from error
 
     async def aclose(self) -> None:
-        """Stop the server."""
+        """Use the server no longer; it ends if no other process uses it."""
         async with self._starting:
-            await self._stop()
+            await self._leave()
 
     async def _running(self) -> _Server:
         async with self._starting:
-            if self._server is None or self._server.process.returncode is not None:
-                await self._stop()
-                self._server = await _launch(self._settings, timeout_s=self._timeout_s)
+            if self._server is None or not self._server.is_alive:
+                await self._leave()
+                place, serving = await join(self._settings, is_own=self._own_server)
+                client = OpenAIProvider(
+                    api_key=serving.api_key,
+                    base_url=f"{serving.url}/v1",
+                    timeout_s=self._timeout_s,
+                    name=f"local/{self._settings['model_name']}",
+                )
+                self._server = _Server(place, serving, client)
             return self._server
 
-    async def _stop(self) -> None:
+    async def _leave(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             await server.client.aclose()
-            await server.end()
+            server.place.leave()
 
 
 @dataclass(frozen=True)
 class _Server:
-    """A child process, ready to answer."""
+    """A server in use."""
 
-    process: asyncio.subprocess.Process
-    log: IO[bytes]
-    url: str
+    place: Place
+    serving: Serving
     client: OpenAIProvider
 
-    async def end(self) -> None:
-        await _end(self.process)
-        self.log.close()
-
-    def tail(self) -> str:
-        return repr("") if self.log.closed else _tail(self.log)
-
-
-async def _launch(settings: Mapping[str, Any], *, timeout_s: float) -> _Server:
-    """Start the child process and wait until it has loaded the model."""
-    log = tempfile.TemporaryFile()  # noqa: SIM115  # outlives this function, and disappears when it is closed
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # modules in this folder have the names of other packages
-        str(Path(__file__).with_name("local_server.py")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=log,
-        env={**os.environ, **CALM_THREADS},
-        start_new_session=True,  # Ctrl-C in the terminal must not end it while answers are under way
-    )
-    assert process.stdin is not None and process.stdout is not None
-    url = ""
-    try:
-        process.stdin.write(json.dumps(settings).encode() + b"\n")
-        with suppress(TimeoutError):
-            async with asyncio.timeout(START_TIMEOUT_S):
-                url = (await process.stdout.readline()).decode().strip()
-    finally:
-        if not url:
-            await _end(process)
-            tail = _tail(log)
-            log.close()
-    if not url:
-        raise ModelFileError(
-            f"llama.cpp cannot serve {settings['model_path']!r} (it ended with code {process.returncode});"
-            f" its log ends {tail}"
-        )
-    client = OpenAIProvider(
-        api_key=settings["api_key"], base_url=f"{url}/v1", timeout_s=timeout_s, name=f"local/{settings['model_name']}"
-    )
-    return _Server(process, log, url, client)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Close the child's input, which tells it to end, and kill it if it does not."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _tail(log: IO[bytes]) -> str:
-    """Return the end of the server's log as a `repr`."""
-    size = os.fstat(log.fileno()).st_size
-    return repr(os.pread(log.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)).decode("utf-8", "replace").strip())
+    @property
+    def is_alive(self) -> bool:
+        """Whether this very server still lives."""
+        return self.place.serving() == self.serving
 
 
 def _open(opening: Opening) -> Opened:
@@ -203,6 +151,7 @@ def _open(opening: Opening) -> Opened:
         slots=opening.slots,
         context=opening.context or DEFAULT_CONTEXT,
         threads=opening.threads,
+        own_server=opening.own_server,
         timeout_s=opening.timeout_s,
     )
     return Opened(provider, ready=provider.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -100,14 +101,14 @@ async def test_a_prompt_longer_than_the_context_is_refused(llama_server: LocalPr
 
 
 async def test_a_server_that_dies_is_transient_and_started_again(small_model: Path) -> None:
-    provider = LocalProvider(small_model, model_name="smollm2-135m", slots=1, context=512)
+    provider = LocalProvider(small_model, model_name="smollm2-135m", slots=1, context=512, own_server=True)
     try:
         first = await provider.complete(with_sampling(seed=5))
-        process = provider._server.process if provider._server else None
-        assert process is not None
+        server = provider._server
+        assert server is not None
         call = asyncio.create_task(provider.complete(with_sampling(max_tokens=400, extra={"ignore_eos": True})))
         await asyncio.sleep(0)  # the call is on its way
-        process.kill()
+        os.kill(server.serving.pid, signal.SIGKILL)
         with pytest.raises(Unavailable, match=r"ended with code -9; its log ends '"):
             await call
         again = await provider.complete(with_sampling(seed=5))
@@ -132,31 +133,82 @@ def test_without_llama_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyP
         local.check_model("smollm2-135m")
 
 
-PARENT = """
-import asyncio, sys
+USER = """
+import asyncio, os, sys
 from pathlib import Path
-from agentsim.providers.dialects.local import LocalProvider
+from agentsim.providers.base import Message, Prompt, Sampling
+from agentsim.providers.dialects import local, weights
 
 async def main():
-    provider = LocalProvider(Path(sys.argv[1]), model_name="m", slots=1, context=512)
-    await provider.start()
-    print(provider._server.process.pid, flush=True)
-    await asyncio.sleep(600)
+    path = weights.pull("smollm2-135m")
+    provider = local.LocalProvider(path, model_name="shared", slots=2, context=512)
+    prompt = Prompt(model="shared", messages=(Message(role="user", content="Hi"),), sampling=Sampling(max_tokens=3))
+    await provider.complete(prompt)
+    print(provider._server.serving.pid, flush=True)
+    sys.stdin.readline()
+    answer = await provider.complete(prompt)
+    print(answer.usage.output_tokens, provider._server.serving.pid, flush=True)
+    sys.stdin.readline()
 
 asyncio.run(main())
 """
 
 
-def test_the_server_ends_with_its_parent_however_that_ends(small_model: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(small_model)], stdout=subprocess.PIPE, text=True
-    ) as parent:
-        assert parent.stdout is not None
-        server = os.pidfd_open(int(parent.stdout.readline()))
-        parent.send_signal(signal.SIGKILL)
-    # A pidfd becomes readable when its process has ended.
-    import select
+def test_processes_share_one_server_and_one_fetch_and_it_outlives_who_started_it(
+    small_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "site").mkdir()
+    n_fetched = tmp_path / "n-fetched"
+    # The fetch itself is replaced: it would download the same file twice in vain.
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import shutil\n"
+        "from agentsim.providers.dialects import weights\n"
+        "def fetch(wanted, *, target, report):\n"
+        f"    open({str(n_fetched)!r}, 'a').write('x')\n"
+        f"    shutil.copyfile({str(small_model)!r}, target)\n"
+        "weights._fetch = fetch\n"
+    )
+    environ = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        "AGENTSIM_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": str(tmp_path / "site"),
+    }
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-c", USER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+        )
+        for _ in range(2)
+    ]
+    try:
+        assert all(user.stdin and user.stdout for user in users)
+        pids = {int(user.stdout.readline()) for user in users}  # type: ignore[union-attr]
+        assert len(pids) == 1 and n_fetched.read_text() == "x"
+        [pid] = pids
+        server = os.pidfd_open(pid)
+        starter, other = users
+        starter.kill()
+        starter.wait()
+        other.stdin.write("\n")  # type: ignore[union-attr]
+        other.stdin.flush()  # type: ignore[union-attr]
+        assert other.stdout.readline() == f"3 {pid}\n"  # type: ignore[union-attr]
+        other.kill()
+        other.wait()
+        ended, _, _ = select.select([server], [], [], 200)  # a pidfd becomes readable when its process has ended
+        os.close(server)
+        assert ended
+    finally:
+        for user in users:
+            user.kill()
+            user.communicate()
 
-    ended, _, _ = select.select([server], [], [], 200)
-    os.close(server)
-    assert ended
+
+def test_a_folder_of_somebody_elses_is_not_used(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"agentsim-{os.getuid()}").mkdir(mode=0o755)
+    monkeypatch.setattr("agentsim.providers.dialects.shared_server.tempfile.gettempdir", lambda: str(tmp_path))
+    provider = LocalProvider(small_model, model_name="m", slots=1, context=512)
+    with pytest.raises(ModelFileError, match=r"is open to other users; name another folder in TMPDIR"):
+        asyncio.run(provider.complete(PROMPT))

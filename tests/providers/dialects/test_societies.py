@@ -20,8 +20,9 @@ TINY: dict[str, Any] = {
     "on_invalid": {"attempts": 1, "then": "pass", "stop_after": None},
     "seeds": [0],
 }
-ON_ONE_THREAD = {"local": {"threads": 1}}
-"""Beside busy cores, threads that wait for each other take many times what their work takes."""
+ON_ONE_THREAD = {"local": {"threads": 1, "own_server": True}}
+"""Beside busy cores, threads that wait for each other take many times what their work takes. What a model says can
+depend on the calls that a server answers at the same time, such as those of other tests."""
 
 
 def checked(study: Study, *, generations: int = 1) -> Study:
