@@ -204,7 +204,7 @@ CASES: dict[str, dict[str, Any]] = {
     "4 processes, 32 runs, 900 a minute": {"n_workers": 4, "n_runs": 32, "latency_s": 0.2, "requests_per_minute": 900},
     "4 processes, budget, kills": {
         "n_workers": 4,
-        "n_runs": 40,
+        "n_runs": 12,
         "latency_s": 0.3,
         "requests_per_minute": 1200,
         "concurrency": 16,
@@ -225,7 +225,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table.add_column("kills")
     for name, case in CASES.items():
         n_kills = options.kills if case.get("budget") else 0
-        found = asyncio.run(play(**case, n_kills=n_kills, seed=options.seed))
+        n_runs = max(case["n_runs"], 6 * n_kills // 10)  # work enough to be killed at
+        found = asyncio.run(play(**{**case, "n_runs": n_runs}, n_kills=n_kills, seed=options.seed))
         billing, limit = found["billing"], case["requests_per_minute"]
         n_requests, n_answered = len(billing.times), found["n_answered"]
         assert n_answered <= n_requests <= n_answered + found["n_open"], "the ledger is not the server's bill"

@@ -9,7 +9,7 @@ from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers.base import Layer, Provider
 from agentsim.providers.dialects.dialect import Opening
 from agentsim.providers.limits.early_timeout import Patient
-from agentsim.providers.limits.gate import Gate
+from agentsim.providers.limits.gate import Gate, Gates, no_gate
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.hedged import Hedged, percentile_of
 from agentsim.providers.limits.limited import Limited
@@ -36,14 +36,14 @@ def open_account(
     on_width: OnWidth | None = None,
     on_note: Callable[[str], None] | None = None,
     halt: Halt | None = None,
-    gate: Gate | None = None,
+    gates: Gates = no_gate,
     within: Callable[[str, Provider], Provider] = lambda name, provider: provider,
 ) -> Account:
     """Return the account's provider, with its limits and retries around it; no call is made yet.
 
     `model` is needed for a local account: an embedded model's name or the path of a .gguf file. `within` puts a layer
     around each adapter, inside the limits, and is told the account's name, with the server's if there are several.
-    A `gate` keeps the limits over several processes.
+    `gates` keep the limits over several processes.
 
     Raises:
         AuthError: the API key is missing or malformed.
@@ -82,7 +82,7 @@ def open_account(
         settings,
         servers,
         halt=halt,
-        gate=gate,
+        gates=gates,
         ready=ready,
         on_retry=on_retry,
         on_width=on_width,
@@ -103,7 +103,7 @@ class Account(Layer):
         provider: Provider | Mapping[str, Provider],
         *,
         halt: Halt | None = None,
-        gate: Gate | None = None,
+        gates: Gates = no_gate,
         ready: Callable[[], Awaitable[object]] | None = None,
         on_retry: OnRetry | None = None,
         on_width: OnWidth | None = None,
@@ -122,7 +122,10 @@ class Account(Layer):
         outage = Outage(name=name, threshold=max(MIN_FAILURES, most), max_s=settings.max_outage_s)
         if isinstance(provider, Mapping):
             provider = Pool(
-                {address: self._server(each, halt=halt) for address, each in provider.items()},
+                {
+                    address: self._server(each, halt=halt, gate=gates(name, address))
+                    for address, each in provider.items()
+                },
                 name=name,
                 most=settings.concurrency,
                 deadline_s=settings.timeout_s,
@@ -146,7 +149,7 @@ class Account(Layer):
             deadline_s=deadline_s,
             max_rest_s=settings.max_wait_s,
             on_width=on_width,
-            gate=gate,
+            gate=gates(name, None),
         )
         hedge = settings.hedge
         asked: Provider = self._limited if hedge is None else Hedged(self._limited, after=percentile_of(hedge.after))
@@ -165,11 +168,11 @@ class Account(Layer):
             return provider
         return Patient(provider, most_s=self._settings.timeout_s)
 
-    def _server(self, provider: Provider, *, halt: Halt) -> Provider:
+    def _server(self, provider: Provider, *, halt: Halt, gate: Gate | None) -> Provider:
         """Return one of several servers with its early timeout, and with its limits if each has limits of its own."""
         settings, patient = self._settings, self._patient(provider)
         has_pace = settings.requests_per_minute is not None or settings.tokens_per_minute is not None
-        if settings.limits_per == "account" or not has_pace:
+        if gate is None and (settings.limits_per == "account" or not has_pace):
             return patient
         return Limited(
             patient,
@@ -177,6 +180,7 @@ class Account(Layer):
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
             halt=halt,
+            gate=gate,
         )
 
     def drain(self) -> None:

@@ -13,7 +13,7 @@ from agentsim.providers.base import Provider
 from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.cut_prompts import CutPrompts
 from agentsim.providers.ledger import Booked, Ledger
-from agentsim.providers.limits.gate import Gate
+from agentsim.providers.limits.gate import Gates, no_gate
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.retried import OnRetry
 from agentsim.providers.settings import ProviderSettings
@@ -32,22 +32,21 @@ class Accounts:
         on_retry: OnRetry | None = None,
         on_width: Callable[[str, int, int], None] | None = None,
         on_note: Callable[[str], None] | None = None,
-        gate: Callable[[str], Gate | None] = lambda account: None,
+        gates: Gates = no_gate,
     ) -> None:
         """Every paid call is recorded in the `ledger`, if there is one, and stays within its limit.
 
         `on_width` is called with an account's name, how many calls may now be under way, and the most that ever may.
         `on_note` is called once for each model whose server counts fewer input tokens than its prompts must have, and
         when one of several servers of an account is left out or taken back.
-        `gate` returns who keeps an account's limits over several processes, by the account's name; none for accounts
-        that serve models on this machine.
+        `gates` return who keeps limits over several processes; accounts that serve models on this machine have none.
         """
         self._catalogue = catalogue
         self._ledger = ledger
         self._on_retry = on_retry
         self._on_width = on_width
         self._on_note = on_note
-        self._gate = gate
+        self._gates = gates
         self._halt = Halt()
         self._open: dict[tuple[str, str | None], Account] = {}
 
@@ -68,7 +67,7 @@ class Accounts:
                 model=served,
                 on_retry=self._on_retry,
                 halt=self._halt,
-                gate=None if settings.speaks.serves_here else self._gate(name),
+                gates=no_gate if settings.speaks.serves_here else self._gates,
                 on_width=None if self._on_width is None else partial(self._tell_width, name, settings),
                 on_note=self._on_note,
                 within=partial(self._booked, name, settings),

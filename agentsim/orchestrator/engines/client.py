@@ -368,18 +368,23 @@ class _Hosted:
 
 
 class AccountGate:
-    """Asks the broker for the leases of one account."""
+    """Asks the broker for the leases of one account, or of one of its servers."""
 
     def __init__(
         self,
         client: Client,
-        account: str,
+        limits: str,
         *,
+        account: str,
         tokens_per_minute: int | None,
         price: Callable[[str], Price | None] | None,
     ) -> None:
-        """`price` returns a model's price, by its provider's name for it; `None` if there is no budget."""
+        """`limits` are named as in the crew's terms, `account` is the account's name.
+
+        `price` returns a model's price, by its provider's name for it; `None` if no money is needed.
+        """
         self._client = client
+        self._limits = limits
         self._account = account
         self._pace = None if tokens_per_minute is None else TokenPace(tokens_per_minute)
         self._price = price
@@ -399,7 +404,7 @@ class AccountGate:
             def money(number: int) -> list[Any]:
                 return [self._client.number_for(model, number), model, stated, list(bound)]
 
-        number = await self._client.acquire(self._account, n_after=call.n_after, tokens=tokens, money=money)
+        number = await self._client.acquire(self._limits, n_after=call.n_after, tokens=tokens, money=money)
         return _Leased(self._client, number, prompt=prompt, pace=self._pace)
 
 

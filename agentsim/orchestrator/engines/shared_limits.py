@@ -30,7 +30,7 @@ class SharedLimits:
 
     def __init__(self, terms: Mapping[str, Any]) -> None:
         """`terms` hold the account's `concurrency`, `requests_per_minute` and `tokens_per_minute`; `None`: no limit."""
-        self._most: int = terms["concurrency"]
+        self._most: int | None = terms["concurrency"]
         self._requests: int | None = terms["requests_per_minute"]
         self._tokens: int | None = terms["tokens_per_minute"]
         self._interval_s = 0.0 if self._requests is None else WINDOW_S / self._requests
@@ -44,7 +44,7 @@ class SharedLimits:
         now = time.monotonic()
         while self._window and self._window[0].at <= now - WINDOW_S:
             self._window.popleft()
-        if self.n_out >= self._most:
+        if self._most is not None and self.n_out >= self._most:
             return math.inf
         at = self._next_at if self._requests is not None else now
         if self._requests is not None and len(self._window) >= self._requests:

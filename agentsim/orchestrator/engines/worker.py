@@ -12,13 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agentsim.log.crew import LOCK, WORKERS, Crew, one_at_a_time
 from agentsim.orchestrator.engines.broker import try_lock
 from agentsim.orchestrator.engines.claims import Claims
-from agentsim.orchestrator.engines.client import AccountGate, Client
+from agentsim.orchestrator.engines.client import Client
+from agentsim.orchestrator.engines.terms import gate_of, terms_of
 from agentsim.orchestrator.engines.wire import Address
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.opening import Opened, open_study
@@ -27,6 +29,7 @@ from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
 from agentsim.orchestrator.study import MAX_OPEN_RUNS, StudyResult, open_ledger
 from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Provider
+from agentsim.providers.limits.gate import no_gate
 from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.runs import RunSpec
@@ -189,7 +192,7 @@ async def _play(
             on_retry=watch.retry,
             on_width=watch.width,
             on_note=watch.note,
-            gate=lambda name: None if client is None else _gate(name, opened, client=client, budget=budget),
+            gates=no_gate if client is None else partial(gate_of, opened, client=client, budget=budget),
         )
         stack.push_async_callback(accounts.aclose)
         stop.register(on_stop=accounts.drain, on_interrupt=watch.interrupted)
@@ -204,31 +207,6 @@ async def _play(
     if client is not None:
         await client.settled()
     return StudyResult(opened.folder, states, wall_s=clock() - began)
-
-
-def _gate(name: str, opened: Opened, *, client: Client, budget: float | None) -> AccountGate:
-    catalogue = opened.catalogue
-    return AccountGate(
-        client,
-        name,
-        tokens_per_minute=catalogue.settings(f"{name}/").tokens_per_minute,
-        price=None if budget is None else lambda model: catalogue.price(f"{name}/{model}"),
-    )
-
-
-def terms_of(opened: Opened, *, budget: float | None) -> dict[str, Any]:
-    """Return what all workers of a study must agree on: the limits of its accounts, its prices and its budget."""
-    providers: dict[str, dict[str, Any]] = {}
-    for model in sorted(opened.models):
-        name, _, model_name = model.partition("/")
-        settings, price = opened.catalogue.settings(model), opened.catalogue.price(model)
-        if settings.speaks.serves_here:
-            continue
-        limits = ("concurrency", "requests_per_minute", "tokens_per_minute")
-        terms = providers.setdefault(name, {limit: getattr(settings, limit) for limit in limits} | {"prices": {}})
-        if budget is not None and price is not None:
-            terms["prices"][model_name] = price.model_dump(mode="json", exclude={"source"})
-    return {"budget": budget, "providers": providers}
 
 
 @contextmanager

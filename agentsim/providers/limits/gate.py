@@ -7,13 +7,14 @@ money. The layers of `providers` know no more of whoever grants it than this.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from agentsim.errors import ProviderError, Unavailable
 from agentsim.providers.base import Call, Completion, Prompt, Provider
 from agentsim.providers.limits.early_timeout import GivenUp
 
-__all__ = ["Gate", "Lease", "asked_under"]
+__all__ = ["Gate", "Gates", "Lease", "asked_under", "no_gate"]
 
 
 class Lease(Protocol):
@@ -47,6 +48,14 @@ class Gate(Protocol):
             AgentsimError: nothing can be granted any more; the message says why.
         """
         ...
+
+
+Gates: TypeAlias = Callable[[str, str | None], Gate | None]
+"""Returns an account's gate, by its name, or that of one of its several servers, by the server's address; or none."""
+
+
+def no_gate(account: str, server: str | None) -> None:
+    """Return that no other process shares the limits."""
 
 
 async def asked_under(lease: Lease, provider: Provider, prompt: Prompt, call: Call) -> Completion:

@@ -58,7 +58,7 @@ def client(folder: Path, **changed: Any) -> Client:
 
 def gate(client: Client, *, budget: float | None = None, tokens_per_minute: int | None = None) -> AccountGate:
     price: Callable[[str], Price] | None = None if budget is None else lambda model: PRICE
-    return AccountGate(client, "mine", tokens_per_minute=tokens_per_minute, price=price)
+    return AccountGate(client, "mine", account="mine", tokens_per_minute=tokens_per_minute, price=price)
 
 
 def asking(gate: AccountGate, n: int) -> list[asyncio.Task[Lease]]:

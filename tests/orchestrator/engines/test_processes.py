@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
+import pytest
+
+import agentsim
 from agentsim.log.crew import WORKERS
 from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.orchestrator.engines.wire import read_address
+from agentsim.orchestrator.engines.worker import work_async
 from agentsim.providers.ledger import read_ledger
-from agentsim.testing.faultserver import Answer, FaultServer, Request
+from agentsim.testing.faultserver import Answer, Behaviour, FaultServer, Request, Status
 from tests.processes import Started, start
 
 KILLS = 6
@@ -83,3 +90,45 @@ async def test_killed_workers_and_brokers_lose_no_answer_and_no_dollar_and_break
     assert n_billed - n_replies <= KILLS * MOST
     assert n_billed * USD <= ledger.spent_usd + 1e-9
     assert most_in_flight <= MOST + KILLS * MOST  # the server goes on for a moment with what killed workers asked
+
+
+@pytest.mark.parametrize(("limits_per", "most"), [("server", 3), ("account", 4)])
+async def test_several_servers_are_sent_no_more_by_all_workers_than_by_one(
+    tmp_path: Path, limits_per: str, most: int
+) -> None:
+    most_seen = 0
+
+    def answering(number: int) -> Callable[[Request], Behaviour]:
+        def answer(request: Request) -> Behaviour:
+            nonlocal most_seen
+            most_seen = max(most_seen, request.n_in_flight)
+            return Status(503) if request.n_in_flight == 2 and number else Answer("Give half. Answer: 4")
+
+        return answer
+
+    async with AsyncExitStack() as stack:
+        servers = [
+            await stack.enter_async_context(FaultServer(answering(number), latency=lambda: 0.02)) for number in (0, 1)
+        ]
+        account = {"base_url": [server.openai_url for server in servers], "api_key_env": None}
+        limits = {"limits_per": limits_per, "concurrency": most}
+        study = agentsim.scenario_from(
+            {
+                "name": "shared",
+                "agents": 4,
+                "generations": 2,
+                "game": {"kind": "donor", "rounds": 4},
+                "players": {"model": "mine/any", "max_tokens": 20},
+                "seeds": "0-3",
+                "budget": 1.0,
+                "providers": {"mine": {**account, **limits, "prices": {"any": {"input": 1, "output": 1}}}},
+            }
+        )
+        results = await asyncio.gather(*(work_async(study, results=tmp_path) for _ in range(3)))
+        n_billed = sum(len(server.requests) for server in servers)
+    assert all(result.is_complete for result in results)
+    ledger = read_ledger(tmp_path / "shared")
+    assert ledger is not None and not ledger.open
+    n_replies = sum(run.n_replies for run in results[0].runs)
+    assert n_replies == ledger.n_answered < n_billed  # those that failed are not billed
+    assert 1 < most_seen <= most
