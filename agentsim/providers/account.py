@@ -131,7 +131,6 @@ class Account(Layer):
                 deadline_s=settings.timeout_s,
                 max_rest_s=settings.max_wait_s,
                 halt=halt,
-                on_retry=on_retry,
                 on_note=on_note,
             )
             deadline_s = None  # each server is sent few calls at first

@@ -194,6 +194,8 @@ class Call:
     """The factor by which the early timeout is raised after earlier calls were given up; 0 for the first call."""
     asker: str | None = None
     """Who asks, as one name for all calls whose prompts begin alike; they go to one server if that costs nothing."""
+    failed: frozenset[str] = frozenset()
+    """The addresses of the servers, among several of an account, at which the call has just failed."""
 
 
 PLAIN: Final = Call()

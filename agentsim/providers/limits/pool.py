@@ -18,7 +18,7 @@ from agentsim.providers.base import PLAIN, Call, Completion, Prompt, Provider
 from agentsim.providers.limits.early_timeout import GivenUp
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.limited import REST_S
-from agentsim.providers.limits.server import Server
+from agentsim.providers.limits.server import Elsewhere, Server
 
 __all__ = ["Pool"]
 
@@ -29,14 +29,14 @@ MOST_ASKERS: Final = 10_000
 MOST_TOLD: Final = 3
 """How often a server that is left out is reported: one that comes and goes would fill the screen."""
 
-_Waiting = tuple[int, int, frozenset[str], Call, "asyncio.Future[Server | None]"]
+_Waiting = tuple[int, int, Call, "asyncio.Future[Server]"]
 
 
 class Pool:
     """Completes prompts at several servers with the same models.
 
-    A call that fails at one server is sent to another at once, to each at most once; only if all fail, the call fails.
-    A call that was given up early is passed on to be repeated.
+    A call that fails at one server is asked again at once, at another, but within the limits (`Elsewhere`); only if all
+    fail, the call fails. A call that was given up early is repeated like any other.
     """
 
     def __init__(
@@ -48,13 +48,12 @@ class Pool:
         deadline_s: float,
         max_rest_s: float,
         halt: Halt | None = None,
-        on_retry: Callable[[str, float], None] | None = None,
         on_note: Callable[[str], None] | None = None,
     ) -> None:
         """`providers` are the servers' adapters by address; at most `most` calls are under way at each of them.
 
-        `max_rest_s` bounds how long a place rests after a refusal. `on_retry` is told of each call that is sent
-        elsewhere, `on_note` when a server is left out or taken back.
+        `max_rest_s` bounds how long a place rests after a refusal. `on_note` is told when a server is left out or taken
+        back.
         """
         self._servers = [
             Server(address, provider, most=most, deadline_s=deadline_s) for address, provider in providers.items()
@@ -62,74 +61,72 @@ class Pool:
         self._name = name
         self._max_rest_s = max_rest_s
         self._halt = halt or Halt()
-        self._on_retry = on_retry
         self._on_note = on_note
         self._n_told: dict[str, int] = {}
         self._homes: dict[str, Server] = {}
         """The server that was last asked for each asker; the latest askers last."""
         self._waiting: list[_Waiting] = []
-        """A heap of calls that wait for room, as in `Places`, with the addresses where they have failed."""
+        """A heap of calls that wait for room, as in `Places`."""
         self._arrivals = itertools.count()
 
     async def complete(self, prompt: Prompt, call: Call = PLAIN) -> Completion:
         """Return a server's completion of `prompt`.
 
         Raises:
-            TransientError: every server failed, or the call was given up early.
+            Elsewhere: the call failed, and there are servers at which it has not failed.
+            TransientError: it failed at the last of them, or was given up early.
             FatalProviderError: as the server's adapter; the call is not sent elsewhere.
             NotSent: the study stopped before the call was sent.
         """
-        failures: dict[str, TransientError] = {}
-        while True:
-            server = await self._take(call, frozenset(failures))
-            if server is None:
-                raise min(failures.values(), key=lambda error: error.retry_after_s or 0.0)
-            outcome = await self._ask(server, prompt, call)
-            if isinstance(outcome, Completion):
-                return outcome.model_copy(update={"server": server.address})
-            failures[server.address] = outcome
-            if isinstance(outcome, GivenUp) or self._halt.is_on or not call.is_wanted():
-                raise outcome
-            if len(failures) < len(self._servers) and self._on_retry is not None:
-                self._on_retry(f"{outcome}; another server is asked", 0.0)
+        server = await self._take(call)
+        outcome = await self._ask(server, prompt, call)
+        if isinstance(outcome, Completion):
+            return outcome.model_copy(update={"server": server.address})
+        failed = call.failed | {server.address}
+        if isinstance(outcome, GivenUp) or not self._open_to(failed):
+            raise outcome
+        raise Elsewhere(outcome, failed=failed)
 
     async def aclose(self) -> None:
         """Close every adapter."""
         for server in self._servers:
             await server.provider.aclose()
 
-    async def _take(self, call: Call, failed: frozenset[str]) -> Server | None:
-        """Take a place at a server where the call has not failed yet, and wait for one if all are taken.
+    async def _take(self, call: Call) -> Server:
+        """Take a place at a server where the call has not failed yet, and wait for one if all are taken."""
+        if (server := self._choose(call)) is not None:
+            return server
+        turn: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (-call.n_after, next(self._arrivals), call, turn))
+        try:
+            async with self._halt.cuts():
+                return await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self._leave(turn.result())
+            raise
 
-        `None`: there is no such server, or those that are left are out.
+    def _open_to(self, failed: frozenset[str]) -> list[Server]:
+        """Return the servers that a call may be sent to after it has failed at these; those due for a test first.
+
+        Servers that are left out are among them only where nothing is better.
         """
-        is_over, server = self._choose(call, failed)
-        if server is None and not is_over:
-            turn: asyncio.Future[Server | None] = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._waiting, (-call.n_after, next(self._arrivals), failed, call, turn))
-            try:
-                async with self._halt.cuts():
-                    return await turn
-            except BaseException:
-                if turn.done() and not turn.cancelled() and (given := turn.result()) is not None:
-                    self._leave(given)
-                raise
-        return server
-
-    def _choose(self, call: Call, failed: frozenset[str]) -> tuple[bool, Server | None]:
-        """Return whether waiting is of no use, and the server at which a place was taken."""
         now = asyncio.get_running_loop().time()
         left = [server for server in self._servers if server.address not in failed]
         due = [s for s in left if s.is_out and not s.is_tested and s.has_room and now >= s.out_until]
-        good = [server for server in left if not server.is_out]
-        if not due and not good and all(server.is_out for server in self._servers):
-            good = sorted(left, key=lambda server: server.out_until)[:1]  # there is nothing better than to ask
-        if not due and not good:
-            return True, None
-        free = due[:1] or [server for server in good if server.has_room]
+        good = due + [server for server in left if not server.is_out]
+        if not good and all(server.is_out for server in self._servers):
+            return sorted(left, key=lambda server: server.out_until)[:1]
+        return good
+
+    def _choose(self, call: Call) -> Server | None:
+        """Take a place at the best server that has room."""
+        good = self._open_to(call.failed) or self._open_to(frozenset())
+        free = [server for server in good if server.has_room]
         if not free:
-            return False, None
-        server = due[0] if due else self._best(free, call, now=now)
+            return None
+        now = asyncio.get_running_loop().time()
+        server = free[0] if free[0].is_out else self._best(free, call, now=now)
         server.is_tested = server.is_tested or server.is_out
         server.n_places += 1
         if call.asker is not None and not server.is_out:
@@ -137,7 +134,7 @@ class Pool:
             self._homes[call.asker] = server
             if len(self._homes) > MOST_ASKERS:
                 del self._homes[next(iter(self._homes))]
-        return False, server
+        return server
 
     def _best(self, free: list[Server], call: Call, *, now: float) -> Server:
         cost_s = {server: server.cost_s(now) for server in free}
@@ -166,7 +163,9 @@ class Pool:
         except NotSent:
             if self._halt.is_on or not call.is_wanted():
                 raise
-            return Unavailable(f"{server.address} was left out while the call waited for its limits")
+            return Unavailable(
+                f"{server.address} was left out while the call waited for its limits", may_be_billed=False
+            )
         except GivenUp as error:
             witness, failure = error.witness, error
         except RateLimited as error:
@@ -235,11 +234,10 @@ class Pool:
         kept = []
         while self._waiting and any(server.has_room for server in self._servers):
             waiting = heapq.heappop(self._waiting)
-            *_, failed, call, turn = waiting
+            *_, call, turn = waiting
             if turn.done():
                 continue
-            is_over, server = self._choose(call, failed)
-            if is_over or server is not None:
+            if (server := self._choose(call)) is not None:
                 turn.set_result(server)
             else:
                 kept.append(waiting)

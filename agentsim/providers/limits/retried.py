@@ -16,6 +16,7 @@ from agentsim.providers.base import PLAIN, Call, Completion, Layer, Prompt, Prov
 from agentsim.providers.limits.early_timeout import GivenUp
 from agentsim.providers.limits.halt import Halt
 from agentsim.providers.limits.outage import PROBE_S, HeldBack, Outage
+from agentsim.providers.limits.server import Elsewhere
 
 __all__ = ["OnRetry", "Retried"]
 
@@ -79,6 +80,13 @@ class Retried(Layer):
                 return 0.0
             if isinstance(error, HeldBack):
                 return 0.0
+            if isinstance(error, Elsewhere):
+                call = replace(call, failed=error.failed)
+                if self._on_retry is not None:
+                    self._on_retry(str(error), 0.0)
+                return 0.0
+            if call.failed:  # it failed at the last of them as well
+                call = replace(call, failed=frozenset())
             if self._outage is not None and self._is_held_back(self._outage, error):
                 return 0.0  # the outage decides when
             if self._is_too_long(error):

@@ -10,12 +10,12 @@ from collections import deque
 from statistics import median
 from typing import Final
 
-from agentsim.errors import TransientError
+from agentsim.errors import TransientError, Unavailable
 from agentsim.providers.base import Provider
 from agentsim.providers.limits.in_time import InTime
 from agentsim.providers.limits.places import Width
 
-__all__ = ["Server", "Speed"]
+__all__ = ["Elsewhere", "Server", "Speed"]
 
 REMEMBERED: Final = 16
 """The answers by which the speed with about so many calls under way is judged."""
@@ -27,6 +27,16 @@ LONGEST_PAUSE_S: Final = 30.0
 IDLE: Final = 20
 """A server that was sent nothing for this many times as long as a call takes there is tried again: it may have become
 faster, and the trial costs at most a twentieth of the time."""
+
+
+class Elsewhere(Unavailable):
+    """The call failed at one of several servers, and is to be asked at another at once, within the limits."""
+
+    def __init__(self, error: TransientError, *, failed: frozenset[str]) -> None:
+        may_be_billed = isinstance(error, Unavailable) and error.may_be_billed
+        super().__init__(f"{error}; another server is asked", may_be_billed=may_be_billed)
+        self.failed = failed
+        """As `Call.failed`, with this failure."""
 
 
 class Speed:

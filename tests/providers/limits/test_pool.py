@@ -333,3 +333,15 @@ def test_speed_is_known_by_the_number_of_calls() -> None:
     speed.learn(8, 2.0)
     speed.learn(1, 2.0)
     assert [speed.expected_s(n) for n in (1, 4, 8)] == [2.0, 2.0, 2.0]
+
+
+def test_what_is_asked_elsewhere_keeps_to_the_limit_a_minute() -> None:
+    async def main() -> None:
+        desks = {A: Desk(0.1), B: Desk(0.1)}
+        desks[A].failure = RateLimited("429: slow down")
+        await asked(account(desks, requests_per_minute=30), 60)
+        sent = sorted(desks[A].sent + desks[B].sent)
+        assert len(sent) > 60
+        assert all(sum(begun <= at < begun + 60 for at in sent) <= 30 for begun in sent)
+
+    virtually(main())
