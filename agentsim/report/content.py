@@ -34,7 +34,7 @@ def said(study: Study) -> list[str]:
     size = f" of {_either(agents)} agents over {_either(generations)} generations" if agents else ""
     sentences = [
         f"{_count(len(runs), 'run')}{size} {'was' if len(runs) == 1 else 'were'} planned or begun;"
-        f" {len(complete)} {'is' if len(complete) == 1 else 'are'} complete."
+        f" {len(complete):,} {'is' if len(complete) == 1 else 'are'} complete."
     ]
     if study.generations.empty:
         return [*sentences, "No generation has ended yet, so there are no scores."]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from agentsim.analysis.frames.declared import Table
 from agentsim.log.records import RunStarted
 
-__all__ = ["Row", "given", "row_of", "rows_of", "value_at"]
+__all__ = ["Row", "columns_of", "given", "row_of", "value_at"]
 
 Row = dict[str, Any]
 Taker = tuple[str, Callable[..., Any]]
@@ -34,25 +34,28 @@ def row_of(table: Table, record: BaseModel, started: RunStarted) -> Row:
     return row
 
 
-def rows_of(table: Table, records: Iterable[BaseModel], started: RunStarted) -> Iterator[Row]:
-    """Yield the rows that a run's records give, in the log's order: one a record, or one an entry of its mapping."""
+def columns_of(table: Table, runs: Mapping[str, tuple[Iterable[BaseModel], RunStarted]]) -> dict[str, list[Any]]:
+    """Return the columns that the records of runs give, in the logs' order: a row a record, or an entry of its mapping.
+
+    Not rows: there is one for each agent and game, and mappings for them took most of the time.
+    """
     mapping, entry_names, entry_values = _entries(table)
-    for record in records:
-        if not isinstance(record, table.records):
-            continue
-        row = row_of(table, record, started)
-        if mapping is None:
-            yield row
-            continue
-        for entry, value in value_at(type(record), mapping)(record).items():
-            of_entry = (
-                row.copy()
-            )  # not joined dicts: there is a row for each agent and game, and that took 1.7 times as long
+    columns: dict[str, list[Any]] = {name: [] for name in ("run", *given(table))}
+    for run, (records, started) in runs.items():
+        for record in records:
+            if not isinstance(record, table.records):
+                continue
+            row = row_of(table, record, started)
+            entries: Mapping[str, Any] = {} if mapping is None else value_at(type(record), mapping)(record)
+            n = 1 if mapping is None else len(entries)
+            columns["run"] += [run] * n
+            for name, value in row.items():
+                columns[name] += [value] * n
             for name in entry_names:
-                of_entry[name] = entry
+                columns[name] += entries
             for name in entry_values:
-                of_entry[name] = value
-            yield of_entry
+                columns[name] += entries.values()
+    return columns
 
 
 @functools.cache
@@ -80,6 +83,7 @@ def _entries(table: Table) -> tuple[str | None, list[str], list[str]]:
     return next(iter(mappings), None), names, values
 
 
+@functools.cache
 def value_at(kind: type[BaseModel], path: str) -> Callable[[Any], Any]:
     """Return what takes the value at a path of the log from records of this kind.
 

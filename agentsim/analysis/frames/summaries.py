@@ -23,7 +23,7 @@ from agentsim.analysis.frames.maximum import (
     known_rules,
     unit_worth,
 )
-from agentsim.analysis.frames.rows import Row, given, row_of, rows_of
+from agentsim.analysis.frames.rows import Row, columns_of, given, row_of
 from agentsim.core.facts import GenerationEnded, NoteWritten, Settled, StrategyFormed, Talked
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
@@ -58,11 +58,8 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
 
 def _recorded(name: str, runs: Mapping[str, RunColumns]) -> pd.DataFrame:
     """Return a table whose rows single records give; what follows from several of them is missing."""
-    table = TABLES[name]
-    return shaped(
-        name,
-        ({"run": run, **row} for run, log in runs.items() for row in rows_of(table, log.records, log.started)),
-    )
+    columns = columns_of(TABLES[name], {run: (log.records, log.started) for run, log in runs.items()})
+    return _framed(name, columns) if columns["run"] else shaped(name, [])
 
 
 def _as_declared(name: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -75,17 +72,17 @@ def _as_declared(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
     """Return rows as a frame with the declared columns but `study`; what a row lacks is missing."""
     found = list(rows)
-    return _shaped(name, found) if found else _empty(name).copy()
+    return _framed(name, found) if found else _empty(name).copy()
 
 
 @cache
 def _empty(name: str) -> pd.DataFrame:
-    return _shaped(name, [])
+    return _framed(name, [])
 
 
-def _shaped(name: str, rows: list[Row]) -> pd.DataFrame:
+def _framed(name: str, content: Sequence[Row] | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     dtypes = TABLES[name].dtypes
-    frame = pd.DataFrame(rows).reindex(columns=list(dtypes))
+    frame = pd.DataFrame(content).reindex(columns=list(dtypes))
     for column, dtype in dtypes.items():
         if dtype.startswith("datetime64"):
             frame[column] = pd.to_datetime(frame[column], format="ISO8601", utc=True)
@@ -344,22 +341,23 @@ def _agents(runs: Mapping[str, RunColumns], decided: _Decided) -> pd.DataFrame:
 def _living(name: str, run: RunColumns) -> Iterator[Row]:
     formed = [record for record in run.records if isinstance(record, StrategyFormed)]
     ends = {end.generation: end for end in _ends(run)}
-    last: dict[str, StrategyFormed] = {}
+    rows: dict[str, Row] = {}
     alive: list[str] = []
     for generation in sorted({event.generation for event in formed} | set(ends)):
         stated = {event.agent.id: event for event in formed if event.generation == generation}
-        last |= stated  # the last words of a survivor that may state another strategy
+        # the last words of a survivor that may state another strategy
+        rows |= {name: row_of(TABLES["agents"], event, run.started) for name, event in stated.items()}
         alive += [name for name in stated if name not in alive]
         end = ends.get(generation)
         for agent in alive:
             yield {
                 "run": name,
-                **row_of(TABLES["agents"], last[agent], run.started),
+                **rows[agent],
                 "generation": generation,
                 "score": end.scores.get(agent) if end else None,
                 "survived": agent in end.survivors if end and end.survivors else None,
             }
-        alive = [one for one in end.survivors if one in last] if end else []
+        alive = [one for one in end.survivors if one in rows] if end else []
 
 
 # --- runs --------------------------------------------------------------------------------------------------------
