@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -149,12 +149,19 @@ def _fork(
         return take_over(source, log, started=started, course=course)
 
 
+@cache
+def _installed(package: str) -> str | None:
+    """Return the version of a package; cached, because its whole description is read for it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def versions_now() -> dict[str, str]:
     """Return the versions of what a result may depend on."""
     versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
+        if (version := _installed(package)) is not None:
+            versions[package] = version
     return versions

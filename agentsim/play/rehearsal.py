@@ -63,10 +63,14 @@ def rehearse(condition: Condition, prompts: PromptSet) -> None:
     short = condition.model_copy(update={"game": game, "generations": min(condition.generations, 2)})
     society = Society(short, labels="rehearsal", seed=0)
     waiting = deque(society.start().asked)
+    asked_again = set()
     while waiting:
         request = waiting.popleft()
         prompts.messages(request)
-        for problem in get_args(Problem):
-            prompts.ask_again(request, problem)
+        kind = type(request.view), request.spec
+        if kind not in asked_again:  # nothing else is shown when a question is asked again
+            asked_again.add(kind)
+            for problem in get_args(Problem):
+                prompts.ask_again(request, problem)
         answer = scripted_answer(ConstantShare(), request, seed=0)
         waiting.extend(society.answer(request, answer).asked)
