@@ -9,7 +9,6 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 from agentsim.errors import BadRequest, ScenarioError, Unavailable
 from agentsim.providers.dialects.peer import Peer
@@ -55,8 +54,12 @@ def find_proxy(base_url: str, *, name: str) -> str | None:
     Raises:
         ScenarioError: the proxy is of a kind that cannot be used.
     """
+    if is_loopback(base_url):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # here, because it loads an HTTP client
+
     parts = urlsplit(base_url)
-    if is_loopback(base_url) or proxy_bypass(parts.hostname or ""):
+    if proxy_bypass(parts.hostname or ""):
         return None
     proxies = getproxies()
     variable = parts.scheme if proxies.get(parts.scheme) else "all"

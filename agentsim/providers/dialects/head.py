@@ -8,10 +8,8 @@ is known without loading a client, which takes as long as hundreds of calls; tes
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -73,6 +71,9 @@ def plain_head(base_url: str, path: str, *, package: str, agent: str, timeout_s:
         timeout_s: the client's deadline for an answer.
         own: the dialect's own headers, the API key among them.
     """
+    import platform  # here, because commands without calls need neither
+    from importlib import metadata
+
     version, here = metadata.version(package), platform.uname()
     headers = {
         "Accept": "application/json",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import math
 import re
@@ -154,6 +153,8 @@ def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> fl
     value = headers.get("retry-after", "")
     if (seconds := _read_number(value)) is not None:
         return seconds
+    import email.utils  # here, because few servers state a date
+
     try:
         date = email.utils.parsedate_to_datetime(value)
         moment = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
