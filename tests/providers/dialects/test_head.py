@@ -161,6 +161,27 @@ async def test_a_proxy_is_asked_with_its_user(user: str, prompt: Prompt, monkeyp
     assert ("proxy-authorization" in server.requests[0].headers) is bool(user)
 
 
+@pytest.mark.filterwarnings("ignore:(BasicAuth is|The 'proxy_auth' parameter is) deprecated:DeprecationWarning")
+async def test_a_proxy_for_https_is_sent_no_key(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Who\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:password@127.0.0.1:{port}")
+        for is_clients in (False, True):
+            adapter = opened("openai", "https://models.example/v1", is_clients=is_clients)
+            with pytest.raises(Unavailable, match=r"the proxy refuses the connection to models\.example") as caught:
+                await adapter.complete(prompt)
+            assert "password" not in str(caught.value) and not caught.value.may_be_billed
+            await adapter.aclose()
+    assert heads[0] == heads[1] and KEY.encode() not in heads[0] and b"Proxy-Authorization: Basic" in heads[0]
+
+
 async def test_a_cookie_comes_back_to_its_host(prompt: Prompt) -> None:
     async with FaultServer([Answer("4", headers={"set-cookie": "a=b; Path=/"})]) as server:
         base_url = server.openai_url.replace("127.0.0.1", "localhost")
