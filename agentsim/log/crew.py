@@ -11,8 +11,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,7 +23,7 @@ from agentsim.log.file_system import check_locks
 from agentsim.log.files import LOG_NAME
 from agentsim.log.writing import locked_by
 
-__all__ = ["LOCK", "WORKERS", "Crew", "check_no_crew", "joint", "one_at_a_time", "take"]
+__all__ = ["LOCK", "WORKERS", "Crew", "alone", "check_no_crew", "joint", "one_at_a_time", "take"]
 
 WORKERS: Final = ".workers"
 """The folder, inside the study's, of what its workers share."""
@@ -73,6 +73,44 @@ async def one_at_a_time(path: Path) -> AsyncIterator[None]:
         os.close(file)
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep every other process from playing a study while the body runs, where a folder can be locked.
+
+    Raises:
+        LogLocked: another process plays it.
+    """
+    check_no_crew(folder)
+    file = _folder_lock(folder, fcntl.LOCK_EX)
+    if file is None:
+        owners = sorted({owner for path in folder.glob(f"*/{LOG_NAME}") if (owner := locked_by(path.parent))})
+        who = f"another process ({', '.join(owners)})" if owners else "another process"
+        raise LogLocked(
+            f"{folder}: is being played by {who}, and limits a minute would hold for each of the two alone; wait for"
+            " it; or stop it, and start both with --claim"
+        )
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
+def _folder_lock(folder: Path, kind: int) -> int | None:
+    """Lock a folder itself; return a descriptor that holds the lock, or `None` if another process has it.
+
+    Some network file systems know no such locks; there nothing is locked.
+    """
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    except OSError:
+        pass
+    return file
+
+
 class Crew:
     """One process's place in the crew of a study."""
 
@@ -85,6 +123,7 @@ class Crew:
         self._study = folder
         self._terms = terms
         self._file: int | None = None
+        self._folder_lock: int | None = None
         self.is_first = False
         """Whether there was no other member when this one joined."""
 
@@ -99,14 +138,20 @@ class Crew:
         async with one_at_a_time(self.folder / LOCK):
             check_locks(self.folder / LOCK)
             try:
-                alone = take(self.folder / TERMS)
-                if alone is None:
+                self._folder_lock = _folder_lock(self._study, fcntl.LOCK_SH)
+                if self._folder_lock is None:
+                    raise LogLocked(
+                        f"{self._study}: is being played by a process that shares it with nobody: wait for it; or stop"
+                        " it, and begin it again with --claim"
+                    )
+                first = take(self.folder / TERMS)
+                if first is None:
                     self._file = open_plainly(self.folder / TERMS, os.O_RDWR)
                     fcntl.flock(self._file, fcntl.LOCK_SH)
                 else:
-                    self._file, self.is_first = alone, True
+                    self._file, self.is_first = first, True
                     await self._check_not_played()
-                known = {} if alone is not None else json.loads(os.pread(self._file, 1 << 24, 0))
+                known = {} if first is not None else json.loads(os.pread(self._file, 1 << 24, 0))
                 terms = joint(known, self._terms)
                 text = json.dumps(terms).encode()
                 os.pwrite(self._file, text, 0)  # whole, even if this process is killed now
@@ -139,6 +184,9 @@ class Crew:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        if self._folder_lock is not None:
+            os.close(self._folder_lock)
+            self._folder_lock = None
 
     async def __aenter__(self) -> Self:
         await self.join()

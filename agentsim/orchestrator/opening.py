@@ -57,6 +57,12 @@ class Opened:
         """Whether calls may be billed."""
         return any(self.catalogue.is_paid(model) for model in self.models)
 
+    @property
+    def is_paced(self) -> bool:
+        """Whether an account has a stated limit a minute, which processes that do not share it would break."""
+        paid = [self.catalogue.settings(model) for model in self.models if self.catalogue.is_paid(model)]
+        return any(one.requests_per_minute is not None or one.tokens_per_minute is not None for one in paid)
+
     @cached_property
     def _versions(self) -> dict[str, str]:
         return versions_now()

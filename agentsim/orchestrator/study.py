@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agentsim.errors import LogLocked
-from agentsim.log.crew import check_no_crew
+from agentsim.log.crew import alone, check_no_crew
 from agentsim.log.files import LOG_NAME
 from agentsim.log.reading import read_log, seems_closed
 from agentsim.log.records import Reply, RunStarted
@@ -157,9 +157,15 @@ async def _play_study(
 ) -> StudyResult:
     watch = observer or Observer()
     opened = open_study(scenario, results=Path(results), new=new, fork=fork, provider=provider)
-    check_no_crew(opened.folder)
     budget, note = scenario.budget, watch.note
-    with open_ledger(opened.folder, limit_usd=budget, on_note=note) if opened.is_paid else nullcontext() as ledger:
+    with ExitStack() as stack:
+        if opened.is_paced:
+            stack.enter_context(alone(opened.folder))
+        else:
+            check_no_crew(opened.folder)
+        ledger = None
+        if opened.is_paid:
+            ledger = stack.enter_context(open_ledger(opened.folder, limit_usd=budget, on_note=note))
         accounts = Accounts(
             opened.catalogue, ledger=ledger, on_retry=watch.retry, on_width=watch.width, on_note=watch.note
         )

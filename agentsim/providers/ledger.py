@@ -295,7 +295,7 @@ class Ledger:
         if not is_alone and (self.limit_usd is not None or not _has_lock(file, fcntl.LOCK_SH)):
             raise LogLocked(
                 f"{self._path}: another process makes paid calls in this study, and one of the two has a budget; wait"
-                " for it, or stop it"
+                " for it; or stop it, and start both with --claim"
             )
         fcntl.lockf(file, fcntl.LOCK_EX)  # no other process is in the middle of a line
         try:

@@ -52,8 +52,7 @@ def run(
 ) -> None:
     """Play a scenario, or continue it: the same command resumes where it stopped."""
     from agentsim.cli.progress import Progress
-    from agentsim.orchestrator.engines.worker import work
-    from agentsim.orchestrator.study import run as play_alone
+    from agentsim.orchestrator.study import run as play
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.runs import runs
 
@@ -81,8 +80,9 @@ def run(
         )
         study = play_elsewhere(there, orders, console, workers=workers, new=new, fork=fork, wait=wait)
         raise typer.Exit(show_ended(study, console) if wait or there.ends_with_us else 0)
+    if claim:
+        from agentsim.orchestrator.engines.worker import work as play
     with Progress(console, n_runs=len(specs)) as progress:
-        play = work if claim else play_alone
         result = play(scenario, results=results, new=new, fork=fork, observer=progress)
     if fork is not None:
         console.print(Text(f"{result.n_taken_over:,} replies were reused from {fork}"), soft_wrap=True)

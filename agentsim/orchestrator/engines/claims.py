@@ -39,16 +39,20 @@ class Claims:
         specs: Sequence[RunSpec],
         *,
         play: Callable[[RunSpec], Awaitable[RunState]],
+        note: Callable[[str], None],
         stop: Stop,
         most: int,
     ) -> None:
         """`play` plays one run, and returns a state that `is_held` if another process was quicker.
 
-        At most `most` runs are played at the same time.
+        `note` is told, once, that nothing is left but what others play. At most `most` runs are played at the same
+        time.
         """
         self._folder = folder
         self._specs = specs
         self._play = play
+        self._note_waiting = note
+        self._is_waiting_told = False
         self._stop = stop
         self._most = most
         self._playing: set[str] = set()
@@ -70,6 +74,11 @@ class Claims:
                 if claimed is not None:
                     self._playing.add(claimed.name)
                     group.create_task(self._play_one(claimed))
+                elif not self._playing and not self._is_waiting_told:
+                    self._is_waiting_told = True
+                    self._note_waiting(
+                        f"{_runs(len(left))} left, played by other processes; this one takes over what they leave"
+                    )
                 pause_s = min(MOST_PAUSE_S, FIRST_PAUSE_S * len(self._playing)) if claimed else LOOK_S
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), pause_s)
@@ -95,8 +104,9 @@ class Claims:
         state = await self._play(spec)
         if not state.is_held:
             self._states[spec.name] = state
-            if state.status in ("stopped", "interrupted"):
-                await self._note({spec.name: state.reason})
+            is_stopped = state.status in ("stopped", "interrupted")
+            if is_stopped or spec.name in stop_reasons(self._folder):
+                await self._note({spec.name: state.reason if is_stopped else None})
         self._playing.discard(spec.name)
         self._wake.set()
 
@@ -120,8 +130,13 @@ class Claims:
     async def _note(self, reasons: dict[str, str | None]) -> None:
         with suppress(LogError):  # they are for people and for other workers; this one knows
             async with one_at_a_time(self._folder / WORKERS / NOTES):
-                note_sitting(self._folder, reasons)
+                closed = {run for run in reasons if seems_closed(self._folder / run)}  # others were quicker
+                note_sitting(self._folder, {**reasons, **dict.fromkeys(closed)})
 
 
 def _nothing(*, is_at_once: bool) -> None:
     pass
+
+
+def _runs(n: int) -> str:
+    return "1 run is" if n == 1 else f"{n:,} runs are"

@@ -203,7 +203,9 @@ async def _play(
                 watch.run_closed(spec.name, state)
             return state
 
-        states = await Claims(opened.folder, opened.specs, play=play, stop=stop, most=most_runs).play_all()
+        states = await Claims(
+            opened.folder, opened.specs, play=play, note=watch.note, stop=stop, most=most_runs
+        ).play_all()
     if client is not None:
         await client.settled()
     return StudyResult(opened.folder, states, wall_s=clock() - began)

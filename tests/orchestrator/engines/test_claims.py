@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import agentsim
-from agentsim.core.facts import Event
+from agentsim.core.facts import Event, GenerationEnded
 from agentsim.errors import LogError, LogLocked, ScenarioError
-from agentsim.log.crew import WORKERS, Crew
+from agentsim.log.crew import WORKERS, Crew, alone
 from agentsim.log.file_system import Mount, check_locks, mount_of
 from agentsim.log.reading import read_log
 from agentsim.log.stopped import stop_reasons
@@ -63,7 +63,7 @@ async def test_workers_share_a_study_and_play_no_run_twice(tmp_path: Path) -> No
 
 class Dying(Observer):
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
-        if run == "model--seed-1":
+        if isinstance(event, GenerationEnded):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -188,3 +188,20 @@ def test_where_a_second_process_gets_a_lock_that_is_held_nothing_is_shared(
 def test_one_process_alone_makes_no_file_for_others(tmp_path: Path) -> None:
     assert not (play(tmp_path, Fake()).folder / WORKERS).exists()
     assert not list(tmp_path.glob(".*"))
+
+
+async def test_two_processes_that_do_not_claim_cannot_break_a_limit_a_minute(tmp_path: Path) -> None:
+    paced = scenario(
+        providers={"fake": {"base_url": "http://127.0.0.1:9", "api_key_env": None, "requests_per_minute": 60}}
+    )
+    (tmp_path / "small").mkdir()
+    with (
+        alone(tmp_path / "small"),
+        pytest.raises(LogLocked, match=r"another process, and limits a minute .* start both with --claim"),
+    ):
+        await agentsim.run_async(paced, results=tmp_path)
+    with alone(tmp_path / "small"), pytest.raises(LogLocked, match="shares it with nobody"):
+        await work_async(paced, results=tmp_path)
+    async with Crew(tmp_path / "small", {}), Crew(tmp_path / "small", {}):
+        with pytest.raises(LogLocked, match="add --claim"):
+            await agentsim.run_async(paced, results=tmp_path)
