@@ -7,19 +7,18 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from agentsim.core.answers import Answer, Move, MoveSpec
-from agentsim.core.facts import Problem
 from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.prompts.sets import load_prompt_set
 from agentsim.prompts.structured import schema_of
 from tests.core.playing import play
-from tests.prompts.test_shipped_sets import OTHERS, completion, numbers
+from tests.prompts.test_shipped_sets import OTHERS, all_texts, completion, numbers
 
 ROWS = [[4, -1, 0], [6, 0, -2], [1, 2, 3]]
 TABLES: list[Any] = [
@@ -107,9 +106,9 @@ def rules() -> list[SocietyRules]:
 
 
 @cache
-def told_by_default() -> list[tuple[str, ...]]:
-    default = load_prompt_set("default")
-    return [tuple(default.sentences(rule)) for rule in rules()]
+def told_by(name: str) -> list[tuple[str, ...]]:
+    prompts = load_prompt_set(name)
+    return [tuple(prompts.sentences(rule)) for rule in rules()]
 
 
 def test_every_game_is_told_under_every_pairing_and_observation_that_it_can_have() -> None:
@@ -133,11 +132,9 @@ def is_well_formed(line: str) -> bool:
 
 @pytest.mark.parametrize("name", ["default", *OTHERS])
 def test_a_set_tells_games_apart_where_default_does_and_with_the_same_numbers(name: str) -> None:
-    prompts = load_prompt_set(name)
     there: dict[tuple[str, ...], tuple[str, ...]] = {}
     back: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for rule, default in zip(rules(), told_by_default(), strict=True):
-        own = tuple(prompts.sentences(rule))
+    for own, default in zip(told_by(name), told_by("default"), strict=True):
         assert len(own) == len(default), (own, default)
         for line, theirs in zip(own, default, strict=True):
             assert numbers(line) == numbers(theirs), (line, theirs)
@@ -190,20 +187,22 @@ def test_every_stage_is_asked() -> None:
     }
 
 
+@cache
+def asked_by(name: str, answer_format: str) -> list[list[str]]:
+    prompts = load_prompt_set(name, answer_format=answer_format)
+    return [all_texts(prompts, request) for request in asked()]
+
+
 @pytest.mark.parametrize("answer_format", ["text", "json"])
 @pytest.mark.parametrize("name", ["default", *OTHERS])
 def test_a_set_asks_in_every_stage_what_default_asks(name: str, answer_format: str) -> None:
-    default, own = (load_prompt_set(one, answer_format=answer_format) for one in ("default", name))
+    own = load_prompt_set(name, answer_format=answer_format)
     there: dict[tuple[SocietyRules, str], str] = {}
     back: dict[tuple[SocietyRules, str], str] = {}
-    for request in asked():
-        played = request.view.rules
-        question = own.messages(request)[1].content
-        pairs = [(default.messages(request)[1].content, question)]
-        pairs += [
-            (default.ask_again(request, one).content, own.ask_again(request, one).content) for one in get_args(Problem)
-        ]
-        for theirs, text in pairs:
+    defaults, owns = (asked_by(one, answer_format) for one in ("default", name))
+    for request, (_, *default), (_, *texts) in zip(asked(), defaults, owns, strict=True):
+        played, question = request.view.rules, texts[0]
+        for theirs, text in zip(default, texts, strict=True):
             assert set(numbers(text)) == set(numbers(theirs)), (text, theirs)
             assert there.setdefault((played, theirs), text) == text
             assert back.setdefault((played, text), theirs) == theirs
@@ -235,13 +234,11 @@ def test_the_forms_of_moves_that_a_prompt_shows_are_read(name: str) -> None:
 
 
 def test_the_neutral_set_has_no_name_of_a_game_a_role_or_an_act() -> None:
-    texts = [line for rule in rules() for line in load_prompt_set("neutral").sentences(rule)]
+    texts = list(itertools.chain(*told_by("neutral")))
     for answer_format in ("text", "json"):
-        neutral = load_prompt_set("neutral", answer_format=answer_format)
-        for request in asked():
-            texts += [message.content for message in neutral.messages(request)]
-            texts += [neutral.ask_again(request, one).content for one in get_args(Problem)]
-            texts.append(json.dumps(schema_of(request.spec, neutral.words)))
+        words_of = load_prompt_set("neutral", answer_format=answer_format).words
+        texts += itertools.chain(*asked_by("neutral", answer_format))
+        texts += [json.dumps(schema_of(request.spec, words_of)) for request in asked()]
     words = (
         r"\b(donor|donat|giv|gave|gift|recipient|punish|generous|cooperat|contribut|help|share with|defect|prisoner|"
         r"dilemma|stag|hare|chicken|swerv|straight|reward|sanction|trust|invest|proposer|offer|accept|reject|dictator|"

@@ -20,7 +20,7 @@ from agentsim.core.facts import Problem
 from agentsim.core.gifts import ANY_SHARE, FixedGift
 from agentsim.core.requests import Request
 from agentsim.core.rules import SocietyRules
-from agentsim.prompts.sets import SHIPPED, load_prompt_set
+from agentsim.prompts.sets import SHIPPED, PromptSet, load_prompt_set
 from agentsim.prompts.structured import schema_of
 from agentsim.prompts.words import Words, default_words
 from agentsim.providers.base import Completion
@@ -131,9 +131,9 @@ def rules() -> list[SocietyRules]:
 
 
 @cache
-def told_by_default() -> list[tuple[str, ...]]:
-    default = load_prompt_set("default")
-    return [tuple(default.sentences(rule)) for rule in rules()]
+def told_by(name: str) -> list[tuple[str, ...]]:
+    prompts = load_prompt_set(name)
+    return [tuple(prompts.sentences(rule)) for rule in rules()]
 
 
 def numbers(text: str) -> Counter[str]:
@@ -142,11 +142,9 @@ def numbers(text: str) -> Counter[str]:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_set_tells_rules_apart_where_default_does_and_with_the_same_numbers(name: str) -> None:
-    prompts = load_prompt_set(name)
     there: dict[tuple[str, ...], tuple[str, ...]] = {}
     back: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for rule, default in zip(rules(), told_by_default(), strict=True):
-        own = tuple(prompts.sentences(rule))
+    for own, default in zip(told_by(name), told_by("default"), strict=True):
         assert len(own) == len(default)
         for line, theirs in zip(own, default, strict=True):
             assert numbers(line) == numbers(theirs), (line, theirs)
@@ -196,19 +194,28 @@ def asked() -> list[Request]:
     return found
 
 
+def all_texts(prompts: PromptSet, request: Request) -> list[str]:
+    """Return the rules, the question, and what follows each unreadable answer."""
+    again = [prompts.ask_again(request, one) for one in get_args(Problem)]
+    return [message.content for message in (*prompts.messages(request), *again)]
+
+
+@cache
+def asked_by(name: str, answer_format: str) -> list[list[str]]:
+    prompts = load_prompt_set(name, answer_format=answer_format)
+    return [all_texts(prompts, request) for request in asked()]
+
+
 @pytest.mark.parametrize("answer_format", ["text", "json"])
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_set_asks_what_default_asks(name: str, answer_format: str) -> None:
-    default, own = (load_prompt_set(one, answer_format=answer_format) for one in ("default", name))
+    own = load_prompt_set(name, answer_format=answer_format)
     there: dict[str, str] = {}
     back: dict[str, str] = {}
-    for request in asked():
-        question = own.messages(request)[1].content
-        pairs = [(default.messages(request)[1].content, question)]
-        pairs += [
-            (default.ask_again(request, one).content, own.ask_again(request, one).content) for one in get_args(Problem)
-        ]
-        for theirs, text in pairs:
+    defaults, owns = (asked_by(one, answer_format) for one in ("default", name))
+    for request, (_, *default), (_, *texts) in zip(asked(), defaults, owns, strict=True):
+        question = texts[0]
+        for theirs, text in zip(default, texts, strict=True):
             assert set(numbers(text)) == set(numbers(theirs)), (text, theirs)
             assert there.setdefault(theirs, text) == text and back.setdefault(text, theirs) == theirs
             assert not re.search(r"\n\n\n| \n|  |[{}]|\bNone\b", text), text
@@ -222,13 +229,11 @@ def test_a_set_asks_what_default_asks(name: str, answer_format: str) -> None:
 
 
 def test_the_neutral_set_has_no_word_of_gifts_or_of_the_games_name() -> None:
-    texts = [line for rule in rules() for line in load_prompt_set("neutral").sentences(rule)]
+    texts = list(itertools.chain(*told_by("neutral")))
     for answer_format in ("text", "json"):
-        neutral = load_prompt_set("neutral", answer_format=answer_format)
-        for request in asked():
-            texts += [message.content for message in neutral.messages(request)]
-            texts += [neutral.ask_again(request, one).content for one in get_args(Problem)]
-            texts.append(json.dumps(schema_of(request.spec, neutral.words)))
+        words_of = load_prompt_set("neutral", answer_format=answer_format).words
+        texts += itertools.chain(*asked_by("neutral", answer_format))
+        texts += [json.dumps(schema_of(request.spec, words_of)) for request in asked()]
     words = r"\b(donor|donat|giv|gave|gift|recipient|punish|generous|cooperat|contribut|help|share with)"
     assert not [text for text in set(texts) if re.search(words, text, re.IGNORECASE)]
 
