@@ -19,7 +19,15 @@ from agentsim.scenario.plugins import GROUPS
 from tests.commands import run_command
 
 ROOT = Path(agentsim.__file__).parent.parent
-PAGES = ["README.md", "docs/studies.md", "docs/models.md", "docs/python.md", "docs/prompts.md", "docs/extending.md"]
+PAGES = [
+    "README.md",
+    "docs/studies.md",
+    "docs/models.md",
+    "docs/python.md",
+    "docs/prompts.md",
+    "docs/extending.md",
+    "docs/scaling.md",
+]
 GUIDE = "\n".join((ROOT / page).read_text() for page in PAGES)
 """What a user reads, in its order."""
 
