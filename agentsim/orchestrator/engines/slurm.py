@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, Self
@@ -170,9 +169,9 @@ class _Worker:
         logging.basicConfig(format="%(asctime)s %(message)s")
         Log.setLevel(logging.INFO)
         orders = self._orders
-        ends = time.time() + 60 * self._n_minutes - STARTING_S
+        ends_in_s = 60 * self._n_minutes - STARTING_S
         result = work(
-            orders.scenario(), results=orders.results, observer=_Told(), drain_before=ends, margin_s=self._drain_s
+            orders.scenario(), results=orders.results, observer=_Told(), ends_in_s=ends_in_s, margin_s=self._drain_s
         )
         if result.is_drained:
             _queue_again(result, self._folder)

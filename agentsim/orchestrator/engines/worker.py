@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -51,7 +50,7 @@ def work(
     observer: Observer | None = None,
     provider: Provider | None = None,
     most_runs: int = MAX_OPEN_RUNS,
-    drain_before: float | None = None,
+    ends_in_s: float | None = None,
     margin_s: float = MARGIN_S,
     broker: Address | None = None,
     host: str | None = None,
@@ -69,7 +68,7 @@ def work(
             watch=observer or Observer(),
             provider=provider,
             most_runs=most_runs,
-            drain_before=drain_before,
+            ends_in_s=ends_in_s,
             margin_s=margin_s,
             broker=broker,
             host=host,
@@ -87,7 +86,7 @@ async def work_async(
     observer: Observer | None = None,
     provider: Provider | None = None,
     most_runs: int = MAX_OPEN_RUNS,
-    drain_before: float | None = None,
+    ends_in_s: float | None = None,
     margin_s: float = MARGIN_S,
     broker: Address | None = None,
     host: str | None = None,
@@ -105,7 +104,7 @@ async def work_async(
         observer: is told what happens to the runs that this worker plays.
         provider: answers instead of the scenario's accounts.
         most_runs: how many runs this worker plays at the same time, at most.
-        drain_before: when this worker has to have ended, as `time.time()` counts, such as a job's walltime. `margin_s`
+        ends_in_s: in how many seconds this worker has to have ended, such as the rest of a job's walltime. `margin_s`
             seconds before, it drains: it asks nothing more, stores the answers of what is under way, leaves its runs
             to others, and returns.
         margin_s: how long draining may take.
@@ -127,7 +126,7 @@ async def work_async(
             watch=observer or Observer(),
             provider=provider,
             most_runs=most_runs,
-            drain_before=drain_before,
+            ends_in_s=ends_in_s,
             margin_s=margin_s,
             broker=broker,
             host=host,
@@ -145,7 +144,7 @@ async def _work(
     watch: Observer,
     provider: Provider | None,
     most_runs: int,
-    drain_before: float | None,
+    ends_in_s: float | None,
     margin_s: float,
     broker: Address | None,
     host: str | None,
@@ -153,7 +152,7 @@ async def _work(
 ) -> StudyResult:
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
-    with _draining(stop, before=drain_before, margin_s=margin_s):
+    with _draining(stop, ends_in_s=ends_in_s, margin_s=margin_s):
         async with AsyncExitStack() as stack:
             async with one_at_a_time(results / f".{scenario.name}.lock"):
                 opened = open_study(scenario, results=results, new=new, fork=fork, provider=provider)
@@ -212,13 +211,15 @@ async def _play(
 
 
 @contextmanager
-def _draining(stop: Stop, *, before: float | None, margin_s: float) -> Iterator[None]:
+def _draining(stop: Stop, *, ends_in_s: float | None, margin_s: float) -> Iterator[None]:
     """Drain a worker in time before it has to end, and on SIGUSR1."""
     loop = asyncio.get_running_loop()
     timers = []
-    if before is not None:
-        left_s = before - time.time()
-        timers = [loop.call_later(left_s - margin_s, stop.drain), loop.call_later(left_s - LEAST_S, stop.now.set)]
+    if ends_in_s is not None:
+        timers = [
+            loop.call_later(ends_in_s - margin_s, stop.drain),
+            loop.call_later(ends_in_s - LEAST_S, stop.now.set),
+        ]
     has_signal = False
     with suppress(ValueError, RuntimeError):  # signals reach the main thread only
         loop.add_signal_handler(signal.SIGUSR1, stop.drain)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +42,14 @@ class Slow(Fake):
 
     async def answered(self, prompt: Prompt) -> Completion:
         await asyncio.sleep(0.002)
+        return await super().answered(prompt)
+
+
+class VerySlow(Fake):
+    """Has not played a run in the time that another needs for all of them."""
+
+    async def answered(self, prompt: Prompt) -> Completion:
+        await asyncio.sleep(0.5)
         return await super().answered(prompt)
 
 
@@ -99,7 +106,7 @@ async def test_a_run_that_one_worker_had_to_stop_is_paid_for_by_no_other(tmp_pat
 
 async def test_a_worker_near_its_walltime_leaves_its_runs_to_others(tmp_path: Path) -> None:
     hurried = asyncio.create_task(
-        work_async(scenario(**SEEDS), results=tmp_path, provider=Slow(), drain_before=time.time() + 60.2, margin_s=60)
+        work_async(scenario(**SEEDS), results=tmp_path, provider=VerySlow(), ends_in_s=60, margin_s=59.8)
     )
     await asyncio.sleep(0.1)
     other = await work_async(scenario(**SEEDS), results=tmp_path, provider=Slow())
