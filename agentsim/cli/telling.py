@@ -14,12 +14,10 @@ from agentsim.errors import AgentsimError
 if TYPE_CHECKING:
     from agentsim.analysis.frames.study import Study
     from agentsim.orchestrator.study import StudyResult
-    from agentsim.scenario.conditions import Scenario
 
 __all__ = [
     "EXIT_CODES",
     "complain",
-    "embedded",
     "exit_code",
     "fetch",
     "folder_for",
@@ -175,16 +173,6 @@ def folder_for(study: Study, output: Path | None, name: str) -> Path:
     if folder.is_symlink():
         raise AgentsimError(f"{folder}: is a symbolic link, and agentsim writes through none; name a folder with -o")
     return folder
-
-
-def embedded(scenario: Scenario) -> list[str]:
-    """Return the embedded models that the scenario plays."""
-    from agentsim.providers.dialects.weights import WEIGHTS
-    from agentsim.scenario.runs import runs
-
-    specs = runs(scenario)
-    named = dict.fromkeys(player.model for spec in specs for player in spec.condition.by_label.values())
-    return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
 
 
 def fetch(name: str, console: Console) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from agentsim.cli.options import MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets, app
-from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, tell_probe
+from agentsim.cli.telling import EXIT_CODES, exit_code, fetch, tell_probe
 
 
 @app.command(epilog=EXIT_CODES)
@@ -88,6 +88,8 @@ def probe(
         Console().print(plan_table([foreseen]))
         return
     if pull:
+        from agentsim.orchestrator.engines.orders import embedded
+
         for model_name in embedded(scenario):
             fetch(model_name, console)
     console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)

@@ -28,7 +28,7 @@ from agentsim.cli.options import (
     app,
     settings,
 )
-from agentsim.cli.telling import EXIT_CODES, embedded, exit_code, fetch, show_ended, tell
+from agentsim.cli.telling import EXIT_CODES, exit_code, fetch, show_ended, tell
 
 
 @app.command(epilog=EXIT_CODES)
@@ -59,6 +59,8 @@ def run(
     scenario = load_scenario(file, sets=settings(set_, max_cost), model=model, seeds=seeds)
     console = Console(quiet=quiet)
     if pull:
+        from agentsim.orchestrator.engines.orders import embedded
+
         for name in embedded(scenario):
             fetch(name, console)
     specs = runs(scenario)
@@ -77,6 +79,7 @@ def run(
             model=model,
             seeds=seeds,
             plugins=tuple(path.resolve() for path in plugin or ()),
+            pull=pull,
         )
         study = play_elsewhere(there, orders, console, workers=workers, new=new, fork=fork, wait=wait)
         raise typer.Exit(show_ended(study, console) if wait or there.ends_with_us else 0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentsim.providers.dialects.weights import WEIGHTS, pull
 from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.plugins import load_plugin
+from agentsim.scenario.runs import runs
 
-__all__ = ["Orders"]
+__all__ = ["Orders", "embedded"]
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,26 @@ class Orders:
     seeds: str | None = None
     plugins: tuple[Path, ...] = ()
     """Python files with what the user has added."""
+    pull: bool = False
+    """Whether a machine without the weights of an embedded model fetches them; once, however many workers it has."""
 
     def scenario(self) -> Scenario:
-        """Read the plug-ins and the scenario.
+        """Read the plug-ins and the scenario, and fetch what it needs on this machine.
 
         Raises:
             ScenarioError: one of them is wrong, or not there.
+            ModelFileError: weights could not be fetched.
         """
         for path in self.plugins:
             load_plugin(path)
-        return load_scenario(self.file, sets=self.sets, model=self.model, seeds=self.seeds)
+        scenario = load_scenario(self.file, sets=self.sets, model=self.model, seeds=self.seeds)
+        if self.pull:
+            for name in embedded(scenario):
+                pull(name)
+        return scenario
+
+
+def embedded(scenario: Scenario) -> list[str]:
+    """Return the embedded models that a scenario plays, by their short names."""
+    named = dict.fromkeys(player.model for spec in runs(scenario) for player in spec.condition.by_label.values())
+    return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]

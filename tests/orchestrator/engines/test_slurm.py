@@ -35,7 +35,19 @@ providers:
 async def test_jobs_on_this_machine_play_a_study_to_its_end(tmp_path: Path) -> None:
     file = tmp_path / "any.yaml"
     file.write_text("name: any\nagents: 4\ngenerations: 2\nplayers: {model: scripted/discriminator}\nseeds: 0-2\n")
-    order = ["run", str(file), "--results", str(tmp_path), "--on", "slurm", "--job", "cluster=local", "--workers", "2"]
+    order = [
+        "run",
+        str(file),
+        "--results",
+        str(tmp_path),
+        "--on",
+        "slurm",
+        "--job",
+        "cluster=local",
+        "--workers",
+        "2",
+        "--pull",
+    ]
     assert "slurm: 2 workers submitted" in await _agentsim({}, *order, "--wait")
     study = agentsim.load(tmp_path / "any")
     assert (study.runs["status"] == "complete").all() and len(study.runs) == 3
