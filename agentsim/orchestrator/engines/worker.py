@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agentsim.log.crew import LOCK, WORKERS, Crew, one_at_a_time
 from agentsim.orchestrator.engines.broker import try_lock
@@ -206,8 +206,18 @@ async def _play(
             opened.folder, opened.specs, play=play, note=watch.note, stop=stop, most=most_runs
         ).play_all()
     if client is not None:
-        await client.settled()
+        await _unless_at_once(client.settled(), stop)
     return StudyResult(opened.folder, states, wall_s=clock() - began)
+
+
+async def _unless_at_once(waiting: Coroutine[Any, Any, None], stop: Stop) -> None:
+    """Wait for something, but no longer than the user or the walltime allows."""
+    tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(waiting), asyncio.ensure_future(stop.now.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 @contextmanager
