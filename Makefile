@@ -21,7 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/deptry .
 
 bench: $(VENV)/.dev
-	for each in inference schedule orchestrator servers in_flight slow_disk resume soak load report commands vectorised players norms; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	for each in inference schedule orchestrator servers in_flight processes slow_disk resume soak load report commands vectorised players norms; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 clean:
 	rm -rf $(VENV)
