@@ -29,15 +29,45 @@ __all__ = [
     "Wait",
     "Workers",
     "app",
+    "installed_version",
     "settings",
 ]
 
 app = typer.Typer(
     help="Societies of language-model agents play the Donor Game over generations.",
+    epilog="\n\n".join(
+        [
+            "agentsim COMMAND --help ends with examples and exit codes.",
+            r"agentsim --install-completion completes commands and options in your shell \[bash, zsh, fish].",
+        ]
+    ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # tracebacks with local variables could show a key
 )
+
+
+def installed_version() -> str:
+    """Return the version of agentsim that is installed."""
+    from importlib import metadata
+
+    return metadata.version("agentsim")
+
+
+def _version(is_asked: bool) -> None:
+    """Print the version and end the command."""
+    if is_asked:
+        typer.echo(f"agentsim {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
 
 File = Annotated[Path, typer.Argument(help="A scenario file.", show_default=False)]
 Folder = Annotated[Path, typer.Argument(help="A study's folder, such as results/quickstart.", show_default=False)]
@@ -59,9 +89,9 @@ Seeds = Annotated[
 ]
 
 
-def _load(paths: list[Path] | None) -> list[Path] | None:
-    """Read plug-ins before anything else of the command line is looked at."""
-    if paths:
+def _load(context: typer.Context, paths: list[Path] | None) -> list[Path] | None:
+    """Read plug-ins before anything else of the command line is looked at, but not while a shell completes it."""
+    if paths and not context.resilient_parsing:
         from agentsim.scenario.plugins import load_plugin
 
         for path in paths:

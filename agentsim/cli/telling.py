@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from agentsim.orchestrator.study import StudyResult
 
 __all__ = [
-    "EXIT_CODES",
     "complain",
     "exit_code",
     "fetch",
@@ -30,10 +29,6 @@ __all__ = [
 
 MAX_NAMED: Final = 5
 """The most runs that a sentence names; it counts the rest."""
-EXIT_CODES: Final = (
-    "Exit codes: 0 all runs are complete; 1 some are not, and the same command continues them; 2 a mistake in the"
-    " command or the scenario, no model was called; 3 a model never gave a readable answer; 130 interrupted by Ctrl-C."
-)
 
 
 def tell(result: StudyResult, console: Console, *, is_new: bool, is_alone: bool = True) -> None:
@@ -155,7 +150,7 @@ def _listed(runs: Sequence[str]) -> str:
 
 
 def exit_code(result: StudyResult) -> int:
-    """Return the exit code of a command that plays runs; see `EXIT_CODES`."""
+    """Return the exit code of a command that plays runs; see `declaring.PLAYED`."""
     if result.is_interrupted:
         return 130
     if result.is_unread:

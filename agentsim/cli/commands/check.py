@@ -5,11 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import File, Model, Plugins, Seeds, Sets
 from agentsim.scenario.names import condition_of
 
 
-@app.command()
+@command(
+    examples=["check scenarios/donor-game.yaml", "check scenarios/quickstart.yaml --set game.rounds=6 --seeds 0-4"],
+)
 def check(file: File, set_: Sets = None, model: Model = None, seeds: Seeds = None, plugin: Plugins = None) -> None:
     """Check a scenario and print its settings, runs and warnings; calls no model."""
     from agentsim.play.rehearsal import rehearsed

@@ -8,11 +8,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Output, Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Output, Plugins, Studies
 from agentsim.cli.telling import folder_for
 
 
-@app.command()
+@command(
+    examples=[
+        "compare results/scripted-baselines --by condition",
+        "compare results/first results/second --design paired",
+    ],
+)
 def compare(
     folders: Studies,
     by: Annotated[

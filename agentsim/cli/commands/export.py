@@ -8,11 +8,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Output, Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Output, Plugins, Studies
 from agentsim.cli.telling import folder_for
 
 
-@app.command()
+@command(
+    examples=["export results/quickstart", "export results/quickstart --format csv -o tables"],
+)
 def export(
     folders: Studies,
     format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",

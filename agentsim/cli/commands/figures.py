@@ -8,12 +8,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Output, Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Output, Plugins, Studies
 from agentsim.cli.telling import folder_for
 from agentsim.errors import AgentsimError
 
 
-@app.command()
+@command(
+    examples=["figures results/quickstart", "figures results/quickstart --societies all -o pictures"],
+)
 def figures(
     folders: Studies,
     societies: Annotated[

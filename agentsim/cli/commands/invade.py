@@ -10,15 +10,22 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Fork, MaxCost, New, Plan, Plugins, Results, Sets, app, settings
-from agentsim.cli.telling import EXIT_CODES, exit_code, tell_why
+from agentsim.cli.declaring import PLAYED, command
+from agentsim.cli.options import Fork, MaxCost, New, Plan, Plugins, Results, Sets, settings
+from agentsim.cli.telling import exit_code, tell_why
 
 if TYPE_CHECKING:
     from agentsim.analysis.invasions import Courses
     from agentsim.experiments.invade import Invasion
 
 
-@app.command(epilog=EXIT_CODES)
+@command(
+    examples=[
+        "invade scripted/all-keep scripted/discriminator --generations 30 --seeds 0-99",
+        "invade scripted/all-keep results/example-model/qwen2.5-coder-1.5b--seed-0@3 --plan",
+    ],
+    codes=PLAYED,
+)
 def invade(
     contestants: Annotated[
         list[str],

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agentsim.cli.options import Plugins, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -52,7 +53,7 @@ class Row(NamedTuple):
     """The first line of what it says of itself."""
 
 
-@app.command("list")
+@command("list", examples=["list rules", "list policies", "list games --plugin my_rules.py"])
 def list_things(
     what: Annotated[Things, typer.Argument(help="What to list.", show_default=False)], plugin: Plugins = None
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from agentsim.cli.declaring import command
 from agentsim.cli.options import app
 from agentsim.cli.telling import fetch
 from agentsim.errors import AgentsimError
@@ -16,7 +17,7 @@ models = typer.Typer(help="The embedded models, which need no key.", no_args_is_
 app.add_typer(models, name="models")
 
 
-@models.command("list")
+@command("list", of=models, examples=["models list"])
 def list_models() -> None:
     """List the embedded models and where their weights are."""
     from agentsim.providers.dialects.weights import WEIGHTS, find
@@ -33,7 +34,7 @@ def list_models() -> None:
         )
 
 
-@models.command("pull")
+@command("pull", of=models, examples=["models pull local/qwen2.5-coder-1.5b"])
 def pull_model(
     name: Annotated[str, typer.Argument(help="For example local/qwen2.5-coder-1.5b.", show_default=False)],
 ) -> None:

@@ -7,10 +7,16 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import File, Model, Plugins, Seeds, Sets
 
 
-@app.command()
+@command(
+    examples=[
+        "plan scenarios/donor-game.yaml --model openai/gpt-4o-2024-08-06",
+        "plan scenarios/donor-game.yaml --pilot results/my-pilot",
+    ],
+)
 def plan(
     file: File,
     set_: Sets = None,

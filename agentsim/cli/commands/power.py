@@ -8,11 +8,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Plugins, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins
 from agentsim.errors import AgentsimError
 
 
-@app.command()
+@command(
+    examples=[
+        "power --from results/scripted-baselines --by condition --effect 1.2",
+        "power --spread 3 --effect 2 --effect 4",
+    ],
+)
 def power(
     pilot: Annotated[
         Optional[list[str]],  # noqa: UP045 - typer reads it

@@ -8,11 +8,18 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from agentsim.cli.options import MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets, app
-from agentsim.cli.telling import EXIT_CODES, exit_code, fetch, tell_probe
+from agentsim.cli.declaring import PLAYED, command
+from agentsim.cli.options import MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets
+from agentsim.cli.telling import exit_code, fetch, tell_probe
 
 
-@app.command(epilog=EXIT_CODES)
+@command(
+    examples=[
+        "probe results/quickstart --run qwen2.5-coder-1.5b--seed-0 --generation 3 --plan",
+        "probe scenarios/scripted-baselines.yaml --set vary=null --model scripted/standing",
+    ],
+    codes=PLAYED,
+)
 def probe(
     source: Annotated[
         Path,

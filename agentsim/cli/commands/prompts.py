@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from agentsim.cli.declaring import command
 from agentsim.cli.options import File, Model, Plugins, Sets, app
 from agentsim.cli.telling import printable
 from agentsim.scenario.names import condition_of
@@ -16,7 +17,14 @@ prompts = typer.Typer(help="What models are asked.", no_args_is_help=True)
 app.add_typer(prompts, name="prompts")
 
 
-@prompts.command("show")
+@command(
+    "show",
+    of=prompts,
+    examples=[
+        "prompts show scenarios/donor-game.yaml --round 4",
+        "prompts show scenarios/donor-game.yaml --prompts neutral",
+    ],
+)
 def show_prompts(
     file: File,
     set_: Sets = None,

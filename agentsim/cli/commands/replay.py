@@ -6,10 +6,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Folder, Plugins, app
+from agentsim.cli.declaring import REPLAYED, command
+from agentsim.cli.options import Folder, Plugins
 
 
-@app.command()
+@command(
+    examples=["replay results/quickstart"],
+    codes=REPLAYED,
+)
 def replay(folder: Folder, plugin: Plugins = None) -> None:
     """Recompute every run from its log, without calling a model, and say whether the log is exact."""
     from agentsim.play.replay import replay as recompute

@@ -9,10 +9,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins, Studies
 
 
-@app.command()
+@command(
+    examples=["report results/quickstart", "report results/first results/second -o both.html"],
+)
 def report(
     folders: Studies,
     output: Annotated[

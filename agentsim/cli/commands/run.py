@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from agentsim.cli.declaring import PLAYED, command
 from agentsim.cli.options import (
     Claim,
     File,
@@ -25,13 +26,19 @@ from agentsim.cli.options import (
     Sets,
     Wait,
     Workers,
-    app,
     settings,
 )
-from agentsim.cli.telling import EXIT_CODES, exit_code, fetch, show_ended, tell
+from agentsim.cli.telling import exit_code, fetch, show_ended, tell
 
 
-@app.command(epilog=EXIT_CODES)
+@command(
+    examples=[
+        "run scenarios/quickstart.yaml --pull",
+        "run scenarios/donor-game.yaml --model openai/gpt-4o-2024-08-06 --max-cost 20 --seeds 0-4",
+        "run scenarios/donor-game.yaml --set name=trial --set generations=2 --model scripted/constant-share",
+    ],
+    codes=PLAYED,
+)
 def run(
     file: File,
     set_: Sets = None,

@@ -9,11 +9,14 @@ from typing import Annotated, Optional
 
 import typer
 
-from agentsim.cli.options import Plugins, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins
 from agentsim.errors import AgentsimError
 
 
-@app.command()
+@command(
+    examples=["schema", "schema -o scenario.schema.json"],
+)
 def schema(
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="Write to this file.")] = None,  # noqa: UP045
     plugin: Plugins = None,

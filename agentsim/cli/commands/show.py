@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from agentsim.cli.options import Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins, Studies
 
 
-@app.command()
+@command(
+    examples=["show results/quickstart", "show results/first results/second"],
+)
 def show(folders: Studies, plugin: Plugins = None) -> None:
     """Print the runs, generations and strategies of one or more studies."""
     from agentsim.analysis.frames.study import load

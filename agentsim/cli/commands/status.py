@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from agentsim.cli.options import Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins, Studies
 
 
-@app.command()
+@command(
+    examples=["status results/quickstart", "status results/*"],
+)
 def status(folders: Studies, plugin: Plugins = None) -> None:
     """Print each run's progress and cost, and why it stopped."""
     from agentsim.analysis.frames.progress import progress
