@@ -17,7 +17,7 @@ from agentsim.core.registry import REGISTRY
 from agentsim.errors import LogError, ScenarioError, did_you_mean, quote
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.messages import translated
-from agentsim.scenario.names import seed_of
+from agentsim.scenario.names import by_stem, seed_of
 from agentsim.scenario.players import ModelPlayer, Player
 from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
@@ -167,6 +167,7 @@ def _of_run(word: str, match: Mapping[str, str] | re.Match[str], model: str | No
     generation = n if wanted == "last" else int(wanted)
     living = study.agents[(study.agents["run"] == folder.name) & (study.agents["generation"] == generation)]
     by_label = Condition.model_validate(study.started[study.name, folder.name].condition).by_label
+    by_label = {by_stem(label): player for label, player in by_label.items()} | by_label  # as the frames call them
     for agent in _chosen(word, living, match["agent"]).to_dict("records"):
         yield _frozen(word, folder.name, generation, agent, by_label[agent["model"]], model)
 

@@ -29,7 +29,7 @@ from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.prices import MILLION, Price
 from agentsim.providers.settings import ProviderSettings
 from agentsim.scenario.conditions import Condition, Scenario
-from agentsim.scenario.names import condition_of
+from agentsim.scenario.names import by_stem, condition_of
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.runs import runs
 from agentsim.scenario.user_settings import with_own
@@ -377,7 +377,7 @@ def stand_in(request: Request, *, level: float = 0.5) -> Answer:
 
 def _pilot(pilot: Study, model: str) -> _Pilot:
     """Return what the pilot's replies of a model took; its prompts are counted in the same way as the plan's."""
-    of_model = pilot.runs.loc[pilot.runs["model"] == model, KEY]
+    of_model = pilot.runs.loc[pilot.runs["model"].isin((model, by_stem(model))), KEY]
     replies = pilot.replies.merge(of_model, on=KEY)
     started = [pilot.started[key] for key in of_model.itertuples(index=False, name=None) if key in pilot.started]
     if replies.empty or not started:

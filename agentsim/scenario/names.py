@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["condition_names", "condition_of", "run_name", "seed_of"]
+__all__ = ["by_stem", "condition_names", "condition_of", "run_name", "seed_of"]
 
 MAX_CHARS = 96
 """The longest name without its seed, which adds at most 23 characters."""
@@ -16,7 +16,15 @@ MAX_CHARS = 96
 SEED: Final = "--seed-"
 """What stands between the name of a run's condition and its seed."""
 
+FILE: Final = re.compile(r"([a-z0-9][a-z0-9_-]*/)(?:\S*/)?([^\s/]+)\.gguf(?!\S)")
+"""A model that is named by its file: the account, and the file's stem."""
+
 Settings = Mapping[str, Any]
+
+
+def by_stem(label: str) -> str:
+    """Return a label with model files called by their stems, as `local/phi` for `local//m/phi.gguf`."""
+    return FILE.sub(r"\1\2", label)
 
 
 def run_name(condition: str, *, seed: int) -> str:
@@ -51,7 +59,7 @@ def condition_names(conditions: Sequence[tuple[str, Settings]]) -> list[str]:
 
 
 def _short(label: str, settings: Settings) -> str:
-    words = [_slug("-".join(part.partition("/")[2] for part in label.split(" + ")))]
+    words = [_slug("-".join(part.partition("/")[2] for part in by_stem(label).split(" + ")))]
     for path, value in settings.items():
         if path == "players.model" or (path == "players" and isinstance(value, list | tuple)):
             continue  # the label stands first

@@ -20,6 +20,8 @@ from tests.orchestrator.games import PUBLIC_GOODS, asked_for, played
 from tests.orchestrator.test_study import scenario
 
 ROOT = Path(__file__).parent.parent.parent
+PLAYED = "local/qwen2.5-coder-1.5b"
+"""The model of the finished study."""
 
 
 def test_the_published_experiment_asks_1506_questions_a_run() -> None:
@@ -31,7 +33,7 @@ def test_the_published_experiment_asks_1506_questions_a_run() -> None:
 
 def test_a_finished_study_lies_in_the_interval_that_was_planned_without_it() -> None:
     study = agentsim.load(ROOT / "results" / "example-model")
-    [one] = plan(agentsim.load_scenario(ROOT / "scenarios" / "quickstart.yaml", seeds="0-1"))
+    [one] = plan(agentsim.load_scenario(ROOT / "scenarios" / "quickstart.yaml", model=PLAYED, seeds="0-1"))
     for name, interval in (
         ("n_replies", one.calls),
         ("input_tokens", one.input_tokens),
@@ -42,7 +44,7 @@ def test_a_finished_study_lies_in_the_interval_that_was_planned_without_it() -> 
 
 def test_a_pilot_narrows_it_and_still_holds() -> None:
     study = agentsim.load(ROOT / "results" / "example-model")
-    scenario = agentsim.load_scenario(ROOT / "scenarios" / "quickstart.yaml", seeds="0-1")
+    scenario = agentsim.load_scenario(ROOT / "scenarios" / "quickstart.yaml", model=PLAYED, seeds="0-1")
     [wide], [narrow] = plan(scenario), plan(scenario, pilot=study)
     assert narrow.is_piloted and not wide.is_piloted
     for name, actual in (("calls", "n_replies"), ("output_tokens", "output_tokens"), ("input_tokens", "input_tokens")):

@@ -446,6 +446,16 @@ def test_models_and_policies_can_vary_together() -> None:
     ]
 
 
+def test_a_model_file_is_called_by_its_stem_where_that_tells_it_from_others() -> None:
+    files = ["local//models/hot/Phi-3.gguf", "local/small.gguf"]
+    assert names(grid({"players.model": files})) == ["phi-3--seed-0", "small--seed-0"]
+    alike = ["local//models/hot/phi.gguf", "local//models/cold/phi.gguf"]
+    assert names(grid({"players.model": alike})) == [
+        "local-models-hot-phi.gguf--seed-0",
+        "local-models-cold-phi.gguf--seed-0",
+    ]
+
+
 def test_colliding_names_are_written_in_long() -> None:
     providers = {"vllm": {"base_url": "http://localhost:8000/v1"}}
     same = grid({"players.model": ["openai/m", "vllm/m"]}, providers=providers)

@@ -17,6 +17,7 @@ from agentsim.analysis.frames.cache import read as read_cache
 from agentsim.analysis.frames.cache import write as write_cache
 from agentsim.analysis.frames.columns import KEY, TABLES
 from agentsim.analysis.frames.logs import RunColumns, read_runs
+from agentsim.analysis.frames.model_files import by_stem_where_unique
 from agentsim.analysis.frames.players import one_player_each
 from agentsim.analysis.frames.sight import with_sight
 from agentsim.analysis.frames.studies import StudyFolder, find_studies
@@ -144,6 +145,7 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
     }
     refuse_missing_plugins(started)
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in TABLES}
+    frames = by_stem_where_unique(frames)
     frames["encounters"] = with_sight(frames["encounters"], started)
     named = {member.name for member in fields(Study)}
     further = {name: frames.pop(name) for name in TABLES if name not in named}

