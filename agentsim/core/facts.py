@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field
 __all__ = [
     "Act",
     "Agent",
+    "Connected",
     "Donated",
     "Event",
     "Frozen",
@@ -209,6 +210,15 @@ class StrategyFormed(Frozen):
     """Why no strategy was read; `agent.strategy` is then `None`."""
     attempts: int = 1
     """How often the agent was asked; 0 where its strategy was given or is its parent's, or agents have none."""
+
+
+class Connected(Frozen):
+    """Who are neighbours in a generation, where agents have places in a network."""
+
+    type: Literal["connected"] = "connected"
+    generation: int
+    edges: tuple[tuple[str, str], ...]
+    """Agents that are neighbours, each two once."""
 
 
 class Encounter(Frozen):
@@ -421,6 +431,7 @@ class Scored(Frozen):
 
 Event = Annotated[
     StrategyFormed
+    | Connected
     | Donated
     | Punished
     | Missed

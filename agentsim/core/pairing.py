@@ -5,16 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from agentsim.core import graphs
 from agentsim.core.facts import Frozen
 from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
 __all__ = [
     "Alternating",
+    "Network",
     "Pairing",
     "PairingRule",
     "RandomMatching",
@@ -42,6 +44,23 @@ class Pairing(Frozen):
     """Whether encounters of other than two members can be formed."""
     keeps_roles: ClassVar[bool] = False
     """Whether two agents are meant never to meet in both roles in a game; two alone cannot avoid it."""
+    leaves_out: ClassVar[bool] = False
+    """Whether agents may sit out a round although their number divides."""
+    by_place: ClassVar[bool] = False
+    """Whether agents are given in the order of their places, which newborns take over, and not of their names."""
+
+    def fits(self, agents: int) -> str | None:
+        """Return why so many agents cannot meet by the rule, as `field: reason`; `None`: they can."""
+        return None
+
+    def drawn(self, agents: int, rng: Random) -> Pairing:
+        """Return the rule of one society, with what is drawn once for all generations, such as a network's edges."""
+        return self
+
+    @property
+    def connected(self) -> tuple[tuple[int, int], ...]:
+        """The places that are neighbours, counted from 0, where the rule has been drawn and knows any."""
+        return ()
 
     @property
     def keeps_groups(self) -> bool:
@@ -147,7 +166,141 @@ class Repeated(Pairing):
         return tuple(schedule)
 
 
-PairingRule = Annotated[Pairing, among("pairing", Alternating, Released, RandomMatching, Repeated)]
+class Network(Pairing):
+    """Agents have places in a network and meet their neighbours alone; newborns take over places of those who leave.
+
+    The network is drawn once for a society, from its seed. (Nowak & May 1992, Nature 359; Lieberman, Hauert & Nowak
+    2005, Nature 433; Ohtsuki, Hauert, Lieberman & Nowak 2006, Nature 441)
+    """
+
+    kind: Literal["network"] = "network"
+    takes_odd: ClassVar[bool] = True
+    leaves_out: ClassVar[bool] = True
+    by_place: ClassVar[bool] = True
+
+    graph: Literal["ring", "lattice", "small_world", "scale_free", "random_regular", "edges"] = "ring"
+    """`ring`; `lattice`: square, without borders; `small_world`: a ring with some edges rewired (Watts & Strogatz
+    1998); `scale_free`: grown by preferential attachment (Barabási & Albert 1999); `random_regular`; or the `edges`
+    that are listed."""
+    degree: int | None = Field(default=None, ge=1, le=10_000)
+    """Neighbours of an agent: of a ring an even number (2), of a lattice 4 or 8 (4), of a small world or scale-free
+    graph an even number, on average (4), of a random regular graph any (4)."""
+    rewired: float = Field(default=0.1, ge=0, le=1)
+    """Of a small world, the chance of each edge to get another end."""
+    edges: tuple[tuple[int, int], ...] | None = None
+    """The places that are connected, counted from 1, where `graph` is `edges`: `[[1, 2], [2, 3]]`."""
+    meet: Literal["in_turn", "at_random"] = "in_turn"
+    """`in_turn`: the edges are divided into as few sets as possible in which no agent is twice, and these are met one
+    after the other, so that all neighbours meet equally often; roles alternate. `at_random`: in each round as many
+    neighbours meet as a random order allows, with random roles."""
+    seats: Literal["at_random", "in_order"] = "at_random"
+    """Which places the first agents have: drawn, or in the order of their numbers, and so of their players."""
+
+    @field_validator("edges", mode="before")
+    @classmethod
+    def _has_tuples(cls, edges: object) -> object:
+        """Take lists as tuples, as which edges are kept, because they may not change."""
+        if not isinstance(edges, list):
+            return edges
+        return tuple(tuple(edge) if isinstance(edge, list) else edge for edge in edges)
+
+    @model_validator(mode="after")
+    def _is_a_graph(self) -> Self:
+        if (self.graph == "edges") != (self.edges is not None):
+            raise ValueError("edges: lists the places that are connected where graph is edges; give both, or neither")
+        degree = self.n_neighbours
+        if self.graph in ("ring", "small_world", "scale_free") and degree % 2:
+            raise ValueError(f"degree: {degree} is odd; a {self.graph} has an even number of neighbours on average")
+        if self.graph == "lattice" and degree not in (4, 8):
+            raise ValueError(f"degree: {degree}; on a lattice it is 4 or 8")
+        for edge in self.edges or ():
+            if min(edge) < 1 or edge[0] == edge[1]:
+                raise ValueError(f"edges: {list(edge)} connects no two places; places count from 1")
+        return self
+
+    @property
+    def n_neighbours(self) -> int:
+        """The neighbours of an agent, on average; of listed edges 0, as each agent may have another number."""
+        if self.graph == "edges":
+            return 0
+        return self.degree or (2 if self.graph == "ring" else 4)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether all agents have the same number of neighbours: `n_neighbours`, or all others if these are fewer."""
+        return self.graph in ("ring", "lattice", "random_regular")
+
+    def fits(self, agents: int) -> str | None:
+        """Return why so many agents have no such network."""
+        degree = self.n_neighbours
+        if self.edges is not None:
+            missing = sorted(set(range(1, agents + 1)) - {place for edge in self.edges for place in edge})
+            highest = max((place for edge in self.edges for place in edge), default=0)
+            if highest > agents:
+                return f"edges: place {highest} of {agents} agents; places count from 1 to {agents}"
+            return (
+                f"edges: place {missing[0]} has no neighbour; connect each of the {agents} places" if missing else None
+            )
+        if self.graph == "lattice" and graphs.sides_of(agents) is None:
+            return f"graph: {agents} agents make no lattice; its sides are at least 3, as of 9, 12, 16, 20 or 25 agents"
+        if self.graph == "random_regular" and agents * degree % 2:
+            return f"degree: {degree} neighbours of {agents} agents each are an odd number of ends; change one by 1"
+        if self.graph in ("small_world", "scale_free", "random_regular") and degree >= agents:
+            return f"degree: {degree} neighbours among {agents} agents; use a lower degree"
+        return None
+
+    def drawn(self, agents: int, rng: Random) -> Network:
+        """Return the network with its edges listed, and the first agents in their places."""
+        edges = self._drawn(agents, rng)
+        places = shuffled(range(agents), rng) if self.seats == "at_random" else list(range(agents))
+        seated = sorted(tuple(sorted((places[a], places[b]))) for a, b in edges)
+        listed = tuple((a + 1, b + 1) for a, b in seated)
+        return self.model_copy(update={"graph": "edges", "edges": listed, "seats": "in_order"})
+
+    @property
+    def connected(self) -> tuple[tuple[int, int], ...]:
+        """The places that are neighbours, counted from 0."""
+        return tuple((a - 1, b - 1) for a, b in self.edges or ())
+
+    def _drawn(self, n: int, rng: Random) -> list[graphs.Edge]:
+        degree = self.n_neighbours
+        match self.graph:
+            case "ring":
+                return graphs.ring(n, degree=degree)
+            case "lattice":
+                return graphs.lattice(n, degree=degree)
+            case "small_world":
+                return graphs.small_world(n, degree=degree, rewired=self.rewired, rng=rng)
+            case "scale_free":
+                return graphs.scale_free(n, degree=degree, rng=rng)
+            case "random_regular":
+                return graphs.random_regular(n, degree=degree, rng=rng)
+            case "edges":
+                return sorted({(min(edge), max(edge)) for edge in self.connected})
+
+    def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
+        """Return `rounds` rounds over agents in the order of their places; a network that is not drawn is, first."""
+        network = self if self.edges is not None and self.seats == "in_order" else self.drawn(len(agents), rng)
+        if self.meet == "at_random":
+            met = [graphs.matched(network.connected, rng) for _ in range(rounds)]
+            return tuple(tuple(_named(agents, edge, rng.random() < 0.5) for edge in edges) for edges in met)
+        matchings = graphs.turns(network.connected, rng)
+        is_turned = {edge: rng.random() < 0.5 for edge in network.connected}
+        return tuple(
+            tuple(
+                _named(agents, edge, is_turned[edge] ^ (index // len(matchings) % 2 == 1))
+                for edge in matchings[index % len(matchings)]
+            )
+            for index in range(rounds)
+        )
+
+
+PairingRule = Annotated[Pairing, among("pairing", Alternating, Released, RandomMatching, Repeated, Network)]
+
+
+def _named(agents: Sequence[str], edge: graphs.Edge, is_turned: bool) -> tuple[str, ...]:
+    a, b = edge
+    return (agents[b], agents[a]) if is_turned else (agents[a], agents[b])
 
 
 def _in_groups(order: Sequence[str], size: int) -> tuple[tuple[str, ...], ...]:

@@ -84,12 +84,15 @@ class Play:
         self._states: dict[tuple[str, ...], float | None] = {}
         """What each group shares, by its members in the order of their names."""
         self._ahead: dict[str, deque[_Meeting]] = {agent.id: deque() for agent in agents}
+        self._first: list[_Meeting] = []
+        """Encounters that come first for all their members, who may have sat out the first rounds."""
         for round, groups in enumerate(schedule, start=1):
             for members in groups:
                 meeting = round, members
+                if not any(self._ahead[member] for member in members):
+                    self._first.append(meeting)
                 for member in members:
                     self._ahead[member].append(meeting)
-        self._first = schedule[0]
         self._open: dict[str, tuple[_Open, str, ActSpec | MoveSpec]] = {}
         """By key, the encounter of each open question, the member that is asked, and what it may answer."""
         self._talking: dict[str, tuple[_Open, str]] = {}
@@ -107,7 +110,7 @@ class Play:
         """Return the first round's requests, and the facts that are known without asking."""
         events: list[Event] = []
         requests: list[Request] = []
-        self._ready.extend((1, members) for members in self._first)
+        self._ready.extend(self._first)
         self._begin_ready(events, requests)
         return events, requests
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -10,8 +10,9 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from agentsim.core.facts import Frozen
 from agentsim.core.games import AnyGame, DonorGame
 from agentsim.core.observation import ObservationRule, Trace
-from agentsim.core.pairing import Alternating, PairingRule
+from agentsim.core.pairing import Alternating, Pairing, PairingRule, Schedule, swapped
 from agentsim.core.registry import REGISTRY
+from agentsim.core.rng import stream
 from agentsim.core.selection import SelectionRule, Top
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.errors import LogError, ScenarioError
@@ -97,6 +98,8 @@ class SocietyRules(Frozen):
 
     def _can_meet(self) -> None:
         size, kind = self.game.n_members, self.pairing.kind
+        if (problem := self.pairing.fits(self.agents)) is not None:
+            raise ValueError(f"pairing.{problem}")
         if size != 2 and not self.pairing.takes_groups:
             raise ValueError(
                 f"pairing.kind: {kind} makes pairs, and {size} agents meet in the game {self.game.kind}; use random or"
@@ -174,8 +177,33 @@ class SocietyRules(Frozen):
 
     def n_encounters(self, seed: int) -> int:
         """Return how many encounters one run has."""
+        if self.pairing.leaves_out:
+            return self._n_scheduled(seed)
         n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
         return n_rounds * self.game.games * (self.agents // self.game.n_members)
+
+    def _n_scheduled(self, seed: int) -> int:
+        """Return how many encounters there are in the schedules, which depend on places and not on who has them."""
+        pairing, places = self.drawn_pairing(seed), [str(place) for place in range(self.agents)]
+        lengths = [self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1)]
+        return sum(
+            len(groups)
+            for generation, n_rounds in enumerate(lengths, start=1)
+            for game in range(1, self.game.games + 1)
+            for groups in self.schedule(pairing, places, n_rounds, seed=seed, generation=generation, game=game)
+        )
+
+    def drawn_pairing(self, seed: int) -> Pairing:
+        """Return the pairing rule with what is drawn once for the society of that seed."""
+        return self.pairing.drawn(self.agents, stream(seed, "network"))
+
+    def schedule(
+        self, pairing: Pairing, agents: Sequence[str], n_rounds: int, *, seed: int, generation: int, game: int
+    ) -> Schedule:
+        """Return who meets whom in one game by a drawn rule; even games repeat the one before, with roles swapped."""
+        rng = stream(seed, "pairing", generation, (game + 1) // 2)
+        schedule = pairing.schedule(agents, n_rounds, rng, size=self.game.n_members)
+        return swapped(schedule) if game % 2 == 0 else schedule
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""

@@ -10,10 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from agentsim.core.answers import Answer, TextSpec
-from agentsim.core.facts import Agent, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index, total
+from agentsim.core.facts import (
+    Agent,
+    Connected,
+    Event,
+    GameEnded,
+    GenerationEnded,
+    StrategyFormed,
+    born_and_index,
+    total,
+)
 from agentsim.core.keys import StrategyKey
 from agentsim.core.observation import Chance
-from agentsim.core.pairing import swapped
 from agentsim.core.play import Play
 from agentsim.core.requests import Request, StrategyView
 from agentsim.core.rng import stream, uniform
@@ -40,6 +48,8 @@ class _Place(NamedTuple):
 
     label: str
     persona: str | None
+    number: int
+    """From 0."""
 
 
 class Society:
@@ -82,6 +92,9 @@ class Society:
         """The label of each agent's player in this generation, including newborns without a strategy."""
         self._personas: dict[str, str | None] = {}
         """The persona of each of these agents."""
+        self._pairing = rules.drawn_pairing(seed)
+        self._places: dict[str, int] = {}
+        """The place of each of these agents: newborns take those of the agents that left."""
         self._n_unformed = 0
         self._survivors: tuple[Agent, ...] = ()
         self._parents: tuple[Agent, ...] = ()
@@ -101,7 +114,7 @@ class Society:
 
     def start(self) -> Step[Request]:
         """Return the first generation's requests for a strategy, and the facts of those who have one already."""
-        places = zip(self._first_labels, self._first_personas, strict=True)
+        places = zip(self._first_labels, self._first_personas, range(self._rules.agents), strict=True)
         return self._begin_generation([_Place(*place) for place in places])
 
     def answer(self, request: Request, answer: Answer) -> Step[Request]:
@@ -126,6 +139,7 @@ class Society:
         parents = {agent.id: agent for agent in self._parents}
         self._labels = {name: agent.label for name, agent in kept.items()}
         self._personas = {name: agent.persona for name, agent in kept.items()}
+        self._places = {name: self._places[name] for name in kept}
         self._agents = {} if learning.rewrite else dict(kept)
         formed: list[Event] = []
         requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
@@ -156,7 +170,7 @@ class Society:
         """Give the newborn with that number its player and its persona, as the transmission rule says."""
         learning, number = self._rules.transmission, uniform("model", self._seed, self.generation, index)
         parent = parents[int(number * len(parents))] if parents else None
-        self._labels[name], self._personas[name] = vacancy
+        self._labels[name], self._personas[name], self._places[name] = vacancy
         if learning.model_from == "parent" and parent is not None:
             self._labels[name] = parent.label
         elif learning.model_from == "share" and self._survivors:  # the first generation is as the scenario says
@@ -216,16 +230,23 @@ class Society:
         rules = self._rules
         # Sorted by name, so that the schedule depends on the seed and who lives, not on who scored best.
         names = sorted(self._agents)
+        placed = sorted(names, key=self._places.__getitem__)
         self._plays = []
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
         endowments = rules.game.dealt(names, stream(self._seed, "endowment", self.generation))
         for number in range(1, rules.game.games + 1):
-            rng = stream(self._seed, "pairing", self.generation, (number + 1) // 2)
-            schedule = rules.pairing.schedule(names, n_rounds, rng, size=rules.game.n_members)
+            schedule = rules.schedule(
+                self._pairing,
+                placed if self._pairing.by_place else names,
+                n_rounds,
+                seed=self._seed,
+                generation=self.generation,
+                game=number,
+            )
             self._plays.append(
                 Play(
                     rules.game,
-                    swapped(schedule) if number % 2 == 0 else schedule,
+                    schedule,
                     agents=[self._agents[name] for name in self._labels],
                     observation=rules.observation,
                     rules=self._told,
@@ -237,7 +258,12 @@ class Society:
             )
         begun = [(play, *play.start()) for play in self._plays]
         self._play_of = {one.key: play for play, _, opened in begun for one in opened}
-        return [event for _, events, _ in begun for event in events], [one for _, _, opened in begun for one in opened]
+        known: list[Event] = []
+        if self._pairing.connected:
+            edges = tuple((placed[a], placed[b]) for a, b in self._pairing.connected)
+            known.append(Connected(generation=self.generation, edges=edges))
+        known += [event for _, events, _ in begun for event in events]
+        return known, [one for _, _, opened in begun for one in opened]
 
     def _chance_of(self, game: int) -> Chance:
         """Return the random numbers of one game of the living generation, by purpose and place in the game."""
@@ -266,7 +292,9 @@ class Society:
         self._parents = everyone if rules.learns_from_everyone else self._survivors
         self._scores = scores
         self.generation += 1
-        events, requests = self._begin_generation([_Place(agent.label, agent.persona) for agent in gone])
+        events, requests = self._begin_generation(
+            [_Place(agent.label, agent.persona, self._places[agent.id]) for agent in gone]
+        )
         return Step([ended, *events], requests)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from agentsim.core.pairing import n_reversed
-from agentsim.core.rng import stream
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.players import ModelPlayer
 
@@ -21,7 +20,8 @@ def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
     n_rounds = condition.game.n_rounds(seed, generation=1)
     agents = [f"1_{index}" for index in range(1, condition.agents + 1)]
     n_counted = min(n_rounds, max(MAX_COUNTED // condition.agents, 1))
-    schedule = condition.pairing.schedule(sorted(agents), n_counted, stream(seed, "pairing", 1, 1))
+    pairing = condition.drawn_pairing(seed)
+    schedule = condition.schedule(pairing, sorted(agents), n_counted, seed=seed, generation=1, game=1)
     n_encounters, n_again = sum(len(pairs) for pairs in schedule), n_reversed(schedule)
     share = n_again / n_encounters
     of_what = "a game" if n_counted == n_rounds else f"a game's first {n_counted:,} rounds"

@@ -53,6 +53,7 @@ UNTOLD = {
 """Settings that sentence files name in comments alone, in some file or other."""
 ONLY_THERE = {
     ("observation", "gossip"): {"noise", "audience"},
+    ("pairing", "network"): {"graph", "degree", "rewired", "edges", "seats"},  # what follows for an agent is told
     ("transmission", "copy"): {"scores"},
     ("transmission", "none"): {"scores", "chances"},
 }

@@ -12,6 +12,7 @@ from typing import Final
 from agentsim.analysis.frames import derived
 from agentsim.analysis.frames.declared import OF_FOLDERS, Column, Table
 from agentsim.core.facts import (
+    Connected,
     Donated,
     GameEnded,
     GenerationEnded,
@@ -462,6 +463,15 @@ TABLES: Final[dict[str, Table]] = {
             "problem": Column(
                 "string", "why the last reply was not readable; missing for a note that was read", path="problem"
             ),
+        },
+    ),
+    "neighbours": Table(
+        row="an agent, a generation and a neighbour it has in that; none where agents have no places in a network",
+        records=(Connected,),
+        of_records={
+            "generation": Column("Int64", "from 1", path="generation"),
+            "agent": Column("string", "its name", derived="`edges`, from either end"),
+            "neighbour": Column("string", "the neighbour's name", derived="`edges`, the other end"),
         },
     ),
     "replies": Table(

@@ -71,6 +71,8 @@ class Study:
     """One row a member and an encounter of such a game."""
     messages: pd.DataFrame
     """One row a message that was to be written before deciding; none where agents do not talk."""
+    neighbours: pd.DataFrame
+    """One row an agent, a generation and a neighbour it has in that; none where agents have no places in a network."""
     started: Mapping[tuple[str, str], RunStarted]
     """The first record of each readable log, by study and run: condition, seed, versions, account."""
     notes: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ from agentsim.analysis.frames.maximum import (
     unit_worth,
 )
 from agentsim.analysis.frames.rows import Row, columns_of, given, row_of
-from agentsim.core.facts import GenerationEnded, NoteWritten, Settled, StrategyFormed, Talked
+from agentsim.core.facts import Connected, GenerationEnded, NoteWritten, Settled, StrategyFormed, Talked
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.scenario.names import condition_of
@@ -52,6 +52,7 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
         "encounters": encounters,
         "moves": moves,
         "outcomes": outcomes,
+        "neighbours": _neighbours(runs),
     }
     return {name: _as_declared(name, computed[name]) if name in computed else _recorded(name, runs) for name in TABLES}
 
@@ -130,6 +131,21 @@ def _outcomes(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
             for record in run.records
             if isinstance(record, Settled)
             for agent, before, after in zip(record.members, record.before, record.after, strict=True)
+        ),
+    )
+
+
+def _neighbours(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
+    """Return each agent's neighbours in each generation."""
+    return shaped(
+        "neighbours",
+        (
+            {"run": name, "generation": record.generation, "agent": agent, "neighbour": neighbour}
+            for name, run in runs.items()
+            for record in run.records
+            if isinstance(record, Connected)
+            for edge in record.edges
+            for agent, neighbour in (edge, edge[::-1])
         ),
     )
 
