@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -20,6 +19,7 @@ from agentsim.analysis.frames.declared import Column, Table
 from agentsim.analysis.frames.study import Study
 from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
+from agentsim.version import VERSION
 
 __all__ = ["Format", "export", "write_csv"]
 
@@ -109,7 +109,7 @@ def _description(
     study: Study, frames: Mapping[str, pd.DataFrame], *, files: Mapping[str, str], format: Format, exported: set[str]
 ) -> str:
     description = {
-        "written_by": f"agentsim {metadata.version('agentsim')}",
+        "written_by": f"agentsim {VERSION}",
         "studies": list(study.folders),
         "notes": [PARQUET_NOTE if format == "parquet" else CSV_NOTE, *study.notes],
         "files": sorted({*files.values(), *(exported - {DESCRIPTION})}),

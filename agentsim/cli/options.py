@@ -48,9 +48,9 @@ app = typer.Typer(
 
 def installed_version() -> str:
     """Return the version of agentsim that is installed."""
-    from importlib import metadata
+    from agentsim.version import VERSION
 
-    return metadata.version("agentsim")
+    return VERSION
 
 
 def _version(is_asked: bool) -> None:

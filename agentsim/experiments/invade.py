@@ -34,6 +34,7 @@ from agentsim.scenario.loading import load_scenario, scenario_from
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.runs import RunSpec, runs
+from agentsim.version import VERSION
 
 __all__ = ["Invasion", "invasion", "logged_courses", "play_logged", "play_unlogged", "provenance", "refuse_unlimited"]
 
@@ -294,7 +295,7 @@ def _scripted(condition: Condition) -> list[ScriptedPlayer]:
 def provenance(asked: Invasion) -> dict[str, Any]:
     """Return, as JSON-able data, all that is needed to repeat invasions that were played without logs."""
     scenario = {**asked.data, "seeds": list(asked.seeds)}
-    versions = {package: metadata.version(package) for package in ("agentsim", "numpy", "pydantic")}
+    versions = {"agentsim": VERSION, **{package: metadata.version(package) for package in ("numpy", "pydantic")}}
     return {
         "played": "many societies at once, without logs",
         "scenario": scenario,

@@ -27,6 +27,7 @@ from agentsim.providers.catalogue import Catalogue
 from agentsim.scenario.conditions import Condition, Scenario, digest
 from agentsim.scenario.runs import RunSpec, runs
 from agentsim.scenario.user_settings import with_own
+from agentsim.version import VERSION
 
 __all__ = ["Opened", "accounts_of", "check_accounts", "open_study", "providers_of", "versions_now"]
 
@@ -166,8 +167,8 @@ def _installed(package: str) -> str | None:
 
 def versions_now() -> dict[str, str]:
     """Return the versions of what a result may depend on."""
-    versions = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in ("agentsim", "openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
+    versions = {"python": platform.python_version(), "platform": platform.platform(), "agentsim": VERSION}
+    for package in ("openai", "anthropic", "xllamacpp", "pydantic", "jinja2"):
         if (version := _installed(package)) is not None:
             versions[package] = version
     return versions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +29,7 @@ from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
 from agentsim.report.shell import packaged, rendered, write
 from agentsim.report.tables import Table, from_frame, number
+from agentsim.version import VERSION
 
 __all__ = ["render", "write_report"]
 
@@ -75,7 +75,7 @@ def render(study: Study) -> str:
     context: dict[str, Any] = {
         "data": Markup(embedded(data)),  # `embedded` escapes it
         "title": one_line(study.name),
-        "version": metadata.version("agentsim"),
+        "version": VERSION,
         "folders": ", ".join(one_line(folder) for folder in study.folders.values()),
         "said": content.said(study),
         "can": can,

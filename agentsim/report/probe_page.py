@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from agentsim.report.figures import image
 from agentsim.report.provenance import accounts_of, pairs
 from agentsim.report.shell import rendered, write
 from agentsim.report.tables import Table, from_frame
+from agentsim.version import VERSION
 
 __all__ = ["render_probe", "write_probe_report"]
 
@@ -68,7 +68,7 @@ def render_probe(probe: Probe) -> str:
     ]
     context: dict[str, Any] = {
         "title": one_line(probe.name),
-        "version": metadata.version("agentsim"),
+        "version": VERSION,
         "folder": one_line(probe.folder),
         "said": list(_said(probe)),
         "missing": list(_missing(probe)),

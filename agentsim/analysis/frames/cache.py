@@ -13,7 +13,6 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Mapping
-from importlib import metadata
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,6 +24,7 @@ from agentsim.analysis.frames.columns import TABLES
 from agentsim.disk.whole_files import replace_whole
 from agentsim.log.files import LOG_NAME
 from agentsim.log.records import SCHEMA, RunStarted
+from agentsim.version import VERSION as AGENTSIM
 
 __all__ = ["FOLDER", "Cached", "fingerprints", "made_by", "make_place", "read", "write"]
 
@@ -137,7 +137,7 @@ def made_by() -> str:
         name: {key: (column.dtype, column.path) for key, column in table.columns.items()}
         for name, table in TABLES.items()
     }
-    parts: list[Any] = [VERSION, SCHEMA, metadata.version("agentsim"), columns]
+    parts: list[Any] = [VERSION, SCHEMA, AGENTSIM, columns]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -132,7 +132,7 @@ class Slurm(Engine):
             import submitit  # an extra
         except ImportError as error:
             raise ScenarioError(
-                "SLURM needs the package submitit; install it with `pip install 'agentsim[slurm]'`"
+                "SLURM needs the package submitit; install it with `pip install 'agentsim-lab[slurm]'`"
             ) from error
         executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
         executor.update_parameters(name=name, timeout_min=self.time, cpus_per_task=self.cpus)

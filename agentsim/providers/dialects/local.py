@@ -35,7 +35,7 @@ def check_model(model: str) -> Path:
         ModelFileError: the weights are missing or damaged, or llama.cpp is not installed.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise ModelFileError("local models need llama.cpp: run `pip install 'agentsim[local]'`")
+        raise ModelFileError("local models need llama.cpp: run `pip install 'agentsim-lab[local]'`")
     return weights.find(model)
 
 

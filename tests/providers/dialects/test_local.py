@@ -129,7 +129,7 @@ async def test_a_file_llama_cannot_load_is_named_with_the_servers_log(tmp_path: 
 
 def test_without_llama_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agentsim.providers.dialects.local.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelFileError, match=r"pip install 'agentsim\[local\]'"):
+    with pytest.raises(ModelFileError, match=r"pip install 'agentsim-lab\[local\]'"):
         local.check_model("smollm2-135m")
 
 
