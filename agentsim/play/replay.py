@@ -32,7 +32,7 @@ from agentsim.scenario.plugins import UsedPlugin, what_has_changed, what_is_miss
 
 __all__ = ["ReplayState", "catch_up", "code_digest", "compare_start", "deciding", "replay"]
 
-ONLY_READING = frozenset(["analysis", "cli", "report", "testing"])
+ONLY_READING = frozenset(["analysis", "cli", "report", "testing", "view"])
 """The rooms whose code makes no facts. All other code counts as deciding, so that none is forgotten."""
 
 
