@@ -30,8 +30,10 @@ function morph(old, now) {
   for (const { name } of [...old.attributes]) {
     if (!now.hasAttribute(name) && name !== "open" && name !== "style" && name !== "tabindex") old.removeAttribute(name);
   }
-  for (const { name, value } of [...now.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  for (const name of ["--v", "width"]) {  // set through the style object, which the policy allows
+  for (const { name, value } of [...now.attributes]) {
+    if (name !== "style" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const name of ["--v", "width"]) {  // through the style object, which the policy allows
     const value = now.style.getPropertyValue(name);
     if (old.style.getPropertyValue(name) !== value) old.style.setProperty(name, value);
   }
