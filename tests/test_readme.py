@@ -22,6 +22,7 @@ ROOT = Path(agentsim.__file__).parent.parent
 PAGES = [
     "README.md",
     "docs/studies.md",
+    "docs/commands.md",
     "docs/models.md",
     "docs/python.md",
     "docs/prompts.md",

@@ -7,12 +7,15 @@ from typing import Annotated, Optional
 
 import typer
 
+from agentsim.version import VERSION
+
 __all__ = [
     "Claim",
     "File",
     "Folder",
     "Fork",
     "Job",
+    "Json",
     "MaxCost",
     "Model",
     "New",
@@ -29,7 +32,6 @@ __all__ = [
     "Wait",
     "Workers",
     "app",
-    "installed_version",
     "settings",
 ]
 
@@ -46,17 +48,10 @@ app = typer.Typer(
 )
 
 
-def installed_version() -> str:
-    """Return the version of agentsim that is installed."""
-    from agentsim.version import VERSION
-
-    return VERSION
-
-
 def _version(is_asked: bool) -> None:
     """Print the version and end the command."""
     if is_asked:
-        typer.echo(f"agentsim {installed_version()}")
+        typer.echo(f"agentsim {VERSION}")
         raise typer.Exit
 
 
@@ -138,6 +133,7 @@ Job = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="With --on, stay until all workers have ended.")]
 Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead: docs/commands.md.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")]
 Output = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.text import Text
 
+from agentsim.cli.documents import ending_parts, probe_parts, study_parts
+from agentsim.cli.json_output import print_document
 from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
     from agentsim.analysis.frames.study import Study
+    from agentsim.analysis.probes import Probe
+    from agentsim.orchestrator.run_state import RunState
     from agentsim.orchestrator.study import StudyResult
 
 __all__ = [
@@ -20,6 +24,9 @@ __all__ = [
     "exit_code",
     "fetch",
     "folder_for",
+    "print_elsewhere",
+    "print_ended",
+    "print_probed",
     "printable",
     "show_ended",
     "tell",
@@ -40,9 +47,7 @@ def tell(result: StudyResult, console: Console, *, is_new: bool, is_alone: bool 
     if result.is_interrupted or not is_alone:
         console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
         console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
-    elif not console.quiet and any(
-        state.status in ("complete", "unread") or state.n_new_replies for state in result.runs
-    ):
+    elif not console.quiet and any(map(_has_results, result.runs)):
         show_study(result, console)
     for state in result.runs:
         if state.n_torn_bytes:
@@ -68,9 +73,37 @@ def show_ended(folder: Path, console: Console) -> int:
     return 0 if (status == "complete").all() else 1
 
 
+def print_ended(result: StudyResult) -> None:
+    """Print the document of `agentsim run`: how its runs ended and, unless it was broken off, a study's numbers."""
+    if result.is_interrupted or not result.is_last or not any(map(_has_results, result.runs)):
+        print_document("run", **ending_parts(result), results=None)
+        return
+    from agentsim.analysis.frames.study import load
+
+    study = load(result.folder)
+    print_document("run", **ending_parts(result, files=_drawn(study, result.folder)), results=study_parts(study))
+
+
+def print_elsewhere(folder: Path, *, is_ended: bool) -> None:
+    """Print the document of `agentsim run --on`: where the study is and, once it was played, its numbers."""
+    from agentsim.analysis.frames.study import load
+
+    print_document("run", folder=folder, results=study_parts(load(folder)) if is_ended else None)
+
+
+def _has_results(state: RunState) -> bool:
+    return state.status in ("complete", "unread") or bool(state.n_new_replies)
+
+
+def _drawn(study: Study, folder: Path) -> list[Path]:
+    """Draw the figure that a study's folder holds, if there is something to draw; return its files."""
+    from agentsim.analysis.figures import final_resources, save
+
+    return [] if study.scored.empty else save(final_resources(study), folder / "final-resources")
+
+
 def show_study(result: StudyResult, console: Console) -> None:
     """Print a study's tables, draw its figure, and say where everything is."""
-    from agentsim.analysis.figures import final_resources, save
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.study import study_tables
 
@@ -84,8 +117,7 @@ def show_study(result: StudyResult, console: Console) -> None:
         console.print(Text(f"{took}, limited by {result.bound_by}"))
     if result.is_complete and not any(state.n_new_replies for state in result.runs):
         console.print("Every run was already complete; no model was called.")
-    if not study.scored.empty:
-        save(final_resources(study), result.folder / "final-resources")
+    if _drawn(study, result.folder):
         console.print(Text(f"picture:  {result.folder / 'final-resources.png'} (and .svg)"), soft_wrap=True)
     console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
     console.print(Text(f"tables:   agentsim show {result.folder}"), soft_wrap=True)
@@ -93,11 +125,33 @@ def show_study(result: StudyResult, console: Console) -> None:
     console.print(Text(f'notebook: agentsim.load("{result.folder}").encounters'), soft_wrap=True)
 
 
+def print_probed(result: StudyResult) -> None:
+    """Print the document of `agentsim probe`: how it ended and, unless it was broken off, its results."""
+    from agentsim.analysis.probes import load_probe
+    from agentsim.log.files import LOG_NAME
+
+    [state] = result.runs
+    if result.is_interrupted or not (result.folder / state.run / LOG_NAME).exists():
+        print_document("probe", **ending_parts(result), results=None)
+        return
+    probe = load_probe(result.folder)
+    print_document(
+        "probe", **ending_parts(result, files=_probe_files(probe, result.folder)), results=probe_parts(probe)
+    )
+
+
+def _probe_files(probe: Probe, folder: Path) -> list[Path]:
+    """Write a probe's tables, and its figure if there is something to draw; return the files."""
+    from agentsim.analysis.figures import response, save
+    from agentsim.analysis.result_files import write_probe
+
+    drawn = save(response(probe), folder / "response") if probe.answers["given"].notna().any() else []
+    return [*write_probe(probe, folder), *drawn]
+
+
 def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
     """Print a probe's results so far, draw its figure, and say what to do next."""
-    from agentsim.analysis.figures import response, save
     from agentsim.analysis.probes import load_probe
-    from agentsim.analysis.result_files import write_probe
     from agentsim.cli.tables.probe import probe_tables
     from agentsim.log.files import LOG_NAME
 
@@ -106,9 +160,7 @@ def tell_probe(result: StudyResult, console: Console, *, is_new: bool) -> None:
         results = load_probe(result.folder)
         for table in probe_tables(results):
             console.print(table)
-        write_probe(results, result.folder)
-        if results.answers["given"].notna().any():
-            save(response(results), result.folder / "response")
+        if any(path.suffix == ".png" for path in _probe_files(results, result.folder)):
             console.print(Text(f"picture:  {result.folder / 'response.png'} (and .svg)"), soft_wrap=True)
         console.print(Text(f"tables:   {result.folder}/*.csv"), soft_wrap=True)
         console.print(Text(f"proof:    agentsim replay {result.folder}"), soft_wrap=True)

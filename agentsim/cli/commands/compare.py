@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import Output, Plugins, Studies
+from agentsim.cli.documents import comparison_parts
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Output, Plugins, Studies
 from agentsim.cli.telling import folder_for
 
 
@@ -45,6 +47,7 @@ def compare(
         ),
     ] = None,
     output: Output = None,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Compare final resources between groups of runs: ratios, intervals and tests."""
@@ -63,6 +66,9 @@ def compare(
     paths = [*write_comparison(comparison, place), *save(final_resources(study), place / "final-resources")]
     unlike = published_unlike_table(study)
     paths += save(efficiency(study), place / "efficiency") if unlike else []
+    if as_json:
+        print_document("compare", **comparison_parts(comparison, study), files=paths)
+        return
     console = Console()
     for table in comparison_tables(comparison):
         console.print(table)

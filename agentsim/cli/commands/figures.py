@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import Output, Plugins, Studies
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Output, Plugins, Studies
 from agentsim.cli.telling import folder_for
 from agentsim.errors import AgentsimError
 
@@ -27,6 +28,7 @@ def figures(
         ),
     ] = "3",
     output: Output = None,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Draw a study's figures as SVG and PNG."""
@@ -41,6 +43,9 @@ def figures(
         folder_for(study, output, "figures"),
         n_societies=None if societies == "all" else int(societies),
     )
+    if as_json:
+        print_document("figures", files=paths, not_drawn=undrawn)
+        return
     console = Console()
     for path in paths:
         console.print(Text(str(path)), soft_wrap=True)

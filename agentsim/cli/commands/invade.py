@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -11,11 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import PLAYED, command
-from agentsim.cli.options import Fork, MaxCost, New, Plan, Plugins, Results, Sets, settings
+from agentsim.cli.documents import ending_parts, invasion_parts, plan_parts
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Fork, Json, MaxCost, New, Plan, Plugins, Results, Sets, settings
 from agentsim.cli.telling import exit_code, tell_why
 
 if TYPE_CHECKING:
-    from agentsim.analysis.invasions import Courses
+    from agentsim.analysis.invasions import Courses, Invasions
     from agentsim.experiments.invade import Invasion
 
 
@@ -71,6 +74,7 @@ def invade(
     log: Annotated[bool, typer.Option("--log", help="Log scripted invasions too; slower.")] = False,
     plan: Plan = False,
     max_cost: MaxCost = None,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Test for each pair of contestants whether a few invaders take over many residents more often than by chance."""
@@ -90,32 +94,41 @@ def invade(
         control=control,
     )
     if asked.is_scripted and not log and not plan:
-        _invade_unlogged(asked, results / name)
+        _invade_unlogged(asked, results / name, as_json=as_json)
     else:
-        _invade_logged(asked, results, new=new, fork=fork, is_plan=plan)
+        _invade_logged(asked, results, new=new, fork=fork, is_plan=plan, as_json=as_json)
 
 
-def _invade_unlogged(asked: Invasion, folder: Path) -> None:
+def _invade_unlogged(asked: Invasion, folder: Path, *, as_json: bool) -> None:
     from agentsim.disk.whole_files import make_folder
     from agentsim.experiments.invade import play_unlogged, provenance
 
     courses = play_unlogged(asked)
-    _show_invasions(courses, folder / "invasion")
     path = folder / "invasion" / "played.json"
     make_folder(path.parent)
     path.write_text(json.dumps(provenance(asked), indent=2) + "\n", encoding="utf-8")
+    result, files = _written(courses, folder / "invasion")
+    if as_json:
+        print_document("invade", folder=folder, results=invasion_parts(result), files=[*files, path])
+        return
+    _show_invasions(result, files)
     Console().print(Text(f"{path}: what was played; no logs were kept, --log keeps them"), soft_wrap=True)
 
 
-def _invade_logged(asked: Invasion, results: Path, *, new: bool, fork: Path | None, is_plan: bool) -> None:
+def _invade_logged(
+    asked: Invasion, results: Path, *, new: bool, fork: Path | None, is_plan: bool, as_json: bool
+) -> None:
     from agentsim.cli.progress import Progress
     from agentsim.cli.tables.plan import plan_table
     from agentsim.experiments.invade import logged_courses, play_logged, refuse_unlimited
     from agentsim.experiments.plan import plan
 
-    scenario, console = asked.scenario(), Console()
+    scenario, console = asked.scenario(), Console(stderr=as_json)
     if is_plan or not asked.is_scripted:
         plans = plan(scenario)
+        if is_plan and as_json:
+            print_document("invade", plan=plan_parts(plans))
+            return
         console.print(plan_table(plans))
         most = sum(spec.condition.n_requests(spec.seed) for spec in asked.specs() if spec.condition.model_players)
         console.print(
@@ -128,23 +141,35 @@ def _invade_logged(asked: Invasion, results: Path, *, new: bool, fork: Path | No
         refuse_unlimited(plans, budget=scenario.budget)
     with Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)) as progress:
         result = play_logged(asked, results=results, new=new, fork=fork, observer=progress)
-    if not result.is_interrupted and any(state.status == "complete" for state in result.runs):
-        _show_invasions(logged_courses(result), result.folder / "invasion")
+    is_told = not result.is_interrupted and any(state.status == "complete" for state in result.runs)
+    invaded, files = _written(logged_courses(result), result.folder / "invasion") if is_told else (None, [])
+    if as_json:
+        parts = None if invaded is None else invasion_parts(invaded)
+        print_document("invade", **ending_parts(result, files=files), results=parts)
+    elif invaded is not None:
+        _show_invasions(invaded, files)
     console.print(Text(f"results:  {result.folder}"), soft_wrap=True)
     tell_why(result, is_new=new or fork is not None)
     raise typer.Exit(exit_code(result))
 
 
-def _show_invasions(courses: Courses, folder: Path) -> None:
+def _written(courses: Courses, folder: Path) -> tuple[Invasions, list[Path]]:
+    """Return what follows from the invasions' courses, and the files that hold it."""
     from agentsim.analysis.invasions import invasions
     from agentsim.analysis.result_files import write_invasions
+
+    result = invasions(courses)
+    return result, write_invasions(result, courses, folder)
+
+
+def _show_invasions(result: Invasions, files: Sequence[Path]) -> None:
     from agentsim.cli.tables.cells import plain
     from agentsim.cli.tables.invasions import invasion_tables
 
-    result, console = invasions(courses), Console()
+    console = Console()
     for table in invasion_tables(result):
         console.print(table)
     for note in result.notes:
         console.print(plain(note, max_chars=1000))
-    for path in write_invasions(result, courses, folder):
+    for path in files:
         console.print(Text(str(path)), soft_wrap=True)

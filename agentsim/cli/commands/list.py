@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import Plugins
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Plugins
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -55,12 +56,17 @@ class Row(NamedTuple):
 
 @command("list", examples=["list rules", "list policies", "list games --plugin my_rules.py"])
 def list_things(
-    what: Annotated[Things, typer.Argument(help="What to list.", show_default=False)], plugin: Plugins = None
+    what: Annotated[Things, typer.Argument(help="What to list.", show_default=False)],
+    as_json: Json = False,
+    plugin: Plugins = None,
 ) -> None:
     """List what scenarios can name: what ships, and what plug-ins bring."""
     from agentsim.scenario.plugins import load_installed
 
     load_installed()
+    if as_json:
+        print_document("list", what=what, things=list(rows(what)))
+        return
     table = Table("name", "settings", "from", "what it is", box=SIMPLE_HEAD)
     for row in rows(what):
         table.add_row(*(Text(cell, overflow="fold") for cell in row))

@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import File, Model, Plugins, Seeds, Sets
+from agentsim.cli.documents import plan_parts
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import File, Json, Model, Plugins, Seeds, Sets
 
 
 @command(
@@ -26,6 +28,7 @@ def plan(
         Optional[list[str]],  # noqa: UP045 - typer reads it
         typer.Option("--pilot", help="Estimate from this study, whose runs use the same model.", metavar="STUDY"),
     ] = None,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Estimate a scenario's calls, tokens, time and cost before the first call."""
@@ -35,4 +38,8 @@ def plan(
     from agentsim.scenario.loading import load_scenario
 
     scenario = load_scenario(file, sets=set_ or (), model=model, seeds=seeds)
-    Console().print(plan_table(planned(scenario, pilot=load(*pilot) if pilot else None)))
+    plans = planned(scenario, pilot=load(*pilot) if pilot else None)
+    if as_json:
+        print_document("plan", **plan_parts(plans))
+    else:
+        Console().print(plan_table(plans))

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import Plugins
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Plugins
 from agentsim.errors import AgentsimError
 
 
@@ -38,6 +39,7 @@ def power(
     target: Annotated[float, typer.Option("--power", help="The power wanted.")] = 0.8,
     by: Annotated[str, typer.Option(help="What groups the pilot's runs: model, condition, ...")] = "model",
     design: Annotated[str, typer.Option(help="How the study will be compared: unpaired or paired.")] = "unpaired",
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Estimate how many seeds, calls and dollars are needed to tell two models apart."""
@@ -60,9 +62,15 @@ def power(
         source = log(spread)
     else:
         raise AgentsimError("power needs either a pilot (--from results/pilot) or a --spread, such as 3")
+    answers = [
+        seeds_for(source, effect=ratio, target=target, design=design)  # type: ignore[arg-type]
+        for ratio in effect or [2.0]
+    ]
+    if as_json:
+        print_document("power", target=target, effects=answers)
+        return
     console = Console()
-    for ratio in effect or [2.0]:
-        result = seeds_for(source, effect=ratio, target=target, design=design)  # type: ignore[arg-type]
+    for result in answers:
         console.print(power_table(result))
         for sentence in power_sentences(result, target=target):
             console.print(Text(sentence))

@@ -9,8 +9,10 @@ import typer
 from rich.console import Console
 
 from agentsim.cli.declaring import PLAYED, command
-from agentsim.cli.options import MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets
-from agentsim.cli.telling import exit_code, fetch, tell_probe
+from agentsim.cli.documents import plan_parts
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets
+from agentsim.cli.telling import exit_code, fetch, print_probed, tell_probe, tell_why
 
 
 @command(
@@ -62,6 +64,7 @@ def probe(
     plan: Plan = False,
     pull: Pull = False,
     quiet: Quiet = False,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Ask strategies what they would give in designed situations, or compare newborns with their parents."""
@@ -89,10 +92,13 @@ def probe(
         max_cost=max_cost,
     )
     scenario, design = designed(source, options)
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, stderr=as_json)
     foreseen = planned(scenario, design)
     if plan:
-        Console().print(plan_table([foreseen]))
+        if as_json:
+            print_document("probe", plan=plan_parts([foreseen]))
+        else:
+            Console().print(plan_table([foreseen]))
         return
     if pull:
         from agentsim.orchestrator.engines.orders import embedded
@@ -102,5 +108,9 @@ def probe(
     console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
     with Progress(console, n_runs=1) as progress:
         result = ask(scenario, design, results=results, new=new, observer=progress)
-    tell_probe(result, console, is_new=new)
+    if as_json:
+        print_probed(result)
+        tell_why(result, is_new=new)
+    else:
+        tell_probe(result, console, is_new=new)
     raise typer.Exit(exit_code(result))

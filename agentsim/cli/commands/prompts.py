@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import File, Model, Plugins, Sets, app
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import File, Json, Model, Plugins, Sets, app
 from agentsim.cli.telling import printable
 from agentsim.scenario.names import condition_of
 
@@ -35,6 +36,7 @@ def show_prompts(
     ] = None,
     generation: Annotated[Optional[int], typer.Option(help="The generation shown; 2 by default.", min=1)] = None,  # noqa: UP045
     round: Annotated[Optional[int], typer.Option(help="The round shown; 3 by default.", min=1)] = None,  # noqa: UP045
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Print every prompt that an agent would see at one moment of a society in which everyone gives half."""
@@ -47,9 +49,13 @@ def show_prompts(
     spec = next((spec for spec in specs if spec.condition.model_players), specs[0])
     conditions = {condition_of(spec.name) for spec in specs}
     condition = spec.condition if prompts is None else spec.condition.model_copy(update={"prompts": prompts})
+    seen = list(shown(condition, generation=generation, round=round, seed=spec.seed))
+    if as_json:
+        print_document("prompts show", condition=condition_of(spec.name), prompts=seen)
+        return
     if len(conditions) > 1:
         console.print(Text(f"of {len(conditions)} conditions, {condition_of(spec.name)}:"))
-    for prompt in shown(condition, generation=generation, round=round, seed=spec.seed):
+    for prompt in seen:
         console.print(Text(f"--- {prompt.title}", style="bold cyan"), soft_wrap=True)
         for message in prompt.messages:
             console.print(Text(f"{message.role}:", style="bold"))

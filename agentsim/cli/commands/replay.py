@@ -7,19 +7,22 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import REPLAYED, command
-from agentsim.cli.options import Folder, Plugins
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Folder, Json, Plugins
 
 
 @command(
     examples=["replay results/quickstart"],
     codes=REPLAYED,
 )
-def replay(folder: Folder, plugin: Plugins = None) -> None:
+def replay(folder: Folder, as_json: Json = False, plugin: Plugins = None) -> None:
     """Recompute every run from its log, without calling a model, and say whether the log is exact."""
     from agentsim.play.replay import replay as recompute
 
-    console = Console()
+    console = Console(quiet=as_json)
     states = recompute(folder)
+    if as_json:
+        print_document("replay", folder=folder, is_exact=all(state.is_exact for state in states), runs=states)
     for state in states:
         verdict = "exact" if state.is_exact else "NOT EXACT"
         note = "" if state.is_complete or not state.is_exact else ", not complete yet"

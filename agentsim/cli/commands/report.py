@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import Plugins, Studies
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Plugins, Studies
 
 
 @command(
@@ -22,6 +23,7 @@ def report(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option("-o", "--output", help="The file to write; by default report.html in the study's folder."),
     ] = None,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Write a study or a probe as one HTML file for the browser; it loads nothing from the network."""
@@ -33,4 +35,7 @@ def report(
         path = write_probe_report(load_probe(folders[0]), output)
     else:
         path = write_report(load(*folders), output)
+    if as_json:
+        print_document("report", files=[path])
+        return
     Console().print(Text(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser"), soft_wrap=True)

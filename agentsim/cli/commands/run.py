@@ -14,6 +14,7 @@ from agentsim.cli.options import (
     File,
     Fork,
     Job,
+    Json,
     MaxCost,
     Model,
     New,
@@ -28,7 +29,7 @@ from agentsim.cli.options import (
     Workers,
     settings,
 )
-from agentsim.cli.telling import exit_code, fetch, show_ended, tell
+from agentsim.cli.telling import exit_code, fetch, print_elsewhere, print_ended, show_ended, tell, tell_why
 
 
 @command(
@@ -55,6 +56,7 @@ def run(
     wait: Wait = False,
     pull: Pull = False,
     quiet: Quiet = False,
+    as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Play a scenario, or continue it: the same command resumes where it stopped."""
@@ -64,7 +66,7 @@ def run(
     from agentsim.scenario.runs import runs
 
     scenario = load_scenario(file, sets=settings(set_, max_cost), model=model, seeds=seeds)
-    console = Console(quiet=quiet)
+    console = Console(quiet=quiet, stderr=as_json)
     if pull:
         from agentsim.orchestrator.engines.orders import embedded
 
@@ -89,12 +91,20 @@ def run(
             pull=pull,
         )
         study = play_elsewhere(there, orders, console, workers=workers, new=new, fork=fork, wait=wait)
-        raise typer.Exit(show_ended(study, console) if wait or there.ends_with_us else 0)
+        is_ended = wait or there.ends_with_us
+        code = show_ended(study, console) if is_ended else 0
+        if as_json:
+            print_elsewhere(study, is_ended=is_ended)
+        raise typer.Exit(code)
     if claim:
         from agentsim.orchestrator.engines.worker import work as play
     with Progress(console, n_runs=len(specs)) as progress:
         result = play(scenario, results=results, new=new, fork=fork, observer=progress)
     if fork is not None:
         console.print(Text(f"{result.n_taken_over:,} replies were reused from {fork}"), soft_wrap=True)
-    tell(result, console, is_new=new or fork is not None, is_alone=result.is_last)
+    if as_json:
+        print_ended(result)
+        tell_why(result, is_new=new or fork is not None)
+    else:
+        tell(result, console, is_new=new or fork is not None, is_alone=result.is_last)
     raise typer.Exit(exit_code(result))

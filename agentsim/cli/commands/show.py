@@ -5,17 +5,22 @@ from __future__ import annotations
 from rich.console import Console
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import Plugins, Studies
+from agentsim.cli.documents import study_parts
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Plugins, Studies
 
 
 @command(
     examples=["show results/quickstart", "show results/first results/second"],
 )
-def show(folders: Studies, plugin: Plugins = None) -> None:
+def show(folders: Studies, as_json: Json = False, plugin: Plugins = None) -> None:
     """Print the runs, generations and strategies of one or more studies."""
     from agentsim.analysis.frames.study import load
     from agentsim.cli.tables.study import study_tables
 
-    console = Console()
-    for table in study_tables(load(*folders)):
+    study, console = load(*folders), Console()
+    if as_json:
+        print_document("show", **study_parts(study))
+        return
+    for table in study_tables(study):
         console.print(table)

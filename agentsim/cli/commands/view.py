@@ -9,11 +9,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import Plugins, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import Plugins
 from agentsim.errors import AgentsimError
 
 
-@app.command()
+@command(examples=["view", "view results/quickstart --open"])
 def view(
     results: Annotated[Path, typer.Argument(help="The folder that holds studies, or a study's folder.")] = Path(
         "results"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rich.table import Table
 
 from agentsim.cli.tables.cells import plain, titled
 from agentsim.experiments.plan import NOTHING, ConditionPlan, Range
 
-__all__ = ["plan_table"]
+__all__ = ["Total", "plan_table", "total"]
 
 
 def plan_table(plans: Sequence[ConditionPlan]) -> Table:
@@ -37,13 +38,39 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
             f"{_time(one.wall_s.low)}\n{_time(one.wall_s.high)}",
         )
     if len(plans) > 1:
-        priced = [one.usd for one in plans if one.usd is not None]
-        sums = [_sum(getattr(one, name) for one in plans) for name in ("calls", "input_tokens", "output_tokens")]
-        money = _dollars(_sum(priced)) + (" + unpriced" if len(priced) < len(plans) else "")
-        n_runs = sum(one.n_runs for one in plans)
+        whole = total(plans)
+        sums = (_span(interval) for interval in (whole.calls, whole.input_tokens, whole.output_tokens))
+        money = _dollars(whole.usd) + (" + unpriced" if whole.n_unpriced else "")
         table.add_section()
-        table.add_row("all", str(n_runs), "", *(_span(total) for total in sums), money, "")
+        table.add_row("all", str(whole.n_runs), "", *sums, money, "")
     return table
+
+
+class Total(NamedTuple):
+    """What all conditions will take together."""
+
+    n_runs: int
+    n_questions: int
+    calls: Range
+    input_tokens: Range
+    output_tokens: Range
+    usd: Range
+    """Of the conditions whose price is known."""
+    n_unpriced: int
+    """The number of conditions whose price is not known."""
+
+
+def total(plans: Sequence[ConditionPlan]) -> Total:
+    """Return the sums over all conditions; not of time, because they are played side by side."""
+    return Total(
+        n_runs=sum(one.n_runs for one in plans),
+        n_questions=sum(one.n_questions for one in plans),
+        calls=_sum(one.calls for one in plans),
+        input_tokens=_sum(one.input_tokens for one in plans),
+        output_tokens=_sum(one.output_tokens for one in plans),
+        usd=_sum(one.usd for one in plans if one.usd is not None),
+        n_unpriced=sum(one.usd is None for one in plans),
+    )
 
 
 def _is_at_most(plan: ConditionPlan) -> bool:
@@ -52,10 +79,10 @@ def _is_at_most(plan: ConditionPlan) -> bool:
 
 
 def _sum(intervals: Iterable[Range]) -> Range:
-    total = NOTHING
+    whole = NOTHING
     for interval in intervals:
-        total = total.plus(interval)
-    return total
+        whole = whole.plus(interval)
+    return whole
 
 
 def _span(interval: Range) -> str:

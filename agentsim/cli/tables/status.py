@@ -25,7 +25,7 @@ from agentsim.cli.tables.cells import (
 from agentsim.log.stopped import stop_reasons
 from agentsim.log.writing import is_locked
 
-__all__ = ["status_table"]
+__all__ = ["status_table", "with_words"]
 
 SUMMED: Final = [
     "generations", "n_generations", "n_replies", "n_asked_again", "n_missed", "n_replaced", "cost_usd",
@@ -42,7 +42,7 @@ def status_table(study: Study | Progress) -> Table:
     notes = [f"US$ {spent:,.2f} for the replies in the logs"] if spent or not unpriced else []
     notes += [f"the cost of {unpriced} runs is not known"] if unpriced else []
     notes += ["invalid: decisions that could not be read", *study.notes]
-    told = _with_words(study)
+    told = with_words(study)
     is_many = len(told) > MAX_LISTED
     rows = _together(told) if is_many else told.to_dict("records")
     notes += [f"{len(told):,} runs: those of one condition in the same state are one row"] if is_many else []
@@ -65,7 +65,7 @@ def status_table(study: Study | Progress) -> Table:
     return table
 
 
-def _with_words(study: Study | Progress) -> pd.DataFrame:
+def with_words(study: Study | Progress) -> pd.DataFrame:
     """Return the runs with `told`, the state of each in words."""
     stopped = {name: stop_reasons(folder) for name, folder in study.folders.items()}
     words = [
