@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.apart import players_apart
+from agentsim.analysis.asked import DESIGNS, Asked, Design
 from agentsim.analysis.by_player import geometric_means, player_pair, shared_societies, what_became
+from agentsim.analysis.families import Look, adjust, adjust_as_planned, runs_at_look
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.groups import complete_runs, refuse_repeated_seeds, rules_noted
-from agentsim.analysis.measures.outcomes import TAKE_OFF, TAKE_OFFS, take_off, take_off_sensitivity
+from agentsim.analysis.lines import add_equivalence, course_lines, lines_frame
+from agentsim.analysis.measures.course import courses
+from agentsim.analysis.measures.outcomes import TAKE_OFFS, take_off, take_off_sensitivity
+from agentsim.analysis.preregistration import Prereg
 from agentsim.analysis.statistics import (
     ALPHA,
     RANDOM_SEED,
@@ -31,13 +36,10 @@ from agentsim.analysis.statistics import (
 from agentsim.analysis.strata import strata_of
 from agentsim.analysis.variance import split_of
 from agentsim.analysis.words import counted, listed
-from agentsim.errors import AgentsimError, LogError
+from agentsim.errors import LogError
 
 __all__ = ["ALPHA", "DESIGNS", "Comparison", "Design", "compare"]
 
-Design = Literal["unpaired", "paired", "within"]
-DESIGNS: Final = ("unpaired", "paired")
-"""Designs that a caller may choose; players that share societies are always tested within them."""
 MAX_SPREADS: Final = 2.0
 """A note warns of the test if the smaller group's spread is at least this many times the larger group's."""
 
@@ -71,10 +73,24 @@ class Comparison:
     it; empty if the study varies neither prompts nor two settings, or if its design does not allow it (see `notes`)."""
     notes: tuple[str, ...]
     """What was left out and what cannot be concluded, as sentences."""
+    lines: pd.DataFrame = field(default_factory=lambda: lines_frame([]))
+    """Every tested line, if a plan, a look, equivalence or the course was asked for; otherwise none. One row for each
+    pair and `outcome` (`preregistration.MEASURES`): `effect` with `low` to `high`, in its `unit`; `p`; `p_looked`, with
+    all looks allowed for; `p_holm` over the family; `verdict`; `p_equivalent` after Holm, `equivalent_low` to
+    `equivalent_high`, the 90 % interval of its tests, `equivalence`; `planned`:
+    `as planned`, or `exploratory` and why."""
 
 
 def compare(
-    study: Study, *, by: str = "model", design: Design | None = None, take_off_at: float = TAKE_OFF
+    study: Study,
+    *,
+    by: str | None = None,
+    design: Design | None = None,
+    take_off_at: float | None = None,
+    plan: Prereg | None = None,
+    look: Look | None = None,
+    equivalence: float | None = None,
+    course: bool = False,
 ) -> Comparison:
     """Compare groups of runs by the mean final resources of their last generation, on the log scale.
 
@@ -92,13 +108,18 @@ def compare(
 
     Args:
         study: one or more studies; only complete runs count.
-        by: a column of `runs`, such as model, condition, study, or a setting that varies; or player: the models that
-            share mixed societies, by the mean log score of their agents, with labels permuted within societies (see
-            `within.label_test`).
+        by: a column of `runs`, such as model (the default), condition, study, or a setting that varies; or player: the
+            models that share mixed societies, by the mean log score of their agents, with labels permuted within
+            societies (see `within.label_test`).
         design: `unpaired`, the default, tests all runs, whatever their seeds. `paired` tests the differences between
             runs with the same seed by sign flips, and leaves out runs without a match. The results never choose the
             design. Players are tested within the societies they share, so `design` must be None for them.
-        take_off_at: a run has taken off at this efficiency or more (see `measures.take_off`).
+        take_off_at: a run has taken off at this efficiency or more (see `measures.take_off`); 0.7 by default.
+        plan: what was fixed beforehand. Whatever is not stated here is as planned; only planned seeds count; planned
+            lines are one family; and each line says whether it is as planned, or why not.
+        look: which of several looks at the results this is. By default the last one of the plan whose runs are there.
+        equivalence: a ratio above 1: test also whether groups are equivalent within it (`equivalence.equivalence`).
+        course: test also area, slope and time to the threshold (`measures.courses`), in one family with the rest.
 
     Raises:
         LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, no seed in common
@@ -106,37 +127,52 @@ def compare(
             whose units and levels mean different things.
         AgentsimError: an unknown design, or a threshold that is not an efficiency.
     """
-    if design not in (None, *DESIGNS):
-        raise AgentsimError(f"design {design!r}: is not known; take {' or '.join(DESIGNS)}")
-    if not 0 < take_off_at <= 1:
-        raise AgentsimError(f"take-off at {take_off_at:g}: state an efficiency above 0 and at most 1, as {TAKE_OFF:g}")
-    if design and by == "player":
-        raise AgentsimError(f"design {design!r}: players are compared within the societies they share; leave it out")
+    asked = Asked.of(by, design, take_off_at, plan=plan, look=look, equivalence=equivalence, course=course)
+    by, design, take_off_at = asked.by, asked.design, asked.take_off_at
     chosen: Design = "within" if by == "player" else design or "unpaired"
     _refuse_several_games(study, by)
     whole, study = study, players_apart(study) if by == "player" else study
     runs = _players_runs(whole, study) if by == "player" else complete_runs(study, by)
+    seeds_noted: list[str] = []
+    if plan is not None:
+        place = plan.look_of(runs) if look is None else look.place
+        look = None if plan.is_whole else Look(place, plan.looks, plan.spending)
+        runs, seeds_noted = runs_at_look(runs, plan, len(plan.looks) if look is None else look.place)
+    alpha = ALPHA if look is None else look.level
     strata = strata_of(study, runs, by)
     names = strata.names
     groups = {str(name): group_runs for name, group_runs in runs.groupby(names, sort=True)}
     _refuse_one_group(study, groups, by)
-    notes = [*_left_out(study), *rules_noted(study, runs, by, apart=strata.apart), *strata.notes]
+    notes = [*_left_out(study), *rules_noted(study, runs, by, apart=strata.apart), *strata.notes, *seeds_noted]
     for name, group_runs in groups.items():
         refuse_repeated_seeds(name, group_runs)
     ended = runs[KEY].assign(group=names)
     risen = take_off(study.generations.merge(runs[KEY], on=KEY), study.runs, threshold=take_off_at)
     n_asked = study.agents.groupby(KEY)["n_decisions"].sum()
     rows = [_group(name, group_runs, risen, n_asked) for name, group_runs in groups.items()]
+    more: list[dict[str, Any]] = []
     if chosen == "within":
         keys = zip(runs["study"], runs["society"], runs["player"], names.astype(str), strict=True)
         societies = shared_societies(whole, {(name, run, player): group for name, run, player, group in keys})
         pairs = [player_pair(a, b, societies) for a, b in strata.pairs]
-        _adjust(pairs)
+        adjust(pairs)
         notes += what_became(groups, societies, pairs)
     else:
-        pairs = [_pair(a, groups[a], b, groups[b], chosen, notes) for a, b in strata.pairs]
-        _adjust(pairs)
-        _add_take_off(pairs, groups, risen)
+        pairs = [_pair(a, groups[a], b, groups[b], chosen, notes, alpha) for a, b in strata.pairs]
+        if asked.course:
+            whole_courses = courses(study.generations, study.runs, threshold=take_off_at)
+            more = course_lines(strata.pairs, groups, whole_courses, is_paired=chosen == "paired", alpha=alpha)
+        if plan is None:
+            adjust([*pairs, *more], look=look)
+        else:
+            adjust_as_planned(
+                [*pairs, *more], plan=plan, look=look, study=study, groups=groups, stated=asked.deviations()
+            )
+        _add_take_off(pairs, groups, risen, look)
+        if asked.equivalence is not None:
+            logs = {(pair["first"], pair["second"]): pair["logs"] for pair in pairs}
+            add_equivalence(pairs, logs, ratio=asked.equivalence, look=look)
+        notes += asked.notes(look)
     variance, of_variance = (None, []) if by == "player" else split_of(study)
     named = risen[KEY].merge(ended, on=KEY, how="left")["group"]
     thresholds = sorted({*TAKE_OFFS, take_off_at})
@@ -149,6 +185,7 @@ def compare(
         sensitivity=take_off_sensitivity(risen, named, thresholds=thresholds),
         variance=pd.DataFrame() if variance is None else variance,
         notes=(*notes, *_cannot(pairs, rows), *of_variance),
+        lines=lines_frame([*pairs, *more] if asked.has_lines else []),
     )
 
 
@@ -267,12 +304,13 @@ def _group(name: str, runs: pd.DataFrame, risen: pd.DataFrame, n_asked: pd.Serie
 
 
 def _pair(
-    a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, design: Design, notes: list[str]
+    a: str, first: pd.DataFrame, b: str, second: pd.DataFrame, design: Design, notes: list[str], alpha: float
 ) -> dict[str, Any]:
     if design == "paired":
         first, second = _matched(a, first, b, second, notes)
     x, y = _scores(first), _scores(second)
     row: dict[str, Any] = {"first": a, "second": b, "design": design, "n_first": len(x), "n_second": len(y)}
+    row |= {"outcome": "final", "unit": "ratio", "logs": None}
     has_zero = bool((x <= 0).any() or (y <= 0).any())
     u, v = pooled_ranks(x, y) if has_zero else (np.log(x), np.log(y))
     values = (u - v, None) if design == "paired" else (u, v)
@@ -283,14 +321,17 @@ def _pair(
     row["least_p"] = least_p(len(x), None if design == "paired" else len(y))
     if has_zero:
         return row | {"problem": f"no ratio: {_unlogged(x, y)} has no logarithm; ranks are tested"}
-    interval = shift_interval(*values)
+    interval = shift_interval(*values, alpha=alpha)
     if design == "unpaired" and _is_lopsided(u, v):
         notes.append(
             f"{a} and {b} have unequal numbers of runs, and the smaller group varies more: the test then finds a"
             " difference of geometric means too often where only the spreads differ; play equal numbers of runs."
         )
+    ratio = _exp(float(u.mean() - v.mean()))
     return row | {
-        "ratio": _exp(float(u.mean() - v.mean())),
+        "ratio": ratio,
+        "effect": ratio,
+        "logs": (u, v),
         "low": _exp(interval.low),
         "high": _exp(interval.high),
         "problem": f"no interval: {interval.problem}" if interval.problem else None,
@@ -324,38 +365,16 @@ def _matched(
     return first.set_index("seed").loc[common].reset_index(), second.set_index("seed").loc[common].reset_index()
 
 
-def _adjust(pairs: Sequence[dict[str, Any]]) -> None:
-    """Add Holm's p and the verdict: "cannot say" if even the pair's clearest possible outcome would not be significant.
-
-    For that, Holm's correction is applied to the least possible p of the pair and the actual p of the others.
-    """
-    every = [pair["p"] for pair in pairs]
-    heirs = [pair for pair in pairs if pair.get("p_heirs") is not None]
-    others = [pair["p_heirs"] for pair in heirs]  # one family, because either test says that players differ
-    adjusted = holm([*every, *others])
-    for pair, p in zip(heirs, adjusted[len(pairs) :], strict=True):
-        pair["p_heirs"] = p
-    for place, (pair, p) in enumerate(zip(pairs, adjusted, strict=False)):
-        pair["p_holm"] = p
-        clearest = holm([*every[:place], min(pair["least_p"], pair["p"]), *every[place + 1 :], *others])[place]
-        if pair["design"] == "within" and pair["n_first"] == 1:
-            pair["verdict"] = "cannot say: too few runs"  # runs are the replicates, and there is only one
-        elif p < ALPHA:
-            pair["verdict"] = "differ"
-        elif pair.get("p_heirs") is not None and pair["p_heirs"] < ALPHA:
-            pair["verdict"] = "differ in survival"
-        else:
-            pair["verdict"] = "cannot say: too few runs" if clearest >= ALPHA else "no difference shown"
-
-
-def _add_take_off(pairs: Sequence[dict[str, Any]], groups: Mapping[str, pd.DataFrame], risen: pd.DataFrame) -> None:
+def _add_take_off(
+    pairs: Sequence[dict[str, Any]], groups: Mapping[str, pd.DataFrame], risen: pd.DataFrame, look: Look | None
+) -> None:
     """Add the p of the take-off rates, in the same design and never below that of final resources."""
     names = [name for name, group_runs in groups.items() for _ in range(len(group_runs))]
     every = pd.concat([group_runs[[*KEY, "seed"]] for group_runs in groups.values()]).assign(group=names)
     every = every.merge(risen[[*KEY, "took_off"]], on=KEY).dropna(subset=["took_off"])
     known = {name: every[every["group"] == name].set_index("seed")["took_off"] for name in groups}
     p_values = [_take_off_p(known[pair["first"]], known[pair["second"]], pair["design"]) for pair in pairs]
-    adjusted = holm([1.0 if p is None else p for p in p_values])
+    adjusted = holm([1.0 if p is None else p if look is None else look.p(p) for p in p_values])
     for pair, p, after in zip(pairs, p_values, adjusted, strict=True):
         pair["p_take_off"] = None if p is None else max(after, pair["p_holm"])
 

@@ -18,13 +18,14 @@ __all__ = ["write_comparison", "write_invasions", "write_probe"]
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, if a pair has a ratio, forest.svg and .png.
 
-    Also variance.csv, if the comparison splits the variance. Returns the paths.
+    Also variance.csv, if the comparison splits the variance, and lines.csv, if it has lines. Returns the paths.
 
     Raises:
         AgentsimError: the folder cannot be written to.
     """
     frames = {"groups": comparison.groups, "pairs": comparison.table, "take-off": comparison.sensitivity}
     frames |= {} if comparison.variance.empty else {"variance": comparison.variance}
+    frames |= {} if comparison.lines.empty else {"lines": comparison.lines}
     paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
     make_folder(folder)
     try:

@@ -21,10 +21,13 @@ __all__ = [
     "ALPHA",
     "MIN_INTERVAL_RUNS",
     "RANDOM_SEED",
+    "Arrangements",
     "Interval",
     "PermutationTest",
     "PermutationTests",
+    "arrangements",
     "bca_interval",
+    "chunks",
     "clopper_pearson",
     "fisher",
     "holm",
@@ -113,10 +116,10 @@ class PermutationTests(NamedTuple):
 
 def permutation_tests(first: Floats, second: Floats | None = None, *, seed: int = RANDOM_SEED) -> PermutationTests:
     """Do `permutation_test` on many data sets of one size: `first` (n_sets, n), `second` (n_sets, k) or None."""
-    data, arranged = _arranged(first, second, seed=seed)
+    data, arranged = arrangements(first, second, seed=seed)
     weights = arranged.weights
     p, least = np.empty(len(data)), np.empty(len(data))
-    for part in _parts(len(data), len(weights)):
+    for part in chunks(len(data), len(weights)):
         statistics = np.abs(weights @ data[part].T)
         slack = _slack(weights, data[part])
         p[part] = (statistics >= statistics[0] - slack).mean(axis=0)
@@ -128,27 +131,32 @@ def permutation_tests(first: Floats, second: Floats | None = None, *, seed: int 
 
 def simulated_p(first: Floats, second: Floats | None = None, *, n_arrangements: int, seed: int = RANDOM_SEED) -> Floats:
     """Return only the p of `permutation_tests`, over at most `n_arrangements`: for simulations of many studies."""
-    data, arranged = _arranged(first, second, seed=seed, most=n_arrangements, n_random=n_arrangements)
+    data, arranged = arrangements(first, second, seed=seed, most=n_arrangements, n_random=n_arrangements)
     p = np.empty(len(data))
-    for part in _parts(len(data), len(arranged.weights)):
+    for part in chunks(len(data), len(arranged.weights)):
         statistics = np.abs(arranged.weights @ data[part].T)
         p[part] = (statistics >= statistics[0] - _slack(arranged.weights, data[part])).mean(axis=0)
     return p
 
 
 def shift_interval(
-    first: Sequence[float] | Floats, second: Sequence[float] | Floats | None = None, *, seed: int = RANDOM_SEED
+    first: Sequence[float] | Floats,
+    second: Sequence[float] | Floats | None = None,
+    *,
+    alpha: float = ALPHA,
+    seed: int = RANDOM_SEED,
 ) -> Interval:
     """Return the 95 % interval of mean(first) - mean(second), or of the mean of differences, by inverting the test.
 
-    It holds every shift d at which `permutation_test` of first - d against second gives p >= 0.05. So it excludes 0
-    if and only if the test's p is below 0.05. If the two distributions differ only by a shift, its coverage is at least
-    95 % for any distribution and any sizes; differences of pairs must be symmetric around the shift (Lehmann 1963;
-    Garthwaite 1996 for the random arrangements). There is no interval if so few values cannot give p < 0.05, because
-    then no shift is excluded, or if all values of each group are equal.
+    It holds every shift d at which `permutation_test` of first - d against second gives p >= `alpha`. So it excludes 0
+    if and only if the test's p is below `alpha`, and is a 95 % interval by default. If the two distributions differ
+    only by a shift, its coverage is at least 1 - `alpha` for any distribution and any sizes; differences of pairs must
+    be symmetric around the shift (Lehmann 1963; Garthwaite 1996 for the random arrangements). There is no interval if
+    so few values cannot give p < `alpha`, because then no shift is excluded, or if all values of each group are equal.
     """
     groups = [np.asarray(group, dtype=float) for group in (first, second) if group is not None]
-    low, high = shift_intervals(groups[0][None, :], groups[1][None, :] if second is not None else None, seed=seed)
+    others = groups[1][None, :] if second is not None else None
+    low, high = shift_intervals(groups[0][None, :], others, alpha=alpha, seed=seed)
     if not np.isfinite(low[0]):
         sizes = " against ".join(str(len(group)) for group in groups)
         what, least = ("pairs" if second is None else "runs"), least_p(*(len(group) for group in groups))
@@ -158,7 +166,9 @@ def shift_interval(
     return Interval(float(low[0]), float(high[0]))
 
 
-def shift_intervals(first: Floats, second: Floats | None = None, *, seed: int = RANDOM_SEED) -> tuple[Floats, Floats]:
+def shift_intervals(
+    first: Floats, second: Floats | None = None, *, alpha: float = ALPHA, seed: int = RANDOM_SEED
+) -> tuple[Floats, Floats]:
     """Return the ends of `shift_interval` for many data sets, (n_sets,) each; infinite if nothing is excluded.
 
     Shifting the first group by d turns the statistic T of an arrangement into T - c d, where c is the sum of the
@@ -166,15 +176,15 @@ def shift_intervals(first: Floats, second: Floats | None = None, *, seed: int = 
     d = (T0 - T)/(1 - c) and d = (T0 + T)/(1 + c), and T0 lies between these. p at d is the share of arrangements whose
     range includes d: it falls on both sides of T0, so the interval's ends are order statistics of the ranges' ends.
     """
-    data, arranged = _arranged(first, second, seed=seed)
-    weights, n_needed = arranged.weights, _n_not_below_alpha(len(arranged.weights))
+    data, arranged = arrangements(first, second, seed=seed)
+    weights, n_needed = arranged.weights, _n_not_below(alpha, len(arranged.weights))
     first_weight = weights[:, : first.shape[1]].sum(axis=1)[:, None]
     is_bound_to = (
         np.abs(first_weight) > 1 - ROUNDING
     )  # the observed arrangement or its mirror image includes every shift
     below, above = np.where(is_bound_to, 1, 1 - first_weight), np.where(is_bound_to, 1, 1 + first_weight)
     low, high = np.empty(len(data)), np.empty(len(data))
-    for part in _parts(len(data), len(weights)):
+    for part in chunks(len(data), len(weights)):
         statistics = weights @ data[part].T
         slack = _slack(weights, data[part])
         one, other = statistics[0] - statistics, statistics[0] + statistics
@@ -187,21 +197,23 @@ def shift_intervals(first: Floats, second: Floats | None = None, *, seed: int = 
     return low, high
 
 
-def _n_not_below_alpha(n: int) -> int:
-    """Return the smallest k for which k of n arrangements are a share of at least ALPHA."""
-    return next(k for k in range(max(1, ceil(n * ALPHA) - 1), n + 1) if k / n >= ALPHA)
+def _n_not_below(alpha: float, n: int) -> int:
+    """Return the smallest k for which k of n arrangements are a share of at least `alpha`."""
+    return next(k for k in range(max(1, ceil(n * alpha) - 1), n + 1) if k / n >= alpha)
 
 
-class _Arranged(NamedTuple):
+class Arrangements(NamedTuple):
+    """The arrangements over which a test counts."""
+
     weights: Floats
     """A row for each arrangement, the observed one first; its product with the data is the statistic."""
     is_exact: bool
     n: int
 
 
-def _arranged(
+def arrangements(
     first: Floats, second: Floats | None, *, seed: int, most: int = MAX_EXACT, n_random: int = N_RESAMPLES
-) -> tuple[Floats, _Arranged]:
+) -> tuple[Floats, Arrangements]:
     """Return the data sets, groups side by side and sorted, and all arrangements of them or random ones."""
     groups = [np.sort(np.asarray(group, dtype=float), axis=1) for group in (first, second) if group is not None]
     if any(group.shape[1] == 0 for group in groups):
@@ -218,7 +230,7 @@ def _slack(weights: Floats, data: Floats) -> Floats:
     return np.asarray(ROUNDING * (np.abs(weights[0]) @ np.abs(data.T)))
 
 
-def _parts(n_sets: int, n_arrangements: int) -> Iterator[slice]:
+def chunks(n_sets: int, n_arrangements: int) -> Iterator[slice]:
     step = max(1, MAX_CELLS // n_arrangements)
     yield from (slice(begin, begin + step) for begin in range(0, n_sets, step))
 
@@ -237,17 +249,17 @@ def least_p(n: int, n_second: int | None = None) -> float:
 
 
 @lru_cache(maxsize=8)
-def _signs(n: int, seed: int, most: int, n_random: int) -> _Arranged:
+def _signs(n: int, seed: int, most: int, n_random: int) -> Arrangements:
     """Rows of ±1/n, the observed arrangement (all +) first; of two mirror images (same |mean|) only one."""
     if 2**n <= most:
         bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
-        return _Arranged((1.0 - 2.0 * bits) / n, True, 2**n)
+        return Arrangements((1.0 - 2.0 * bits) / n, True, 2**n)
     drawn = np.random.default_rng(seed).integers(0, 2, size=(n_random, n)) * 2.0 - 1.0
-    return _Arranged(np.vstack([np.ones(n), drawn]) / n, False, n_random)
+    return Arrangements(np.vstack([np.ones(n), drawn]) / n, False, n_random)
 
 
 @lru_cache(maxsize=8)
-def _deals(n: int, k: int, seed: int, most: int, n_random: int) -> _Arranged:
+def _deals(n: int, k: int, seed: int, most: int, n_random: int) -> Arrangements:
     """Rows of 1/n for values assigned to the first group and -1/k for the others, the observed assignment first."""
     total = n + k
     is_exact = comb(total, n) <= most
@@ -259,7 +271,7 @@ def _deals(n: int, k: int, seed: int, most: int, n_random: int) -> _Arranged:
         chosen = np.vstack([np.arange(n), shuffled])
     weights = np.full((len(chosen), total), -1.0 / k)
     np.put_along_axis(weights, chosen, 1.0 / n, axis=1)
-    return _Arranged(weights, is_exact, comb(total, n) if is_exact else n_random)
+    return Arrangements(weights, is_exact, comb(total, n) if is_exact else n_random)
 
 
 def pooled_ranks(first: Floats, second: Floats) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ one function in the file of its family, named in that file's `__all__`, and one 
 
 from agentsim.analysis.measures.answers import *
 from agentsim.analysis.measures.cooperation import *
+from agentsim.analysis.measures.course import *
 from agentsim.analysis.measures.evolution import *
 from agentsim.analysis.measures.models import *
 from agentsim.analysis.measures.outcomes import *

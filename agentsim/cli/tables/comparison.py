@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from agentsim.analysis.frames.decisions import lost
 from agentsim.analysis.frames.study import Study
@@ -76,10 +77,55 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
             plain(row["verdict"]),
         )
     yield pairs
+    if not comparison.lines.empty:
+        yield _lines_table(comparison.lines)
     if not comparison.sensitivity.empty:
         yield _take_off_table(comparison)
     if not comparison.variance.empty:
         yield _variance_table(comparison.variance)
+
+
+def _lines_table(lines: pd.DataFrame) -> Table:
+    """Return every tested line, with what only some comparisons have: looks, equivalence, a plan."""
+    told = {
+        "equivalence": ("equivalence", "equivalence: two one-sided tests, after Holm, and their 90 % interval"),
+        "planned": ("planned", "planned: whether the line keeps to the plan"),
+    }
+    shown = {name: column for name, (column, _) in told.items() if lines[column].notna().any()}
+    table = titled(
+        "Every line",
+        caption="; ".join(
+            [
+                "effect: final and area as ratios of geometric means, slope as a ratio of growth factors, time as a"
+                " difference of generations",
+                *(told[name][1] for name in shown),
+                *_problems(lines, ["first", "second"]),
+            ]
+        ),
+    )
+    for name in ("pair", "outcome", "effect", "p", "Holm", "verdict", *shown):
+        table.add_column(name, justify="right" if name in ("p", "Holm") else "left", overflow="fold")
+    for row in lines.to_dict("records"):
+        ends = "" if is_missing(row["low"]) else f" ({span(row['low'], row['high'])})"
+        table.add_row(
+            plain(f"{row['first']} / {row['second']}"),
+            row["outcome"],
+            f"{short(row['effect'])}{ends}",
+            short(row["p"]),
+            short(row["p_holm"]),
+            plain(row["verdict"]),
+            *(_said(row, column) for column in shown.values()),
+        )
+    return table
+
+
+def _said(row: Mapping[Hashable, Any], column: str) -> Text:
+    if is_missing(row[column]):
+        return Text("-")
+    ends = ""
+    if column == "equivalence" and not is_missing(row["p_equivalent"]):
+        ends = f" (p {short(row['p_equivalent'])}, {span(row['equivalent_low'], row['equivalent_high'])})"
+    return plain(f"{row[column]}{ends}", max_chars=600)
 
 
 def _take_off_table(comparison: Comparison) -> Table:
