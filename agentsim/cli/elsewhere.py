@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +12,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from agentsim.cli.telling import complain
+from agentsim.errors import AgentsimError
 from agentsim.log.reading import seems_closed
 from agentsim.log.study_file import read_study_file
 from agentsim.log.writing import is_locked
 from agentsim.orchestrator.engines.engine import Engine, opened
 from agentsim.orchestrator.engines.orders import Orders
+from agentsim.orchestrator.stop import on_signals
 
 __all__ = ["play_elsewhere"]
 
@@ -37,6 +41,26 @@ def play_elsewhere(
     if n_ended == len(runs):
         console.print("Every run has ended already; no worker was begun.")
         return study
+    with on_signals(_interrupt) if engine.ends_with_us else nullcontext():
+        try:
+            _begin(engine, orders, study, console, workers=workers, wait=wait)
+        except KeyboardInterrupt:
+            if engine.ends_with_us:
+                console.print("The workers store what is under way; Ctrl-C again ends them at once.")
+                engine.end(study)
+            else:
+                end = engine.how_to_end(study)
+                console.print(Text(f"The workers go on. To end them: {end}; to watch them: the same command."))
+            raise
+    return study
+
+
+def _interrupt(number: int) -> None:
+    """Do what Ctrl-C does: workers that end with this process would break off if a signal ended it at once."""
+    raise KeyboardInterrupt
+
+
+def _begin(engine: Engine, orders: Orders, study: Path, console: Console, *, workers: int, wait: bool) -> None:
     begun = engine.submit(orders, study, workers=workers)
     there = engine.workers(study)
     if begun:
@@ -45,30 +69,24 @@ def play_elsewhere(
         console.print(f"{engine.kind}: its workers are there already ({there})")
     if wait or engine.ends_with_us:
         _watch(engine, study, console)
+        for why in engine.failures(study):
+            complain(AgentsimError(why))
     else:
         console.print(Text(f"progress: agentsim status {study}"), soft_wrap=True)
         console.print(Text(f"to end it: {engine.how_to_end(study)}"), soft_wrap=True)
-    return study
 
 
 def _watch(engine: Engine, study: Path, console: Console) -> None:
-    """Show the study's progress until all workers have ended; Ctrl-C ends the watching alone."""
+    """Show the study's progress until all workers have ended."""
     said = -SAY_S
-    try:
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            while (there := engine.workers(study)).names:
-                if console.is_terminal:
-                    live.update(_progress(study, there=str(there)), refresh=True)
-                elif time.monotonic() - said >= SAY_S:
-                    said = time.monotonic()
-                    console.print(_progress(study, there=str(there)))
-                time.sleep(LOOK_S)
-    except KeyboardInterrupt:
-        if not engine.ends_with_us:
-            console.print(
-                Text(f"The workers go on. To end them: {engine.how_to_end(study)}; to watch them: the same command.")
-            )
-        raise
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while (there := engine.workers(study)).names:
+            if console.is_terminal:
+                live.update(_progress(study, there=str(there)), refresh=True)
+            elif time.monotonic() - said >= SAY_S:
+                said = time.monotonic()
+                console.print(_progress(study, there=str(there)))
+            time.sleep(LOOK_S)
 
 
 def _progress(study: Path, *, there: str) -> Text:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["DRAINED", "INTERRUPTED", "Stop", "to_its_end", "unless_cancelled"]
+__all__ = ["DRAINED", "INTERRUPTED", "Stop", "on_signals", "to_its_end", "unless_cancelled"]
 
 Played = TypeVar("Played")
 
@@ -96,7 +96,7 @@ def to_its_end(play: Callable[[Stop], Awaitable[Played]]) -> Played:
 
 async def _playing(play: Callable[[Stop], Awaitable[Played]]) -> Played:
     stop, loop = Stop(), asyncio.get_running_loop()
-    with _on_signals(lambda number: loop.call_soon_threadsafe(stop.interrupt)):
+    with on_signals(lambda number: loop.call_soon_threadsafe(stop.interrupt)):
         return await play(stop)
 
 
@@ -119,7 +119,7 @@ def _beside(play: Callable[[Stop], Awaitable[Played]]) -> Played:
             with suppress(RuntimeError):  # its loop is closed, so it has ended
                 tell()
 
-    with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread, _on_signals(interrupt):
+    with ThreadPoolExecutor(1, thread_name_prefix="agentsim-run") as thread, on_signals(interrupt):
         played = thread.submit(asyncio.run, playing())
         try:
             while not wait([played], timeout=LOOK_S).done:
@@ -149,7 +149,7 @@ async def unless_cancelled(play: Callable[[Stop], Awaitable[Played]]) -> Played:
     try:
         await asyncio.wait({task})
     except asyncio.CancelledError:
-        with _on_signals(lambda number: loop.call_soon_threadsafe(stop.interrupt), numbers=(signal.SIGINT,)):
+        with on_signals(lambda number: loop.call_soon_threadsafe(stop.interrupt), numbers=(signal.SIGINT,)):
             while not task.done():
                 stop.interrupt()
                 with suppress(asyncio.CancelledError):
@@ -161,7 +161,7 @@ async def unless_cancelled(play: Callable[[Stop], Awaitable[Played]]) -> Played:
 
 
 @contextmanager
-def _on_signals(tell: Callable[[int], object], *, numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
+def on_signals(tell: Callable[[int], object], *, numbers: tuple[int, ...] = SIGNALS) -> Iterator[None]:
     """Replace signal handlers by `tell`; does nothing on threads other than the main one.
 
     A hang-up that is ignored, as under `nohup`, stays ignored. A terminal that closes may hang up several times, so a

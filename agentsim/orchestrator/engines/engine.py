@@ -37,8 +37,11 @@ class Engine(Frozen):
 
     kind: ClassVar[str]
     """What it is called."""
-    ends_with_us: ClassVar[bool] = False
-    """Whether its workers end when the process ends that began them, so that this one has to wait for them."""
+
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether its workers end when the process ends that began them, so that this one has to wait for them."""
+        return False
 
     @abstractmethod
     def submit(self, orders: Orders, study: Path, *, workers: int) -> tuple[str, ...]:
@@ -60,6 +63,13 @@ class Engine(Frozen):
     @abstractmethod
     def how_to_end(self, study: Path) -> str:
         """Return the command that ends all workers of a study, or what else ends them."""
+
+    def end(self, study: Path) -> None:
+        """End the workers of a study that end with this process, in an orderly way: what is under way is stored."""
+
+    def failures(self, study: Path) -> tuple[str, ...]:
+        """Return what workers have said that failed; empty where an engine's own logs say it."""
+        return ()
 
 
 async def opened(orders: Orders, *, new: bool, fork: Path | None) -> Path:

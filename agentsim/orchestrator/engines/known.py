@@ -15,7 +15,7 @@ from agentsim.scenario.user_settings import own_engine
 
 __all__ = ["ENGINES", "engine"]
 
-ENGINES: Final = ("slurm",)
+ENGINES: Final = ("slurm", "ray")
 
 
 def engine(kind: str, *, settings: Sequence[str] = ()) -> Engine:
@@ -39,6 +39,8 @@ def engine(kind: str, *, settings: Sequence[str] = ()) -> Engine:
 
 
 def _class_of(kind: str) -> type[Engine]:
-    from agentsim.orchestrator.engines.slurm import Slurm  # only who asks for an engine needs it
+    from agentsim.orchestrator.engines.ray import RayCluster  # only who asks for an engine needs them
+    from agentsim.orchestrator.engines.slurm import Slurm
 
-    return {"slurm": Slurm}[kind]
+    classes: dict[str, type[Engine]] = {"slurm": Slurm, "ray": RayCluster}
+    return classes[kind]

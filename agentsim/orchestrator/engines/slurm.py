@@ -22,9 +22,8 @@ from agentsim.errors import AgentsimError, ScenarioError
 from agentsim.log.crew import WORKERS
 from agentsim.orchestrator.engines.engine import Engine, Workers
 from agentsim.orchestrator.engines.orders import Orders
+from agentsim.orchestrator.engines.reports import LOG, Reports
 from agentsim.orchestrator.engines.worker import work
-from agentsim.orchestrator.observer import Observer
-from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.study import StudyResult
 
 __all__ = ["Slurm"]
@@ -42,8 +41,6 @@ SIGNAL_S: Final = 1
 their own clock use more of their time."""
 MOST_TRIES: Final = 5
 """How often in a row a job that got no answer queues again."""
-
-Log = logging.getLogger("agentsim")
 
 
 class Slurm(Engine):
@@ -167,11 +164,11 @@ class _Worker:
     def __call__(self, number: int) -> str:
         """Play until no run is open, or until SLURM ends the job; return how the study stands."""
         logging.basicConfig(format="%(asctime)s %(message)s")
-        Log.setLevel(logging.INFO)
+        LOG.setLevel(logging.INFO)
         orders = self._orders
         ends_in_s = 60 * self._n_minutes - STARTING_S
         result = work(
-            orders.scenario(), results=orders.results, observer=_Told(), ends_in_s=ends_in_s, margin_s=self._drain_s
+            orders.scenario(), results=orders.results, observer=Reports(), ends_in_s=ends_in_s, margin_s=self._drain_s
         )
         if result.is_drained:
             _queue_again(result, self._folder)
@@ -182,19 +179,6 @@ class _Worker:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, number)
-
-
-class _Told(Observer):
-    """Tells in the job's log which runs it has played."""
-
-    def note(self, message: str) -> None:
-        Log.info(message)
-
-    def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
-        Log.info("%s: begun", run)
-
-    def run_closed(self, run: str, state: RunState) -> None:
-        Log.info("%s: %s%s", run, state.status, f", {state.reason}" if state.reason else "")
 
 
 def _queue_again(result: StudyResult, folder: Path) -> None:
@@ -212,7 +196,7 @@ def _queue_again(result: StudyResult, folder: Path) -> None:
     else:
         n_tries = int(tries.read_text(encoding="utf-8")) + 1 if tries.exists() else 1
         tries.write_text(str(n_tries), encoding="utf-8")
-        Log.info("no answer came this time, the %d. in a row", n_tries)
+        LOG.info("no answer came this time, the %d. in a row", n_tries)
         if n_tries >= MOST_TRIES:
             raise AgentsimError(
                 f"no answer came {n_tries} times in a row: submit the study again with more --job time="
