@@ -20,6 +20,7 @@ import pandas as pd
 
 from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
+from agentsim.analysis.spread import SEEDS_AT_ONCE, spread
 from agentsim.analysis.within import Lineages
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.selection import SelectionRule
@@ -44,8 +45,6 @@ GENERATIONS: Final = {"scripted": 50, "model": 5}
 SEEDS: Final = {"scripted": "0-99", "model": "0-4"}
 FIRST_GENERATIONS: Final = 4
 """Generations that all societies are played for before those that are undecided are played for longer."""
-SEEDS_AT_ONCE: Final = 1000
-"""How many societies of one condition are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -211,17 +210,17 @@ def refuse_unlimited(plans: Sequence[ConditionPlan], *, budget: float | None) ->
 # --- without logs --------------------------------------------------------------------------------------------------
 
 
-def play_unlogged(asked: Invasion) -> Courses:
-    """Play invasions of scripted contestants, all seeds of a condition at once, and keep no logs.
+def play_unlogged(asked: Invasion, *, workers: int = 1) -> Courses:
+    """Play invasions of scripted contestants, many seeds of a condition at once, and keep no logs.
 
-    These are the societies that `agentsim.run` would play, seed for seed.
+    These are the societies that `agentsim.run` would play, seed for seed, however many processes play them.
 
     Raises:
-        ScenarioError: a model would have to be asked.
+        ScenarioError: a model would have to be asked, or there are to be no workers.
+        AgentsimError: a worker cannot begin, or has died.
     """
     specs = asked.specs()
-    conditions, frames = [], []
-    first: dict[str, list[Lineages]] = {}
+    conditions, tasks = [], []
     for spec in specs:
         name = condition_of(spec.name)
         rules = json.dumps({path: value for path, value in spec.settings.items() if path != "players"})
@@ -229,13 +228,21 @@ def play_unlogged(asked: Invasion) -> Courses:
         assert one is not None  # the scenarios made here are all invasions
         conditions.append({**one, "share_lost": 0.0})
         for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
-            courses, scores = _decided(spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE])
-            first.setdefault(name, []).extend(scores)
-            frames.append(courses.assign(condition=name)[list(COURSES)].astype(COURSES))
+            tasks.append((name, spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE]))
+    frames = []
+    first: dict[str, list[Lineages]] = {}
+    for (name, *_), (courses, scores) in zip(tasks, spread(_played, tasks, workers=workers), strict=True):
+        first.setdefault(name, []).extend(scores)
+        frames.append(courses.assign(condition=name)[list(COURSES)].astype(COURSES))
     table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
     alone = dict.fromkeys(what for spec in specs for what in without_twin(spec.condition, _scripted(spec.condition)))
     notes = (f"{', '.join(alone)}: societies were played one by one, which is slow",) if alone else ()
     return Courses(table, pd.concat(frames, ignore_index=True), notes, first=first)
+
+
+def _played(task: tuple[str, Condition, Sequence[int]]) -> tuple[pd.DataFrame, list[Lineages]]:
+    _, condition, seeds = task
+    return _decided(condition, seeds)
 
 
 def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:

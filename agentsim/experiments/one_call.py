@@ -115,6 +115,7 @@ def invade(
     model: str | None = None,
     control: bool | None = None,
     log: bool = False,
+    workers: int = 1,
     name: str = "invasion",
     results: Path | str = Path("results"),
     new: bool = False,
@@ -142,6 +143,7 @@ def invade(
         control: whether everything is played without selection as well; by default only if all contestants are
             scripted.
         log: keep logs of scripted invasions.
+        workers: how many processes play scripted invasions without logs; the result does not depend on it.
         name: the name of the study and of its folder in `results`.
         results: the folder that holds, or will hold, the study's folder.
         new: begin a new study beside an older one of the same name.
@@ -168,7 +170,7 @@ def invade(
         control=control,
     )
     if asked.is_scripted and not log:
-        return invasions(play_unlogged(asked))
+        return invasions(play_unlogged(asked, workers=workers))
     if not asked.is_scripted and provider is None:
         scenario = asked.scenario()
         refuse_unlimited(plan(scenario), budget=scenario.budget)

@@ -43,6 +43,7 @@ __all__ = [
     "UsedPlugin",
     "load_installed",
     "load_plugin",
+    "loaded_files",
     "register",
     "used",
     "what_has_changed",
@@ -173,6 +174,12 @@ def load_plugin(path: str | Path) -> None:
         raise PluginError(f"{path}{_line_in(error, path)}: {type(error).__name__}: {error}") from error
     if not before and not _members_of(module.__name__):
         raise PluginError(f"{path}: registers nothing; write @agentsim.register above each class of your own")
+
+
+def loaded_files() -> tuple[Path, ...]:
+    """Return the files that were loaded as plug-ins, for other processes to load."""
+    modules = [module for name, module in sys.modules.items() if name.startswith(FILE)]
+    return tuple(Path(str(module.__file__)) for module in modules)
 
 
 @cache

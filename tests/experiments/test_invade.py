@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
 import agentsim
 from agentsim.analysis.invasions import Courses, Invasions, invasions
-from agentsim.core.policies import ConstantShare
+from agentsim.core.policies import AllGive, ConstantShare, Discriminator
 from agentsim.errors import AgentsimError, LogError, ScenarioError
 from agentsim.experiments.contestants import Contestant, contestants
 from agentsim.experiments.invade import (
@@ -36,6 +37,20 @@ from tests.orchestrator.test_study import Fake, facts, said
 
 EXAMPLE = Path(agentsim.__file__).parent.parent / "results" / "example-model" / "qwen2.5-coder-1.5b--seed-0"
 FAKE_ACCOUNT = 'providers={fake: {base_url: "http://127.0.0.1:9"}}'
+POLICY = """
+from typing import Literal
+
+import agentsim
+from agentsim.core.policies import ConstantShare
+
+
+@agentsim.register
+class Third(ConstantShare):
+    \"\"\"Gives a third.\"\"\"
+
+    model: Literal["scripted/workers-third"] = "scripted/workers-third"
+    share: float = 1 / 3
+"""
 SMALL: dict[str, Any] = {"agents": 4, "sets": ["game.rounds=4", FAKE_ACCOUNT], "generations": 3, "seeds": "0-1"}
 
 
@@ -327,6 +342,27 @@ def test_societies_that_cannot_be_played_at_once_are_played_one_by_one_and_that_
     shown = scripted("all-keep", "all-give", **{**SMALL, "sets": ["game.rounds=4"]})
     pd.testing.assert_frame_equal(found.courses, play_unlogged(shown).courses)
     assert not play_unlogged(shown).notes
+
+
+def test_any_number_of_workers_finds_the_same_bit_for_bit_and_knows_the_users_own_policies(tmp_path: Path) -> None:
+    own = tmp_path / "sharing_by_workers.py"
+    own.write_text(POLICY)
+    agentsim.load_plugin(own)
+    asked = scripted("workers-third", "discriminator", agents=6, seeds="0-9", generations=4)
+    alone, shared = play_unlogged(asked), play_unlogged(asked, workers=2)
+    pd.testing.assert_frame_equal(alone.courses, shared.courses, check_exact=True)
+    pd.testing.assert_frame_equal(alone.conditions, shared.conditions, check_exact=True)
+    for condition, societies in alone.first.items():
+        for one, other in zip(societies, shared.first[condition], strict=True):
+            for part in ("values", "counts", "is_first"):
+                assert np.array_equal(getattr(one, part), getattr(other, part))
+    rules, players = asked.specs()[0].condition, {"all give": AllGive(), "discriminate": Discriminator()}
+    found = agentsim.baselines(rules, players, seeds=range(1100))
+    pd.testing.assert_frame_equal(
+        found, agentsim.baselines(rules, players, seeds=range(1100), workers=2), check_exact=True
+    )
+    with pytest.raises(ScenarioError, match="workers=0: there must be at least 1"):
+        play_unlogged(asked, workers=0)
 
 
 def test_models_that_cost_money_need_a_cap() -> None:

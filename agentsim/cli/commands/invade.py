@@ -72,6 +72,9 @@ def invade(
     new: New = False,
     fork: Fork = None,
     log: Annotated[bool, typer.Option("--log", help="Log scripted invasions too; slower.")] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="How many processes play scripted invasions that are not logged.")
+    ] = 1,
     plan: Plan = False,
     max_cost: MaxCost = None,
     as_json: Json = False,
@@ -94,16 +97,16 @@ def invade(
         control=control,
     )
     if asked.is_scripted and not log and not plan:
-        _invade_unlogged(asked, results / name, as_json=as_json)
+        _invade_unlogged(asked, results / name, workers=workers, as_json=as_json)
     else:
         _invade_logged(asked, results, new=new, fork=fork, is_plan=plan, as_json=as_json)
 
 
-def _invade_unlogged(asked: Invasion, folder: Path, *, as_json: bool) -> None:
+def _invade_unlogged(asked: Invasion, folder: Path, *, workers: int, as_json: bool) -> None:
     from agentsim.disk.whole_files import make_folder
     from agentsim.experiments.invade import play_unlogged, provenance
 
-    courses = play_unlogged(asked)
+    courses = play_unlogged(asked, workers=workers)
     path = folder / "invasion" / "played.json"
     make_folder(path.parent)
     path.write_text(json.dumps(provenance(asked), indent=2) + "\n", encoding="utf-8")
