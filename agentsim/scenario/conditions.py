@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -196,9 +197,21 @@ def named_in(condition: Condition) -> list[tuple[str, str]]:
 
 
 def identity(condition: Condition) -> dict[str, Any]:
-    """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again."""
-    content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
-    return without_old_values(content, condition)
+    """Return everything that decides the facts, as JSON-able data from which `Condition` can be made again.
+
+    It is made once for each condition, whose runs may be thousands: do not change it.
+    """
+    place = id(condition)
+    known = _IDENTITIES.get(place)
+    if known is None or known[0]() is not condition:
+        content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
+        of_it = weakref.ref(condition, lambda _: _IDENTITIES.pop(place, None))
+        known = _IDENTITIES[place] = of_it, without_old_values(content, condition)
+    return known[1]
+
+
+_IDENTITIES: dict[int, tuple[weakref.ref[Condition], dict[str, Any]]] = {}
+"""By the `id` of a condition that lives: it, and its identity."""
 
 
 def digest(condition: Condition, *, seed: int, probe: Mapping[str, Any] | None = None) -> str:
