@@ -192,6 +192,19 @@ def test_the_rule_shown_is_a_rule_with_one_file_beside_the_scenario(checkout: Pa
     assert alone.returncode == 2 and "'neighbours' is unknown" in alone.stderr
 
 
+def test_the_readme_is_short_and_its_links_hold_on_the_package_index_too() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.split()) <= 800
+    links = re.findall(r"\]\(([^)]+)\)", readme)
+    for link in links:
+        assert link.startswith("https://"), link
+    ours = [re.sub(r"^(?:blob/|tree/)?main/", "", link.partition("agentsim-lab/agentsim/")[2]) for link in links]
+    named = [path for path in ours if path]
+    assert all((ROOT / path).is_file() for path in named), named
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= set(named), pages - set(named)
+
+
 def test_the_files_named_are_there() -> None:
     for name in re.findall(r"`(\w[\w/.-]*\.(?:md|yaml|py))`|\]\((docs/[^)]+)\)", GUIDE):
         path = name[0] or name[1]
