@@ -198,7 +198,9 @@ class RayCluster(Engine):
         try:
             import ray  # an extra
         except ImportError as error:
-            raise ScenarioError("Ray needs the package ray; install it with `pip install 'agentsim[ray]'`") from error
+            raise ScenarioError(
+                "Ray needs the package ray; install it with `pip install 'agentsim-lab[ray]'`"
+            ) from error
         if ray.is_initialized():
             return ray
         if self.address is None:

@@ -1,7 +1,7 @@
 """Workers as actors: of a Ray on this machine, and of a cluster of two nodes, one of which dies.
 
 Ray is large, so it is not among what developers install; without it these tests are skipped. To run them:
-`pip install 'agentsim[ray]'`.
+`pip install 'agentsim-lab[ray]'`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from agentsim.orchestrator.engines.ray import RayCluster, check_folder
 from agentsim.testing.faultserver import Answer, FaultServer, Request
 
 HAS_RAY = find_spec("ray") is not None
-needs_ray = pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'agentsim[ray]'")
+needs_ray = pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'agentsim-lab[ray]'")
 MOST = 6
 RUNS = 6
 
@@ -63,7 +63,7 @@ def test_a_node_with_another_folder_at_the_same_path_plays_nothing(other: str | 
 
 @pytest.mark.skipif(HAS_RAY, reason="Ray is installed")
 def test_without_ray_the_user_is_told_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"pip install 'agentsim\[ray\]'"):
+    with pytest.raises(ScenarioError, match=r"pip install 'agentsim-lab\[ray\]'"):
         RayCluster().submit(Orders(tmp_path / "any.yaml", tmp_path), tmp_path / "any", workers=1)
 
 
