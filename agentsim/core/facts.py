@@ -23,6 +23,7 @@ __all__ = [
     "Frozen",
     "GameEnded",
     "GenerationEnded",
+    "Grouped",
     "Missed",
     "Moved",
     "Note",
@@ -221,6 +222,15 @@ class Connected(Frozen):
     """Agents that are neighbours, each two once."""
 
 
+class Grouped(Frozen):
+    """Which group each agent is in, in a generation, where a society has groups."""
+
+    type: Literal["grouped"] = "grouped"
+    generation: int
+    groups: dict[str, int]
+    """By agent, from 1."""
+
+
 class Encounter(Frozen):
     """What all three outcomes of one donor-recipient encounter share."""
 
@@ -378,7 +388,7 @@ class GenerationEnded(Frozen):
     mean_final_resources: float
     """The reported score: mean over agents of final resources, averaged over the generation's games."""
     scores: dict[str, float]
-    """What selection saw, agent by agent."""
+    """What selection saw, agent by agent: under group selection, as much of the group's mean as it weighs."""
     survivors: tuple[str, ...]
     """Best first; empty after the last generation, where nobody is selected."""
 
@@ -432,6 +442,7 @@ class Scored(Frozen):
 Event = Annotated[
     StrategyFormed
     | Connected
+    | Grouped
     | Donated
     | Punished
     | Missed

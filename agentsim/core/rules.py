@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from agentsim.core.facts import Frozen
 from agentsim.core.games import AnyGame, DonorGame
+from agentsim.core.groups import Groups
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, Pairing, PairingRule, Schedule, swapped
 from agentsim.core.registry import REGISTRY
@@ -33,6 +34,8 @@ class SocietyRules(Frozen):
     observation: ObservationRule = Trace()
     selection: SelectionRule = Top()
     transmission: TransmissionRule = Advice()
+    groups: Groups | None = Field(default=None, exclude_if=lambda groups: groups is None)
+    """Groups whose agents meet each other, and among which there may be selection; `null`: there are none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,6 +68,7 @@ class SocietyRules(Frozen):
 
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
+        self._can_be_grouped()
         self._can_meet()
         self._can_be_endowed()
         if isinstance(self.game, DonorGame):
@@ -96,6 +100,41 @@ class SocietyRules(Frozen):
                 f"game.endowment: {len(endowment)} endowments for {self.agents} agents; list {self.agents} at the most"
             )
 
+    def _can_be_grouped(self) -> None:
+        groups = self.groups
+        if groups is None:
+            return
+        if self.agents % groups.number or self.agents < 2 * groups.number:
+            raise ValueError(
+                f"groups.number: {groups.number} groups of {self.agents} agents; use a number that divides it into"
+                " groups of two or more"
+            )
+        if self.pairing.by_place:
+            raise ValueError(f"pairing.kind: {self.pairing.kind} says who meets whom, as groups do; remove one of them")
+        if groups.mixed and not self.pairing.takes_odd:
+            raise ValueError(
+                f"groups.mixed: under {self.pairing.kind}, who meets whom follows from the rounds before, which mixed"
+                " rounds would break; use pairing: {kind: random}, or 0"
+            )
+        if groups.weight and not groups.told and getattr(self.transmission, "chances", "equal") != "equal":
+            raise ValueError(
+                "groups.told: false would leave agents told that units decide whose strategy is learned, and groups do;"
+                " use true, or transmission.chances: equal"
+            )
+
+    @property
+    def group_size(self) -> int:
+        """Agents of a group; without groups, all agents."""
+        return self.agents if self.groups is None else self.agents // self.groups.number
+
+    @property
+    def meets_within_groups(self) -> bool:
+        """Whether as many agents as a group has are paired, in all rounds, or in some in which agents are left over."""
+        if self.groups is None:
+            return False
+        leaves_out = self.groups.mixed < 1 and self.group_size % self.game.n_members > 0
+        return self.groups.mixed == 0 or leaves_out
+
     def _can_meet(self) -> None:
         size, kind = self.game.n_members, self.pairing.kind
         if (problem := self.pairing.fits(self.agents)) is not None:
@@ -109,6 +148,14 @@ class SocietyRules(Frozen):
             raise ValueError(
                 f"pairing.kind: the members of the game {self.game.kind} share a stock through a whole game; use"
                 " repeated, without a length"
+            )
+        if self.groups is not None and (
+            self.group_size < size or (self.group_size % size and not self.pairing.takes_odd)
+        ):
+            raise ValueError(
+                f"groups.number: {self.groups.number} groups of {self.group_size} agents, who cannot meet in sets of"
+                f" {size}; use a number that makes groups of a multiple of {size}, or pairing: {{kind: random}}, where"
+                f" some sit out, and groups of {size} or more"
             )
         if self.agents < size or (self.agents % size and not self.pairing.takes_odd):
             if size == 2:
@@ -177,7 +224,7 @@ class SocietyRules(Frozen):
 
     def n_encounters(self, seed: int) -> int:
         """Return how many encounters one run has."""
-        if self.pairing.leaves_out:
+        if self.pairing.leaves_out or self.groups is not None:
             return self._n_scheduled(seed)
         n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
         return n_rounds * self.game.games * (self.agents // self.game.n_members)
@@ -201,9 +248,43 @@ class SocietyRules(Frozen):
         self, pairing: Pairing, agents: Sequence[str], n_rounds: int, *, seed: int, generation: int, game: int
     ) -> Schedule:
         """Return who meets whom in one game by a drawn rule; even games repeat the one before, with roles swapped."""
-        rng = stream(seed, "pairing", generation, (game + 1) // 2)
-        schedule = pairing.schedule(agents, n_rounds, rng, size=self.game.n_members)
+        place = generation, (game + 1) // 2
+        size = self.game.n_members
+        schedule: Schedule = ()
+        if self.groups is None or self.groups.mixed:
+            schedule = pairing.schedule(agents, n_rounds, stream(seed, "pairing", *place), size=size)
+        if self.groups is not None:
+            schedule = self._within_groups(pairing, agents, n_rounds, seed=seed, place=place, mixed=schedule)
         return swapped(schedule) if game % 2 == 0 else schedule
+
+    def _within_groups(
+        self,
+        pairing: Pairing,
+        agents: Sequence[str],
+        n_rounds: int,
+        *,
+        seed: int,
+        place: tuple[int, int],
+        mixed: Schedule,
+    ) -> Schedule:
+        """Return rounds within groups, which agents are given in order of, but some rounds of `mixed` instead."""
+        assert self.groups is not None
+        n = self.group_size
+        within = [
+            pairing.schedule(
+                agents[number * n : (number + 1) * n],
+                n_rounds,
+                stream(seed, "pairing", *place, "group", number + 1),
+                size=self.game.n_members,
+            )
+            for number in range(self.groups.number)
+        ]
+        rounds = [tuple(members for group in groups for members in group) for groups in zip(*within, strict=True)]
+        rng = stream(seed, "mixed", *place)
+        return tuple(
+            mixed[index] if self.groups.mixed and rng.random() < self.groups.mixed else groups
+            for index, groups in enumerate(rounds)
+        )
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""

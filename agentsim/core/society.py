@@ -16,6 +16,8 @@ from agentsim.core.facts import (
     Event,
     GameEnded,
     GenerationEnded,
+    Grouped,
+    ShownStrategy,
     StrategyFormed,
     born_and_index,
     total,
@@ -24,7 +26,7 @@ from agentsim.core.keys import StrategyKey
 from agentsim.core.observation import Chance
 from agentsim.core.play import Play
 from agentsim.core.requests import Request, StrategyView
-from agentsim.core.rng import stream, uniform
+from agentsim.core.rng import shuffled, stream, uniform
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import ranked
 
@@ -100,6 +102,11 @@ class Society:
         self._parents: tuple[Agent, ...] = ()
         """The agents whose strategies newborns may learn, best first."""
         self._scores: dict[str, float] = {}
+        """What selection compared."""
+        self._earned: dict[str, float] = {}
+        """The agents' own scores, which newborns are shown."""
+        self._groups_before: dict[str, int] = {}
+        """The groups of the generation that has ended."""
         self._plays: list[Play] = []
         self._play_of: dict[str, Play] = {}
         """By key, the game of each open question."""
@@ -114,7 +121,10 @@ class Society:
 
     def start(self) -> Step[Request]:
         """Return the first generation's requests for a strategy, and the facts of those who have one already."""
-        places = zip(self._first_labels, self._first_personas, range(self._rules.agents), strict=True)
+        numbers = list(range(self._rules.agents))
+        if self._rules.groups is not None and self._rules.groups.seats == "at_random":
+            numbers = shuffled(numbers, stream(self._seed, "groups"))
+        places = zip(self._first_labels, self._first_personas, numbers, strict=True)
         return self._begin_generation([_Place(*place) for place in places])
 
     def answer(self, request: Request, answer: Answer) -> Step[Request]:
@@ -142,12 +152,17 @@ class Society:
         self._places = {name: self._places[name] for name in kept}
         self._agents = {} if learning.rewrite else dict(kept)
         formed: list[Event] = []
-        requests = [self._ask_strategy(name, own=agent) for name, agent in kept.items() if learning.rewrite]
+        requests = [
+            self._ask_strategy(name, own=agent, others=[one for one in self._survivors if one.id != name])
+            for name, agent in kept.items()
+            if learning.rewrite
+        ]
         for index, vacancy in enumerate(vacancies, start=1):
             name = f"{self.generation}_{index}"
+            pool = self._teachers(vacancy)
             if kept and learning.draws_parent:
                 number = uniform("parent", self._seed, self.generation, index)
-                parent = learning.parent(self._parents, self._scores, number)
+                parent = learning.parent(pool, self._scores, number)
                 self._settle(name, index, vacancy, [parent])
                 formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
             elif not learning.has_strategies:
@@ -157,7 +172,7 @@ class Society:
                 self._settle(name, index, vacancy, [])
                 formed.append(self._form(name, Answer(text=self._given[vacancy.label], attempts=0), parents=()))
             else:
-                request = self._ask_strategy(name, own=None)
+                request = self._ask_strategy(name, own=None, others=pool)
                 self._settle(name, index, vacancy, [parents[one] for one in _shown(request)])
                 requests.append(request)
         self._n_unformed = len(requests)
@@ -178,19 +193,34 @@ class Society:
         if learning.persona_from == "parent" and parent is not None:
             self._personas[name] = parent.persona
 
-    def _ask_strategy(self, name: str, *, own: Agent | None) -> Request:
+    def _teachers(self, vacancy: _Place) -> Sequence[Agent]:
+        """Return the agents whose strategies the newborn in a place may learn, best first."""
+        groups = self._rules.groups
+        if groups is None or not self._parents:
+            return self._parents
+        group = self._group_at(vacancy.number)
+        number = uniform("founders", self._seed, self.generation, group)
+        return groups.teachers(self._parents, self._groups_before, group=group, number=number)
+
+    def _group_at(self, place: int) -> int:
+        return place // self._rules.group_size + 1
+
+    def _ask_strategy(self, name: str, *, own: Agent | None, others: Sequence[Agent]) -> Request:
         rules = self._rules
-        others = self._parents if own is None else [agent for agent in self._survivors if agent.id != name]
         rng = stream(self._seed, "transmission", name, *([] if own is None else [self.generation]))
         view = StrategyView(
             name=name,
             generation=self.generation,
             rules=self._told,
-            advice=rules.transmission.advice(others, self._scores, rng) if others else (),
+            advice=self._as_earned(rules.transmission.advice(others, self._scores, rng)) if others else (),
             is_survivor=own is not None,
             own=None if own is None else own.strategy,
         )
         return Request(str(StrategyKey(self.generation, name)), name, view, TextSpec(rules.transmission.max_chars))
+
+    def _as_earned(self, shown: tuple[ShownStrategy, ...]) -> tuple[ShownStrategy, ...]:
+        """Return strategies with the agents' own scores, where scores are shown: selection may have compared others."""
+        return tuple(item if item.score is None else item._replace(score=self._earned[item.agent]) for item in shown)
 
     def _form_strategy(self, request: Request, answer: Answer) -> Step[Request]:
         shown = _shown(request)
@@ -230,6 +260,7 @@ class Society:
         rules = self._rules
         # Sorted by name, so that the schedule depends on the seed and who lives, not on who scored best.
         names = sorted(self._agents)
+        self._migrate()
         placed = sorted(names, key=self._places.__getitem__)
         self._plays = []
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
@@ -237,7 +268,7 @@ class Society:
         for number in range(1, rules.game.games + 1):
             schedule = rules.schedule(
                 self._pairing,
-                placed if self._pairing.by_place else names,
+                placed if self._pairing.by_place or rules.groups is not None else names,
                 n_rounds,
                 seed=self._seed,
                 generation=self.generation,
@@ -262,8 +293,24 @@ class Society:
         if self._pairing.connected:
             edges = tuple((placed[a], placed[b]) for a, b in self._pairing.connected)
             known.append(Connected(generation=self.generation, edges=edges))
+        if rules.groups is not None:
+            groups = {name: self._group_at(self._places[name]) for name in names}
+            known.append(Grouped(generation=self.generation, groups=groups))
         known += [event for _, events, _ in begun for event in events]
         return known, [one for _, _, opened in begun for one in opened]
+
+    def _migrate(self) -> None:
+        """Let some agents exchange their places, and so their groups."""
+        groups = self._rules.groups
+        if groups is None or not groups.migration or self.generation == 1:
+            return
+        moving = [
+            name
+            for name in sorted(self._agents)
+            if uniform("migrates", self._seed, self.generation, *born_and_index(name)) < groups.migration
+        ]
+        places = shuffled([self._places[name] for name in moving], stream(self._seed, "migration", self.generation))
+        self._places.update(zip(moving, places, strict=True))
 
     def _chance_of(self, game: int) -> Chance:
         """Return the random numbers of one game of the living generation, by purpose and place in the game."""
@@ -273,7 +320,10 @@ class Society:
     def _end_generation(self) -> Step[Request]:
         rules = self._rules
         finals = [play.resources for play in self._plays]
-        scores = rules.selection.scores(finals)
+        scores = self._earned = rules.selection.scores(finals)
+        if rules.groups is not None:
+            self._groups_before = {name: self._group_at(place) for name, place in self._places.items()}
+            scores = rules.groups.compared(self._earned, self._groups_before)
         is_last = self.generation == rules.generations
         rng = stream(self._seed, "selection", self.generation)
         survivors = () if is_last else rules.selection.survivors(scores, rng)

@@ -33,6 +33,10 @@ ANY_GAME: Final = ".any-game"
 """What the names of files end in that speak of no donors, for games other than the donor game."""
 SPEAK_OF_DONORS: Final = ("pairing", "observation")
 """The parts whose other files speak of donors and recipients."""
+GROUPS: Final = "groups"
+"""The folder of the files that tell of groups."""
+OF_GROUPS: Final = {"game": "meeting", "selection": "selection", "transmission": "learning"}
+"""The names of these files, by the part of the scenario after which they are told."""
 PARTS: Final = ("game", "pairing", "observation", "selection", "transmission")
 """The parts of a scenario that are told, in the order in which they are."""
 
@@ -53,8 +57,11 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
     """
     named: list[tuple[str, Frozen]] = []
     values = dict(rules)
+    files_of_groups = _files_of_groups(rules, sources, folder=folder)
     for part in PARTS:
         if part in ("selection", "transmission") and rules.generations == 1:
+            continue
+        if part == "selection" and rules.groups is not None and rules.groups.weight and not rules.groups.told:
             continue
         for rule in rules.observation.told if part == "observation" else [values[part]]:
             rule_file, *others = files_of(part, rule, sources, folder=folder, game=rules.game)
@@ -62,7 +69,34 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
                 named.append((rule_file, rule))
             if part != "observation" or rules.observation.shows_anything:
                 named += [(name, rule) for name in others]
+        if rules.groups is not None and part in files_of_groups:
+            named.append((files_of_groups[part], rules.groups))
     return named
+
+
+def _files_of_groups(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> dict[str, str]:
+    """Return the files that tell of groups, by the part after which they do.
+
+    Raises:
+        ScenarioError: one is missing, or none of them speaks of a setting.
+    """
+    if rules.groups is None:
+        return {}
+    files = {part: f"{FOLDER}/{GROUPS}/{name}.md" for part, name in OF_GROUPS.items()}
+    for name in files.values():
+        if name not in sources:
+            raise ScenarioError(
+                f"{folder / name}: is missing, so agents would not be told of groups; write it as"
+                f" agentsim/prompts/default/{name}"
+            )
+    said = {setting for name in files.values() for setting in _spoken_of(sources[name])}
+    for setting in settings_of(type(rules.groups)):
+        if setting not in said:
+            raise ScenarioError(
+                f"{folder / FOLDER / GROUPS}: no file there speaks of `rule.{setting}`, so agents would not be told of"
+                f" groups.{setting}; say it, or name it in a comment, {{# rule.{setting} #}}"
+            )
+    return files
 
 
 def files_of(

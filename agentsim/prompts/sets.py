@@ -21,6 +21,7 @@ from agentsim.core.answers import ActSpec, Answer, AnswerSpec, MoveSpec, TextSpe
 from agentsim.core.facts import Problem, Reputation
 from agentsim.core.games import DonorGame
 from agentsim.core.gifts import ANY_SHARE, FixedGift
+from agentsim.core.pairing import Pairing
 from agentsim.core.requests import DecisionView, MessageView, NoteView, Request, StrategyView
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import ScenarioError
@@ -235,7 +236,10 @@ class PromptSet:
         """Return what the sentence files say of the rules, one item a line."""
         lines_told: list[str] = []
         for name, rule in told(rules, self._files, folder=self._folder):
-            lines = self._render(name, {"rule": rule, "rules": rules}).splitlines()
+            # Where agents meet within their groups, what is told of pairing holds for as many agents as a group has.
+            is_within = isinstance(rule, Pairing) and rules.meets_within_groups
+            known = rules.model_copy(update={"agents": rules.group_size}) if is_within else rules
+            lines = self._render(name, {"rule": rule, "rules": known}).splitlines()
             lines_told += [" ".join(line.split()) for line in lines if line.strip()]
         return lines_told
 

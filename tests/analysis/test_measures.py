@@ -301,6 +301,17 @@ def test_the_price_equation_by_hand() -> None:
     assert row["selection"] + row["transmission"] == pytest.approx(row["change"])
 
 
+def test_the_price_equation_of_groups_by_hand() -> None:
+    groups = AGENTS["agent"].map({"1_1": 1, "1_3": 1, "1_2": 2, "1_4": 2, "2_1": 1, "2_2": 2}).astype("Int64")
+    row = measures.price_equation_of_groups(AGENTS.assign(group=groups)).iloc[0]
+    # fitness of group 1: 2.5, of group 2: 1.5; their means 0.5 and 0.3
+    assert row["between"] == pytest.approx((2.5 * 0.5 + 1.5 * 0.3) / 4 - 0.4)
+    # within group 1: 2.5 * (0.8 - 0.5); within group 2: 1.5 * (0.6 - 0.3)
+    assert row["within"] == pytest.approx((2.5 * 0.3 + 1.5 * 0.3) / 4)
+    assert row["between"] + row["within"] == pytest.approx(row["selection"])
+    assert len(measures.price_equation_of_groups(AGENTS.assign(group=pd.array([pd.NA] * 8, dtype="Int64")))) == 0
+
+
 def test_the_parts_of_the_price_equation_sum_to_the_change(baselines: Study) -> None:
     found = measures.price_equation(baselines.agents)
     assert (found["selection"] + found["transmission"]).tolist() == pytest.approx(found["change"].tolist())

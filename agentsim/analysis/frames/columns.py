@@ -183,6 +183,11 @@ TABLES: Final[dict[str, Table]] = {
                 derived="`agent.parents`",
                 of=derived.names_of_parents,
             ),
+            "group": Column(
+                "Int64",
+                "the group it is in, from 1; missing where there are no groups, and until the games begin",
+                derived="`groups` of `grouped`",
+            ),
             "score": Column(
                 "Float64",
                 "what selection saw; missing until the generation has ended",

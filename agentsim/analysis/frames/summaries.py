@@ -24,7 +24,7 @@ from agentsim.analysis.frames.maximum import (
     unit_worth,
 )
 from agentsim.analysis.frames.rows import Row, columns_of, given, row_of
-from agentsim.core.facts import Connected, GenerationEnded, NoteWritten, Settled, StrategyFormed, Talked
+from agentsim.core.facts import Connected, GenerationEnded, Grouped, NoteWritten, Settled, StrategyFormed, Talked
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.scenario.names import condition_of
@@ -357,6 +357,7 @@ def _agents(runs: Mapping[str, RunColumns], decided: _Decided) -> pd.DataFrame:
 def _living(name: str, run: RunColumns) -> Iterator[Row]:
     formed = [record for record in run.records if isinstance(record, StrategyFormed)]
     ends = {end.generation: end for end in _ends(run)}
+    grouped = {record.generation: record.groups for record in run.records if isinstance(record, Grouped)}
     rows: dict[str, Row] = {}
     alive: list[str] = []
     for generation in sorted({event.generation for event in formed} | set(ends)):
@@ -370,6 +371,7 @@ def _living(name: str, run: RunColumns) -> Iterator[Row]:
                 "run": name,
                 **rows[agent],
                 "generation": generation,
+                "group": grouped.get(generation, {}).get(agent),
                 "score": end.scores.get(agent) if end else None,
                 "survived": agent in end.survivors if end and end.survivors else None,
             }

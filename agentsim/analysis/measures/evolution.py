@@ -11,7 +11,7 @@ import pandas as pd
 
 from agentsim.analysis.frames.columns import GENERATION, KEY
 
-__all__ = ["price_equation", "strategy_length", "survival_differential", "variances"]
+__all__ = ["price_equation", "price_equation_of_groups", "strategy_length", "survival_differential", "variances"]
 
 
 def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
@@ -65,6 +65,45 @@ def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.
     names = ["change", "selection", "transmission", "survivors_change", "newborns_change"]
     frame = pd.DataFrame(rows, columns=[*GENERATION, *names, "problem"])
     return frame.astype({"generation": "Int64", "problem": "string"} | dict.fromkeys(names, "Float64"))
+
+
+def price_equation_of_groups(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
+    """Split the selection of `price_equation` into that between groups and that within them.
+
+    Cov(wᵢ, zᵢ)/w̄ = Cov(W_g, Z_g)/w̄ + E(Cov_g(wᵢ, zᵢ))/w̄ (Price 1972; Hamilton 1975), where W_g and Z_g are the means
+    of fitness and trait in the group that an agent was in, and covariances and means of groups weigh each group by its
+    size. Above 0 `between` and below 0 `within` is a tug-of-war in which giving harms the giver and favours its group.
+
+    Columns: study, run, generation (the earlier one), `change`, `selection`, `between`, `within`, `transmission`,
+    `problem`. `between` and `within` sum to `selection`. Missing, with the reason, as in `price_equation`; runs without
+    groups are left out.
+    """
+    rows = []
+    for found in price_equation(agents, trait=trait).to_dict("records"):
+        of_run = agents[(agents["study"] == found["study"]) & (agents["run"] == found["run"])]
+        now, later = (of_run[of_run["generation"] == found["generation"] + more] for more in (0, 1))
+        if now["group"].isna().any():
+            continue
+        is_known = pd.isna(found["problem"])
+        rows.append(found | (_by_group(now, later, trait, selection=found["selection"]) if is_known else {}))
+    names = ["change", "selection", "between", "within", "transmission"]
+    frame = pd.DataFrame(rows, columns=[*GENERATION, *names, "problem"])
+    types = {"study": "string", "run": "string", "generation": "Int64", "problem": "string"}
+    return frame.astype(types | dict.fromkeys(names, "Float64"))
+
+
+def _by_group(now: pd.DataFrame, later: pd.DataFrame, trait: str, *, selection: float) -> dict[str, float]:
+    """Return the two parts of selection."""
+    group = dict(zip(now["agent"], now["group"], strict=True))
+    z = now.astype({trait: float}).groupby("group")[trait].mean().to_dict()
+    offspring = dict.fromkeys(z, 0.0)
+    for agent, named in zip(later["agent"], later["parents"].fillna("").str.split(), strict=True):
+        parents = [agent] if agent in group else [parent for parent in named if parent in group]
+        for parent in parents:
+            offspring[group[parent]] += 1 / len(parents)
+    mean = float(now[trait].astype(float).mean())
+    between = sum(n * z[one] for one, n in offspring.items()) / len(later) - mean
+    return {"between": between, "within": selection - between}
 
 
 class _Agent(NamedTuple):

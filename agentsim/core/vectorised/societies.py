@@ -185,6 +185,8 @@ def without_twin(rules: SocietyRules, players: Iterable[ScriptedPlayer]) -> list
         new = (name for name in type(rule).model_fields if name not in settings | {"kind"})
         changed = [name for name in new if getattr(rule, name) != type(rule).model_fields[name].default]
         untwinned += [f"{part}.{name}: {getattr(rule, name)!r}" for name in changed]
+    if rules.groups is not None:
+        untwinned.append(f"groups.number: {rules.groups.number}")
     if rules.game.one_endowment is None:
         untwinned.append(f"game.endowment: {list(rules.game.endowments)}")
     if type(rules.selection).scores is not Selection.scores:
