@@ -63,6 +63,11 @@ class Pairing(Frozen):
         return ()
 
     @property
+    def learns_nearby(self) -> bool:
+        """Whether newborns learn from neighbours alone, as far as there are any that they could learn from."""
+        return False
+
+    @property
     def keeps_groups(self) -> bool:
         """Whether the members of an encounter stay together through a whole game."""
         return False
@@ -193,6 +198,9 @@ class Network(Pairing):
     """`in_turn`: the edges are divided into as few sets as possible in which no agent is twice, and these are met one
     after the other, so that all neighbours meet equally often; roles alternate. `at_random`: in each round as many
     neighbours meet as a random order allows, with random roles."""
+    learn: Literal["anywhere", "neighbours"] = "anywhere"
+    """From whom newborns learn: from all that the selection rule allows, or of these from the neighbours of the place
+    that they take, if there are any."""
     seats: Literal["at_random", "in_order"] = "at_random"
     """Which places the first agents have: drawn, or in the order of their numbers, and so of their players."""
 
@@ -261,6 +269,11 @@ class Network(Pairing):
     def connected(self) -> tuple[tuple[int, int], ...]:
         """The places that are neighbours, counted from 0."""
         return tuple((a - 1, b - 1) for a, b in self.edges or ())
+
+    @property
+    def learns_nearby(self) -> bool:
+        """Whether newborns learn from neighbours alone."""
+        return self.learn == "neighbours"
 
     def _drawn(self, n: int, rng: Random) -> list[graphs.Edge]:
         degree = self.n_neighbours

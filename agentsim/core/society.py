@@ -52,6 +52,8 @@ class _Place(NamedTuple):
     persona: str | None
     number: int
     """From 0."""
+    agent: Agent | None = None
+    """The agent that has left it."""
 
 
 class Society:
@@ -105,6 +107,13 @@ class Society:
         """What selection compared."""
         self._earned: dict[str, float] = {}
         """The agents' own scores, which newborns are shown."""
+        self._neighbours: dict[int, set[int]] = {place: set() for place in range(rules.agents)}
+        """By place, the places beside it in a network."""
+        for a, b in self._pairing.connected:
+            self._neighbours[a].add(b)
+            self._neighbours[b].add(a)
+        self._places_before: dict[str, int] = {}
+        """The places in the generation that has ended."""
         self._groups_before: dict[str, int] = {}
         """The groups of the generation that has ended."""
         self._plays: list[Play] = []
@@ -162,7 +171,9 @@ class Society:
             pool = self._teachers(vacancy)
             if kept and learning.draws_parent:
                 number = uniform("parent", self._seed, self.generation, index)
-                parent = learning.parent(pool, self._scores, number)
+                adopts = uniform("adopts", self._seed, self.generation, index)
+                assert vacancy.agent is not None  # some are kept, so others have left
+                parent = learning.adopted(vacancy.agent, pool, self._scores, drawn=number, number=adopts)
                 self._settle(name, index, vacancy, [parent])
                 formed.append(self._form(name, Answer(text=parent.strategy, attempts=0), parents=(parent.id,)))
             elif not learning.has_strategies:
@@ -185,7 +196,7 @@ class Society:
         """Give the newborn with that number its player and its persona, as the transmission rule says."""
         learning, number = self._rules.transmission, uniform("model", self._seed, self.generation, index)
         parent = parents[int(number * len(parents))] if parents else None
-        self._labels[name], self._personas[name], self._places[name] = vacancy
+        self._labels[name], self._personas[name], self._places[name], _ = vacancy
         if learning.model_from == "parent" and parent is not None:
             self._labels[name] = parent.label
         elif learning.model_from == "share" and self._survivors:  # the first generation is as the scenario says
@@ -196,6 +207,9 @@ class Society:
     def _teachers(self, vacancy: _Place) -> Sequence[Agent]:
         """Return the agents whose strategies the newborn in a place may learn, best first."""
         groups = self._rules.groups
+        if self._pairing.learns_nearby:
+            near = self._neighbours[vacancy.number]
+            return tuple(one for one in self._parents if self._places_before[one.id] in near) or self._parents
         if groups is None or not self._parents:
             return self._parents
         group = self._group_at(vacancy.number)
@@ -321,6 +335,7 @@ class Society:
         rules = self._rules
         finals = [play.resources for play in self._plays]
         scores = self._earned = rules.selection.scores(finals)
+        self._places_before = dict(self._places)
         if rules.groups is not None:
             self._groups_before = {name: self._group_at(place) for name, place in self._places.items()}
             scores = rules.groups.compared(self._earned, self._groups_before)
@@ -343,7 +358,7 @@ class Society:
         self._scores = scores
         self.generation += 1
         events, requests = self._begin_generation(
-            [_Place(agent.label, agent.persona, self._places[agent.id]) for agent in gone]
+            [_Place(agent.label, agent.persona, self._places[agent.id], agent) for agent in gone]
         )
         return Step([ended, *events], requests)
 

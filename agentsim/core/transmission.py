@@ -6,6 +6,7 @@ They learn from survivors; where the selection rule's `learn_from` says so, from
 from __future__ import annotations
 
 import itertools
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -17,7 +18,7 @@ from agentsim.core.facts import Agent, Frozen, ShownStrategy
 from agentsim.core.registry import among
 from agentsim.core.rng import shuffled
 
-__all__ = ["Advice", "Copy", "NoStrategy", "OneParent", "SomeParents", "TransmissionRule"]
+__all__ = ["Advice", "Copy", "Imitate", "NoStrategy", "OneParent", "SomeParents", "TransmissionRule"]
 
 
 class Transmission(Frozen):
@@ -65,6 +66,12 @@ class Transmission(Frozen):
     def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
         """Return the survivor copied by the newborn that has this number in [0, 1), if the rule draws parents."""
         raise NotImplementedError(f"{type(self).__name__} draws no parent")
+
+    def adopted(
+        self, own: Agent, parents: Sequence[Agent], scores: Mapping[str, float], *, drawn: float, number: float
+    ) -> Agent:
+        """Return whom the newborn copies that replaces the agent `own`, by two numbers in [0, 1)."""
+        return self.parent(parents, scores, drawn)
 
     def _shown(self, parents: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
         """Return parents as a newborn sees them: best first with scores; otherwise in random order."""
@@ -157,6 +164,43 @@ class Copy(_Drawn):
         return self._pick(survivors, scores, number)
 
 
+class Imitate(Transmission):
+    """Pairwise comparison: a newborn takes over the strategy of the agent that it replaces, or that of another.
+
+    The other is drawn from those that the selection rule allows, and taken with probability 1 / (1 + exp(-beta (its
+    score - the replaced agent's score))), the Fermi function (Blume 1993, Games Econ. Behav. 5; Szabó & Tőke 1998,
+    Phys. Rev. E 58; Traulsen, Nowak & Pacheco 2006, Phys. Rev. E 74). With `selection: {kind: birth_death}`, `replaced`
+    agents drawn at random compare themselves in each generation.
+    """
+
+    kind: Literal["imitate"] = "imitate"
+    copies: ClassVar[bool] = True
+    beta: float = Field(default=1, ge=0, le=1_000_000)
+    """The strength of selection, for each unit of score: at 0, one of the two strategies is taken by chance; at a high
+    one, the better one."""
+    model_from: Literal["vacancy", "parent", "share"] = "parent"
+    """As under the other rules, but by default the model is taken over with the strategy."""
+
+    def advice(self, survivors: Sequence[Agent], scores: Mapping[str, float], rng: Random) -> tuple[ShownStrategy, ...]:
+        """Return what a survivor that may rewrite its strategy sees: all of them."""
+        return self._shown(survivors, scores, rng)
+
+    def parent(self, survivors: Sequence[Agent], scores: Mapping[str, float], number: float) -> Agent:
+        """Return the agent with which the newborn that has this number in [0, 1) compares the one that it replaces."""
+        return survivors[int(number * len(survivors))]
+
+    def adopted(
+        self, own: Agent, parents: Sequence[Agent], scores: Mapping[str, float], *, drawn: float, number: float
+    ) -> Agent:
+        """Return whom the newborn copies: the agent `own` that it replaces, or another."""
+        others = [agent for agent in parents if agent.id != own.id]
+        if not others:
+            return own
+        other = self.parent(others, scores, drawn)
+        worse = self.beta * (scores[own.id] - scores[other.id])
+        return other if number < 1 / (1 + math.exp(min(worse, 700.0))) else own
+
+
 class NoStrategy(_Drawn):
     """Nobody has a strategy: agents are asked for decisions alone, and a newborn learns nothing.
 
@@ -180,5 +224,5 @@ class NoStrategy(_Drawn):
 
 
 TransmissionRule = Annotated[
-    Transmission, among("transmission", Advice, OneParent, SomeParents, Copy, NoStrategy, default="advice")
+    Transmission, among("transmission", Advice, OneParent, SomeParents, Copy, Imitate, NoStrategy, default="advice")
 ]

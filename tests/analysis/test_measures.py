@@ -301,6 +301,15 @@ def test_the_price_equation_by_hand() -> None:
     assert row["selection"] + row["transmission"] == pytest.approx(row["change"])
 
 
+def test_groups_are_summed_up() -> None:
+    groups = AGENTS["agent"].map({"1_1": 1, "1_3": 1, "1_2": 2, "1_4": 2, "2_1": 1, "2_2": 2}).astype("Int64")
+    known = AGENTS.assign(group=groups, score=[4.0, 3.0, 2.0, 1.0] * 2, mean_level=AGENTS["mean_fraction"])
+    found = measures.by_group(known).set_index(["generation", "group"])
+    assert found["score"].tolist() == [3.0, 2.0, 3.0, 2.0] and set(found["n_agents"]) == {2}
+    assert found["mean_fraction"].tolist() == pytest.approx([0.5, 0.3, 0.8, 0.4])
+    assert found["n_survivors"].tolist() == [1, 1, pd.NA, pd.NA]
+
+
 def test_the_price_equation_of_groups_by_hand() -> None:
     groups = AGENTS["agent"].map({"1_1": 1, "1_3": 1, "1_2": 2, "1_4": 2, "2_1": 1, "2_2": 2}).astype("Int64")
     row = measures.price_equation_of_groups(AGENTS.assign(group=groups)).iloc[0]

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentsim.core import graphs
-from agentsim.core.facts import Connected, Encounter, GenerationEnded
+from agentsim.core.facts import Connected, Encounter, GenerationEnded, StrategyFormed
 from agentsim.core.pairing import Network
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import DeathBirth
+from agentsim.core.transmission import Copy
 from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.runs import runs
 from tests.core.playing import constant, play
@@ -146,6 +147,21 @@ def test_edges_are_listed_in_a_scenario(tmp_path: Path) -> None:
         "pairing: {kind: network, graph: edges, edges: [[1, 2], [3, 2]], seats: in_order}\n"
     )
     assert runs(load_scenario(path))[0].condition.drawn_pairing(0).connected == ((0, 1), (1, 2))
+
+
+def test_newborns_learn_from_neighbours_alone() -> None:
+    n_far = 0
+    for learn in ("neighbours", "anywhere"):
+        rules = society(graph="ring", learn=learn).model_copy(
+            update={"selection": DeathBirth(), "transmission": Copy()}
+        )
+        for seed in range(5):
+            _, events = play(rules, constant(0.3), seed=seed)
+            edges = {event.generation: event.edges for event in events if isinstance(event, Connected)}
+            for born in (event.agent for event in events if isinstance(event, StrategyFormed) and event.generation > 1):
+                near = {name for edge in edges[born.born] if born.id in edge for name in edge}
+                n_far += born.parents[0] not in near
+        assert n_far == 0 if learn == "neighbours" else n_far > 5
 
 
 @pytest.mark.parametrize(

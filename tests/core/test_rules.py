@@ -32,7 +32,7 @@ from agentsim.core.selection import (
     Top,
     Tournament,
 )
-from agentsim.core.transmission import Advice, Copy, OneParent, SomeParents, TransmissionRule
+from agentsim.core.transmission import Advice, Copy, Imitate, OneParent, SomeParents, TransmissionRule
 from agentsim.core.vectorised import play_many
 from tests.core.playing import constant, play
 
@@ -222,6 +222,32 @@ def test_constant_fitness_fixes_as_often_as_the_closed_form_says(selection: Any,
         assert set(np.unique(many.scores)) == {5.0, 10.0}
         n_fixed = int((many.share_of(many.players.index(invader))[:, -1] == 1).sum())
         assert binomtest(n_fixed, 600, chance).pvalue > 0.01
+
+
+def test_pairwise_comparison_fixes_as_often_as_the_closed_form_says() -> None:
+    """N = 4 and a difference of scores of 5 at a strength of 1/5: (1 - e^-1) / (1 - e^-4), and (1 - e) / (1 - e^4) of
+    the worse one (Traulsen, Nowak & Pacheco 2006)."""
+    game = DonorGame(rounds=2, games=1, multiplier=1e-300)
+    rules = SocietyRules(agents=4, generations=40, game=game, selection=BirthDeath(), transmission=Imitate(beta=0.2))
+    keeps, gives = ConstantShare(share=0.0), ConstantShare(share=0.5)
+    for invader, resident, chance in ((keeps, gives, 0.6439), (gives, keeps, 0.0321)):
+        many = play_many(rules, [invader, *[resident] * 3], seeds=range(150))
+        n_fixed = int((many.share_of(many.players.index(invader))[:, -1] == 1).sum())
+        assert binomtest(n_fixed, 150, chance).pvalue > 0.01
+
+
+def test_who_compares_takes_the_better_strategy_at_a_high_strength_and_either_at_none() -> None:
+    own, other = (Agent(id=f"1_{index}", born=1, label="m", strategy=None) for index in (1, 2))
+    numbers = [(index + 0.5) / 1000 for index in range(1000)]
+
+    def share(beta: float, scores: tuple[float, float]) -> float:
+        earned = dict(zip(("1_1", "1_2"), scores, strict=True))
+        adopted = [Imitate(beta=beta).adopted(own, [own, other], earned, drawn=0.7, number=one) for one in numbers]
+        return adopted.count(other) / len(numbers)
+
+    assert share(1e6, (1, 2)) == 1 and share(1e6, (2, 1)) == 0 and share(0, (1, 9)) == 0.5
+    assert share(1, (1, 2)) == pytest.approx(0.731, abs=0.001)
+    assert Imitate().adopted(own, [own], {"1_1": 1.0}, drawn=0.5, number=0.0) == own
 
 
 def test_under_birth_and_death_one_who_leaves_may_have_a_child() -> None:

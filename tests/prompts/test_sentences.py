@@ -55,6 +55,7 @@ ONLY_THERE = {
     ("observation", "gossip"): {"noise", "audience"},
     ("pairing", "network"): {"graph", "degree", "rewired", "edges", "seats"},  # what follows for an agent is told
     ("transmission", "copy"): {"scores"},
+    ("transmission", "imitate"): {"scores"},
     ("transmission", "none"): {"scores", "chances"},
 }
 """And those that do not apply to a kind."""

@@ -11,7 +11,14 @@ import pandas as pd
 
 from agentsim.analysis.frames.columns import GENERATION, KEY
 
-__all__ = ["price_equation", "price_equation_of_groups", "strategy_length", "survival_differential", "variances"]
+__all__ = [
+    "by_group",
+    "price_equation",
+    "price_equation_of_groups",
+    "strategy_length",
+    "survival_differential",
+    "variances",
+]
 
 
 def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:
@@ -36,6 +43,25 @@ def survival_differential(agents: pd.DataFrame, *, trait: str = "mean_fraction")
     frame["differential"] = frame["survivors"] - frame["culled"]
     counts = {name: frame[name].astype("Int64").fillna(0) for name in ("n_survivors", "n_culled")}
     return frame.assign(**counts)[[*GENERATION, "survivors", "culled", "differential", "n_survivors", "n_culled"]]
+
+
+def by_group(agents: pd.DataFrame) -> pd.DataFrame:
+    """Return by run, generation and group what its agents did and what became of them.
+
+    Columns: study, run, generation, group, `n_agents`, `score` (mean of what selection compared, in units),
+    `mean_fraction` and `mean_level` (means over agents), `n_survivors` (missing in the last generation). Runs without
+    groups are left out.
+    """
+    known = agents.dropna(subset=["group"])
+    groups = known.groupby([*GENERATION, "group"], sort=True)
+    frame = groups.agg(
+        n_agents=("agent", "size"),
+        score=("score", "mean"),
+        mean_fraction=("mean_fraction", "mean"),
+        mean_level=("mean_level", "mean"),
+    )
+    survivors = groups["survived"].sum(min_count=1).astype("Int64")
+    return frame.assign(n_survivors=survivors).astype({"n_agents": "Int64"}).reset_index()
 
 
 def price_equation(agents: pd.DataFrame, *, trait: str = "mean_fraction") -> pd.DataFrame:

@@ -15,6 +15,7 @@ from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Selection
+from agentsim.core.transmission import Transmission
 from agentsim.core.vectorised import observation
 from agentsim.core.vectorised.games import play_games
 from agentsim.core.vectorised.generations import Generation, Names, as_places, born_after, first, scored, survivors
@@ -189,6 +190,8 @@ def without_twin(rules: SocietyRules, players: Iterable[ScriptedPlayer]) -> list
         untwinned.append(f"groups.number: {rules.groups.number}")
     if rules.game.one_endowment is None:
         untwinned.append(f"game.endowment: {list(rules.game.endowments)}")
+    if type(rules.transmission).adopted is not Transmission.adopted:
+        untwinned.append(f"transmission.kind: {rules.transmission.kind!r}")
     if type(rules.selection).scores is not Selection.scores:
         untwinned.append(f"selection.kind: {rules.selection.kind!r}")
     models = dict.fromkeys(player.model for player in players if not player.decides_many)
