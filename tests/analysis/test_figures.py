@@ -186,6 +186,20 @@ def test_every_figure_that_a_file_declares_is_drawn_and_public(study: Study) -> 
         assert function in figures.__all__ and inspect.getdoc(getattr(figures, function))
 
 
+def test_a_network_is_drawn_with_what_its_agents_gave(study: Study, tmp_path: Path) -> None:
+    sets = ["generations=2", "pairing={kind: network, graph: lattice}"]
+    scenario = agentsim.load_scenario(SCENARIOS / "donor-game.yaml", sets=sets, model="scripted/random", seeds="0")
+    played = agentsim.load(agentsim.run(scenario, results=tmp_path).folder)
+    [run] = played.runs["run"]
+    [axes, _] = figures.network(played, run, generation=1).axes
+    assert len(axes.lines) == 2 * 24 and "generation 1" in axes.get_title()  # each edge of 3 by 4 places from both ends
+    drawn = axes.collections[-1].get_array()
+    given = played.agents[played.agents["generation"] == 1].sort_values("agent")["mean_fraction"]
+    assert drawn is not None and drawn.tolist() == given.dropna().tolist()
+    with pytest.raises(LogError, match="no agents have places in a network"):
+        figures.network(study, study.runs["run"].iloc[0])
+
+
 def test_a_png_holds_the_pixels_that_matplotlib_draws(tmp_path: Path) -> None:
     figure = blank(is_placed=True)
     figure.text(0.5, 0.5, "words", color="#d55e00")

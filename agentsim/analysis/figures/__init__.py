@@ -7,6 +7,7 @@ from agentsim.analysis.figures.forest import forest
 from agentsim.analysis.figures.giving import giving
 from agentsim.analysis.figures.invasion_matrix import invasion_matrix
 from agentsim.analysis.figures.lineage import lineage
+from agentsim.analysis.figures.network import network
 from agentsim.analysis.figures.response import response
 from agentsim.analysis.figures.society import society
 from agentsim.analysis.figures.style import save
@@ -21,6 +22,7 @@ __all__ = [
     "giving",
     "invasion_matrix",
     "lineage",
+    "network",
     "response",
     "save",
     "society",
