@@ -16,6 +16,7 @@ from agentsim.core.answers import Answer
 from agentsim.core.facts import Donated, Event, GameEnded, GenerationEnded, StrategyFormed, born_and_index
 from agentsim.core.games import DictatorGame, DonorGame, Punishment
 from agentsim.core.gifts import FixedGift, UnitGift
+from agentsim.core.groups import Groups
 from agentsim.core.observation import Assessment, Gossip, ImageScore, Nothing, OwnActs, Standing, Trace
 from agentsim.core.pairing import Alternating, RandomMatching, Released
 from agentsim.core.policies import (
@@ -455,7 +456,10 @@ def test_no_seeds_are_no_societies() -> None:
 
 def test_a_setting_of_societies_is_played_here_or_refused() -> None:
     known = {"agents", "generations", "game", "pairing", "observation", "selection", "transmission"}
-    assert set(SocietyRules.model_fields) == known
+    refused = {"groups"}
+    assert set(SocietyRules.model_fields) == known | refused
+    grouped = SMALL.model_copy(update={"groups": Groups(number=2)})
+    assert without_twin(grouped, [AllGive()]) == ["groups.number: 2"]
 
 
 def test_resources_beyond_counting_are_an_error() -> None:

@@ -364,6 +364,10 @@ TABLES: Final[dict[str, Table]] = {
                 "whether the donor was shown anything about its recipient, by chance, under the rule's known",
                 derived="as `shown_delay`, and the seed",
             ),
+            "donor_group": Column(
+                "Int64", "the donor's group, from 1", derived="`groups` of `grouped`, if there are any"
+            ),
+            "recipient_group": Column("Int64", "the recipient's group, from 1", derived="as `donor_group`"),
         },
     ),
     "moves": Table(
@@ -405,6 +409,11 @@ TABLES: Final[dict[str, Table]] = {
                 "string", "zero where the scenario's fallback stands in for an answer", path="replaced_by"
             ),
             "reading": Column("string", "how an amount was read: plain, percent or clamped", path="reading"),
+        },
+        sometimes={
+            "actor_group": Column(
+                "Int64", "the actor's group, from 1", derived="`groups` of `grouped`, if there are any"
+            ),
         },
     ),
     "outcomes": Table(

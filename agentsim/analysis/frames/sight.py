@@ -24,7 +24,7 @@ ALL: Final = (0, 2, 1.0)
 def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunStarted]) -> pd.DataFrame:
     """Add to each encounter what its donor could see, where any run's rule shows less than all.
 
-    The columns are those that encounters have `sometimes`.
+    The columns are among those that encounters have `sometimes`.
     """
     shown = {key: _sight(run.condition) for key, run in started.items()}
     if encounters.empty or all(sight == ALL for sight in shown.values()):
@@ -44,7 +44,7 @@ def with_sight(encounters: pd.DataFrame, started: Mapping[tuple[str, str], RunSt
         informed[is_chance] = drawn < known[is_chance]
     values = {"shown_delay": delay, "shown_records": records, "was_informed": informed}
     declared = TABLES["encounters"].sometimes
-    added: dict[str, Any] = {name: pd.array(values[name], dtype=column.dtype) for name, column in declared.items()}
+    added: dict[str, Any] = {name: pd.array(of, dtype=declared[name].dtype) for name, of in values.items()}
     return encounters.assign(**added)
 
 

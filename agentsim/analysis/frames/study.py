@@ -16,6 +16,7 @@ from agentsim.analysis.frames.cache import Cached, fingerprints
 from agentsim.analysis.frames.cache import read as read_cache
 from agentsim.analysis.frames.cache import write as write_cache
 from agentsim.analysis.frames.columns import KEY, TABLES
+from agentsim.analysis.frames.grouped import with_groups
 from agentsim.analysis.frames.logs import RunColumns, read_runs
 from agentsim.analysis.frames.model_files import by_stem_where_unique
 from agentsim.analysis.frames.players import one_player_each
@@ -60,7 +61,8 @@ class Study:
     resources: pd.DataFrame
     """One row an agent and game that has ended."""
     encounters: pd.DataFrame
-    """One row an encounter; where donors see less than a trace shows in time, also what `with_sight` adds."""
+    """One row an encounter; where donors see less than a trace shows in time, also what `with_sight` adds; where
+    there are groups, those of both agents."""
     replies: pd.DataFrame
     """One row a reply; none for scripted players."""
     gossip: pd.DataFrame
@@ -148,7 +150,8 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
     refuse_missing_plugins(started)
     frames = {name: _stacked([part.frames[name] for part in parts], studies) for name in TABLES}
     frames = by_stem_where_unique(frames)
-    frames["encounters"] = with_sight(frames["encounters"], started)
+    frames["encounters"] = with_groups(with_sight(frames["encounters"], started), frames["agents"])
+    frames["moves"] = with_groups(frames["moves"], frames["agents"])
     named = {member.name for member in fields(Study)}
     further = {name: frames.pop(name) for name in TABLES if name not in named}
     return Study(

@@ -66,6 +66,13 @@ def study_of_moves(tmp_path_factory: pytest.TempPathFactory) -> Study:
     )
 
 
+@pytest.fixture(scope="module")
+def study_of_places(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study whose agents have places in a network."""
+    pairing = {"kind": "network", "graph": "ring"}
+    return agentsim.load(play(tmp_path_factory.mktemp("results"), Fake(), pairing=pairing, name="places").folder)
+
+
 def records(study: Study, table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each run's lines of the table's records, as they stand in its log."""
     [folder] = study.folders.values()
@@ -87,8 +94,11 @@ def at(record: dict[str, Any], path: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "column"), EVERY)
-def test_a_column_holds_what_stands_at_its_path(study: Study, study_of_moves: Study, name: str, column: str) -> None:
-    study = study_of_moves if name in ("moves", "outcomes", "messages") else study
+def test_a_column_holds_what_stands_at_its_path(
+    study: Study, study_of_moves: Study, study_of_places: Study, name: str, column: str
+) -> None:
+    others = dict.fromkeys(("moves", "outcomes", "messages"), study_of_moves) | {"neighbours": study_of_places}
+    study = others.get(name, study)
     table, frame = TABLES[name], study.frame(name)
     path = table.of_records[column].path
     if not path:
@@ -97,6 +107,8 @@ def test_a_column_holds_what_stands_at_its_path(study: Study, study_of_moves: St
     if name == "agents":  # a row for each generation that it lives in
         formed = {(run, record["agent"]["id"]): record for run, record in kept}
         kept = [(run, formed[run, agent]) for run, agent in zip(frame["run"], frame["agent"], strict=True)]
+    if name == "neighbours":  # a row for each end of an edge
+        kept = [(run, record) for run, record in kept for _ in range(2 * len(record["edges"]))]
     if name == "outcomes":  # a row for each member
         kept = [(run, record) for run, record in kept for _ in record["members"]]
     n_entries = [max(len(at(record, own.path)) for own in table.of_records.values() if own.path) for _, record in kept]
@@ -169,7 +181,8 @@ def test_the_description_of_an_export_says_what_is_declared(study: Study, tmp_pa
 
 
 def test_columns_that_are_there_only_sometimes_are_described_too(tmp_path: Path) -> None:
-    late = agentsim.load(play(tmp_path, Fake(), observation={"kind": "trace", "delay": 1}, generations=1).folder)
+    rules: dict[str, Any] = {"observation": {"kind": "trace", "delay": 1}, "groups": {"number": 2}}
+    late = agentsim.load(play(tmp_path, Fake(), generations=1, **rules).folder)
     sometimes = TABLES["encounters"].sometimes
     assert list(late.encounters)[-len(sometimes) :] == list(sometimes)
     assert {name: str(late.encounters[name].dtype) for name in sometimes} == {

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import agentsim
 from agentsim.analysis.figures import final_resources, save
-from agentsim.analysis.frames.columns import COLUMNS
+from agentsim.analysis.frames.columns import COLUMNS, TABLES
 from agentsim.analysis.frames.maximum import highest_mean_of_first
 from agentsim.analysis.frames.study import Study
 from agentsim.cli.tables.cells import plain
@@ -413,3 +413,22 @@ def test_foreign_text_is_plain_and_cut() -> None:
 
 def test_dtypes_survive_pandas_operations(study: Study) -> None:
     assert pd.api.types.is_float_dtype(study.encounters.groupby("act")["fraction"].mean())
+
+
+@pytest.mark.parametrize("game", ["donor", "matrix"])
+def test_who_met_in_which_group_is_in_the_tables(game: str, tmp_path: Path) -> None:
+    path = tmp_path / "grouped.yaml"
+    path.write_text(
+        f"name: grouped\nagents: 8\ngenerations: 2\ngame: {{kind: {game}, rounds: 2}}\npairing: {{kind: random}}\n"
+        "groups: {number: 2}\nplayers: {model: scripted/all-give}\nseeds: 0\n"
+    )
+    played = agentsim.load(agentsim.run(agentsim.load_scenario(path), results=tmp_path).folder)
+    assert played.agents["group"].value_counts().to_dict() == {1: 8, 2: 8}
+    of_agents = played.agents.set_index(["generation", "agent"])["group"]
+    name, actor = ("encounters", "donor") if game == "donor" else ("moves", "actor")
+    acts = played.frame(name)
+    keys = pd.MultiIndex.from_frame(acts[["generation", actor]])
+    assert len(acts) and (acts[f"{actor}_group"].array == of_agents.reindex(keys).array).all()
+    assert game != "donor" or (acts["donor_group"] == acts["recipient_group"]).all()
+    declared = {column: own.dtype for column, own in TABLES[name].sometimes.items() if column.endswith("_group")}
+    assert declared == {column: str(acts[column].dtype) for column in declared}
