@@ -17,6 +17,14 @@ MAX_COUNTED: Final = 2_000_000
 
 def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
     """Yield what follows from a condition's rules, in sentences: how pairs meet again, how many agents survive."""
+    if len(set(condition.game.roles)) > 1:
+        yield _met_again(condition, seed=seed)
+    if condition.generations > 1:
+        yield f"survivors of a generation: {condition.n_survivors:,} of {condition.agents:,} agents"
+
+
+def _met_again(condition: Condition, *, seed: int) -> str:
+    """Return how many encounters of a game of two roles are between two that have met in the other roles."""
     n_rounds = condition.game.n_rounds(seed, generation=1)
     agents = [f"1_{index}" for index in range(1, condition.agents + 1)]
     n_counted = min(n_rounds, max(MAX_COUNTED // condition.agents, 1))
@@ -26,10 +34,7 @@ def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
     share = n_again / n_encounters
     of_what = "a game" if n_counted == n_rounds else f"a game's first {n_counted:,} rounds"
     again = f"{n_again:,} of the {n_encounters:,} encounters of {of_what} ({share:.0%})"
-    if len(set(condition.game.roles)) > 1:
-        yield f"pairs that meet again with roles reversed: {again}"
-    if condition.generations > 1:
-        yield f"survivors of a generation: {condition.n_survivors:,} of {condition.agents:,} agents"
+    return f"pairs that meet again with roles reversed: {again}"
 
 
 def warnings(condition: Condition) -> Iterator[str]:
