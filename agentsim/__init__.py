@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from agentsim.core.vectorised import play_many as play_many
     from agentsim.experiments.one_call import invade as invade
     from agentsim.experiments.one_call import probe as probe
+    from agentsim.orchestrator.engines.worker import work as work
+    from agentsim.orchestrator.engines.worker import work_async as work_async
     from agentsim.orchestrator.study import StudyResult as StudyResult
     from agentsim.orchestrator.study import replay as replay
     from agentsim.orchestrator.study import run as run
@@ -96,6 +98,8 @@ _HOMES = {
     "StudyResult": "agentsim.orchestrator.study",
     "summary": "agentsim.analysis.measures",
     "write_report": "agentsim.report.page",
+    "work": "agentsim.orchestrator.engines.worker",
+    "work_async": "agentsim.orchestrator.engines.worker",
 }
 """The module that each other name comes from."""
 

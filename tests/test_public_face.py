@@ -25,7 +25,8 @@ NAMES = {
     "COLUMNS", "Comparison", "Invasions", "Power", "Probe", "Scenario", "Study", "StudyResult", "baselines", "compare",
     "errors", "export", "figures", "invade", "load", "load_invasions", "load_plugin", "load_probe", "load_scenario",
     "measures", "pilot_of", "pilot_of_scores", "play_many", "players_apart", "plugin", "policies", "power", "probe",
-    "published", "register", "replay", "run", "run_async", "scenario_from", "statistics", "summary", "testing",
+    "published", "register", "replay", "run", "run_async", "scenario_from", "statistics", "summary", "testing", "work",
+    "work_async",
     "write_report",
 }  # fmt: skip
 
