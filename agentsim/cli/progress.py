@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ __all__ = ["Progress"]
 
 MAX_SHOWN: Final = 12
 """The most runs in progress that get a row each."""
+SAY_S: Final = 60.0
+"""How often a line is printed where there is no terminal."""
 
 
 @dataclass
@@ -45,7 +48,7 @@ class _Row:
 
 
 class Progress(Observer):
-    """Shows a study while it runs: a live table on a terminal, plain lines elsewhere.
+    """Shows a study while it runs: a live table on a terminal, a line a minute elsewhere.
 
     Use as a context manager around `run(..., observer=progress)`.
     """
@@ -59,22 +62,31 @@ class Progress(Observer):
         self._note = ""
         self._widths: dict[str, str] = {}
         self._notes: list[str] = []
+        self._reasons: set[str | None] = set()
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
         self._is_live = console.is_terminal
+        self._n_retries = 0
+        self._ended = threading.Event()
+        self._teller = threading.Thread(target=self._tell, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
         if self._is_live:
             self._live.start()
+        else:
+            self._teller.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._is_live:
             self._live.stop()
+        else:
+            self._ended.set()
+            self._teller.join()
+            self._say(self.line())
 
     def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
         """Begin a row."""
         self._rows[run] = _Row(generations, n_requests)
-        self._say(f"{run}: begins, {n_requests} questions")
 
     def event(self, run: str, event: Event, *, is_replayed: bool) -> None:
         """Count a fact."""
@@ -87,11 +99,6 @@ class Progress(Observer):
             row.n_invalid += event.problem is not None
         elif isinstance(event, GenerationEnded):
             row.generation, row.mean = event.generation, event.mean_final_resources
-            if not is_replayed:
-                self._say(
-                    f"{run}: generation {event.generation} of {row.generations} ended,"
-                    f" mean final resources {event.mean_final_resources:.1f}; {self._left()}"
-                )
 
     def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
         """Count a reply's tokens and money."""
@@ -106,7 +113,9 @@ class Progress(Observer):
     def retry(self, message: str, wait_s: float) -> None:
         """Show why a call is made again."""
         self._note = f"asking again in {wait_s:.1f} s: {message}"
-        self._say(self._note)
+        self._n_retries += 1
+        if self._n_retries == 1:
+            self._say(self._note)  # the others are counted
 
     def width(self, account: str, n_calls: int, most: int) -> None:
         """Show how many concurrent calls an account accepts."""
@@ -131,7 +140,20 @@ class Progress(Observer):
         """End a row; a run that was already complete gets its row here."""
         row = self._rows.setdefault(run, _Row(0, 0, tokens=state.tokens, cost_usd=state.cost_usd))
         row.state = state
-        self._say(f"{run}: {state.status}" + (f", {state.reason}" if state.reason else ""))
+        if state.status != "complete" and state.reason not in self._reasons:
+            self._reasons.add(state.reason)
+            self._say(f"{run}: {state.status}" + (f", {state.reason}" if state.reason else ""))
+
+    def line(self) -> str:
+        """Return how far the study is, as one line."""
+        rows = list(self._rows.values())
+        answers = f"{sum(row.n_answered for row in rows):,} answers, {sum(row.n_invalid for row in rows):,} unread"
+        again = f", {self._n_retries:,} calls made again" if self._n_retries else ""
+        return f"{self._summary()}; {answers}{again}"
+
+    def _tell(self) -> None:
+        while not self._ended.wait(SAY_S):
+            self._say(self.line())
 
     def render(self) -> RenderableType:
         """Return the view as it is now."""
@@ -162,7 +184,7 @@ class Progress(Observer):
         return Group(*lines)
 
     def _summary(self) -> str:
-        rows = self._rows.values()
+        rows = list(self._rows.values())
         done = sum(row.state is not None for row in rows)
         tokens = sum(row.tokens for row in rows)
         elapsed = _duration(self._clock() - self._began)
@@ -171,15 +193,15 @@ class Progress(Observer):
 
     def _spent(self) -> str:
         """Say what the replies cost; if some have no known price, what the others cost."""
-        known = sum(row.cost_usd for row in self._rows.values() if row.cost_usd is not None)
-        unpriced = any(row.cost_usd is None for row in self._rows.values())
+        known = sum(row.cost_usd for row in list(self._rows.values()) if row.cost_usd is not None)
+        unpriced = any(row.cost_usd is None for row in list(self._rows.values()))
         if not unpriced:
             return f"${known:.2f}"
         return f"${known:.2f} and what is unpriced" if known else "unpriced"
 
     def _left(self) -> str:
         """Estimate the time left from this sitting's pace."""
-        rows = self._rows.values()
+        rows = list(self._rows.values())
         n_now = sum(row.n_now for row in rows)
         if not n_now or not self._rows:
             return "time left not known yet"

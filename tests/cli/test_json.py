@@ -30,8 +30,8 @@ players: {model: scripted/constant-share}
 vary: {players.share: [0.3, 0.6]}
 seeds: 0-3
 """
-TELLS_NOTHING = {("schema",), ("models", "pull"), ("view",)}
-"""The schema is JSON already; fetching a file and serving a page tell nothing."""
+TELLS_NOTHING = {("schema",), ("models", "pull"), ("examples", "copy"), ("init",), ("view",)}
+"""The schema is JSON already; fetching and copying files and serving a page tell nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,7 @@ ASKED: list[tuple[str, ...]] = [
     ("export", "results/small", "--format", "csv"),
     ("list", "providers"),
     ("models", "list"),
+    ("examples", "list"),
     ("prompts", "show", "small.yaml", "--set", "vary=null", "--model", "openai/gpt-4o-2024-08-06"),
     ("replay", "results/small"),
     ("invade", "scripted/all-keep", "scripted/discriminator", "--generations", "3", "--seeds", "0-3"),

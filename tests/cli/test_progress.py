@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 import agentsim
 from agentsim.cli.progress import Progress
+from agentsim.orchestrator.run_state import RunState
 from tests.orchestrator.test_study import Fake, scenario
 
 
@@ -32,15 +34,31 @@ class Clock:
         return self.now
 
 
-def test_without_a_terminal_each_generation_is_one_plain_line_with_the_time_left(tmp_path: Path) -> None:
+def test_without_a_terminal_a_run_is_one_line_at_its_end_and_not_one_for_each_generation(tmp_path: Path) -> None:
     out = console(is_terminal=False, width=200)
     with Progress(out, n_runs=1, clock=Clock()) as progress:
         agentsim.run(scenario(), results=tmp_path, provider=Fake(), observer=progress)
-    lines = printed(out).splitlines()
-    assert lines[0] == "model--seed-0: begins, 56 questions" and lines[-1] == "model--seed-0: complete"
-    ended = [line for line in lines if "ended, mean final resources" in line]
-    assert [line.split(" ended")[0] for line in ended] == [f"model--seed-0: generation {n} of 3" for n in (1, 2, 3)]
-    assert "\x1b" not in printed(out)
+    [line] = printed(out).splitlines()
+    assert line.startswith("1 of 1 runs ended, ") and "56 answers" in line and "\x1b" not in line
+
+
+def test_without_a_terminal_a_line_comes_at_times_while_answers_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentsim.cli.progress.SAY_S", 0.001)
+    out = console(is_terminal=False, width=200)
+    with Progress(out, n_runs=40) as progress:
+        progress.run_opened("model--seed-0", n_requests=10, generations=1)
+        while printed(out).count("0 of 40 runs ended") < 3:
+            threading.Event().wait(0.001)
+
+
+def test_what_stops_many_runs_is_said_once_where_there_is_no_terminal() -> None:
+    out = console(is_terminal=False, width=200)
+    progress = Progress(out, n_runs=40)
+    for seed in range(40):
+        progress.run_closed(f"model--seed-{seed}", RunState(f"model--seed-{seed}", "stopped", "the key is refused"))
+        progress.retry("slow down", 1.0)
+    assert printed(out).count("the key is refused") == printed(out).count("slow down") == 1
+    assert "40 calls made again" in progress.line()
 
 
 @pytest.mark.parametrize("width", [80, 120])

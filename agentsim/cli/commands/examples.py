@@ -10,20 +10,24 @@ from rich.console import Console
 from rich.text import Text
 
 from agentsim.cli.declaring import command
-from agentsim.cli.options import app
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, app
 
 examples = typer.Typer(help="The scenarios, notebooks and finished studies that are shipped.", no_args_is_help=True)
 app.add_typer(examples, name="examples")
 
 
 @command("list", of=examples, examples=["examples list"])
-def list_examples() -> None:
+def list_examples(as_json: Json = False) -> None:
     """List every example with what it says of itself."""
     from agentsim.scenario.shipped import examples, first_words
 
+    found = [(name, first_words(name)) for name in examples()]
+    if as_json:
+        print_document("examples list", examples=[{"name": name, "says": said} for name, said in found])
+        return
     console = Console()
-    for name in examples():
-        said = first_words(name)
+    for name, said in found:
         console.print(Text(f"{name}: {said}" if said else name), soft_wrap=True)
 
 
