@@ -30,8 +30,8 @@ players: {model: scripted/constant-share}
 vary: {players.share: [0.3, 0.6]}
 seeds: 0-3
 """
-TELLS_NOTHING = {("schema",), ("models", "pull"), ("examples", "copy"), ("init",), ("view",)}
-"""The schema is JSON already; fetching and copying files and serving a page tell nothing."""
+TELLS_NOTHING = {("schema",), ("models", "pull"), ("examples", "copy"), ("init",), ("prereg",), ("view",)}
+"""The schema and a preregistration are JSON already; fetching and copying files and serving a page tell nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,7 @@ ASKED: list[tuple[str, ...]] = [
     ("compare", "results/small", "--by", "condition"),
     ("power", "--spread", "1.5", "--effect", "3"),
     ("figures", "results/small", "--societies", "0"),
+    ("methods", "results/small"),
     ("report", "results/small"),
     ("export", "results/small", "--format", "csv"),
     ("list", "providers"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from agentsim.cli.options import Output, Plugins, Studies, app
+from agentsim.cli.declaring import command
+from agentsim.cli.json_output import print_document
+from agentsim.cli.options import Json, Output, Plugins, Studies
 from agentsim.cli.telling import folder_for
 
 
-@app.command()
-def methods(folders: Studies, output: Output = None, plugin: Plugins = None) -> None:
+@command(examples=["methods results/quickstart", "methods results/first results/second -o methods"])
+def methods(folders: Studies, output: Output = None, as_json: Json = False, plugin: Plugins = None) -> None:
     """Write what a methods section has to say of a study, from its logs alone."""
     from agentsim.analysis.export import write_csv
     from agentsim.analysis.frames.study import load
@@ -28,6 +30,10 @@ def methods(folders: Studies, output: Output = None, plugin: Plugins = None) -> 
         replace_whole(place / "methods.csv", lambda path: write_csv(told.table, path))
     except OSError as error:
         raise AgentsimError(f"{place}: cannot be written to ({error.strerror}); name another with -o") from error
+    if as_json:
+        files = [place / "methods.txt", place / "methods.csv"]
+        print_document("methods", sentences=told.sentences, table=told.table, files=files)
+        return
     console = Console()
     for sentence in told.sentences:
         console.print(plain(sentence, max_chars=4000))

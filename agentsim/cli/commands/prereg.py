@@ -9,11 +9,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agentsim.cli.options import File, Model, Plugins, Seeds, Sets, app
+from agentsim.cli.declaring import command
+from agentsim.cli.options import File, Model, Plugins, Seeds, Sets
 from agentsim.errors import AgentsimError
 
 
-@app.command()
+@command(
+    examples=[
+        "prereg scenarios/donor-game.yaml --by model",
+        "prereg scenarios/scripted-baselines.yaml --by condition --looks 5,10,15 -o plan.prereg.json",
+    ]
+)
 def prereg(
     file: File,
     by: Annotated[
