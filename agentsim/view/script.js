@@ -228,7 +228,7 @@ function drawStudy() {
 }
 
 const tile = (name, value, ...small) => h("div", {}, h("dt", {}, name), h("dd", {}, value, small.flat().filter(Boolean).map((one) => (typeof one === "string" ? h("span", { class: "small" }, one) : one))));
-const runs = (one) => h("a", { href: toRun(shown.study, one.run) }, one.n === 1 ? one.run : `${count(one.n)} runs`).appendChild(document.createTextNode(": ")).parentNode;
+const runs = (one) => [h("a", { href: toRun(shown.study, one.run) }, one.n === 1 ? one.run : `${count(one.n)} runs`), ": "];
 
 function money(m) {
   const small = [];
