@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,13 +35,20 @@ def kernel() -> Iterator[KernelManager]:
     client.stop_channels()
     yield manager
     manager.shutdown_kernel(now=True)
+    manager.context.destroy(linger=0)
+    with warnings.catch_warnings():  # a socket that is closed only now is none of the next test's
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_gives_what_it_shows(path: Path, kernel: KernelManager) -> None:
     stored, fresh = (nbformat.read(path, as_version=4) for _ in range(2))  # type: ignore[no-untyped-call]
     fresh.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))  # type: ignore[no-untyped-call]
-    NotebookClient(fresh, km=kernel, timeout=1200, startup_timeout=600).execute()
+    client = NotebookClient(fresh, km=kernel, timeout=1200, startup_timeout=600)
+    client.execute()
+    assert client.kc is not None
+    client.kc.stop_channels()  # the kernel is not the client's own, so it leaves them open
     del fresh.cells[0]
     outputs = [output for cell in fresh.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.get("name") == "stderr"]  # no warning in anyone's face

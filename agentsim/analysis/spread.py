@@ -6,11 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
+from _pickle import PicklingError
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from pickle import PicklingError
 from typing import Final, TypeVar
 
 from agentsim.errors import AgentsimError, ScenarioError

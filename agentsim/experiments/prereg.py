@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,7 +20,7 @@ from agentsim.errors import AgentsimError
 from agentsim.log.files import LOG_NAME
 from agentsim.log.records import RunStarted, line_of
 from agentsim.orchestrator.opening import versions_now
-from agentsim.orchestrator.runs import run_started
+from agentsim.orchestrator.runs import now, run_started
 from agentsim.play.rehearsal import rehearsed
 from agentsim.scenario.conditions import Scenario, digest
 from agentsim.scenario.names import condition_of
@@ -85,7 +84,7 @@ def prereg(
         alpha=ALPHA,
         conditions=starts,
         versions=versions_now(),
-        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        time=now(),
     ).sealed()
 
 

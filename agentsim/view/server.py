@@ -80,9 +80,7 @@ class Viewer:
         async with lock:
             if time.monotonic() - self._read_at.get(what, -PERIOD_S) < 0.9 * PERIOD_S:
                 return
-            steps: Iterator[float | None] = (
-                what.refresh(time.time()) if isinstance(what, StudyWatch) else what.refresh()
-            )
+            steps: Iterator[float | None] = what.refresh(_now()) if isinstance(what, StudyWatch) else what.refresh()
             for share in steps:
                 if on_share is not None and share is not None:
                     on_share(share)
@@ -176,7 +174,7 @@ async def _ticks(viewer: Viewer) -> AsyncIterator[None]:
 async def _listed(viewer: Viewer) -> AsyncIterator[str]:
     changes, silent = _Changes(), 0.0
     async for _ in _ticks(viewer):
-        changed = changes.of({"studies": viewer.listing.rows(time.time()), "place": str(viewer.listing.place)})
+        changed = changes.of({"studies": viewer.listing.rows(_now()), "place": str(viewer.listing.place)})
         silent = 0.0 if changed else silent + PERIOD_S
         if changed:
             yield _event("studies", changed)
@@ -198,7 +196,7 @@ async def _watched(viewer: Viewer, watch: StudyWatch) -> AsyncIterator[str]:
             changed, moved = numbers.of(watch.message()), cells.of(watch.cells())
             silent = 0.0 if changed or moved else silent + PERIOD_S
             if changed or moved:
-                yield _event("study", {"now": time.time(), **changed, "cells": moved})
+                yield _event("study", {"now": _now(), **changed, "cells": moved})
             elif silent >= BEAT_S:
                 silent = 0.0
                 yield ": alive\n\n"
@@ -225,7 +223,7 @@ async def _unfolds(viewer: Viewer, society: Unfolding, generation: int | None) -
         changed, moved = numbers.of(message), cells.of(society.cells(generation))
         silent = 0.0 if changed or moved else silent + PERIOD_S
         if changed or moved:
-            yield _event("run", {"now": time.time(), **changed, "cells": moved})
+            yield _event("run", {"now": _now(), **changed, "cells": moved})
         elif silent >= BEAT_S:
             silent = 0.0
             yield ": alive\n\n"
@@ -287,3 +285,8 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listening.setblocking(False)
     return listening
+
+
+def _now() -> float:
+    """Return the time as logs are stamped with it: it says how long ago something happened, and times nothing."""
+    return time.time()
