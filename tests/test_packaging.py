@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import agentsim
-from agentsim.version import VERSION
+from agentsim.log.version import VERSION
 
 ROOT = Path(agentsim.__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("agentsim/**/*.py"), ROOT / "Makefile"]

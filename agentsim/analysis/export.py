@@ -19,7 +19,7 @@ from agentsim.analysis.frames.declared import Column, Table
 from agentsim.analysis.frames.study import Study
 from agentsim.disk.whole_files import replace_whole
 from agentsim.errors import AgentsimError
-from agentsim.version import VERSION
+from agentsim.log.version import VERSION
 
 __all__ = ["Format", "export", "write_csv"]
 

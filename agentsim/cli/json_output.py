@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agentsim import errors
-from agentsim.version import VERSION
+from agentsim.log.version import VERSION
 
 __all__ = ["REMEDIES", "error_code", "plain_value", "print_document", "print_error", "remedy"]
 

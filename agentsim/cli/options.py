@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from agentsim.version import VERSION
+from agentsim.log.version import VERSION
 
 __all__ = [
     "Claim",

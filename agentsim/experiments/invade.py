@@ -28,6 +28,7 @@ from agentsim.core.vectorised import play_many, without_twin
 from agentsim.errors import ScenarioError
 from agentsim.experiments.contestants import Contestant
 from agentsim.experiments.plan import ConditionPlan
+from agentsim.log.version import VERSION
 from agentsim.orchestrator.study import Observer, StudyResult, run
 from agentsim.providers.base import Provider
 from agentsim.scenario.conditions import Condition, Scenario, digest, identity
@@ -35,7 +36,6 @@ from agentsim.scenario.loading import load_scenario, scenario_from
 from agentsim.scenario.names import condition_of
 from agentsim.scenario.players import ModelPlayer
 from agentsim.scenario.runs import RunSpec, runs
-from agentsim.version import VERSION
 
 __all__ = ["Invasion", "invasion", "logged_courses", "play_logged", "play_unlogged", "provenance", "refuse_unlimited"]
 

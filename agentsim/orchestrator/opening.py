@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentsim.log.study_folder import choose, keep_prompts, sources, write_study
+from agentsim.log.version import VERSION
 from agentsim.log.writing import RunLog
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.runs import run_started, society_run
@@ -27,7 +28,6 @@ from agentsim.providers.catalogue import Catalogue
 from agentsim.scenario.conditions import Condition, Scenario, digest
 from agentsim.scenario.runs import RunSpec, runs
 from agentsim.scenario.user_settings import with_own
-from agentsim.version import VERSION
 
 __all__ = ["Opened", "accounts_of", "check_accounts", "open_study", "providers_of", "versions_now"]
 

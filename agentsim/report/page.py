@@ -21,6 +21,7 @@ from agentsim.analysis.measures.outcomes import central_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
 from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
 from agentsim.errors import AgentsimError
+from agentsim.log.version import VERSION
 from agentsim.report import content
 from agentsim.report.charts import bundle, specifications
 from agentsim.report.data import browser_data, embedded, labels, said
@@ -29,7 +30,6 @@ from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
 from agentsim.report.shell import packaged, rendered, write
 from agentsim.report.tables import Table, from_frame, number
-from agentsim.version import VERSION
 
 __all__ = ["render", "write_report"]
 

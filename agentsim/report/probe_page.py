@@ -12,11 +12,11 @@ import yaml
 from agentsim.analysis.figures import response
 from agentsim.analysis.foreign import one_line, verbatim
 from agentsim.analysis.probes import ALL, Probe
+from agentsim.log.version import VERSION
 from agentsim.report.figures import image
 from agentsim.report.provenance import accounts_of, pairs
 from agentsim.report.shell import rendered, write
 from agentsim.report.tables import Table, from_frame
-from agentsim.version import VERSION
 
 __all__ = ["render_probe", "write_probe_report"]
 

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from agentsim.cli import app
-from agentsim.version import VERSION
+from agentsim.log.version import VERSION
 from tests.commands import run_command
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import agentsim
 from agentsim.cli.json_output import REMEDIES, plain_value, remedy
-from agentsim.version import VERSION
+from agentsim.log.version import VERSION
 from tests.cli.test_habits import COMMANDS
 from tests.commands import run_command
 

@@ -24,7 +24,7 @@ from agentsim.analysis.frames.columns import TABLES
 from agentsim.disk.whole_files import replace_whole
 from agentsim.log.files import LOG_NAME
 from agentsim.log.records import SCHEMA, RunStarted
-from agentsim.version import VERSION as AGENTSIM
+from agentsim.log.version import VERSION as AGENTSIM
 
 __all__ = ["FOLDER", "Cached", "fingerprints", "made_by", "make_place", "read", "write"]
 

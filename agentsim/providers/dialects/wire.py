@@ -214,7 +214,7 @@ def read_count(value: object) -> int | None:
 
 
 def _lower(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return headers by their names in lower case; those of one name are joined by commas."""
+    """Return headers by their names in lower case; values of one name are joined with commas."""
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), _text(raw_value)
