@@ -218,6 +218,8 @@ class Connected(Frozen):
 
     type: Literal["connected"] = "connected"
     generation: int
+    game: int | None = Field(default=None, exclude_if=lambda game: game is None)
+    """The game from which on they are, where a network is rewired between games."""
     edges: tuple[tuple[str, str], ...]
     """Agents that are neighbours, each two once."""
 

@@ -10,11 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from agentsim.core.rng import shuffled
 
-__all__ = ["Edge", "lattice", "matched", "random_regular", "ring", "scale_free", "sides_of", "small_world", "turns"]
+__all__ = [
+    "Edge",
+    "changed",
+    "lattice",
+    "matched",
+    "random_regular",
+    "ring",
+    "scale_free",
+    "sides_of",
+    "small_world",
+    "turns",
+]
 
 Edge = tuple[int, int]
 MAX_SWAPS: Final = 100
@@ -91,16 +102,52 @@ def random_regular(n: int, *, degree: int, rng: Random) -> list[Edge]:
     known = set(edges)
     for _ in range(MAX_SWAPS * len(edges)):
         one, other = (int(rng.random() * len(edges)) for _ in range(2))
-        (a, b), (c, d) = edges[one], edges[other]
-        if rng.random() < 0.5:
-            c, d = d, c
-        first, second = _edge(a, d), _edge(c, b)
-        if a == d or b == c or first in known or second in known:
-            continue
-        known -= {edges[one], edges[other]}
-        known |= {first, second}
-        edges[one], edges[other] = first, second
+        _exchanged(edges, known, one, other, is_turned=rng.random() < 0.5)
     return sorted(edges)
+
+
+def changed(
+    edges: Sequence[Edge], *, probability: float, keeps: Literal["one_end", "degrees"], rng: Random
+) -> list[Edge]:
+    """Return the edges, each of which is rewired with that probability; no place loses its last neighbour.
+
+    `one_end`: one end, drawn, stays, and the other becomes any place that is no neighbour of it. `degrees`: the edge
+    exchanges ends with another one, drawn, where that is possible.
+    """
+    ends = sorted(edges)
+    places = sorted({place for edge in ends for place in edge})
+    known = set(ends)
+    n_neighbours = {place: sum(place in edge for edge in ends) for place in places}
+    for index in range(len(ends)):
+        if rng.random() >= probability:
+            continue
+        if keeps == "degrees":
+            _exchanged(ends, known, index, int(rng.random() * len(ends)), is_turned=rng.random() < 0.5)
+            continue
+        kept, left = ends[index] if rng.random() < 0.5 else ends[index][::-1]
+        free = [place for place in places if place != kept and _edge(kept, place) not in known]
+        number = rng.random()
+        if free and n_neighbours[left] > 1:
+            new = free[int(number * len(free))]
+            known.remove(ends[index])
+            ends[index] = _edge(kept, new)
+            known.add(ends[index])
+            n_neighbours[left] -= 1
+            n_neighbours[new] += 1
+    return sorted(ends)
+
+
+def _exchanged(edges: list[Edge], known: set[Edge], one: int, other: int, *, is_turned: bool) -> None:
+    """Let two edges exchange ends, unless they share a place or become edges that there are already."""
+    (a, b), (c, d) = edges[one], edges[other]
+    if is_turned:
+        c, d = d, c
+    first, second = _edge(a, d), _edge(c, b)
+    if a == d or b == c or first in known or second in known:
+        return
+    known -= {edges[one], edges[other]}
+    known |= {first, second}
+    edges[one], edges[other] = first, second
 
 
 def turns(edges: Sequence[Edge], rng: Random) -> list[list[Edge]]:

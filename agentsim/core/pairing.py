@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from agentsim.core import graphs
 from agentsim.core.facts import Frozen
 from agentsim.core.registry import among
-from agentsim.core.rng import shuffled
+from agentsim.core.rng import shuffled, stream
 
 __all__ = [
     "Alternating",
@@ -22,6 +22,7 @@ __all__ = [
     "RandomMatching",
     "Released",
     "Repeated",
+    "Rewiring",
     "Schedule",
     "n_reversed",
     "swapped",
@@ -56,6 +57,15 @@ class Pairing(Frozen):
     def drawn(self, agents: int, rng: Random) -> Pairing:
         """Return the rule of one society, with what is drawn once for all generations, such as a network's edges."""
         return self
+
+    def before(self, generation: int, game: int, *, seed: int) -> Pairing:
+        """Return the drawn rule as it is from a game on, given as it was in the game before: a network may change."""
+        return self
+
+    @property
+    def changes(self) -> Literal["never", "generations", "games"]:
+        """Before what the drawn rule may become another: before generations, before games too, or never."""
+        return "never"
 
     @property
     def connected(self) -> tuple[tuple[int, int], ...]:
@@ -171,6 +181,24 @@ class Repeated(Pairing):
         return tuple(schedule)
 
 
+class Rewiring(Frozen):
+    """Edges of a network get other ends by chance, from time to time, whatever agents do.
+
+    (Santos, Pacheco & Lenaerts 2006, PLoS Comput. Biol. 2, and Rand, Arbesman & Christakis 2011, PNAS 108, compare
+    networks that agents change with such as change at random.)
+    """
+
+    probability: float = Field(gt=0, le=1)
+    """The chance of each edge, each time, to be rewired in the way that `keeps` says."""
+    before: Literal["generations", "games"] = "generations"
+    """Before each generation but the first; or before each game but the first, other than those that repeat the one
+    before them with roles swapped."""
+    keeps: Literal["one_end", "degrees"] = "one_end"
+    """`one_end`: one end of the edge, drawn, stays, and the other becomes any place that is no neighbour yet; no agent
+    loses its last neighbour. `degrees`: the edge exchanges ends with another one, so that each place keeps its number
+    of neighbours."""
+
+
 class Network(Pairing):
     """Agents have places in a network and meet their neighbours alone; newborns take over places of those who leave.
 
@@ -183,26 +211,35 @@ class Network(Pairing):
     leaves_out: ClassVar[bool] = True
     by_place: ClassVar[bool] = True
 
-    graph: Literal["ring", "lattice", "small_world", "scale_free", "random_regular", "edges"] = "ring"
+    graph: Literal["ring", "lattice", "small_world", "scale_free", "random_regular", "edges", "file"] = "ring"
     """`ring`; `lattice`: square, without borders; `small_world`: a ring with some edges rewired (Watts & Strogatz
-    1998); `scale_free`: grown by preferential attachment (Barabási & Albert 1999); `random_regular`; or the `edges`
-    that are listed."""
+    1998); `scale_free`: grown by preferential attachment (Barabási & Albert 1999); `random_regular`; the `edges`
+    that are listed; or those of a `file`."""
     degree: int | None = Field(default=None, ge=1, le=10_000)
     """Neighbours of an agent: of a ring an even number (2), of a lattice 4 or 8 (4), of a small world or scale-free
     graph an even number, on average (4), of a random regular graph any (4)."""
     rewired: float = Field(default=0.1, ge=0, le=1)
     """Of a small world, the chance of each edge to get another end."""
     edges: tuple[tuple[int, int], ...] | None = None
-    """The places that are connected, counted from 1, where `graph` is `edges`: `[[1, 2], [2, 3]]`."""
-    meet: Literal["in_turn", "at_random"] = "in_turn"
+    """The places that are connected, counted from 1, where `graph` is `edges`: `[[1, 2], [2, 3]]`. Those of a file are
+    read from it as the scenario is loaded."""
+    file: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """Where `graph` is `file`: a list of edges (`.csv`, `.tsv`, `.txt`, `.edges`) or GraphML (`.graphml`), in the
+    scenario's folder."""
+    digest: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
+    """The SHA-256 of the file, which is read from it as the scenario is loaded."""
+    meet: Literal["in_turn", "at_random", "anyone"] = "in_turn"
     """`in_turn`: the edges are divided into as few sets as possible in which no agent is twice, and these are met one
     after the other, so that all neighbours meet equally often; roles alternate. `at_random`: in each round as many
-    neighbours meet as a random order allows, with random roles."""
+    neighbours meet as a random order allows, with random roles. `anyone`: all agents are paired at random in each
+    round, and only what is known of others, or learning, follows the edges."""
     learn: Literal["anywhere", "neighbours"] = "anywhere"
     """From whom newborns learn: from all that the selection rule allows, or of these from the neighbours of the place
     that they take, if there are any."""
     seats: Literal["at_random", "in_order"] = "at_random"
     """Which places the first agents have: drawn, or in the order of their numbers, and so of their players."""
+    rewire: Rewiring | None = Field(default=None, exclude_if=lambda rewire: rewire is None)
+    """Whether edges get other ends from time to time; `null`: the network stays as it is."""
 
     @field_validator("edges", mode="before")
     @classmethod
@@ -214,7 +251,11 @@ class Network(Pairing):
 
     @model_validator(mode="after")
     def _is_a_graph(self) -> Self:
-        if (self.graph == "edges") != (self.edges is not None):
+        if (self.graph == "file") != (self.file is not None):
+            raise ValueError("file: names a graph's file where graph is file; give both, or neither")
+        if self.graph == "file" and (self.edges is None or self.digest is None):
+            raise ValueError("file: is read where a scenario is loaded from a file or by agentsim.scenario_from")
+        if (self.graph in ("edges", "file")) != (self.edges is not None):
             raise ValueError("edges: lists the places that are connected where graph is edges; give both, or neither")
         degree = self.n_neighbours
         if self.graph in ("ring", "small_world", "scale_free") and degree % 2:
@@ -229,14 +270,15 @@ class Network(Pairing):
     @property
     def n_neighbours(self) -> int:
         """The neighbours of an agent, on average; of listed edges 0, as each agent may have another number."""
-        if self.graph == "edges":
+        if self.graph in ("edges", "file"):
             return 0
         return self.degree or (2 if self.graph == "ring" else 4)
 
     @property
     def is_regular(self) -> bool:
         """Whether all agents have the same number of neighbours: `n_neighbours`, or all others if these are fewer."""
-        return self.graph in ("ring", "lattice", "random_regular")
+        stays = self.rewire is None or self.rewire.keeps == "degrees"
+        return self.graph in ("ring", "lattice", "random_regular") and stays
 
     def fits(self, agents: int) -> str | None:
         """Return why so many agents have no such network."""
@@ -244,6 +286,11 @@ class Network(Pairing):
         if self.edges is not None:
             missing = sorted(set(range(1, agents + 1)) - {place for edge in self.edges for place in edge})
             highest = max((place for edge in self.edges for place in edge), default=0)
+            if self.file is not None and (missing or highest != agents):
+                return (
+                    f"file: {self.file} connects {highest} nodes, and there are {agents} agents; use agents: {highest},"
+                    " or another file"
+                )
             if highest > agents:
                 return f"edges: place {highest} of {agents} agents; places count from 1 to {agents}"
             return (
@@ -271,6 +318,21 @@ class Network(Pairing):
         return tuple((a - 1, b - 1) for a, b in self.edges or ())
 
     @property
+    def changes(self) -> Literal["never", "generations", "games"]:
+        """Return before what edges are rewired."""
+        return "never" if self.rewire is None else self.rewire.before
+
+    def before(self, generation: int, game: int, *, seed: int) -> Network:
+        """Return the network from a game on, given as it was in the game before."""
+        rewire = self.rewire
+        is_first = (generation, game) == (1, 1) or (game > 1 and (self.changes == "generations" or game % 2 == 0))
+        if rewire is None or is_first:
+            return self
+        rng = stream(seed, "rewire", generation, game)
+        edges = graphs.changed(self.connected, probability=rewire.probability, keeps=rewire.keeps, rng=rng)
+        return self.model_copy(update={"edges": tuple((a + 1, b + 1) for a, b in edges)})
+
+    @property
     def learns_nearby(self) -> bool:
         """Whether newborns learn from neighbours alone."""
         return self.learn == "neighbours"
@@ -288,11 +350,13 @@ class Network(Pairing):
                 return graphs.scale_free(n, degree=degree, rng=rng)
             case "random_regular":
                 return graphs.random_regular(n, degree=degree, rng=rng)
-            case "edges":
+            case "edges" | "file":
                 return sorted({(min(edge), max(edge)) for edge in self.connected})
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         """Return `rounds` rounds over agents in the order of their places; a network that is not drawn is, first."""
+        if self.meet == "anyone":
+            return RandomMatching().schedule(agents, rounds, rng)
         network = self if self.edges is not None and self.seats == "in_order" else self.drawn(len(agents), rng)
         if self.meet == "at_random":
             met = [graphs.matched(network.connected, rng) for _ in range(rounds)]

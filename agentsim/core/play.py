@@ -10,7 +10,7 @@ from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec, TextSpec
 from agentsim.core.facts import Agent, Event, NoteWritten, Past, Reputation, Talked, TraceItem, born_and_index
 from agentsim.core.games import Encounter, Game, Outcome, Place, Said, Stage
 from agentsim.core.keys import DecisionKey, NoteKey, StageKey, TalkKey
-from agentsim.core.observation import Chance, Judgements, Observation
+from agentsim.core.observation import Chance, Judgements, NearHistory, Observation
 from agentsim.core.pairing import Schedule
 from agentsim.core.requests import DecisionView, Made, Message, MessageView, NoteView, Other, Request
 from agentsim.core.rules import SocietyRules
@@ -61,6 +61,7 @@ class Play:
         number: int,
         chance: Chance,
         endowments: Mapping[str, float],
+        near: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.number = number
         """Which game of the generation this is."""
@@ -80,6 +81,8 @@ class Play:
         self._chance = chance
         self._judged: Judgements = {}
         self._history: dict[str, list[TraceItem]] = {agent.id: [] for agent in agents}
+        if near is not None and observation.follows_edges:
+            self._history = NearHistory(self._history, near=near)
         self._past: dict[str, list[Past]] = {agent.id: [] for agent in agents}
         self._states: dict[tuple[str, ...], float | None] = {}
         """What each group shares, by its members in the order of their names."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -11,7 +12,7 @@ from agentsim.core.facts import Frozen
 from agentsim.core.games import AnyGame, DonorGame
 from agentsim.core.groups import Groups
 from agentsim.core.observation import ObservationRule, Trace
-from agentsim.core.pairing import Alternating, Pairing, PairingRule, Schedule, swapped
+from agentsim.core.pairing import Alternating, Network, Pairing, PairingRule, Schedule, swapped
 from agentsim.core.registry import REGISTRY
 from agentsim.core.rng import stream
 from agentsim.core.selection import SelectionRule, Top
@@ -70,6 +71,7 @@ class SocietyRules(Frozen):
     def _can_be_played(self) -> Self:
         self._can_be_grouped()
         self._can_meet()
+        self._can_be_known_along_edges()
         self._can_be_endowed()
         if isinstance(self.game, DonorGame):
             self._can_be_seen(self.game)
@@ -92,6 +94,26 @@ class SocietyRules(Frozen):
                 f" survivors; between 1 and {most} must survive"
             )
         return self
+
+    def _can_be_known_along_edges(self) -> None:
+        follows = [rule for rule in self.observation.told if rule.follows_edges]
+        if follows and not isinstance(self.pairing, Network):
+            raise ValueError(
+                f"observation.reach: {dict(follows[0])['reach']} needs neighbours, which pairing.kind network gives"
+                " agents; use it, or everyone"
+            )
+        learns_nearby = self.pairing.learns_nearby and self.generations > 1
+        if isinstance(self.pairing, Network) and self.pairing.meet == "anyone" and not follows and not learns_nearby:
+            raise ValueError(
+                "pairing.meet: with anyone, nothing follows the edges; set observation.reach or pairing.learn, or use"
+                " pairing: {kind: random}"
+            )
+        changes = self.pairing.changes
+        if changes != "never" and self.generations == 1 and (changes == "generations" or self.game.games < 3):
+            raise ValueError(
+                f"pairing.rewire: in one generation, nothing comes before {changes} but the first; use more of them, or"
+                " remove it"
+            )
 
     def _can_be_endowed(self) -> None:
         endowment = self.game.endowment
@@ -231,18 +253,28 @@ class SocietyRules(Frozen):
 
     def _n_scheduled(self, seed: int) -> int:
         """Return how many encounters there are in the schedules, which depend on places and not on who has them."""
-        pairing, places = self.drawn_pairing(seed), [str(place) for place in range(self.agents)]
+        places = [str(place) for place in range(self.agents)]
         lengths = [self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1)]
         return sum(
             len(groups)
-            for generation, n_rounds in enumerate(lengths, start=1)
-            for game in range(1, self.game.games + 1)
+            for generation, (n_rounds, pairings) in enumerate(zip(lengths, self.pairings(seed), strict=False), start=1)
+            for game, pairing in enumerate(pairings, start=1)
             for groups in self.schedule(pairing, places, n_rounds, seed=seed, generation=generation, game=game)
         )
 
     def drawn_pairing(self, seed: int) -> Pairing:
         """Return the pairing rule with what is drawn once for the society of that seed."""
         return self.pairing.drawn(self.agents, stream(seed, "network"))
+
+    def pairings(self, seed: int) -> Iterator[tuple[Pairing, ...]]:
+        """Yield, for each generation, the drawn pairing rule of each of its games."""
+        pairing = self.drawn_pairing(seed)
+        for generation in itertools.count(1):
+            of_games = []
+            for game in range(1, self.game.games + 1):
+                pairing = pairing.before(generation, game, seed=seed)
+                of_games.append(pairing)
+            yield tuple(of_games)
 
     def schedule(
         self, pairing: Pairing, agents: Sequence[str], n_rounds: int, *, seed: int, generation: int, game: int

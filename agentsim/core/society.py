@@ -96,7 +96,9 @@ class Society:
         """The label of each agent's player in this generation, including newborns without a strategy."""
         self._personas: dict[str, str | None] = {}
         """The persona of each of these agents."""
+        self._pairings = rules.pairings(seed)
         self._pairing = rules.drawn_pairing(seed)
+        """The rule of the last game that has begun."""
         self._places: dict[str, int] = {}
         """The place of each of these agents: newborns take those of the agents that left."""
         self._n_unformed = 0
@@ -107,11 +109,8 @@ class Society:
         """What selection compared."""
         self._earned: dict[str, float] = {}
         """The agents' own scores, which newborns are shown."""
-        self._neighbours: dict[int, set[int]] = {place: set() for place in range(rules.agents)}
-        """By place, the places beside it in a network."""
-        for a, b in self._pairing.connected:
-            self._neighbours[a].add(b)
-            self._neighbours[b].add(a)
+        self._near: dict[int, set[int]] = {}
+        """By place, the places beside it in the network of the last game that has begun."""
         self._places_before: dict[str, int] = {}
         """The places in the generation that has ended."""
         self._groups_before: dict[str, int] = {}
@@ -208,7 +207,7 @@ class Society:
         """Return the agents whose strategies the newborn in a place may learn, best first."""
         groups = self._rules.groups
         if self._pairing.learns_nearby:
-            near = self._neighbours[vacancy.number]
+            near = self._near.get(vacancy.number, set())
             return tuple(one for one in self._parents if self._places_before[one.id] in near) or self._parents
         if groups is None or not self._parents:
             return self._parents
@@ -279,10 +278,13 @@ class Society:
         self._plays = []
         n_rounds = rules.game.n_rounds(self._seed, generation=self.generation)
         endowments = rules.game.dealt(names, stream(self._seed, "endowment", self.generation))
-        for number in range(1, rules.game.games + 1):
+        pairings = next(self._pairings)
+        self._pairing = pairings[-1]
+        for number, pairing in enumerate(pairings, start=1):
+            self._near = _neighbours(pairing.connected)
             schedule = rules.schedule(
-                self._pairing,
-                placed if self._pairing.by_place or rules.groups is not None else names,
+                pairing,
+                placed if pairing.by_place or rules.groups is not None else names,
                 n_rounds,
                 seed=self._seed,
                 generation=self.generation,
@@ -299,14 +301,17 @@ class Society:
                     number=number,
                     chance=self._chance_of(number),
                     endowments=endowments,
+                    near={placed[at]: frozenset(placed[one] for one in beside) for at, beside in self._near.items()},
                 )
             )
         begun = [(play, *play.start()) for play in self._plays]
         self._play_of = {one.key: play for play, _, opened in begun for one in opened}
         known: list[Event] = []
-        if self._pairing.connected:
-            edges = tuple((placed[a], placed[b]) for a, b in self._pairing.connected)
-            known.append(Connected(generation=self.generation, edges=edges))
+        is_each = self._pairing.changes == "games" and len(pairings) > 1
+        for number, pairing in enumerate(pairings if is_each else pairings[:1], start=1):
+            edges = tuple((placed[a], placed[b]) for a, b in pairing.connected)
+            if edges:
+                known.append(Connected(generation=self.generation, game=number if is_each else None, edges=edges))
         if rules.groups is not None:
             groups = {name: self._group_at(self._places[name]) for name in names}
             known.append(Grouped(generation=self.generation, groups=groups))
@@ -361,6 +366,15 @@ class Society:
             [_Place(agent.label, agent.persona, self._places[agent.id], agent) for agent in gone]
         )
         return Step([ended, *events], requests)
+
+
+def _neighbours(connected: Sequence[tuple[int, int]]) -> dict[int, set[int]]:
+    """Return, by place, the places beside it in a network."""
+    found: dict[int, set[int]] = {}
+    for a, b in connected:
+        found.setdefault(a, set()).add(b)
+        found.setdefault(b, set()).add(a)
+    return found
 
 
 def _shown(request: Request) -> list[str]:

@@ -19,7 +19,7 @@ from agentsim.scenario.messages import translated
 from agentsim.scenario.players import ModelPlayer, Player
 from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.runs import condition_of, note_on
-from agentsim.scenario.tree import cells, load_tree, placed_prompts, variations, with_model, with_setting
+from agentsim.scenario.tree import cells, load_tree, placed, variations, with_model, with_setting
 from agentsim.scenario.user_settings import with_own
 from agentsim.scenario.yaml_source import KeyPath, Mark, Node, node_from
 
@@ -69,7 +69,7 @@ def scenario_from(data: Mapping[str, Any], *, sets: Sequence[str] = ()) -> Scena
         raise tree.error(("extends",), "only files can extend files; merge the data, or use load_scenario")
     for text in sets:
         tree = with_setting(tree, text, folder=Path.cwd())
-    return _checked(placed_prompts(tree, folder=Path.cwd(), is_confined=False))
+    return _checked(placed(tree, folder=Path.cwd(), is_confined=False))
 
 
 def _checked(tree: Node) -> Scenario:

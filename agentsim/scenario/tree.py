@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 from agentsim.core.registry import REGISTRY
 from agentsim.errors import ScenarioError, quote
-from agentsim.scenario.yaml_source import KeyPath, Mark, Node, dotted, read_file, read_value
+from agentsim.scenario.graph_files import read_graph
+from agentsim.scenario.yaml_source import KeyPath, Mark, Node, dotted, node_from, read_file, read_value
 
 __all__ = [
     "Cell",
     "assigned",
     "cells",
     "load_tree",
-    "placed_prompts",
+    "placed",
     "setting_of",
     "variations",
     "with_model",
@@ -46,7 +47,7 @@ def load_tree(path: Path) -> Node:
 
 
 def _load(path: Path, *, chain: tuple[Path, ...]) -> Node:
-    tree = placed_prompts(read_file(path), folder=path.parent, is_confined=True)
+    tree = placed(read_file(path), folder=path.parent, is_confined=True)
     assert isinstance(tree.value, dict)
     extends = tree.value.get("extends")
     if extends is None:
@@ -80,10 +81,65 @@ def _inside(node: Node, *, folder: Path, path: KeyPath) -> Path:
     return target
 
 
-def placed_prompts(tree: Node, *, folder: Path, is_confined: bool) -> Node:
+def placed(tree: Node, *, folder: Path, is_confined: bool) -> Node:
+    """Read the files that a scenario names beside itself, and make its folders of prompts absolute.
+
+    Raises:
+        ScenarioError: one of them is not there, or is wrong.
+    """
+    tree = _placed_prompts(tree, folder=folder, is_confined=is_confined)
+    return _placed_graphs(tree, folder=folder, is_confined=is_confined)
+
+
+def _placed_graphs(tree: Node, *, folder: Path, is_confined: bool) -> Node:
+    """Read the graphs of `pairing` and of `vary: {pairing: [...]}`: their edges become part of the scenario."""
+
+    def with_graph(node: Node, path: KeyPath) -> Node:
+        name = node.find(("file",))
+        if name is None or not isinstance(node.value, dict) or name.value is None:
+            return node
+        place = (*path, "file")
+        target = _inside(name, folder=folder, path=place) if is_confined else _followed(name, folder, path=place)
+        try:
+            graph = read_graph(target)
+        except ScenarioError as error:
+            raise name.mark.error(place, str(error)) from error
+        read = {"edges": [list(edge) for edge in graph.edges], "digest": graph.digest}
+        for key, value in read.items():
+            stated = node.find((key,))
+            if stated is not None and stated.plain() != value:
+                raise stated.mark.error(
+                    (*path, key), f"is not that of {quote(name.value)}; remove it: it is read there"
+                )
+        found = node_from(read, source=f"{name.mark.source}: {target.name}").value
+        assert isinstance(found, dict)
+        return replace(node, value={**node.value, **found})
+
+    if (single := tree.find(("pairing",))) is not None:
+        tree = assigned(tree, ("pairing",), with_graph(single, ("pairing",)))
+    vary = tree.find(("vary",))
+    if vary is None or not isinstance(vary.value, dict):
+        return tree
+    if (file := vary.find(("pairing.file",))) is not None:
+        raise file.error((), "cannot be varied alone; vary pairing: [{kind: network, graph: file, file: …}, …]")
+    varied = vary.find(("pairing",))
+    if varied is not None and isinstance(varied.value, list):
+        items = [with_graph(item, ("vary", "pairing", index)) for index, item in enumerate(varied.value)]
+        tree = assigned(tree, ("vary", "pairing"), replace(varied, value=items))
+    return tree
+
+
+def _followed(node: Node, folder: Path, *, path: KeyPath) -> Path:
+    """Resolve the path in `node`, which may lead anywhere."""
+    if not isinstance(node.value, str) or not node.value or "\0" in node.value:
+        raise node.mark.error(path, f"{quote(node.plain())} is not a path")
+    return (folder / node.value).resolve()
+
+
+def _placed_prompts(tree: Node, *, folder: Path, is_confined: bool) -> Node:
     """Make the folders named in `prompts` and in `vary: {prompts: [...]}` absolute, and check that they exist."""
 
-    def placed(node: Node, path: KeyPath) -> Node:
+    def absolute(node: Node, path: KeyPath) -> Node:
         if not isinstance(node.value, str) or node.value in SHIPPED_PROMPTS:
             return node
         if (member := REGISTRY.find("prompts", node.value)) is not None:
@@ -96,10 +152,10 @@ def placed_prompts(tree: Node, *, folder: Path, is_confined: bool) -> Node:
         return replace(node, value=str(target))
 
     if (single := tree.find(("prompts",))) is not None:
-        tree = assigned(tree, ("prompts",), placed(single, ("prompts",)))
+        tree = assigned(tree, ("prompts",), absolute(single, ("prompts",)))
     varied = tree.find(("vary", "prompts"))
     if varied is not None and isinstance(varied.value, list):
-        items = [placed(item, ("vary", "prompts", index)) for index, item in enumerate(varied.value)]
+        items = [absolute(item, ("vary", "prompts", index)) for index, item in enumerate(varied.value)]
         tree = assigned(tree, ("vary", "prompts"), replace(varied, value=items))
     return tree
 
@@ -143,9 +199,12 @@ def with_setting(tree: Node, text: str, *, folder: Path) -> Node:
     path = ("vary", ".".join(parts[1:])) if parts[0] == "vary" and len(parts) > 1 else tuple(parts)
     if path == ("extends",):
         raise ScenarioError(f"{source}: a parent file cannot be set here; write `extends:` in the scenario file")
+    if path == ("pairing", "file") and (pairing := tree.find(("pairing",))) and isinstance(pairing.value, dict):
+        kept = {key: node for key, node in pairing.value.items() if key not in {"edges", "digest"}}
+        tree = assigned(tree, ("pairing",), replace(pairing, value=kept))
     tree = assigned(tree, path, value)
-    is_prompts = path in {("prompts",), ("vary",), ("vary", "prompts")}
-    return placed_prompts(tree, folder=folder, is_confined=True) if is_prompts else tree
+    names_files = path[0] in {"prompts", "pairing"} or path[:2] in {("vary",), ("vary", "prompts"), ("vary", "pairing")}
+    return placed(tree, folder=folder, is_confined=True) if names_files else tree
 
 
 def setting_of(text: str, *, source: str, example: str) -> tuple[list[str], Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -244,12 +245,12 @@ class Unfolding:
             return []
         condition, seed = self._condition, self.started.seed
         try:
-            pairing = condition.drawn_pairing(seed)
-            placed = self._places(number) if pairing.by_place else sorted(names)
+            pairings = next(itertools.islice(condition.pairings(seed), number - 1, None))
+            placed = self._places(number) if pairings[0].by_place else sorted(names)
             n_rounds = condition.game.n_rounds(seed, generation=number)
             plan = [
                 condition.schedule(pairing, placed, n_rounds, seed=seed, generation=number, game=game)
-                for game in range(1, condition.game.games + 1)
+                for game, pairing in enumerate(pairings, start=1)
             ]
         except (AgentsimError, ValueError, LookupError):
             plan = []

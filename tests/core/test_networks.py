@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agentsim.core import graphs
+from agentsim.core.answers import Answer
 from agentsim.core.facts import Connected, Encounter, GenerationEnded, StrategyFormed
+from agentsim.core.observation import OwnActs
 from agentsim.core.pairing import Network
+from agentsim.core.requests import DecisionView
 from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
-from agentsim.core.selection import DeathBirth
-from agentsim.core.transmission import Copy
+from agentsim.core.selection import BirthDeath, DeathBirth, Nobody
+from agentsim.core.transmission import Copy, Imitate
+from agentsim.prompts.sets import SHIPPED, load_prompt_set
 from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.runs import runs
 from tests.core.playing import constant, play
@@ -183,3 +187,172 @@ def test_what_is_no_network_is_refused(pairing: dict[str, Any], words: str) -> N
     agents = pairing.pop("agents", 12)
     with pytest.raises(ValidationError, match=words):
         SocietyRules.model_validate({"agents": agents, "pairing": {"kind": "network", **pairing}})
+
+
+def connections(events: list[Any]) -> dict[tuple[int, int | None], set[frozenset[str]]]:
+    return {
+        (event.generation, event.game): {frozenset(edge) for edge in event.edges}
+        for event in events
+        if isinstance(event, Connected)
+    }
+
+
+@pytest.mark.parametrize("keeps", ["one_end", "degrees"])
+@pytest.mark.parametrize("graph", ["ring", "scale_free"])
+def test_rewired_edges_are_as_many_and_leave_nobody_alone(graph: str, keeps: str) -> None:
+    rng = Random(3)
+    edges = graphs.scale_free(20, degree=4, rng=rng) if graph == "scale_free" else graphs.ring(20, degree=2)
+    for probability in (0.2, 1.0):
+        later = graphs.changed(edges, probability=probability, keeps=keeps, rng=rng)  # type: ignore[arg-type]
+        assert len(set(later)) == len(later) == len(edges) and later != edges
+        assert min(degrees(later, 20)) > 0
+        assert (degrees(later, 20) == degrees(edges, 20)) == (keeps == "degrees")
+    shares = [
+        len(set(graphs.changed(edges, probability=0.3, keeps=keeps, rng=rng)) - set(edges)) / len(edges)  # type: ignore[arg-type]
+        for _ in range(200)
+    ]
+    least, most = (0.25, 0.35) if keeps == "one_end" else (0.1, 0.6)  # a swap changes two edges, or is not possible
+    assert least < sum(shares) / 200 < most
+
+
+@pytest.mark.parametrize("before", ["generations", "games"])
+def test_a_network_is_rewired_when_it_is_said_and_neighbours_alone_meet(before: str) -> None:
+    rules = society(graph="ring", rewire={"probability": 0.5, "before": before}).model_copy(
+        update={"game": society(graph="ring").game.model_copy(update={"games": 4}), "selection": Nobody()}
+    )
+    _, events = play(rules, constant(0.3), seed=5)
+    known = connections(events)
+    met = [event for event in events if isinstance(event, Encounter)]
+    assert len(met) == rules.n_encounters(5)
+    for one in met:
+        game = one.game if before == "games" else None
+        assert frozenset((one.donor, one.recipient)) in known[one.generation, game]
+    if before == "games":
+        assert known[1, 1] == known[1, 2] != known[1, 3] == known[1, 4]
+        assert len({frozenset(edges) for edges in known.values()}) == 8
+    else:
+        assert len({frozenset(edges) for edges in known.values()}) == len(known) == 4
+    again = connections(play(rules, constant(0.3), seed=5, order=Random(1))[1])
+    assert again == known
+
+
+def near(event: Connected, agent: str) -> set[str]:
+    return {name for edge in event.edges if agent in edge for name in edge}
+
+
+@pytest.mark.parametrize("reach", ["of_neighbours", "from_neighbours"])
+@pytest.mark.parametrize("kind", ["history", "trace"])
+def test_acts_become_known_along_edges_alone(reach: str, kind: str) -> None:
+    def seen(reach: str) -> list[tuple[str, Any]]:
+        rules = SocietyRules.model_validate(
+            {
+                "agents": 12,
+                "generations": 1,
+                "game": {"rounds": 10, "games": 1},
+                "pairing": {"kind": "network", "graph": "ring", "meet": "anyone", "learn": "neighbours"}
+                if reach != "everyone"
+                else {"kind": "random"},
+                "observation": {"kind": kind, "depth": 3, "reach": reach},
+            }
+        )
+        asked, events = play(rules, constant(0.3), seed=4)
+        beside.update({name: near(event, name) for event in events if isinstance(event, Connected) for name in names})
+        views = [(one.view.name, one.view) for one in asked if isinstance(one.view, DecisionView)]
+        return [(name, item) for name, view in views for item in view.trace]
+
+    names = [f"1_{number}" for number in range(1, 13)]
+    beside: dict[str, set[str]] = {}
+    items = seen(reach)
+    assert items
+    for observer, item in items:
+        known_by = item.donor if reach == "of_neighbours" else item.recipient
+        assert observer in (item.donor, item.recipient) or known_by in beside[observer]
+    assert len(seen("everyone")) > 1.5 * len(items)
+
+
+def test_standings_are_judged_by_what_each_observer_can_know() -> None:
+    """A ring of six, on which anyone meets: who keeps from a stranger is bad to its neighbours alone."""
+    rules = SocietyRules.model_validate(
+        {
+            "agents": 6,
+            "generations": 1,
+            "game": {"rounds": 40, "games": 1},
+            "pairing": {"kind": "network", "graph": "ring", "meet": "anyone", "seats": "in_order"},
+            "observation": {"kind": "standing", "reach": "of_neighbours"},
+        }
+    )
+
+    def keeps(request: Any) -> Answer:
+        if not isinstance(request.view, DecisionView):
+            return Answer(text="-")
+        return Answer(act="give", amount=0.0 if request.agent == "1_1" else request.view.resources)
+
+    said: set[tuple[str, bool, Any]] = set()
+    for seed in range(4):
+        asked, events = play(rules, keeps, seed=seed)
+        victims = [(one.recipient, one.round) for one in events if isinstance(one, Encounter) and one.donor == "1_1"]
+        first = min(round for _, round in victims)
+        said |= {
+            (view.name, any(name == view.name and round < view.round for name, round in victims), view.reputation.value)
+            for view in (one.view for one in asked)
+            if isinstance(view, DecisionView) and view.recipient == "1_1" and view.round > first and view.reputation
+        }
+    assert {standing for name, _, standing in said if name in ("1_2", "1_6")} == {"bad"}
+    assert {(was_met, standing) for name, was_met, standing in said if name in ("1_3", "1_4", "1_5")} == {
+        (False, "good"),
+        (True, "bad"),
+    }
+
+
+def test_pairwise_comparison_follows_edges() -> None:
+    rules = society(graph="ring", learn="neighbours").model_copy(
+        update={"selection": BirthDeath(replaced=6), "transmission": Imitate(beta=0)}
+    )
+    _, events = play(rules, constant(0.3), seed=2)
+    edges = {event.generation: event for event in events if isinstance(event, Connected)}
+    born = [event.agent for event in events if isinstance(event, StrategyFormed) and event.generation > 1]
+    n_others = 0
+    for agent in born:
+        before, now = edges[agent.born - 1], edges[agent.born]
+        # The one that it replaced has its place: the same edges in the same order.
+        place = next((i, side) for i, edge in enumerate(now.edges) for side in (0, 1) if edge[side] == agent.id)
+        gone = before.edges[place[0]][place[1]]
+        assert agent.parents[0] == gone or agent.parents[0] in near(before, gone)
+        n_others += agent.parents[0] != gone
+    assert n_others > 3
+
+
+@pytest.mark.parametrize("prompts", SHIPPED)
+def test_each_set_tells_what_the_network_does(prompts: str) -> None:
+    def told(observation: dict[str, Any] | None = None, **pairing: Any) -> str:
+        rules = society(**pairing).model_copy(
+            update={"observation": OwnActs.model_validate({"kind": "history", **(observation or {})})}
+        )
+        return "\n".join(load_prompt_set(prompts).sentences(rules.told))
+
+    texts = [
+        told(),
+        told(meet="anyone", learn="neighbours"),
+        *(told(rewire={"probability": 0.1, "before": before}) for before in ("generations", "games")),
+        told(rewire={"probability": 0.1, "keeps": "degrees"}),
+        told(rewire={"probability": 0.2}),
+        *(told({"reach": reach}) for reach in ("of_neighbours", "from_neighbours")),
+    ]
+    assert len(set(texts)) == len(texts)
+    assert all("{" not in text and "None" not in text for text in texts)
+    assert "does not change" not in told(rewire={"probability": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"observation": {"kind": "history", "reach": "of_neighbours"}}, "reach: of_neighbours needs neighbours"),
+        ({"pairing": {"kind": "network", "meet": "anyone"}}, "nothing follows the edges"),
+        ({"pairing": {"kind": "network", "rewire": {"probability": 0.1}}, "generations": 1}, "nothing comes before"),
+        ({"pairing": {"kind": "network", "graph": "file"}}, "file: names a graph's file"),
+        ({"pairing": {"kind": "network", "graph": "file", "file": "a.csv"}}, "is read where a scenario is loaded"),
+    ],
+)
+def test_edges_that_nothing_follows_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        SocietyRules.model_validate({"agents": 12, **changes})

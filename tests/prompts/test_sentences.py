@@ -53,7 +53,15 @@ UNTOLD = {
 """Settings that sentence files name in comments alone, in some file or other."""
 ONLY_THERE = {
     ("observation", "gossip"): {"noise", "audience"},
-    ("pairing", "network"): {"graph", "degree", "rewired", "edges", "seats"},  # what follows for an agent is told
+    ("pairing", "network"): {
+        "graph",
+        "degree",
+        "rewired",
+        "edges",
+        "file",
+        "digest",
+        "seats",
+    },  # what follows for an agent is told
     ("transmission", "copy"): {"scores"},
     ("transmission", "imitate"): {"scores"},
     ("transmission", "none"): {"scores", "chances"},

@@ -35,6 +35,8 @@ def network(study: Study, run: str, *, generation: int | None = None, name: str 
     agents = agents[agents["generation"] == number]
     edges = study.neighbours[study.neighbours["run"] == run]
     edges = edges[(edges["study"] == agents["study"].min()) & (edges["generation"] == number)]
+    if edges["game"].notna().any():  # rewired between games: as it was in the last one
+        edges = edges[edges["game"] == edges["game"].max()]
     if edges.empty:
         raise LogError(f"{study.name}: in generation {number} of run {run!r} no agents have places in a network")
     names = sorted({str(one) for one in edges["agent"]})

@@ -484,6 +484,7 @@ TABLES: Final[dict[str, Table]] = {
         records=(Connected,),
         of_records={
             "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "the game, where the network is rewired between games; else missing", path="game"),
             "agent": Column("string", "its name", derived="`edges`, from either end"),
             "neighbour": Column("string", "the neighbour's name", derived="`edges`, the other end"),
         },

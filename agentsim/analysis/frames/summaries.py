@@ -140,7 +140,13 @@ def _neighbours(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
     return shaped(
         "neighbours",
         (
-            {"run": name, "generation": record.generation, "agent": agent, "neighbour": neighbour}
+            {
+                "run": name,
+                "generation": record.generation,
+                "game": record.game,
+                "agent": agent,
+                "neighbour": neighbour,
+            }
             for name, run in runs.items()
             for record in run.records
             if isinstance(record, Connected)

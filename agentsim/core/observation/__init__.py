@@ -10,7 +10,15 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from agentsim.core.observation.acts import Nothing, OwnActs, Trace
-from agentsim.core.observation.base import HIGHEST_SCORE, LOWEST_SCORE, Chance, History, Judgements, Observation
+from agentsim.core.observation.base import (
+    HIGHEST_SCORE,
+    LOWEST_SCORE,
+    Chance,
+    History,
+    Judgements,
+    NearHistory,
+    Observation,
+)
 from agentsim.core.observation.gossip import Gossip
 from agentsim.core.observation.judged import Assessment, ImageScore, Standing, as_score, as_standing
 from agentsim.core.observation.memory import Memory
@@ -27,6 +35,7 @@ __all__ = [
     "ImageScore",
     "Judgements",
     "Memory",
+    "NearHistory",
     "Nothing",
     "Observation",
     "ObservationRule",

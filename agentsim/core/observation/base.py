@@ -21,6 +21,7 @@ __all__ = [
     "Judgements",
     "Label",
     "Look",
+    "NearHistory",
     "Observation",
     "OfNobody",
     "n_before",
@@ -29,6 +30,17 @@ __all__ = [
 
 History = Mapping[str, Sequence[TraceItem]]
 """Each agent's own donor turns of the game so far, oldest first."""
+
+
+class NearHistory(dict[str, list[TraceItem]]):
+    """The same, where agents have neighbours."""
+
+    def __init__(self, history: Mapping[str, list[TraceItem]], *, near: Mapping[str, frozenset[str]]) -> None:
+        super().__init__(history)
+        self.near = near
+        """Each agent's neighbours."""
+
+
 Label = Literal["good", "bad"]
 Chance = Callable[..., float]
 """`rng.uniform` of one game: `chance("perception", round, born, index)` is a number in [0, 1) of that place."""
@@ -106,6 +118,11 @@ class Observation(Frozen):
         return (), 1
 
     @property
+    def follows_edges(self) -> bool:
+        """Whether what is known depends on who are neighbours in a network."""
+        return False
+
+    @property
     def remembers(self) -> bool:
         """Whether agents are shown their own earlier encounters."""
         return False
@@ -179,8 +196,21 @@ class Informing(Observation):
     """Whether everybody misperceives the same acts in the same way, or each observer has its own misperceptions (Hilbe,
     Schmid, Tkadlec, Chatterjee & Nowak 2018, PNAS 115)."""
 
+    reach: Literal["everyone", "of_neighbours", "from_neighbours"] = Field(
+        default="everyone", exclude_if=lambda reach: reach == "everyone"
+    )
+    """What becomes known to whom, where agents have places in a network: everyone's acts to everyone; to each agent
+    those of its neighbours alone; or those that were done to its neighbours, who tell it. What an agent did itself and
+    what was done to it, it knows in any case."""
+
+    told_if_changed: ClassVar[frozenset[str]] = frozenset({"reach"})
     misperceived_as: ClassVar[Literal["random_gift", "opposite"]] = "random_gift"
     """What a misperceived act is taken for."""
+
+    @property
+    def follows_edges(self) -> bool:
+        """Whether acts become known along edges alone."""
+        return self.reach != "everyone"
 
     @property
     def reports_random_gifts(self) -> bool:
@@ -198,11 +228,24 @@ class Informing(Observation):
         judged: Judgements | None = None,
     ) -> Observed:
         """Return what the rule shows, or nothing where chance has it that the donor knows nothing."""
-        look = Look(history, round - self.delay, observer, chance, {} if judged is None else judged)
+        known = self._within_reach(history, observer)
+        look = Look(known, round - self.delay, observer, chance, {} if judged is None else judged)
         is_known = self.known == 1 or chance("known", round, *born_and_index(observer)) < self.known
         seen = self._shown(look, recipient) if is_known else Observed()
         own = self._own(look)
         return seen if own is None else seen._replace(own_reputation=own)
+
+    def _within_reach(self, history: History, observer: str) -> History:
+        """Return the turns that the observer can know of."""
+        if self.reach == "everyone" or not isinstance(history, NearHistory):
+            return history
+        near = history.near.get(observer, frozenset())
+
+        def is_known(turn: TraceItem) -> bool:
+            known_by = turn.donor if self.reach == "of_neighbours" else turn.recipient
+            return known_by in near or observer in (turn.donor, turn.recipient)
+
+        return {agent: [turn for turn in turns if is_known(turn)] for agent, turns in history.items()}
 
     @abstractmethod
     def _shown(self, look: Look, recipient: str) -> Observed:

@@ -121,7 +121,7 @@ class Standing(_Judged):
         """Return the recipient's standing; each act on the way to it is judged as the observer perceives it."""
         # A turn's judgement never changes, as it depends on earlier turns alone; so each is judged once for each
         # observer. The stack is explicit because the chain of turns may be longer than Python's own stack allows.
-        by = look.observer if self.noise and self.audience == "private" else ""
+        by = look.observer if self.follows_edges or (self.noise and self.audience == "private") else ""
         waiting = [(recipient, look.before)]
         while waiting:
             agent, before = waiting[-1]

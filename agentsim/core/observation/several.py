@@ -77,6 +77,11 @@ class Several(Observation):
         return next((rule.max_note_chars for rule in self.rules if rule.max_note_chars is not None), None)
 
     @property
+    def follows_edges(self) -> bool:
+        """Whether what one of the rules shows depends on who are neighbours."""
+        return any(rule.follows_edges for rule in self.rules)
+
+    @property
     def remembers(self) -> bool:
         """Whether one of the rules shows agents their own encounters."""
         return any(rule.remembers for rule in self.rules)
