@@ -5,7 +5,7 @@ MODEL    ?=
 VENV     := .venv
 BIN      := $(VENV)/bin
 
-.PHONY: run test check bench clean
+.PHONY: run test check docs bench clean
 
 run: $(VENV)/.run
 	$(BIN)/agentsim run $(SCENARIO) --pull $(if $(MODEL),--model $(MODEL))
@@ -20,6 +20,10 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
+	$(BIN)/python docs/check_links.py build/site
+
 bench: $(VENV)/.dev
 	for each in inference schedule orchestrator servers in_flight processes slow_disk resume soak load report commands vectorised players norms; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 
@@ -32,6 +36,10 @@ $(VENV)/.run: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing agentsim and what it needs into $(VENV) (about 1 GB on the disk, once) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[local,docs]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -15,7 +15,7 @@ import agentsim
 from agentsim.log.version import VERSION
 
 ROOT = Path(agentsim.__file__).parent.parent
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("agentsim/**/*.py"), ROOT / "Makefile"]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("agentsim/**/*.py"), ROOT / "Makefile"]
 
 
 def test_nobody_is_told_to_install_the_other_package_of_this_name() -> None:

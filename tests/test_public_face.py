@@ -138,7 +138,7 @@ def test_an_invasion_of_a_model_says_which_runs_are_not_complete(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))],
+    [*sorted((ROOT / "notebooks").glob("*.ipynb")), ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))],
     ids=lambda path: path.name,
 )
 def test_notebooks_and_pages_use_public_names_alone(path: Path) -> None:

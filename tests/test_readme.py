@@ -215,7 +215,7 @@ def test_the_files_named_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))], ids=lambda path: path.name
 )
 def test_what_is_named_in_python_is_there(path: Path) -> None:
     for name in set(re.findall(r"`(agentsim(?:\.[A-Za-z_]+)+)(?![\w/.-])", path.read_text())) - set(GROUPS):

@@ -29,12 +29,17 @@ class SocietyRules(Frozen):
     """The number of agents in each generation: a multiple of those that meet in an encounter, such as an even number,
     unless the pairing rule lets some agents sit out each round."""
     generations: int = Field(default=10, ge=1, le=10_000)
+    """The number of generations."""
     game: AnyGame = DonorGame()
+    """What is played in an encounter, for how many rounds, and with what payoffs."""
     pairing: PairingRule = Alternating()
     """Who meets whom. Where none is named, what suits the game: `alternating` for the donor game."""
     observation: ObservationRule = Trace()
+    """What agents are shown of the past of those they meet: one rule, or a list of rules side by side."""
     selection: SelectionRule = Top()
+    """Who stays at the end of a generation."""
     transmission: TransmissionRule = Advice()
+    """How newborns come to their strategies."""
     groups: Groups | None = Field(default=None, exclude_if=lambda groups: groups is None)
     """Groups whose agents meet each other, and among which there may be selection; `null`: there are none."""
 

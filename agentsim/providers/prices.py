@@ -25,6 +25,7 @@ class StatedPrice(Value):
     """A model's price as a scenario states it, in US dollars a million tokens."""
 
     input: float = Field(ge=0, allow_inf_nan=False)
+    """For tokens of prompts."""
     output: float = Field(ge=0, allow_inf_nan=False)
     """For all tokens of the answer, including hidden reasoning."""
     cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)

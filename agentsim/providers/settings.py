@@ -102,6 +102,7 @@ class ProviderSettings(BaseModel):
     concurrency: int = Field(default=32, ge=1, le=10_000)
     """The most calls in flight; of a local account, the server's slots."""
     requests_per_minute: int | None = Field(default=None, ge=1)
+    """The most calls that begin in any minute; `null`: no limit."""
     tokens_per_minute: int | None = Field(default=None, ge=1)
     """Tokens of prompts and answers together."""
     timeout_s: Seconds = 120.0

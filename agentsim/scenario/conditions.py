@@ -49,6 +49,7 @@ class Condition(SocietyRules):
     """The name of a shipped set, such as `default` or `german` (docs/prompts.md), or a folder of templates: an absolute
     path. `default-json` is `default` in its words for `answer_format: json`."""
     on_invalid: OnInvalid = OnInvalid()
+    """What happens when a reply cannot be read."""
 
     @field_validator("players", mode="before")
     @classmethod
@@ -134,6 +135,7 @@ class Scenario(Condition):
     name: str
     """Names the study's folder of results."""
     description: str = ""
+    """Words for readers; they change nothing."""
     seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = (0, 1, 2, 3, 4)
     """One run each; in YAML a list, one number, or ranges in a text, as `0-4`."""
     vary: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

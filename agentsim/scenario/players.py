@@ -28,12 +28,15 @@ class ModelPlayer(PlayerSettings):
     model: str = Field(examples=["openai/gpt-4o-2024-08-06"], max_length=300)
     """`provider/name`: an account, built in or of `providers`, and the model's name there."""
     temperature: float | None = Field(default=0.8, ge=0, le=2)
+    """The sampling temperature, as the provider understands it."""
     max_tokens: int | None = Field(default=512, ge=1)
     """The most tokens of one answer."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Each token is sampled from the likeliest ones that together have this probability."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | Literal["derived"] | None = None
     """The provider's sampling seed; `derived`: one for each question, from the run's seed and the question's key."""
     reasoning_effort: str | None = None
+    """How long the model thinks, in the provider's own words, such as `low`."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further parameters of the provider's API, sent as they are in the request's body."""
     system_prompt: Literal["system", "user", "none"] = "system"

@@ -1,4 +1,4 @@
-"""The JSON schema of scenario files, in which each field has the words of the docstring under it.
+"""The JSON schema of scenario files: each field has the words of the docstring under it, and a number its unit.
 
 pydantic can read these words as it builds a model (`use_attribute_docstrings`). That parses the source of each model
 whenever it is imported, which would be a fifth of `agentsim check`. They are wanted in the schema alone.
@@ -17,12 +17,16 @@ from pydantic import BaseModel
 from agentsim.providers.settings import ProviderSettings
 from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.plugins import load_installed
+from agentsim.scenario.units import unit_of
 
 __all__ = ["described_schema", "json_schema"]
 
 
 def described_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the model's JSON schema, in which each field without a description has the docstring under it as one."""
+    """Return the model's JSON schema, in which each field without a description has the docstring under it as one.
+
+    A field that is a number has a `unit`, where `units` states one.
+    """
     schema = model.model_json_schema()
     models = list(_subclasses(BaseModel))
     classes = {subclass.__name__: subclass for subclass in models}
@@ -36,7 +40,18 @@ def described_schema(model: type[BaseModel]) -> dict[str, Any]:
         for field, value in properties.items():
             if field in words and "description" not in value:
                 properties[field] = dict(sorted({**value, "description": words[field]}.items()))
+            unit = unit_of(classes[name].__name__, field) if _is_number(value) else None
+            if unit is not None:
+                properties[field]["unit"] = unit
     return schema
+
+
+def _is_number(value: dict[str, Any]) -> bool:
+    """Whether a value of this schema is a number, or a list of some."""
+    parts = [*value.get("anyOf", []), *value.get("oneOf", []), value.get("items")]
+    return value.get("type") in ("integer", "number") or any(
+        _is_number(part) for part in parts if isinstance(part, dict)
+    )
 
 
 def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -72,11 +87,13 @@ def json_schema() -> dict[str, Any]:
         "description": "A scenario file in this file's folder or below; its settings hold where this one is silent.",
     }
     text = {"type": "string", "pattern": r"^\s*\d+\s*(-\s*\d+\s*)?(,\s*\d+\s*(-\s*\d+\s*)?)*$"}
-    description = properties["seeds"].pop("description", "")
-    one = properties["seeds"]["items"]
-    properties["seeds"] = {"anyOf": [properties["seeds"], text, one], "description": description}
-    properties["providers"]["additionalProperties"] = ProviderSettings.model_json_schema()
+    said = {key: properties["seeds"].pop(key) for key in ("description", "unit")}
+    properties["seeds"] = {"anyOf": [properties["seeds"], text, properties["seeds"]["items"]], **said}
+    account = described_schema(ProviderSettings)
+    schema["$defs"] |= account.pop("$defs", {})
+    properties["providers"]["additionalProperties"] = account
     for key in ("vary", "providers"):
-        properties[key] = {"anyOf": [properties[key], {"type": "null"}]}
+        description = properties[key].pop("description")
+        properties[key] = {"anyOf": [properties[key], {"type": "null"}], "description": description}
     schema["required"] = ["name"]  # players may come from the file that is extended, or from `vary`
     return schema

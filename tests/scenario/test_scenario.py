@@ -538,6 +538,19 @@ def test_the_json_schema_knows_what_only_files_may_hold() -> None:
     assert json.loads(json.dumps(schema)) == schema
 
 
+def test_every_setting_says_what_it_is_and_each_number_its_unit() -> None:
+    schema = json_schema()
+    account = schema["properties"]["providers"]["anyOf"][0]["additionalProperties"]
+    for name, part in {**schema["$defs"], "Scenario": schema, "ProviderSettings": account}.items():
+        for setting, value in part["properties"].items():
+            if setting == "kind" or "const" in value:
+                continue
+            assert value.get("description"), f"{name}.{setting}: has no docstring"
+            kinds = json.dumps([value.get("type"), value.get("anyOf"), value.get("oneOf")])
+            is_number = setting not in ("edges", "providers") and ('"number"' in kinds or '"integer"' in kinds)
+            assert "unit" in value or not is_number, f"{name}.{setting}: agentsim/scenario/units.py has no unit"
+
+
 def test_reading_scenarios_loads_no_client_library_and_no_dataframes() -> None:
     heavy = "('openai', 'anthropic', 'pandas', 'numpy')"
     code = f"import sys, agentsim.scenario.loading; print([name for name in {heavy} if name in sys.modules])"

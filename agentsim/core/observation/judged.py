@@ -87,9 +87,13 @@ class Assessment(Frozen):
     """The standing of a donor after its act, by the standing of its recipient."""
 
     give_to_good: Label = "good"
+    """Of one that gave to a recipient in good standing."""
     give_to_bad: Label = "good"
+    """Of one that gave to a recipient in bad standing."""
     keep_from_good: Label = "bad"
+    """Of one that gave nothing to a recipient in good standing."""
     keep_from_bad: Label = "good"
+    """Of one that gave nothing to a recipient in bad standing."""
 
     def judge(self, *, gave: bool, recipient: Label) -> Label:
         """Return the donor's standing after the act."""

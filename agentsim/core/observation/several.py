@@ -23,6 +23,7 @@ class Several(Observation):
 
     kind: Literal["several"] = "several"
     rules: tuple[OneRule, ...] = Field(default=(Trace(), Memory()), min_length=2, max_length=4)
+    """The rules, in the order in which agents read what they show."""
 
     @field_validator("rules", mode="before")
     @classmethod
