@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentsim.core.facts import Agent, Frozen, total
 
@@ -20,9 +20,11 @@ class Groups(Frozen):
 
     number: int = Field(ge=2, le=5_000)
     """The number of groups, which divides that of agents."""
+    meet: Literal["within", "across", "mixed"] = Field(default="within", exclude_if=lambda meet: meet == "within")
+    """Whom agents meet: those of their own group; those of other groups alone, where two meet; or all alike."""
     mixed: float = Field(default=0, ge=0, le=1)
     """The chance of each round to be one in which agents of all groups are paired with each other; in the others they
-    meet within their groups. Above 0 only with random pairing."""
+    meet as `meet` says. Above 0 only with random pairing."""
     weight: float = Field(default=0, ge=0, le=1)
     """What selection compares, and learning where its chances go by scores: 0, each agent's own score (individual
     selection); 1, the mean score of its group (group selection); between, so much of the one and the rest of the
@@ -39,6 +41,17 @@ class Groups(Frozen):
     above 0."""
     seats: Literal["at_random", "in_order"] = "at_random"
     """Which groups the first agents are in: drawn, or in the order of their numbers, and so of their players."""
+
+    @model_validator(mode="after")
+    def _is_mixed_once(self) -> Self:
+        if self.meet == "mixed" and self.mixed:
+            raise ValueError("mixed: all rounds are mixed where meet is mixed; remove one of them")
+        return self
+
+    @property
+    def share_mixed(self) -> float:
+        """The chance of a round to be mixed."""
+        return 1.0 if self.meet == "mixed" else self.mixed
 
     def compared(self, scores: Mapping[str, float], groups: Mapping[str, int]) -> dict[str, float]:
         """Return what selection compares, from the agents' own scores and their groups."""

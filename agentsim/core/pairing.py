@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -28,6 +28,8 @@ __all__ = [
     "swapped",
 ]
 
+N_EXCHANGES: Final = 10
+"""How often, for each pair, two pairs exchange partners before a pairing across groups counts as random."""
 Schedule = tuple[tuple[tuple[str, ...], ...], ...]
 """For each round its encounters as members in the order of the game's roles, such as (donor, recipient). Every agent is
 in one encounter a round at most; where the numbers do not divide, some sit out."""
@@ -43,6 +45,8 @@ class Pairing(Frozen):
     """Whether agents may be left over, who sit out the round."""
     takes_groups: ClassVar[bool] = False
     """Whether encounters of other than two members can be formed."""
+    crosses_groups: ClassVar[bool] = False
+    """Whether it can pair agents of different groups alone (`across`)."""
     keeps_roles: ClassVar[bool] = False
     """Whether two agents are meant never to meet in both roles in a game; two alone cannot avoid it."""
     leaves_out: ClassVar[bool] = False
@@ -88,6 +92,10 @@ class Pairing(Frozen):
 
         The agents' number is a multiple of `size` unless the rule `takes_odd`; `size` is 2 unless it `takes_groups`.
         """
+
+    def across(self, groups: Sequence[Sequence[str]], rounds: int, rng: Random) -> Schedule:
+        """Return `rounds` rounds of pairs of agents of different groups, if the rule `crosses_groups`."""
+        raise NotImplementedError(f"{type(self).__name__} pairs across no groups")
 
 
 class Alternating(Pairing):
@@ -143,12 +151,17 @@ class RandomMatching(Pairing):
     """
 
     kind: Literal["random"] = "random"
+    crosses_groups: ClassVar[bool] = True
     takes_odd: ClassVar[bool] = True
     takes_groups: ClassVar[bool] = True
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         """Return `rounds` rounds over any number of agents."""
         return tuple(_in_groups(shuffled(agents, rng), size) for _ in range(rounds))
+
+    def across(self, groups: Sequence[Sequence[str]], rounds: int, rng: Random) -> Schedule:
+        """Return `rounds` rounds of pairs of agents of different groups."""
+        return tuple(_crossed(groups, rng) for _ in range(rounds))
 
 
 class Repeated(Pairing):
@@ -162,6 +175,7 @@ class Repeated(Pairing):
     kind: Literal["repeated"] = "repeated"
     length: int | None = Field(default=None, ge=1, le=10_000)
     """Rounds that a group stays together; `null`: all rounds of the game."""
+    crosses_groups: ClassVar[bool] = True
     takes_groups: ClassVar[bool] = True
 
     @property
@@ -171,11 +185,18 @@ class Repeated(Pairing):
 
     def schedule(self, agents: Sequence[str], rounds: int, rng: Random, *, size: int = 2) -> Schedule:
         """Return `rounds` rounds over a number of agents that `size` divides."""
+        return self._again(lambda: _in_groups(shuffled(agents, rng), size), rounds, size=size)
+
+    def across(self, groups: Sequence[Sequence[str]], rounds: int, rng: Random) -> Schedule:
+        """Return `rounds` rounds of pairs of agents of different groups."""
+        return self._again(lambda: _crossed(groups, rng), rounds, size=2)
+
+    def _again(self, drawn: Callable[[], tuple[tuple[str, ...], ...]], rounds: int, *, size: int) -> Schedule:
         schedule = []
         groups: tuple[tuple[str, ...], ...] = ()
         for index in range(rounds):
             if index % (self.length or rounds) == 0:
-                groups = _in_groups(shuffled(agents, rng), size)
+                groups = drawn()
             shift = index % size
             schedule.append(tuple(group[shift:] + group[:shift] for group in groups))
         return tuple(schedule)
@@ -382,6 +403,26 @@ def _named(agents: Sequence[str], edge: graphs.Edge, is_turned: bool) -> tuple[s
 
 def _in_groups(order: Sequence[str], size: int) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(order[place : place + size]) for place in range(0, len(order) // size * size, size))
+
+
+def _crossed(groups: Sequence[Sequence[str]], rng: Random) -> tuple[tuple[str, str], ...]:
+    """Return pairs of agents of different groups with random roles; of an odd number, one agent, drawn, is left out.
+
+    The groups are equal. Pairs that are found by halving exchange partners many times, which reaches all such pairings
+    and prefers none.
+    """
+    group_of = {agent: number for number, group in enumerate(groups) for agent in group}
+    order = [agent for group in shuffled(groups, rng) for agent in shuffled(group, rng)]
+    if len(order) % 2:
+        del order[int(rng.random() * len(order))]
+    half = len(order) // 2  # no group has more agents, so that none of them is half the agents behind another
+    pairs = list(zip(order[:half], order[half:], strict=True))
+    for _ in range(N_EXCHANGES * half):
+        one, other = (int(rng.random() * half) for _ in range(2))
+        (a, b), (c, d) = pairs[one], pairs[other][:: 1 if rng.random() < 0.5 else -1]
+        if one != other and group_of[a] != group_of[d] and group_of[c] != group_of[b]:
+            pairs[one], pairs[other] = (a, d), (c, b)
+    return tuple((b, a) if rng.random() < 0.5 else (a, b) for a, b in pairs)
 
 
 def swapped(schedule: Schedule) -> Schedule:

@@ -138,7 +138,12 @@ class SocietyRules(Frozen):
             )
         if self.pairing.by_place:
             raise ValueError(f"pairing.kind: {self.pairing.kind} says who meets whom, as groups do; remove one of them")
-        if groups.mixed and not self.pairing.takes_odd:
+        if groups.meet == "across" and (self.game.n_members != 2 or not self.pairing.crosses_groups):
+            raise ValueError(
+                "groups.meet: across makes pairs, drawn anew or kept; use a game of two with pairing: {kind: random} or"
+                " {kind: repeated}, or within"
+            )
+        if groups.share_mixed and not self.pairing.takes_odd:
             raise ValueError(
                 f"groups.mixed: under {self.pairing.kind}, who meets whom follows from the rounds before, which mixed"
                 " rounds would break; use pairing: {kind: random}, or 0"
@@ -157,10 +162,10 @@ class SocietyRules(Frozen):
     @property
     def meets_within_groups(self) -> bool:
         """Whether as many agents as a group has are paired, in all rounds, or in some in which agents are left over."""
-        if self.groups is None:
+        if self.groups is None or self.groups.meet == "across":
             return False
-        leaves_out = self.groups.mixed < 1 and self.group_size % self.game.n_members > 0
-        return self.groups.mixed == 0 or leaves_out
+        leaves_out = self.groups.share_mixed < 1 and self.group_size % self.game.n_members > 0
+        return self.groups.share_mixed == 0 or leaves_out
 
     def _can_meet(self) -> None:
         size, kind = self.game.n_members, self.pairing.kind
@@ -176,11 +181,12 @@ class SocietyRules(Frozen):
                 f"pairing.kind: the members of the game {self.game.kind} share a stock through a whole game; use"
                 " repeated, without a length"
             )
-        if self.groups is not None and (
+        if self.meets_within_groups and (
             self.group_size < size or (self.group_size % size and not self.pairing.takes_odd)
         ):
+            number = self.agents // self.group_size
             raise ValueError(
-                f"groups.number: {self.groups.number} groups of {self.group_size} agents, who cannot meet in sets of"
+                f"groups.number: {number} groups of {self.group_size} agents, who cannot meet in sets of"
                 f" {size}; use a number that makes groups of a multiple of {size}, or pairing: {{kind: random}}, where"
                 f" some sit out, and groups of {size} or more"
             )
@@ -288,13 +294,13 @@ class SocietyRules(Frozen):
         place = generation, (game + 1) // 2
         size = self.game.n_members
         schedule: Schedule = ()
-        if self.groups is None or self.groups.mixed:
+        if self.groups is None or self.groups.share_mixed:
             schedule = pairing.schedule(agents, n_rounds, stream(seed, "pairing", *place), size=size)
         if self.groups is not None:
-            schedule = self._within_groups(pairing, agents, n_rounds, seed=seed, place=place, mixed=schedule)
+            schedule = self._by_group(pairing, agents, n_rounds, seed=seed, place=place, mixed=schedule)
         return swapped(schedule) if game % 2 == 0 else schedule
 
-    def _within_groups(
+    def _by_group(
         self,
         pairing: Pairing,
         agents: Sequence[str],
@@ -304,24 +310,27 @@ class SocietyRules(Frozen):
         place: tuple[int, int],
         mixed: Schedule,
     ) -> Schedule:
-        """Return rounds within groups, which agents are given in order of, but some rounds of `mixed` instead."""
+        """Return rounds within or across groups, in whose order agents are given, but some of `mixed` instead."""
         assert self.groups is not None
-        n = self.group_size
-        within = [
-            pairing.schedule(
-                agents[number * n : (number + 1) * n],
-                n_rounds,
-                stream(seed, "pairing", *place, "group", number + 1),
-                size=self.game.n_members,
-            )
-            for number in range(self.groups.number)
-        ]
-        rounds = [tuple(members for group in groups for members in group) for groups in zip(*within, strict=True)]
+        share, n = self.groups.share_mixed, self.group_size
+        if self.groups.meet == "mixed":
+            return mixed
+        of_groups = [agents[number * n : (number + 1) * n] for number in range(self.groups.number)]
+        if self.groups.meet == "across":
+            rounds = list(pairing.across(of_groups, n_rounds, stream(seed, "pairing", *place, "across")))
+        else:
+            within = [
+                pairing.schedule(
+                    members,
+                    n_rounds,
+                    stream(seed, "pairing", *place, "group", number),
+                    size=self.game.n_members,
+                )
+                for number, members in enumerate(of_groups, start=1)
+            ]
+            rounds = [tuple(members for group in groups for members in group) for groups in zip(*within, strict=True)]
         rng = stream(seed, "mixed", *place)
-        return tuple(
-            mixed[index] if self.groups.mixed and rng.random() < self.groups.mixed else groups
-            for index, groups in enumerate(rounds)
-        )
+        return tuple(mixed[index] if share and rng.random() < share else groups for index, groups in enumerate(rounds))
 
     def n_requests(self, seed: int) -> int:
         """Return how many questions one run asks when every answer is readable at once."""

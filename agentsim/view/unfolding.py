@@ -244,6 +244,8 @@ class Unfolding:
         if self._condition is None or self.started is None or len(names) != self._condition.agents:
             return []
         condition, seed = self._condition, self.started.seed
+        if condition.groups is not None:  # who is in which group, the log says as games begin
+            return []
         try:
             pairings = next(itertools.islice(condition.pairings(seed), number - 1, None))
             placed = self._places(number) if pairings[0].by_place else sorted(names)

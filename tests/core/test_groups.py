@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -11,8 +12,10 @@ from pydantic import ValidationError
 
 from agentsim.core.answers import Answer
 from agentsim.core.facts import Encounter, Event, GameEnded, GenerationEnded, Grouped, StrategyFormed
+from agentsim.core.pairing import RandomMatching
 from agentsim.core.policies import AllKeep, ConstantShare
 from agentsim.core.requests import DecisionView, Request, StrategyView
+from agentsim.core.rng import stream
 from agentsim.core.rules import SocietyRules
 from agentsim.core.vectorised import play_many
 from agentsim.core.vectorised.societies import without_twin
@@ -195,5 +198,77 @@ def test_each_setting_changes_what_each_set_tells(prompts: str) -> None:
     ],
 )
 def test_groups_that_cannot_be_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        SocietyRules.model_validate({"agents": 20, **changes})
+
+
+@pytest.mark.parametrize("pairing", ["random", "repeated"])
+@pytest.mark.parametrize(("agents", "number"), [(20, 5), (8, 2), (15, 5)])
+def test_across_groups_no_two_of_one_group_meet(agents: int, number: int, pairing: str) -> None:
+    if agents % 2 and pairing == "repeated":
+        return
+    rules = society(groups={"number": number, "meet": "across"}, agents=agents, pairing={"kind": pairing})
+    _, events = play(rules, by_name, seed=3)
+    groups = grouped(events)
+    met = [event for event in events if isinstance(event, Encounter)]
+    assert len(met) == rules.n_encounters(3) == 4 * 2 * 6 * (agents // 2)
+    assert all(groups[one.generation][one.donor] != groups[one.generation][one.recipient] for one in met)
+    pairs = {frozenset((one.donor, one.recipient)) for one in met if (one.generation, one.game) == (1, 1)}
+    assert len(pairs) == agents // 2 if pairing == "repeated" else len(pairs) > agents // 2
+
+
+def test_pairs_across_groups_are_drawn_alike() -> None:
+    """Of three groups of two there are eight ways to pair all six across."""
+    names = ["a1", "a2", "b1", "b2", "c1", "c2"]
+    rounds = RandomMatching().across([names[:2], names[2:4], names[4:]], 4000, stream(1, "across"))
+    ways = Counter(frozenset(map(frozenset, pairs)) for pairs in rounds)
+    assert len(ways) == 8 and all(abs(n / 4000 - 1 / 8) < 0.02 for n in ways.values())
+    donors = Counter(pair[0] for pairs in rounds for pair in pairs)
+    assert all(abs(n / 4000 - 0.5) < 0.03 for n in donors.values())
+
+
+def test_mixed_meetings_are_those_of_all_rounds_mixed() -> None:
+    def met(groups: Mapping[str, Any]) -> list[tuple[str, str]]:
+        _, events = play(society(groups=groups, pairing={"kind": "random"}), by_name, seed=1)
+        return [(one.donor, one.recipient) for one in events if isinstance(one, Encounter)]
+
+    assert met({"meet": "mixed"}) == met({"mixed": 1}) != met({"meet": "across"})
+    assert "Agents of all groups meet each other." in "\n".join(
+        load_prompt_set("default").sentences(society(groups={"meet": "mixed"}, pairing={"kind": "random"}).told)
+    )
+
+
+@pytest.mark.parametrize("prompts", SHIPPED)
+def test_each_set_tells_whom_agents_meet(prompts: str) -> None:
+    texts = [
+        "\n".join(load_prompt_set(prompts).sentences(society(groups=groups, pairing={"kind": "random"}).told))
+        for groups in (
+            {},
+            {"meet": "across"},
+            {"meet": "mixed"},
+            {"mixed": 0.5},
+            {"meet": "across", "mixed": 0.5},
+        )
+    ]
+    assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"groups": {"number": 5, "meet": "across"}}, "across makes pairs"),
+        (
+            {
+                "groups": {"number": 5, "meet": "across"},
+                "game": {"kind": "public_goods"},
+                "pairing": {"kind": "random"},
+            },
+            "across makes pairs",
+        ),
+        ({"groups": {"number": 5, "meet": "mixed", "mixed": 0.5}}, "remove one of them"),
+        ({"groups": {"number": 5, "meet": "mixed"}}, "which mixed rounds would break"),
+    ],
+)
+def test_meetings_that_cannot_be_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         SocietyRules.model_validate({"agents": 20, **changes})

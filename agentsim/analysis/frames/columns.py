@@ -16,6 +16,7 @@ from agentsim.core.facts import (
     Donated,
     GameEnded,
     GenerationEnded,
+    Grouped,
     Missed,
     Moved,
     NoteWritten,
@@ -476,6 +477,32 @@ TABLES: Final[dict[str, Table]] = {
             "attempts": Column("Int64", "how often the author was asked", path="attempts"),
             "problem": Column(
                 "string", "why the last reply was not readable; missing for a note that was read", path="problem"
+            ),
+        },
+    ),
+    "groups": Table(
+        row="a run, a generation and a group; none where agents have no groups",
+        records=(Grouped,),
+        of_records={
+            "generation": Column("Int64", "from 1", path="generation"),
+            "group": Column("Int64", "from 1", derived="`groups`, its values"),
+            "n_agents": Column("Int64", "agents in it", derived="`groups`, counted"),
+            "score": Column(
+                "Float64", "mean of what selection compared", unit="units", derived="`score` of agents, their mean"
+            ),
+            "mean_fraction": Column(
+                "Float64",
+                "mean over its agents; missing in other games than the donor game",
+                unit="fraction",
+                derived="`mean_fraction` of agents, their mean",
+            ),
+            "mean_level": Column(
+                "Float64", "mean over its agents", unit="fraction", derived="`mean_level` of agents, their mean"
+            ),
+            "n_survivors": Column(
+                "Int64",
+                "agents of it that lived on; missing of the last generation",
+                derived="`survived` of agents, counted",
             ),
         },
     ),

@@ -73,6 +73,8 @@ class Study:
     """One row a member and an encounter of such a game."""
     messages: pd.DataFrame
     """One row a message that was to be written before deciding; none where agents do not talk."""
+    groups: pd.DataFrame
+    """One row a group and generation; none where agents have no groups."""
     neighbours: pd.DataFrame
     """One row an agent, a generation and a neighbour it has in that; none where agents have no places in a network."""
     started: Mapping[tuple[str, str], RunStarted]

@@ -45,9 +45,11 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
     outcomes = _outcomes(runs)
     decided = _decided(encounters, moves, outcomes)
     generations = _generations(runs, encounters, decided)
+    agents = _agents(runs, decided)
     computed = {
         "runs": _runs(runs, generations, encounters, moves, decided),
-        "agents": _agents(runs, decided),
+        "agents": agents,
+        "groups": _groups(agents),
         "generations": generations,
         "encounters": encounters,
         "moves": moves,
@@ -133,6 +135,14 @@ def _outcomes(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
             for agent, before, after in zip(record.members, record.before, record.after, strict=True)
         ),
     )
+
+
+def _groups(agents: pd.DataFrame) -> pd.DataFrame:
+    """Return what the agents of each group did, and what became of them."""
+    groups = agents.dropna(subset=["group"]).groupby(["run", "generation", "group"], sort=False)
+    frame = groups[["score", "mean_fraction", "mean_level"]].mean()
+    counts = {"n_agents": groups.size(), "n_survivors": groups["survived"].sum(min_count=1)}
+    return frame.assign(**counts).reset_index()
 
 
 def _neighbours(runs: Mapping[str, RunColumns]) -> pd.DataFrame:

@@ -432,3 +432,5 @@ def test_who_met_in_which_group_is_in_the_tables(game: str, tmp_path: Path) -> N
     assert game != "donor" or (acts["donor_group"] == acts["recipient_group"]).all()
     declared = {column: own.dtype for column, own in TABLES[name].sometimes.items() if column.endswith("_group")}
     assert declared == {column: str(acts[column].dtype) for column in declared}
+    of_groups = agentsim.measures.by_group(played.agents)
+    pd.testing.assert_frame_equal(played.groups[list(of_groups)], of_groups, check_dtype=False)
