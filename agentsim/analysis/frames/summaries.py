@@ -139,7 +139,7 @@ def _outcomes(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
 
 def _groups(agents: pd.DataFrame) -> pd.DataFrame:
     """Return what the agents of each group did, and what became of them."""
-    groups = agents.dropna(subset=["group"]).groupby(["run", "generation", "group"], sort=False)
+    groups = agents.dropna(subset=["group"]).groupby(["run", "generation", "group"], sort=True)
     frame = groups[["score", "mean_fraction", "mean_level"]].mean()
     counts = {"n_agents": groups.size(), "n_survivors": groups["survived"].sum(min_count=1)}
     return frame.assign(**counts).reset_index()
