@@ -35,6 +35,7 @@ __all__ = [
     "Punished",
     "Reading",
     "Reputation",
+    "SatOut",
     "Scored",
     "Settled",
     "ShownStrategy",
@@ -333,6 +334,24 @@ class Settled(Frozen):
     """Whether a move could not be read: nothing moved, and the encounter counts as missing data."""
 
 
+class SatOut(Frozen):
+    """An agent took no part in an encounter that was due, because of what was answered before it."""
+
+    type: Literal["sat_out"] = "sat_out"
+    generation: int
+    game: int
+    round: int
+    agent: str
+    others: tuple[str, ...]
+    """Whom it was to meet."""
+    reason: Literal["refused", "was_refused", "parted", "excluded", "alone", "missing"]
+    """It refused; others did; it parted from the other earlier in the game; it was voted out, now or before; nobody
+    else is left to meet; or an answer on which it depended could not be read, so that nothing moved."""
+    before: float
+    """Units that it held."""
+    after: float
+
+
 class NoteWritten(Frozen):
     """The recipient of an encounter wrote about its donor, for those who meet that one later."""
 
@@ -450,6 +469,7 @@ Event = Annotated[
     | Missed
     | Moved
     | Settled
+    | SatOut
     | Talked
     | NoteWritten
     | GameEnded

@@ -146,7 +146,7 @@ class MessageView(NamedTuple):
     @property
     def order(self) -> int:
         """Which question of its encounter this is, of those that wait for each other."""
-        return self.turn
+        return self.decision.order
 
 
 class NoteView(NamedTuple):

@@ -75,6 +75,7 @@ class SocietyRules(Frozen):
     @model_validator(mode="after")
     def _can_be_played(self) -> Self:
         self._can_be_grouped()
+        self._can_be_chosen()
         self._can_meet()
         self._can_be_known_along_edges()
         self._can_be_endowed()
@@ -138,7 +139,7 @@ class SocietyRules(Frozen):
             )
         if self.pairing.by_place:
             raise ValueError(f"pairing.kind: {self.pairing.kind} says who meets whom, as groups do; remove one of them")
-        if groups.meet == "across" and (self.game.n_members != 2 or not self.pairing.crosses_groups):
+        if groups.meet == "across" and (self.game.set_size != 2 or not self.pairing.crosses_groups):
             raise ValueError(
                 "groups.meet: across makes pairs, drawn anew or kept; use a game of two with pairing: {kind: random} or"
                 " {kind: repeated}, or within"
@@ -164,17 +165,16 @@ class SocietyRules(Frozen):
         """Whether as many agents as a group has are paired, in all rounds, or in some in which agents are left over."""
         if self.groups is None or self.groups.meet == "across":
             return False
-        leaves_out = self.groups.share_mixed < 1 and self.group_size % self.game.n_members > 0
+        leaves_out = self.groups.share_mixed < 1 and self.group_size % self.game.set_size > 0
         return self.groups.share_mixed == 0 or leaves_out
 
     def _can_meet(self) -> None:
-        size, kind = self.game.n_members, self.pairing.kind
+        size, kind = self.game.set_size, self.pairing.kind
         if (problem := self.pairing.fits(self.agents)) is not None:
             raise ValueError(f"pairing.{problem}")
         if size != 2 and not self.pairing.takes_groups:
             raise ValueError(
-                f"pairing.kind: {kind} makes pairs, and {size} agents meet in the game {self.game.kind}; use random or"
-                " repeated"
+                f"pairing.kind: {kind} makes pairs, and {size} agents {self._drawn_together}; use random or repeated"
             )
         if self.game.whole_group and not self.pairing.keeps_groups:
             raise ValueError(
@@ -203,6 +203,35 @@ class SocietyRules(Frozen):
             )
             raise ValueError(
                 f"agents: {self.agents} cannot be divided into groups of {size}; use a multiple of {size}, {instead}"
+            )
+
+    @property
+    def _drawn_together(self) -> str:
+        """What more than two agents do that are drawn together."""
+        return f"meet in the game {self.game.kind}" if self.game.choice is None else "are offered each other"
+
+    def _can_be_chosen(self) -> None:
+        game = self.game
+        if game.choice is not None and game.n_members != 2:
+            raise ValueError(
+                f"game.choice: agents choose the one that they meet, and {game.n_members} meet in the game {game.kind};"
+                " use a game of two"
+            )
+        if game.ostracism is not None and not (game.takes_fewer and game.n_members > 2):
+            raise ValueError(
+                f"game.ostracism: the game {game.kind} of {game.n_members} cannot be played without one of them; use"
+                " public_goods with a group of three or more"
+            )
+        if game.refusal is not None and game.whole_group:
+            raise ValueError(f"game.refusal: the members of the game {game.kind} share a stock; use another game")
+        if game.refusal is not None and game.refusal.ends == "game" and game.set_size != 2:
+            raise ValueError(
+                "game.refusal.ends: game parts two for good; use encounter, or a game of two without choice"
+            )
+        if game.before and self.observation.max_note_chars is not None:
+            raise ValueError(
+                "observation.kind: notes are written about encounters that took place; with game.choice or"
+                " game.refusal, use another kind of observation"
             )
 
     def _can_be_seen(self, game: DonorGame) -> None:
@@ -260,13 +289,18 @@ class SocietyRules(Frozen):
         if self.pairing.leaves_out or self.groups is not None:
             return self._n_scheduled(seed)
         n_rounds = sum(self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1))
-        return n_rounds * self.game.games * (self.agents // self.game.n_members)
+        return n_rounds * self.game.games * (self.agents // self.game.set_size) * self._n_of_a_set
+
+    @property
+    def _n_of_a_set(self) -> int:
+        """Encounters of agents that are drawn together, if nobody refuses."""
+        return self.game.set_size // self.game.n_members
 
     def _n_scheduled(self, seed: int) -> int:
         """Return how many encounters there are in the schedules, which depend on places and not on who has them."""
         places = [str(place) for place in range(self.agents)]
         lengths = [self.game.n_rounds(seed, generation=number) for number in range(1, self.generations + 1)]
-        return sum(
+        return self._n_of_a_set * sum(
             len(groups)
             for generation, (n_rounds, pairings) in enumerate(zip(lengths, self.pairings(seed), strict=False), start=1)
             for game, pairing in enumerate(pairings, start=1)
@@ -292,7 +326,7 @@ class SocietyRules(Frozen):
     ) -> Schedule:
         """Return who meets whom in one game by a drawn rule; even games repeat the one before, with roles swapped."""
         place = generation, (game + 1) // 2
-        size = self.game.n_members
+        size = self.game.set_size
         schedule: Schedule = ()
         if self.groups is None or self.groups.share_mixed:
             schedule = pairing.schedule(agents, n_rounds, stream(seed, "pairing", *place), size=size)
@@ -324,7 +358,7 @@ class SocietyRules(Frozen):
                     members,
                     n_rounds,
                     stream(seed, "pairing", *place, "group", number),
-                    size=self.game.n_members,
+                    size=self.game.set_size,
                 )
                 for number, members in enumerate(of_groups, start=1)
             ]
@@ -345,7 +379,7 @@ class SocietyRules(Frozen):
         """The most questions that one encounter asks: messages, decisions, and under some rules a note."""
         game = self.game
         notes = 0 if self.observation.max_note_chars is None else 1
-        return game.n_talks * game.n_members + game.n_questions + notes
+        return (len(game.before) + game.n_talks) * game.n_members + game.n_questions + notes
 
     def chains(self, seed: int) -> list[int]:
         """Return, for each generation of a run, the most questions that must wait for each other."""

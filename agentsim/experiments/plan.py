@@ -308,7 +308,8 @@ def _counted(condition: Condition) -> _Counted:
     """Count the prompts of each player's agents, by kind, and what follows on what, in one society."""
     prompts, players = prompt_set(condition), condition.model_players
     societies = [
-        _asked(condition, level) for level in (LEVELS[:1] if isinstance(condition.game, DonorGame) else LEVELS)
+        _asked(condition, level)
+        for level in (LEVELS[:1] if isinstance(condition.game, DonorGame) and not condition.game.before else LEVELS)
     ]
     counts = [_by_kind(asked, players) for asked, _ in societies]
     largest = max(range(len(societies)), key=lambda place: len(societies[place][0]))

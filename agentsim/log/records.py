@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from agentsim.core.facts import Connected, Encounter, Event, Frozen, GameEnded, GenerationEnded, Grouped, Settled
+from agentsim.core.facts import (
+    Connected,
+    Encounter,
+    Event,
+    Frozen,
+    GameEnded,
+    GenerationEnded,
+    Grouped,
+    SatOut,
+    Settled,
+)
 from agentsim.errors import LogError, SchemaError
 from agentsim.log.old_logs import finish_up_to_date, start_up_to_date
 from agentsim.providers.base import Completion, Prompt
@@ -174,7 +184,11 @@ def identity_of(record: Record) -> tuple[object, ...]:
             return record.type, record.generation, record.game
         case Settled():
             return record.type, record.generation, record.game, record.round, record.members
-        case GenerationEnded() | Connected() | Grouped():
+        case SatOut():
+            return record.type, record.generation, record.game, record.round, record.agent
+        case Connected():
+            return record.type, record.generation, record.game
+        case GenerationEnded() | Grouped():
             return record.type, record.generation
         case _:
             return record.type, record.key

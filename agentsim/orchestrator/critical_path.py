@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agentsim.core.facts import Encounter, Event, Moved, NoteWritten, Settled, StrategyFormed, Talked
+from agentsim.core.facts import Encounter, Event, Moved, NoteWritten, SatOut, Settled, StrategyFormed, Talked
 
 __all__ = ["CriticalPath"]
 
@@ -36,12 +36,15 @@ class CriticalPath:
     _within: dict[_Place, dict[str, float]] = field(default_factory=dict)
     """Seconds of each agent's questions in the encounter that is going on, by round of talk or stage."""
 
+    _sat_out: dict[tuple[int, int, frozenset[_Place]], float] = field(default_factory=dict)
+    """When a meeting ended for those who took no part in an encounter."""
+
     def follow(self, event: Event) -> None:
         """Add one fact."""
-        if not isinstance(event, StrategyFormed | Encounter | NoteWritten | Moved | Talked | Settled):
+        if not isinstance(event, StrategyFormed | Encounter | NoteWritten | Moved | Talked | Settled | SatOut):
             return
         if event.generation != self._generation:
-            self._generation, self._free, self._within = event.generation, {}, {}
+            self._generation, self._free, self._within, self._sat_out = event.generation, {}, {}, {}
             self._began = self._formed = self.longest
         match event:
             case StrategyFormed():
@@ -54,12 +57,29 @@ class CriticalPath:
                 self._ask((event.game, event.actor), event.stage, event.key)
             case Settled():
                 self._end([(event.game, member) for member in event.members])
+            case SatOut():
+                self._sit_out(event)
             case Encounter():
                 self._ask((event.game, event.donor), "decision", event.key)
                 self._end([(event.game, event.donor), (event.game, event.recipient)])
             case NoteWritten():
                 self._ask((event.game, event.author), "note", event.key)
                 self._end([(event.game, event.about), (event.game, event.author)])
+
+    def _sit_out(self, event: SatOut) -> None:
+        """Let an agent be done with an encounter once all who were to meet in it have answered."""
+        places = [(event.game, agent) for agent in (event.agent, *event.others)]
+        meeting = (event.game, event.round, frozenset(places))
+        if meeting not in self._sat_out:
+            slowest: dict[str, float] = {}
+            for place in places:
+                for step, seconds in self._within.get(place, {}).items():
+                    slowest[step] = max(slowest.get(step, 0.0), seconds)
+            began = max(self._free.get(place, self._formed) for place in places)
+            self._sat_out[meeting] = began + sum(slowest.values())
+        self._within.pop(places[0], None)
+        self._free[places[0]] = self._sat_out[meeting]
+        self.longest = max(self.longest, self._sat_out[meeting])
 
     def _taken(self, key: str) -> float:
         return self.spent.pop(key, 0.0)

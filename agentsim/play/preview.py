@@ -9,6 +9,7 @@ from typing import NamedTuple, get_args
 from agentsim.core.answers import Answer, TextSpec
 from agentsim.core.facts import Problem
 from agentsim.core.games import DonorGame
+from agentsim.core.games.before import BEFORE
 from agentsim.core.requests import DecisionView, NoteView, Request, StrategyView
 from agentsim.core.society import Society
 from agentsim.errors import ScenarioError
@@ -137,7 +138,7 @@ def _moments(condition: Condition, society: Society, *, generation: int, round: 
 def _n_kinds(condition: Condition) -> int:
     """Return how many kinds of question an encounter asks."""
     has_notes, has_talk = condition.observation.max_note_chars is not None, condition.game.talk is not None
-    return len(condition.game.stages) + has_notes + has_talk
+    return len(condition.game.before) + len(condition.game.stages) + has_notes + has_talk
 
 
 def _what(request: Request) -> str:
@@ -153,4 +154,6 @@ def _title(what: str, request: Request) -> str:
     view = request.view
     if not isinstance(view, DecisionView):
         return "a member's message before deciding"
+    if what in BEFORE:
+        return f"the question {what} before an encounter"
     return "a donor's decision" if view.role == "donor" else f"the question {what} to the {view.role}"

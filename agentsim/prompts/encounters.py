@@ -13,6 +13,7 @@ from typing import Any, Final
 from agentsim.core.answers import MoveSpec, TextSpec
 from agentsim.core.facts import Past, Reputation, TraceItem
 from agentsim.core.games import DonorGame
+from agentsim.core.games.before import BEFORE
 from agentsim.core.requests import DecisionView, MessageView, NoteView, Other, Request
 
 __all__ = ["ACT", "FOLDER", "ask_again", "donor_facts", "has_strategies", "question"]
@@ -40,7 +41,8 @@ def question(request: Request, render: Render, told: Told, *, marker: str) -> st
     facts["intro"] = render(f"{FOLDER}/intro.md", facts)
     facts["known"] = render(f"{FOLDER}/known.md", facts | _known(view, render, told))
     facts |= _recalled(view, render)
-    name = "talk.md" if is_talk else f"{view.rules.game.kind}/{view.stage}.md"
+    kind = "before" if view.stage in BEFORE else view.rules.game.kind
+    name = "talk.md" if is_talk else f"{kind}/{view.stage}.md"
     return render(f"{FOLDER}/{name}", facts)
 
 

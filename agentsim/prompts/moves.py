@@ -23,6 +23,7 @@ __all__ = ["Moves", "checked", "read_object", "schema"]
 
 _STOP: Final = r"[ .!,;:]*"
 _NAME: Final = r"(?P<name>\d+_\d+)"
+_IS_NAME: Final = re.compile(r"\d+_\d+")
 _AMOUNT: Final = r"(?P<amount>\S(?:.{0,120}?\S)??)"
 
 
@@ -92,6 +93,8 @@ class Moves:
             return compiled(rf"{grammar.opening}{grammar.i}{only}{_AMOUNT}{whom} {last}{whom}{_STOP}")
         opening = rf"{grammar.opening}{grammar.i}(?:{either(words.openings.chosen)} )?"
         word = either(words.options.get(name, (name,)), whole_words=True)
+        if _IS_NAME.fullmatch(name):
+            word = rf"(?:{grammar.agent} )?{re.escape(name)}\b"
         if kind == "option":
             return compiled(rf"{opening}{word}(?: (?:{with_} )?{grammar.who})?{behind}")
         if kind == "targets":

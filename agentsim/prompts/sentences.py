@@ -61,6 +61,8 @@ def told(rules: SocietyRules, sources: Mapping[str, str], *, folder: Path) -> li
     for part in PARTS:
         if part in ("selection", "transmission") and rules.generations == 1:
             continue
+        if part == "pairing" and rules.game.choice is not None:  # whom agents are offered, choice.md says
+            continue
         if part == "selection" and rules.groups is not None and rules.groups.weight and not rules.groups.told:
             continue
         for rule in rules.observation.told if part == "observation" else [values[part]]:

@@ -181,6 +181,7 @@ class PromptSet:
                 )
             self._may_speak_of_other_gifts(rules)
             self._may_speak_of_no_strategy(rules)
+            self._may_speak_of_refusals(rules)
             text = self._render("rules.md", {"rules": rules, "sentences": sentences})
             self._systems[rules] = Message(role="system", content=text)
         return self._systems[rules]
@@ -230,6 +231,20 @@ class PromptSet:
                     f"{self._folder / name}: does not speak of `has_strategies`, so agents would be told of strategies"
                     " that nobody has under transmission.kind none; ask whether there are any, as"
                     f" agentsim/prompts/default/{name} does"
+                )
+
+    def _may_speak_of_refusals(self, rules: SocietyRules) -> None:
+        """Raise `ScenarioError` where a donor's refusal would be shown as a donor that had nothing."""
+        refusal, is_donor_game = rules.game.refusal, isinstance(rules.game, DonorGame)
+        if refusal is None or not is_donor_game:
+            return
+        names = ["decision.md"] if refusal.known == "all" and rules.observation.n_acts else []
+        names += [encounters.ACT] if rules.observation.remembers or names else []
+        for name in names:
+            if "refuse" not in self._files.get(name, ""):
+                raise ScenarioError(
+                    f"{self._folder / name}: does not speak of `refuse`, so agents would be told that one which"
+                    f" refused to meet had nothing to give; say it as agentsim/prompts/default/{name} does"
                 )
 
     def sentences(self, rules: SocietyRules) -> list[str]:

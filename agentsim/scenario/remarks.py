@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from agentsim.core.pairing import n_reversed
+from agentsim.core.pairing import Network, n_reversed
 from agentsim.scenario.conditions import Condition
 from agentsim.scenario.players import ModelPlayer
 
@@ -17,8 +17,18 @@ MAX_COUNTED: Final = 2_000_000
 
 def remarks(condition: Condition, *, seed: int) -> Iterator[str]:
     """Yield what follows from a condition's rules, in sentences: how pairs meet again, how many agents survive."""
-    if len(set(condition.game.roles)) > 1:
+    if len(set(condition.game.roles)) > 1 and condition.game.choice is None:
         yield _met_again(condition, seed=seed)
+    if isinstance(condition.pairing, Network) and condition.pairing.file is not None:
+        pairing = condition.pairing
+        digest = (pairing.digest or "")[:12]
+        n = len(pairing.edges or ())
+        yield f"network: {n:,} edges from {pairing.file} (SHA-256 {digest}…), which are part of the condition"
+    if condition.pairing.changes != "never":
+        yield f"network: rewired before {condition.pairing.changes}"
+    if condition.game.before:
+        stages = ", ".join(condition.game.before)
+        yield f"before each encounter, agents are asked: {stages}; what they answer may leave fewer questions"
     if condition.generations > 1:
         yield f"survivors of a generation: {condition.n_survivors:,} of {condition.agents:,} agents"
 

@@ -21,6 +21,7 @@ from agentsim.core.facts import (
     Moved,
     NoteWritten,
     Punished,
+    SatOut,
     Settled,
     StrategyFormed,
     Talked,
@@ -478,6 +479,30 @@ TABLES: Final[dict[str, Table]] = {
             "problem": Column(
                 "string", "why the last reply was not readable; missing for a note that was read", path="problem"
             ),
+        },
+    ),
+    "sat_out": Table(
+        row="an agent that took no part in an encounter that was due: it or another refused, or it was excluded",
+        records=(SatOut,),
+        of_records={
+            "generation": Column("Int64", "from 1", path="generation"),
+            "game": Column("Int64", "from 1, within the generation", path="game"),
+            "round": Column("Int64", "from 1, within the game", path="round"),
+            "agent": Column("string", "its name", path="agent"),
+            "others": Column(
+                "string",
+                "whom it was to meet, separated by spaces",
+                derived="`others`",
+                of=lambda record, _: " ".join(record.others),
+            ),
+            "reason": Column(
+                "string",
+                "refused; was_refused; parted, earlier in the game; excluded by vote; alone, as nobody was left to"
+                " meet; or missing: an answer on which it depended could not be read",
+                path="reason",
+            ),
+            "before": Column("Float64", "units that it held", unit="units", path="before"),
+            "after": Column("Float64", "units that it holds after that", unit="units", path="after"),
         },
     ),
     "groups": Table(

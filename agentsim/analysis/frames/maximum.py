@@ -59,6 +59,8 @@ def _donor_gift(game: Mapping[str, Any]) -> str | None:
     """Return the kind of gift in a logged Donor Game of equal endowments."""
     if dict(game).get("kind", "donor") != "donor" or not isinstance(game["endowment"], int | float):
         return None
+    if game.get("refusal") is not None:  # who refuses decides how much there can be
+        return None
     return str(game["gift"]["kind"]) if "gift" in game else "share"
 
 

@@ -73,6 +73,8 @@ class Study:
     """One row a member and an encounter of such a game."""
     messages: pd.DataFrame
     """One row a message that was to be written before deciding; none where agents do not talk."""
+    sat_out: pd.DataFrame
+    """One row an agent that took no part in an encounter that was due; none where nobody can refuse or be excluded."""
     groups: pd.DataFrame
     """One row a group and generation; none where agents have no groups."""
     neighbours: pd.DataFrame

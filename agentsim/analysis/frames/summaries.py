@@ -25,6 +25,7 @@ from agentsim.analysis.frames.maximum import (
 )
 from agentsim.analysis.frames.rows import Row, columns_of, given, row_of
 from agentsim.core.facts import Connected, GenerationEnded, Grouped, NoteWritten, Settled, StrategyFormed, Talked
+from agentsim.core.games.before import CHOOSE
 from agentsim.core.rules import SocietyRules
 from agentsim.log.records import Reply, RunFinished, RunStarted
 from agentsim.scenario.names import condition_of
@@ -344,6 +345,8 @@ def _totals(condition: Mapping[str, Any]) -> tuple[float, float] | None:
     try:
         game = SocietyRules.model_validate(stated).game
     except ValidationError:
+        return None
+    if set(game.before) - {CHOOSE}:  # how many encounters there are, and of how many members, depends on the answers
         return None
     least, most = game.total_at(0.0), game.total_at(1.0)
     return None if least is None or most is None or not isinstance(game.endowment, int | float) else (least, most)

@@ -13,6 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, Tag, model_serializer
 
 from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec
 from agentsim.core.facts import Act, Donated, Frozen, Missed, Punished, TraceItem
+from agentsim.core.games.before import BEFORE
 from agentsim.core.games.game import ONE_OR_MORE, SOME, Encounter, Game, Moves, Outcome, Place, Said, Stage
 from agentsim.core.gifts import ANY_SHARE, Gift
 
@@ -57,7 +58,7 @@ class DonorGame(Game):
     """Probability that an act fails: the donor has decided, but nothing moves, and others see that nothing was given
     (implementation error: Fishman 2003, J. Theor. Biol. 225; Panchanathan & Boyd 2003, J. Theor. Biol. 224)."""
 
-    told_if_changed: ClassVar[frozenset[str]] = frozenset({"gift", "length", "talk"})
+    told_if_changed: ClassVar[frozenset[str]] = Game.told_if_changed | {"gift"}
     default_pairing: ClassVar[str] = "alternating"
 
     @model_validator(mode="after")
@@ -132,6 +133,8 @@ class DonorGame(Game):
 
     def answer(self, spec: ActSpec | MoveSpec, level: float, *, stage: str) -> Answer:
         """Return the same as an answer."""
+        if stage in BEFORE:
+            return super().answer(spec, level, stage=stage)
         return Answer(act="give", amount=self.move(spec, level, stage=stage).amount)
 
     @property
@@ -149,6 +152,8 @@ class DonorGame(Game):
         Raises:
             ValueError: the answer is none that was possible.
         """
+        if stage in BEFORE:
+            return super().move_of(answer, spec, key=key, stage=stage)
         assert isinstance(spec, ActSpec)
         amount = 0.0 if answer.replaced_by == "zero" else answer.amount
         if amount is None or answer.replaced_by == "pass":

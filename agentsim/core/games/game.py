@@ -20,6 +20,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from agentsim.core.answers import ActSpec, Answer, Move, MoveSpec
 from agentsim.core.facts import Event, Frozen, Moved, Settled, TraceItem
+from agentsim.core.games.before import BEFORE, CHOOSE, EXCLUDE, REFUSE, Choice, Ostracism, Refusal, accepting
 from agentsim.core.rng import shuffled, uniform
 
 SOME: Final = Field(min_length=1, max_length=10_000)
@@ -40,6 +41,8 @@ class Encounter(NamedTuple):
     """Units that each member holds before the encounter."""
     state: float | None = None
     """What the group shares and carries from round to round, such as the stock of a commons."""
+    institution: str | None = None
+    """What its members have joined, where they choose between institutions."""
 
 
 Moves: TypeAlias = Mapping[str, Mapping[str, Move | None]]
@@ -121,10 +124,18 @@ class Game(Frozen):
 
     talk: Talk | None = Field(default=None, exclude_if=lambda talk: talk is None)
     """Whether the members of an encounter talk to each other before they decide; `null`: they do not."""
+    choice: Choice | None = Field(default=None, exclude_if=lambda choice: choice is None)
+    """Whether agents choose whom they meet, among some; `null`: they do not."""
+    ostracism: Ostracism | None = Field(default=None, exclude_if=lambda ostracism: ostracism is None)
+    """Whether members may exclude one of them by vote; `null`: they may not."""
+    refusal: Refusal | None = Field(default=None, exclude_if=lambda refusal: refusal is None)
+    """Whether members may refuse to take part in an encounter; `null`: they may not."""
 
-    told_if_changed: ClassVar[frozenset[str]] = frozenset({"length", "talk"})
+    told_if_changed: ClassVar[frozenset[str]] = frozenset({"length", "talk", "choice", "ostracism", "refusal"})
     default_pairing: ClassVar[str] = "random"
     """The kind of pairing that is meant where the scenario names none."""
+    takes_fewer: ClassVar[bool] = False
+    """Whether an encounter can be played by fewer members than the game has, down to two."""
     whole_group: ClassVar[bool] = False
     """Whether members must stay together through a game, because they share something."""
 
@@ -195,9 +206,27 @@ class Game(Frozen):
     def move(self, spec: MoveSpec, level: float, *, stage: str) -> Move:
         """Return the move, among the options, that is nearest to a level in [0, 1]."""
 
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The stages that come before an encounter, in their order."""
+        settings = {CHOOSE: self.choice, EXCLUDE: self.ostracism, REFUSE: self.refusal}
+        return tuple(stage for stage in BEFORE if settings.get(stage) is not None)
+
+    @property
+    def set_size(self) -> int:
+        """How many agents are drawn together, who then meet in one encounter or, where they choose, in several."""
+        return self.n_members if self.choice is None else self.choice.offered + 1
+
+    @property
+    def alone(self) -> float:
+        """Units that an agent gets in a round in which its choice leaves nobody to meet."""
+        return 0.0
+
     def answer(self, spec: ActSpec | MoveSpec, level: float, *, stage: str) -> Answer:
-        """Return the same as an answer, as scripted policies give it."""
+        """Return the same as an answer, as scripted policies give it; before an encounter they take all as it comes."""
         assert isinstance(spec, MoveSpec)
+        if stage in BEFORE:
+            return Answer(move=accepting(stage, spec, level))
         return Answer(move=self.move(spec, level, stage=stage))
 
     @property
@@ -245,7 +274,7 @@ class Game(Frozen):
     @property
     def n_in_a_row(self) -> int:
         """Questions of an encounter that must wait for each other."""
-        return self.n_talks + len(self.stages)
+        return len(self.before) + self.n_talks + len(self.stages)
 
     def first_state(self, n_members: int) -> float | None:
         """Return what a group shares in its first round, if anything."""
@@ -275,6 +304,8 @@ class Game(Frozen):
             ValueError: the answer is none that was possible.
         """
         assert isinstance(spec, MoveSpec)
+        if answer.replaced_by == "zero" and stage in BEFORE:  # there is no least cooperative partner, vote or refusal
+            return None
         if answer.replaced_by == "zero":
             return self.move(spec, 0.0, stage=stage)
         if answer.replaced_by == "pass" or answer.move is None:
@@ -299,12 +330,16 @@ class Game(Frozen):
         return TraceItem(encounter.round, said.agent, target, move.option, self._level_of(said), amount=move.amount)
 
     def _level_of(self, said: Said) -> float | None:
-        if said.move is None or not isinstance(said.spec, MoveSpec):
+        if said.move is None or said.stage in BEFORE or not isinstance(said.spec, MoveSpec):
             return None
         return self.level(said.move, said.spec, stage=said.stage)
 
     def moved(self, place: Place, role: str, said: Said) -> Event | None:
         """Return the fact of one answer; `None`: the fact of the whole encounter says it."""
+        return self.said_before(place, role, said)
+
+    def said_before(self, place: Place, role: str, said: Said) -> Moved:
+        """Return the fact of one answer, which no game has other words for."""
         move, answer = said.move, said.answer
         return Moved(
             key=said.key,

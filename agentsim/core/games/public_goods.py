@@ -7,13 +7,14 @@ brings 0.4 to every member; then each member may spend units to take three times
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agentsim.core.answers import Move, MoveSpec, Option
 from agentsim.core.facts import Frozen
-from agentsim.core.games.game import AmountGame, Encounter, Moves, Outcome, Stage
+from agentsim.core.games.before import JOIN, WITHOUT
+from agentsim.core.games.game import AmountGame, Encounter, Game, Moves, Outcome, Stage
 
 __all__ = ["PublicGoodsGame", "Sanction"]
 
@@ -45,6 +46,30 @@ class PublicGoodsGame(AmountGame):
     """Whether members may then take units from named others; `null`: they may not."""
     reward: Sanction | None = None
     """Whether members may then give units to named others, in the same stage; `null`: they may not."""
+    institutions: Literal["one", "choice"] = Field(default="one", exclude_if=lambda which: which == "one")
+    """`choice`: before each round, each member joins those among whom there is punishment or reward, or those among
+    whom there is not, and only those who joined the same play together. (Gürerk, Irlenbusch & Rockenbach 2006, Science
+    312)"""
+
+    told_if_changed: ClassVar[frozenset[str]] = Game.told_if_changed | {"institutions"}
+    takes_fewer: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _has_institutions(self) -> Self:
+        if self.institutions == "choice" and not self.has_sanctions:
+            raise ValueError("institutions: there is no choice without punishment or reward; set one of them")
+        return self
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """Return the stages before an encounter, joining an institution among them."""
+        stages = super().before
+        return (JOIN, *stages) if self.institutions == "choice" else stages
+
+    @property
+    def alone(self) -> float:
+        """Return the income: who is alone has no pot to contribute to."""
+        return self.income
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -91,7 +116,7 @@ class PublicGoodsGame(AmountGame):
         given = [_amount(moves["contribute"][member]) for member in members]
         share = self.multiplier * sum(given) / len(members)
         gains = [self.income - amount + share for amount in given]
-        if not self.has_sanctions:
+        if not self.has_sanctions or encounter.institution == WITHOUT:
             return Outcome(tuple(gains))
         if "sanction" not in moves:
             held = [before + gain for before, gain in zip(encounter.holdings, gains, strict=True)]

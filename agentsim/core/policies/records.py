@@ -21,6 +21,7 @@ __all__ = [
     "decided_many",
     "gave",
     "gave_many",
+    "known_level",
     "score",
     "score_many",
     "standing",
@@ -48,6 +49,19 @@ def gave(item: TraceItem, threshold: float) -> bool | None:
     """
     level = item.level
     return None if level is None else item.act != "punish" and level >= threshold
+
+
+def known_level(view: DecisionView) -> float:
+    """Return the mean level of what is known of the recipient's acts; a score or standing is 1 or 0, an unknown one 1.
+
+    What the agent remembers of its own encounters counts where nothing else is shown.
+    """
+    if view.reputation is not None:
+        return 1.0 if is_said_good(view.reputation) else 0.0
+    own = [item for item in view.trace if item.donor == view.recipient]
+    acts = own or [act for past in view.memory for act in past.acts if act.donor == view.recipient]
+    levels = [item.level for item in acts if item.level is not None]
+    return sum(levels) / len(levels) if levels else 1.0
 
 
 def decided_many(views: Views, row: int) -> Flags:

@@ -66,6 +66,13 @@ class Policy(PlayerSettings):
     if TYPE_CHECKING:
         model: str
 
+    meets_from: float | None = Field(default=None, ge=0, le=1, exclude_if=lambda least: least is None)
+    """Before an encounter: the least mean level of what it knows of another agent's acts at which it does not refuse to
+    meet that agent, or vote to exclude it; and of those that it may choose among, it takes the one with the highest.
+    Unknown agents are taken to be good. `null`: it refuses nobody, votes for nobody and chooses at random."""
+    joins_sanctions: bool = Field(default=True, exclude_if=lambda joins: joins)
+    """Whether it joins those among whom there are sanctions, where it can choose."""
+
     @property
     @abstractmethod
     def traits(self) -> Traits:
