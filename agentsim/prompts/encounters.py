@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agentsim.core.answers import MoveSpec, TextSpec
 from agentsim.core.facts import Past, Reputation, TraceItem
-from agentsim.core.games import DonorGame
+from agentsim.core.games import DonorGame, PublicGoodsGame
 from agentsim.core.games.before import BEFORE
 from agentsim.core.requests import DecisionView, MessageView, NoteView, Other, Request
 
@@ -72,7 +72,10 @@ def ask_again(request: Request, render: Render, *, problem: str, marker: str) ->
 
 
 def _shared(view: DecisionView) -> dict[str, Any]:
+    game, members = view.rules.game, [view.name, *(other.name for other in view.others)]
+    helps = game.helped_by(view.round, members, view.name) if isinstance(game, PublicGoodsGame) else None
     return {
+        "helped": helps if view.stage == "help" else None,
         "name": view.name,
         "generation": view.generation,
         "round": view.round,

@@ -214,7 +214,11 @@ def test_those_who_join_the_same_institution_play_together() -> None:
     played = {(event.round, frozenset(event.members)) for event in events if isinstance(event, Settled)}
     three, two, four = ({f"1_{n}" for n in range(*ends)} for ends in ((1, 4), (4, 6), (2, 6)))
     assert played == {(1, frozenset(three)), (1, frozenset(two)), (2, frozenset(four))}
-    sanctions = {(one.agent, one.view.round) for one in asked if getattr(one.view, "stage", "") == "sanction"}
+    sanctions = {
+        (one.agent, one.view.round)
+        for one in asked
+        if isinstance(one.view, DecisionView) and one.view.stage == "sanction"
+    }
     assert sanctions == {(agent, 1) for agent in three}
     [alone] = sat_out(events)
     assert (alone.agent, alone.round, alone.reason, alone.after - alone.before) == ("1_1", 2, "alone", 20)
