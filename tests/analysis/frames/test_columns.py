@@ -68,9 +68,16 @@ def study_of_moves(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def study_of_places(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study whose agents have places in a network."""
-    pairing = {"kind": "network", "graph": "ring"}
-    return agentsim.load(play(tmp_path_factory.mktemp("results"), Fake(), pairing=pairing, name="places").folder)
+    """A study whose agents have places in a network, and may refuse to meet."""
+    rules = {"pairing": {"kind": "network"}, "game": {"kind": "donor", "rounds": 4, "refusal": {}}}
+    return agentsim.load(play(tmp_path_factory.mktemp("results"), Fake(), name="places", **rules).folder)
+
+
+@pytest.fixture(scope="module")
+def study_of_groups(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study whose agents have groups."""
+    groups = {"number": 2}
+    return agentsim.load(play(tmp_path_factory.mktemp("results"), Fake(), name="groups", groups=groups).folder)
 
 
 def records(study: Study, table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -95,9 +102,10 @@ def at(record: dict[str, Any], path: str) -> list[Any]:
 
 @pytest.mark.parametrize(("name", "column"), EVERY)
 def test_a_column_holds_what_stands_at_its_path(
-    study: Study, study_of_moves: Study, study_of_places: Study, name: str, column: str
+    study: Study, study_of_moves: Study, study_of_places: Study, study_of_groups: Study, name: str, column: str
 ) -> None:
-    others = dict.fromkeys(("moves", "outcomes", "messages"), study_of_moves) | {"neighbours": study_of_places}
+    others = dict.fromkeys(("moves", "outcomes", "messages"), study_of_moves)
+    others |= {"neighbours": study_of_places, "sat_out": study_of_places, "groups": study_of_groups}
     study = others.get(name, study)
     table, frame = TABLES[name], study.frame(name)
     path = table.of_records[column].path
@@ -109,6 +117,8 @@ def test_a_column_holds_what_stands_at_its_path(
         kept = [(run, formed[run, agent]) for run, agent in zip(frame["run"], frame["agent"], strict=True)]
     if name == "neighbours":  # a row for each end of an edge
         kept = [(run, record) for run, record in kept for _ in range(2 * len(record["edges"]))]
+    if name == "groups":  # a row for each group
+        kept = [(run, record) for run, record in kept for _ in set(record["groups"].values())]
     if name == "outcomes":  # a row for each member
         kept = [(run, record) for run, record in kept for _ in record["members"]]
     n_entries = [max(len(at(record, own.path)) for own in table.of_records.values() if own.path) for _, record in kept]
