@@ -24,19 +24,28 @@ if TYPE_CHECKING:
     from agentsim.analysis import published as published
     from agentsim.analysis import statistics as statistics
     from agentsim.analysis.apart import players_apart as players_apart
+    from agentsim.analysis.bayes.estimates import Bayes as Bayes
+    from agentsim.analysis.bayes.estimates import bayes as bayes
     from agentsim.analysis.compare import Comparison as Comparison
     from agentsim.analysis.compare import compare as compare
+    from agentsim.analysis.equivalence import Equivalence as Equivalence
+    from agentsim.analysis.equivalence import equivalence as equivalence
     from agentsim.analysis.export import export as export
+    from agentsim.analysis.families import Look as Look
     from agentsim.analysis.frames.columns import COLUMNS as COLUMNS
     from agentsim.analysis.frames.study import Study as Study
     from agentsim.analysis.frames.study import load as load
     from agentsim.analysis.invasions import Invasions as Invasions
     from agentsim.analysis.invasions import load_invasions as load_invasions
     from agentsim.analysis.measures import summary as summary
+    from agentsim.analysis.methods import Methods as Methods
+    from agentsim.analysis.methods import methods as methods
     from agentsim.analysis.power import Power as Power
     from agentsim.analysis.power import pilot_of as pilot_of
     from agentsim.analysis.power import pilot_of_scores as pilot_of_scores
     from agentsim.analysis.power import power as power
+    from agentsim.analysis.preregistration import Prereg as Prereg
+    from agentsim.analysis.preregistration import read_prereg as read_prereg
     from agentsim.analysis.probes import Probe as Probe
     from agentsim.analysis.probes import load_probe as load_probe
     from agentsim.analysis.theory import baselines as baselines
@@ -44,6 +53,8 @@ if TYPE_CHECKING:
     from agentsim.core.vectorised import play_many as play_many
     from agentsim.experiments.one_call import invade as invade
     from agentsim.experiments.one_call import probe as probe
+    from agentsim.experiments.prereg import prereg as prereg
+    from agentsim.experiments.prereg import write_prereg as write_prereg
     from agentsim.orchestrator.engines.worker import work as work
     from agentsim.orchestrator.engines.worker import work_async as work_async
     from agentsim.orchestrator.study import StudyResult as StudyResult
@@ -69,9 +80,13 @@ _MODULES = {
 }
 _HOMES = {
     "baselines": "agentsim.analysis.theory",
+    "Bayes": "agentsim.analysis.bayes.estimates",
+    "bayes": "agentsim.analysis.bayes.estimates",
     "COLUMNS": "agentsim.analysis.frames.columns",
     "compare": "agentsim.analysis.compare",
     "Comparison": "agentsim.analysis.compare",
+    "equivalence": "agentsim.analysis.equivalence",
+    "Equivalence": "agentsim.analysis.equivalence",
     "export": "agentsim.analysis.export",
     "invade": "agentsim.experiments.one_call",
     "Invasions": "agentsim.analysis.invasions",
@@ -80,14 +95,20 @@ _HOMES = {
     "load_plugin": "agentsim.scenario.plugins",
     "load_probe": "agentsim.analysis.probes",
     "load_scenario": "agentsim.scenario.loading",
+    "Look": "agentsim.analysis.families",
+    "Methods": "agentsim.analysis.methods",
+    "methods": "agentsim.analysis.methods",
     "pilot_of": "agentsim.analysis.power",
     "pilot_of_scores": "agentsim.analysis.power",
     "play_many": "agentsim.core.vectorised",
     "players_apart": "agentsim.analysis.apart",
     "power": "agentsim.analysis.power",
     "Power": "agentsim.analysis.power",
+    "Prereg": "agentsim.analysis.preregistration",
+    "prereg": "agentsim.experiments.prereg",
     "probe": "agentsim.experiments.one_call",
     "Probe": "agentsim.analysis.probes",
+    "read_prereg": "agentsim.analysis.preregistration",
     "register": "agentsim.scenario.plugins",
     "replay": "agentsim.orchestrator.study",
     "run": "agentsim.orchestrator.study",
@@ -97,6 +118,7 @@ _HOMES = {
     "Study": "agentsim.analysis.frames.study",
     "StudyResult": "agentsim.orchestrator.study",
     "summary": "agentsim.analysis.measures",
+    "write_prereg": "agentsim.experiments.prereg",
     "write_report": "agentsim.report.page",
     "work": "agentsim.orchestrator.engines.worker",
     "work_async": "agentsim.orchestrator.engines.worker",

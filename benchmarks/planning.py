@@ -25,23 +25,28 @@ from inference import bimodal, lognormal  # type: ignore[import-not-found, unuse
 from agentsim.analysis.equivalence import equivalences, welch_equivalences
 from agentsim.analysis.measures.course import logrank_scores
 from agentsim.analysis.spending import levels
-from agentsim.analysis.statistics import ALPHA, permutation_tests, simulated_p
+from agentsim.analysis.statistics import ALPHA, permutation_tests
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int, int], Floats]
 DRAWS: Final[dict[str, Draw]] = {"log-normal": lognormal, "bimodal": bimodal}
 MARGIN: Final = float(np.log(1.25))
-N_ARRANGEMENTS: Final = 1_999
 
 
-def looked(first: Floats, second: Floats, looks: Sequence[int], limits: Sequence[float]) -> tuple[float, float]:
-    """Return the share of studies that stop, and the mean number of seeds played."""
-    is_open, n_used = np.ones(len(first), dtype=bool), np.full(len(first), float(looks[-1]))
-    for n, limit in zip(looks, limits, strict=True):
-        p = simulated_p(first[is_open, :n], second[is_open, :n], n_arrangements=N_ARRANGEMENTS)
-        places = np.flatnonzero(is_open)[p < limit]
-        n_used[places], is_open[places] = n, False
-    return float(1 - is_open.mean()), float(n_used.mean())
+def looked(p: Floats, looks: Sequence[int], limits: Sequence[float]) -> tuple[float, float]:
+    """Return the share of studies that stop, and the mean number of seeds played; `p` is (looks, studies)."""
+    stops = p < np.array(limits)[:, None]
+    first = np.where(stops.any(axis=0), stops.argmax(axis=0), len(looks) - 1)
+    return float(stops.any(axis=0).mean()), float(np.array(looks)[first].mean())
+
+
+def p_of(first: Floats, second: Floats, looks: Sequence[int], *, is_paired: bool) -> Floats:
+    """Return the p of each look and study, by the very test of `compare`."""
+    rows = []
+    for n in looks:
+        values = (first[:, :n] - second[:, :n], None) if is_paired else (first[:, :n], second[:, :n])
+        rows.append(permutation_tests(*values).p)
+    return np.array(rows)
 
 
 def looks(n_sets: int) -> Table:
@@ -50,19 +55,22 @@ def looks(n_sets: int) -> Table:
         table.add_column(name, justify="left" if name in ("scores", "looks (seeds)", "rule") else "right")
     for title, draw in DRAWS.items():
         spread = float(draw(np.random.default_rng(1), 200_000, 1).std())
-        for at in ((5, 10), (5, 10, 15), (4, 8, 12, 16, 20), tuple(range(4, 21))):
-            rng = np.random.default_rng(0)
-            first, second = draw(rng, n_sets, at[-1]), draw(rng, n_sets, at[-1])
-            rules = {
-                "obrien-fleming": levels(at),
-                "pocock": levels(at, spending="pocock"),
-                "p < 0.05": (ALPHA,) * len(at),
-            }
-            for rule, limits in rules.items():
-                false, _ = looked(first, second, at, limits)
-                power, n_used = looked(first + 1.5 * spread, second, at, limits)
+        for is_paired in (False, True):
+            for at in ((5, 10), (5, 10, 15), (4, 8, 12, 16, 20), tuple(range(4, 21)))[2 * is_paired :]:
+                rng = np.random.default_rng(0)
+                first, second = draw(rng, n_sets, at[-1]), draw(rng, n_sets, at[-1])
+                rules = {
+                    "obrien-fleming": levels(at, is_paired=is_paired),
+                    "pocock": levels(at, spending="pocock", is_paired=is_paired),
+                    "p < 0.05": (ALPHA,) * len(at),
+                }
+                null, planted = (p_of(first + shift * spread, second, at, is_paired=is_paired) for shift in (0.0, 1.5))
                 said = ", ".join(map(str, at)) if len(at) < 8 else f"{at[0]} to {at[-1]}, each"
-                table.add_row(title, said, rule, f"{false:.3f}", f"{power:.2f}", f"{n_used:.1f}")
+                for rule, limits in rules.items():
+                    false, _ = looked(null, at, limits)
+                    power, n_used = looked(planted, at, limits)
+                    name = f"{title}, paired" if is_paired else title
+                    table.add_row(name, said, rule, f"{false:.3f}", f"{power:.2f}", f"{n_used:.1f}")
     return table
 
 
@@ -131,9 +139,12 @@ def _course_p(walks: Floats, n: int) -> dict[str, Floats]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--sets", type=int, default=4_000)
-    n_sets = parser.parse_args().sets
-    for table in (looks(n_sets), margins(n_sets), courses(max(1, n_sets // 4))):
-        Console(width=140).print(table)
+    parser.add_argument("--only", choices=["looks", "margins", "courses"])
+    given = parser.parse_args()
+    n_sets = given.sets
+    for make, n in ((looks, n_sets), (margins, n_sets), (courses, max(1, n_sets // 4))):
+        if given.only in (None, make.__name__):
+            Console(width=140).print(make(n))
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Asked:
         look: Look | None,
         equivalence: float | None,
         course: bool,
+        bayes: bool = False,
     ) -> Asked:
         """Check what is stated.
 
@@ -70,6 +71,9 @@ class Asked:
             raise AgentsimError(
                 "by 'player': plans, looks, equivalence and the course are for groups of runs; leave them out"
             )
+        if bayes and (by == "player" or design == "paired"):
+            what = "players that share societies" if by == "player" else "pairs of runs with the same seed"
+            raise AgentsimError(f"bayes: there is no Bayesian estimate of {what}; compare groups of runs, unpaired")
         if equivalence is not None and not 1 < equivalence < np.inf:
             raise AgentsimError(f"equivalence {equivalence:g}: state a ratio above 1, such as 1.25")
         if plan is not None and look is not None and len(look.looks) != len(plan.looks):

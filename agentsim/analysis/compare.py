@@ -11,6 +11,8 @@ import pandas as pd
 
 from agentsim.analysis.apart import players_apart
 from agentsim.analysis.asked import DESIGNS, Asked, Design
+from agentsim.analysis.bayes.estimates import Bayes
+from agentsim.analysis.bayes.estimates import bayes as estimated
 from agentsim.analysis.by_player import geometric_means, player_pair, shared_societies, what_became
 from agentsim.analysis.families import Look, adjust, adjust_as_planned, runs_at_look
 from agentsim.analysis.frames.columns import KEY
@@ -79,6 +81,12 @@ class Comparison:
     all looks allowed for; `p_holm` over the family; `verdict`; `p_equivalent` after Holm, `equivalent_low` to
     `equivalent_high`, the 90 % interval of its tests, `equivalence`; `planned`:
     `as planned`, or `exploratory` and why."""
+    bayes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Bayesian estimates of each pair, if asked for, as `agentsim.bayes` returns them; otherwise empty."""
+    asked: Asked | None = None
+    """What was asked for, as far as it was not left to the defaults; None if nothing is known of it."""
+    look: Look | None = None
+    """Which of several looks this is; None if there is only one."""
 
 
 def compare(
@@ -91,6 +99,7 @@ def compare(
     look: Look | None = None,
     equivalence: float | None = None,
     course: bool = False,
+    bayes: bool = False,
 ) -> Comparison:
     """Compare groups of runs by the mean final resources of their last generation, on the log scale.
 
@@ -120,6 +129,8 @@ def compare(
         look: which of several looks at the results this is. By default the last one of the plan whose runs are there.
         equivalence: a ratio above 1: test also whether groups are equivalent within it (`equivalence.equivalence`).
         course: test also area, slope and time to the threshold (`measures.courses`), in one family with the rest.
+        bayes: estimate also the ratios of geometric means with two hierarchical models (`agentsim.bayes`); needs the
+            extra `bayes`.
 
     Raises:
         LogError: no such column, fewer than two groups of complete runs, one seed twice in a group, no seed in common
@@ -127,7 +138,7 @@ def compare(
             whose units and levels mean different things.
         AgentsimError: an unknown design, or a threshold that is not an efficiency.
     """
-    asked = Asked.of(by, design, take_off_at, plan=plan, look=look, equivalence=equivalence, course=course)
+    asked = Asked.of(by, design, take_off_at, plan=plan, look=look, equivalence=equivalence, course=course, bayes=bayes)
     by, design, take_off_at = asked.by, asked.design, asked.take_off_at
     chosen: Design = "within" if by == "player" else design or "unpaired"
     _refuse_several_games(study, by)
@@ -138,11 +149,14 @@ def compare(
         place = plan.look_of(runs) if look is None else look.place
         look = None if plan.is_whole else Look(place, plan.looks, plan.spending)
         runs, seeds_noted = runs_at_look(runs, plan, len(plan.looks) if look is None else look.place)
-    alpha = ALPHA if look is None else look.level
     strata = strata_of(study, runs, by)
     names = strata.names
     groups = {str(name): group_runs for name, group_runs in runs.groupby(names, sort=True)}
     _refuse_one_group(study, groups, by)
+    if look is not None:
+        n_now = min(len(own) for own in groups.values()) if plan is None else plan.looks[look.place - 1]
+        look = look.at(n_now, is_paired=chosen == "paired")
+    alpha = ALPHA if look is None else look.level
     notes = [*_left_out(study), *rules_noted(study, runs, by, apart=strata.apart), *strata.notes, *seeds_noted]
     for name, group_runs in groups.items():
         refuse_repeated_seeds(name, group_runs)
@@ -173,6 +187,11 @@ def compare(
             logs = {(pair["first"], pair["second"]): pair["logs"] for pair in pairs}
             add_equivalence(pairs, logs, ratio=asked.equivalence, look=look)
         notes += asked.notes(look)
+    estimates = _estimates(groups, strata.pairs, asked) if bayes else None
+    if estimates is not None:
+        notes += estimates.notes
+        if plan is not None:
+            notes.append("A plan has no Bayesian estimate yet, so that one is exploratory.")
     variance, of_variance = (None, []) if by == "player" else split_of(study)
     named = risen[KEY].merge(ended, on=KEY, how="left")["group"]
     thresholds = sorted({*TAKE_OFFS, take_off_at})
@@ -186,7 +205,15 @@ def compare(
         variance=pd.DataFrame() if variance is None else variance,
         notes=(*notes, *_cannot(pairs, rows), *of_variance),
         lines=lines_frame([*pairs, *more] if asked.has_lines else []),
+        bayes=pd.DataFrame() if estimates is None else estimates.table,
+        asked=asked,
+        look=look,
     )
+
+
+def _estimates(groups: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]], asked: Asked) -> Bayes:
+    scores = {name: _scores(runs) for name, runs in groups.items()}
+    return estimated(scores, pairs=pairs, equivalence=asked.equivalence)
 
 
 GROUPS: Final = {

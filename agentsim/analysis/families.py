@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,13 @@ class Look:
     looks: tuple[int, ...]
     """Runs of each group at each look, or 1 to N if they are equally spaced."""
     spending: Spending = "obrien-fleming"
+    is_paired: bool = False
+
+    def at(self, n_runs: int, *, is_paired: bool) -> Look:
+        """Return the look with numbers of runs, if it has only shares: this one is at `n_runs` of a group."""
+        sizes = tuple(max(1, round(n_runs * n / self.looks[self.place - 1])) for n in self.looks)
+        is_of_runs = all(b > a for a, b in pairwise((0, *sizes)))
+        return replace(self, looks=sizes if is_of_runs else self.looks, is_paired=is_paired)
 
     @property
     def is_last(self) -> bool:
@@ -38,11 +46,11 @@ class Look:
     @property
     def level(self) -> float:
         """The p below which this look stops."""
-        return levels(self.looks, spending=self.spending)[self.place - 1]
+        return levels(self.looks, spending=self.spending, is_paired=self.is_paired)[self.place - 1]
 
     def p(self, p: float) -> float:
         """Return a p with all looks allowed for."""
-        return looked_p(p, look=self.place, looks=self.looks, spending=self.spending)
+        return looked_p(p, look=self.place, looks=self.looks, spending=self.spending, is_paired=self.is_paired)
 
 
 def look_of(text: str, spending: str = "obrien-fleming") -> Look:

@@ -1,14 +1,17 @@
-"""What a methods section has to say of a study, from its logs alone: a table by group, and sentences."""
+"""What a methods section has to say of a study and of its comparison: tables by group, and sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from agentsim.analysis.compare import Comparison
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
+from agentsim.analysis.served import served
+from agentsim.analysis.statistics_said import statistics_said, tests_of
 from agentsim.analysis.words import counted, listed
 from agentsim.errors import LogError
 
@@ -42,10 +45,19 @@ class Methods(NamedTuple):
     servers, seeds, replies, decisions that could not be read, tokens (missing where a server did not count them), when
     it was played (UTC), and the prompt set with the SHA-256 of its files."""
     sentences: tuple[str, ...]
+    served: pd.DataFrame
+    """What answered, by condition: see `served.served`; empty if only scripted policies played."""
+    tests: pd.DataFrame
+    """Every line that was tested, with what was done to it; empty if nothing was compared."""
 
 
-def methods(study: Study) -> Methods:
-    """Return the table and the sentences, from complete runs.
+def methods(study: Study, comparison: Comparison | None = None) -> Methods:
+    """Return the tables and the sentences, from complete runs.
+
+    Args:
+        study: one or more studies.
+        comparison: what `compare` returned of it: the sentences on statistics say what was done there, and nothing
+            else. Without it they say that nothing was compared.
 
     Raises:
         LogError: no run is complete.
@@ -57,7 +69,7 @@ def methods(study: Study) -> Methods:
     n_asked = study.agents.groupby(KEY)["n_decisions"].sum()
     rows = [_row(study, str(name), own, n_asked) for name, own in labelled.groupby("label", sort=True)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return Methods(table, tuple(_sentences(study, runs, rows)))
+    return Methods(table, tuple(_sentences(study, runs, rows, comparison)), served(study), tests_of(comparison))
 
 
 def _row(study: Study, name: str, runs: pd.DataFrame, n_asked: pd.Series[int]) -> dict[str, Any]:
@@ -94,7 +106,9 @@ def _counts(models: pd.Series[Any]) -> str:
     return "; ".join(f"{model} ({count:,} replies)" for model, count in counts.items())
 
 
-def _sentences(study: Study, runs: pd.DataFrame, rows: Sequence[dict[str, Any]]) -> list[str]:
+def _sentences(
+    study: Study, runs: pd.DataFrame, rows: Sequence[dict[str, Any]], comparison: Comparison | None
+) -> list[str]:
     starts = [study.started[key] for key in map(tuple, runs[KEY].to_numpy()) if key in study.started]
     played = sorted({f"agentsim {start.versions.get('agentsim', 'of unknown version')}" for start in starts})
     n_other = len(study.runs) - len(runs)
@@ -115,14 +129,35 @@ def _sentences(study: Study, runs: pd.DataFrame, rows: Sequence[dict[str, Any]])
             f" {row['n_decisions']:,} decisions ({share:.1%}) could not be read; {_cache(row)}; prompt set"
             f" {row['prompts']} (SHA-256)."
         )
-    said.append(
-        "The unit of analysis is the run. Groups were compared by the permutation test of the difference of mean log"
-        " final resources of the last generation, two-sided, exact up to 65,536 arrangements and otherwise over 9,999"
-        " random ones, with 95 % intervals from inverting the same test and Holm's correction over all pairs."
-    )
     if any(row["n_replies"] for row in rows):
-        said.append("System fingerprints are not recorded: models are known by the names that servers gave.")
+        said += _of_servers(study)
+    said += statistics_said(comparison)
     return said
+
+
+def _of_servers(study: Study) -> Iterator[str]:
+    """Return what servers said of themselves, and how tokens of their caches were priced."""
+    answered = served(study)
+    prints = sorted(set(answered["fingerprint"].dropna()))
+    n_without = int(answered["n_replies"][answered["fingerprint"].isna()].sum())
+    n = int(answered["n_replies"].sum())
+    if not prints:
+        yield "The servers stated no system fingerprint; models are known by the names that they gave."
+    else:
+        without = f"; {n_without:,} of {n:,} replies came without one" if n_without else ""
+        yield f"System fingerprints: {listed(prints)}{without}."
+    prices = {
+        label: account["price"]
+        for started in study.started.values()
+        for label, account in started.accounts.items()
+        if account.get("price")
+    }
+    own = sorted(label for label, price in prices.items() if price.get("cached") is not None)
+    full = sorted(prices.keys() - set(own))
+    if own:
+        yield f"Tokens read from a cache were priced as the price list says for {listed(own)}."
+    if full:
+        yield f"No own price of tokens read from a cache is known for {listed(full)}: they were priced as any other."
 
 
 def _cache(row: dict[str, Any]) -> str:

@@ -8,17 +8,19 @@ from agentsim.analysis.compare import Comparison
 from agentsim.analysis.export import write_csv
 from agentsim.analysis.figures import forest, invasion_matrix, save
 from agentsim.analysis.invasions import Courses, Invasions, matrix_rows
+from agentsim.analysis.methods import Methods
 from agentsim.analysis.probes import Probe
 from agentsim.disk.whole_files import make_folder, replace_whole
 from agentsim.errors import AgentsimError
 
-__all__ = ["write_comparison", "write_invasions", "write_probe"]
+__all__ = ["write_comparison", "write_invasions", "write_methods", "write_probe"]
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     """Write groups.csv, pairs.csv, take-off.csv, notes.txt and, if a pair has a ratio, forest.svg and .png.
 
-    Also variance.csv, if the comparison splits the variance, and lines.csv, if it has lines. Returns the paths.
+    Also variance.csv, if the comparison splits the variance, lines.csv, if it has lines, and bayes.csv, if it has
+    Bayesian estimates. Returns the paths.
 
     Raises:
         AgentsimError: the folder cannot be written to.
@@ -26,6 +28,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
     frames = {"groups": comparison.groups, "pairs": comparison.table, "take-off": comparison.sensitivity}
     frames |= {} if comparison.variance.empty else {"variance": comparison.variance}
     frames |= {} if comparison.lines.empty else {"lines": comparison.lines}
+    frames |= {} if comparison.bayes.empty else {"bayes": comparison.bayes}
     paths = [*(folder / f"{name}.csv" for name in frames), folder / "notes.txt"]
     make_folder(folder)
     try:
@@ -37,6 +40,29 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
         raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
     if comparison.table["ratio"].notna().any():
         paths += save(forest(comparison), folder / "forest")
+    return paths
+
+
+def write_methods(told: Methods, folder: Path) -> list[Path]:
+    """Write methods.txt, methods.csv, served.csv if models answered, and tests.csv if groups were compared.
+
+    Returns the paths.
+
+    Raises:
+        AgentsimError: the folder cannot be written to.
+    """
+    frames = {"methods": told.table} | {
+        name: frame for name, frame in (("served", told.served), ("tests", told.tests)) if not frame.empty
+    }
+    paths = [folder / "methods.txt", *(folder / f"{name}.csv" for name in frames)]
+    make_folder(folder)
+    try:
+        text = "".join(f"{sentence}\n" for sentence in told.sentences)
+        replace_whole(paths[0], lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        for frame, path in zip(frames.values(), paths[1:], strict=True):
+            replace_whole(path, lambda temporary, frame=frame: write_csv(frame, temporary))  # type: ignore[misc]
+    except OSError as error:
+        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
     return paths
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from math import e, log, sqrt
+from math import comb, e, log, sqrt
 from typing import Final, Literal
 
 import numpy as np
 
-from agentsim.analysis.statistics import ALPHA
+from agentsim.analysis.statistics import ALPHA, MAX_EXACT, N_RESAMPLES, RANDOM_SEED, least_p
 from agentsim.errors import AgentsimError
 
 __all__ = ["SPENDINGS", "Spending", "boundaries", "crossing", "levels", "looked_p", "spent"]
@@ -24,6 +24,12 @@ MAX_LEVEL: Final = 0.5
 MAX_Z: Final = 12.0
 """No boundary is looked for above this."""
 N_HALVINGS: Final = 40
+N_NULL: Final = 100_000
+"""Simulated studies without an effect, by which boundaries are held to few runs; .05 has a standard error of .0007."""
+MIN_NULL: Final = 400
+"""Fewer of them below a level do not say how much it errs; then it errs by the factor of the least level that does."""
+N_LEVELS: Final = 25
+"""Overall levels at which boundaries are held to few runs; between them is interpolated."""
 
 
 def spent(fraction: float, *, spending: Spending = "obrien-fleming", alpha: float = ALPHA) -> float:
@@ -77,17 +83,75 @@ def crossing(fractions: Sequence[float], limits: Sequence[float]) -> float:
     return total
 
 
-def levels(looks: Sequence[int], *, spending: Spending = "obrien-fleming", alpha: float = ALPHA) -> tuple[float, ...]:
-    """Return at each look, at these numbers of runs of a group, the p below which it stops."""
+def levels(
+    looks: Sequence[int], *, spending: Spending = "obrien-fleming", alpha: float = ALPHA, is_paired: bool = False
+) -> tuple[float, ...]:
+    """Return at each look, at these numbers of runs of a group (or of pairs), the p below which it stops.
+
+    The boundaries are those of normal statistics for an overall level at or below `alpha`, at which looks at so few
+    runs err in `alpha` of all studies. The test of each look is exact, but looks at few runs agree less with each other
+    than normal statistics do, because each estimates the spread anew (and, beyond 65,536 arrangements, draws its own),
+    so that one of them errs more often. How often is simulated for normal values (`_errors`).
+    """
     from scipy.special import ndtr
 
-    return tuple(
-        2 * float(ndtr(-limit))
-        for limit in boundaries(tuple(n / looks[-1] for n in looks), spending=spending, alpha=alpha)
-    )
+    fixed = tuple(looks)
+    nominal, errors = _errors(fixed, spending, is_paired)
+    held = float(np.exp(np.interp(log(alpha), np.log(errors), np.log(nominal))))
+    limits = boundaries(tuple(n / fixed[-1] for n in fixed), spending=spending, alpha=min(alpha, held))
+    return tuple(2 * float(ndtr(-limit)) for limit in limits)
 
 
-def looked_p(p: float, *, look: int, looks: Sequence[int], spending: Spending = "obrien-fleming") -> float:
+@lru_cache(maxsize=64)
+def _errors(looks: tuple[int, ...], spending: Spending, is_paired: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return overall levels of normal boundaries, and the share of studies without an effect that stops at each.
+
+    Never less than the level itself: other values than normal ones may err more.
+    """
+    nominal = np.geomspace(1e-6, MAX_LEVEL, N_LEVELS)
+    if len(looks) == 1:
+        return nominal, nominal
+    from scipy.special import ndtr
+
+    fractions = tuple(n / looks[-1] for n in looks)
+    limits = np.array([boundaries(fractions, spending=spending, alpha=float(alpha)) for alpha in nominal])
+    p_limits = np.maximum(2 * ndtr(-limits), np.finfo(float).tiny)
+    least = np.ones(N_NULL)
+    for place, p in enumerate(_null_p(looks, is_paired)):
+        own = np.interp(np.log(p), np.log(p_limits[:, place]), np.log(nominal), right=0.0)
+        least = np.minimum(least, np.exp(own))
+    counts = np.searchsorted(np.sort(least), nominal)
+    factors = np.maximum(1.0, counts / N_NULL / nominal)
+    known = int(np.argmax(counts >= MIN_NULL))
+    factors[:known] = factors[known]
+    return nominal, np.maximum.accumulate(nominal * factors + np.arange(N_LEVELS) * 1e-15)
+
+
+def _null_p(looks: tuple[int, ...], is_paired: bool) -> Iterator[np.ndarray]:
+    """Yield the p of each look of simulated studies: Student's, no less than the exact test can give, as drawn."""
+    from scipy.special import stdtr
+
+    rng = np.random.default_rng(RANDOM_SEED)
+    n_groups = 1 if is_paired else 2
+    total, squares, before = np.zeros((n_groups, N_NULL)), np.zeros((n_groups, N_NULL)), 0
+    for n in looks:
+        for _ in range(n - before):
+            values = rng.normal(size=(n_groups, N_NULL))
+            total, squares, before = total + values, squares + values**2, n
+        freedom = n_groups * (n - 1)
+        if freedom == 0:
+            yield np.ones(N_NULL)
+            continue
+        spread = np.sqrt((squares - total**2 / n).sum(axis=0) / freedom * n_groups / n)
+        p = 2 * stdtr(freedom, -np.abs(total[0] - (0 if is_paired else total[1])) / n / spread)
+        if (2**n if is_paired else comb(2 * n, n)) > MAX_EXACT:
+            p = (1 + rng.binomial(N_RESAMPLES, p)) / (N_RESAMPLES + 1)
+        yield np.maximum(p, least_p(n, None if is_paired else n))
+
+
+def looked_p(
+    p: float, *, look: int, looks: Sequence[int], spending: Spending = "obrien-fleming", is_paired: bool = False
+) -> float:
     """Return the p of a look, from 1, with all looks allowed for: the least overall level at which this look stops.
 
     Below 0.05 if and only if p is below the look's own level (Jennison & Turnbull 2000, section 9.2: repeated p
@@ -96,7 +160,7 @@ def looked_p(p: float, *, look: int, looks: Sequence[int], spending: Spending = 
     fixed = tuple(looks)
 
     def stops(alpha: float) -> bool:
-        return p < levels(fixed, spending=spending, alpha=alpha)[look - 1]
+        return p < levels(fixed, spending=spending, alpha=alpha, is_paired=is_paired)[look - 1]
 
     if not stops(MAX_LEVEL):
         return 1.0

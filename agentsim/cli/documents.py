@@ -73,6 +73,8 @@ def comparison_parts(comparison: Comparison, study: Study) -> dict[str, Any]:
         "pairs": comparison.table,
         "take_off": comparison.sensitivity,
         "variance": comparison.variance,
+        "lines": comparison.lines,
+        "bayes": comparison.bayes,
         "lost_decisions": score_sensitivity(study) if lost(study.encounters).any() else [],
         "published": published_summary(published_like(study)),
         "published_source": SOURCE,

@@ -191,13 +191,22 @@ def _accounts(first: RunStarted, second: RunStarted, keys: Sequence[str]) -> tup
     for run, other in ((first, second), (second, first)):
         is_one = len(run.accounts) == 1
         named = {
-            f"the account's {key}" if is_one else f"{key} of the account of {label}": _said(account[key])
+            f"the account's {key}" if is_one else f"{key} of the account of {label}": _said(
+                _shared(account[key], other.accounts[label][key])
+            )
             for label, account in run.accounts.items()
             for key in keys
             if account.get(key) is not None and other.accounts.get(label, {}).get(key) is not None
         }
         named_settings.append(named)
     return named_settings[0], named_settings[1]
+
+
+def _shared(value: Any, other: Any) -> Any:
+    """Return a value without what the other cannot say: older logs know no price of writing to a cache."""
+    if isinstance(value, Mapping) and isinstance(other, Mapping):
+        return {key: part for key, part in value.items() if key in other}
+    return value
 
 
 def _said(value: Any) -> str:

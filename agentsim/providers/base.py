@@ -94,6 +94,8 @@ class Usage(Value):
     """All tokens of the prompt, including cached ones."""
     cached_tokens: Count = None
     """The part of `input_tokens` that was read from the provider's cache."""
+    cache_write_tokens: Count = Field(default=None, exclude_if=lambda count: count is None)
+    """The part of `input_tokens` that was written to the provider's cache, where it bills that apart."""
     output_tokens: Count = None
     """All tokens of the answer, including reasoning."""
     reasoning_tokens: Count = None
@@ -125,6 +127,8 @@ class Completion(Value):
         default=None, exclude_if=lambda thoughts: thoughts is None
     )
     """The model's reasoning, if the server sends it apart from the text; not part of the answer."""
+    fingerprint: str | None = Field(default=None, exclude_if=lambda fingerprint: fingerprint is None)
+    """The server's word for the configuration that answered (`system_fingerprint`); `None` if it gave none."""
     finish_reason: FinishReason
     finish_detail: str | None = None
     """The server's word for `finish_reason`, or the text of a refusal. Only an answer that ended in `stop` is whole."""

@@ -334,7 +334,7 @@ class Ledger:
 def _most_usd(price: Price | None, bound: Bound, known: Billing) -> float | None:
     if price is None or bound.n_out is None:
         return None
-    dearest = max(price.input, price.cached or 0.0)
+    dearest = price.dearest_input
     usd = (dearest * (bound.n_in + known.n_in) + price.output * max(bound.n_out, known.n_out)) / MILLION
     return usd if math.isfinite(usd) else None
 
@@ -347,7 +347,7 @@ def _beyond(call: Booking, usage: Usage, known: Billing) -> dict[str, Any]:
     n_out, n_in = usage.output_tokens or 0, (usage.input_tokens or 0) - call.bound.n_in
     if n_out <= n_out_known and n_in <= known.n_in:
         return {}
-    dearest = max(call.price.input, call.price.cached or 0.0)
+    dearest = call.price.dearest_input
     more = dearest * max(0, n_in - known.n_in) + call.price.output * max(0, n_out - n_out_known)
     return {
         "n_out": n_out if n_out > n_out_known else known.n_out,

@@ -19,6 +19,16 @@ def test_a_cost_is_that_of_fresh_cached_and_answered_tokens() -> None:
     assert cost_usd(PRICE.model_copy(update={"cached": None}), usage) == pytest.approx(2 + 4)
 
 
+def test_tokens_written_to_a_cache_cost_what_the_list_says() -> None:
+    usage = Usage(input_tokens=1_000_000, cached_tokens=400_000, cache_write_tokens=500_000, output_tokens=0)
+    own = PRICE.model_copy(update={"cache_write": 2.5})
+    assert cost_usd(own, usage) == pytest.approx(0.1 * 2 + 0.4 * 0.5 + 0.5 * 2.5)
+    assert cost_usd(PRICE, usage) == pytest.approx(0.6 * 2 + 0.4 * 0.5)
+    assert own.dearest_input == 2.5  # a call is booked at the most that it can cost
+    listed = accounts().price("anthropic/claude-3-5-sonnet-20241022")
+    assert listed is not None and listed.cache_write == pytest.approx(1.25 * listed.input)
+
+
 @pytest.mark.parametrize("usage", [Usage(), Usage(input_tokens=3), Usage(output_tokens=3)])
 def test_tokens_not_told_are_no_cost_of_0(usage: Usage) -> None:
     assert cost_usd(PRICE, usage) is None

@@ -28,7 +28,7 @@ from agentsim.log.version import VERSION as AGENTSIM
 
 __all__ = ["FOLDER", "Cached", "fingerprints", "made_by", "make_place", "read", "write"]
 
-VERSION: Final = 6
+VERSION: Final = 7
 """To be raised with every change of what the frames hold."""
 FOLDER: Final = ".cache"
 MANIFEST: Final = "frames.json"

@@ -142,6 +142,12 @@ TABLES: Final[dict[str, Table]] = {
                 unit="tokens",
                 derived="the replies, summed",
             ),
+            "cache_write_tokens": Column(
+                "Int64",
+                "those of them written to it, where the provider counts them apart",
+                unit="tokens",
+                derived="the replies, summed",
+            ),
             "output_tokens": Column(
                 "Int64", "tokens of all answers, reasoning included", unit="tokens", derived="the replies, summed"
             ),
@@ -158,6 +164,11 @@ TABLES: Final[dict[str, Table]] = {
                 "string",
                 "the models that answered, in the servers' words, comma-separated",
                 derived="`completion.model` of the replies",
+            ),
+            "fingerprints": Column(
+                "string",
+                "the configurations that answered, in the servers' words, comma-separated; missing where none was said",
+                derived="`completion.fingerprint` of the replies",
             ),
             "n_torn_bytes": Column(
                 "Int64", "size of an unfinished last line, passed over", unit="bytes", derived="the reading of the log"
@@ -563,6 +574,11 @@ TABLES: Final[dict[str, Table]] = {
             "model_answered": Column(
                 "string", "the model that answered, in the server's words", path="completion.model"
             ),
+            "fingerprint": Column(
+                "string",
+                "the configuration that answered, in the server's words; missing where it said none",
+                path="completion.fingerprint",
+            ),
             "server": Column(
                 "string",
                 "the address of the server that answered; missing of a model on this machine",
@@ -580,6 +596,12 @@ TABLES: Final[dict[str, Table]] = {
                 "those of them read from the provider's cache",
                 unit="tokens",
                 path="completion.usage.cached_tokens",
+            ),
+            "cache_write_tokens": Column(
+                "Int64",
+                "those of them written to it, where the provider counts them apart",
+                unit="tokens",
+                path="completion.usage.cache_write_tokens",
             ),
             "output_tokens": Column(
                 "Int64", "tokens of the answer", unit="tokens", path="completion.usage.output_tokens"

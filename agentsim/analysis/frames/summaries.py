@@ -452,6 +452,8 @@ def _run(name: str, run: RunColumns, *, maximum: float | None) -> Row:
         **{token: _total([getattr(reply.completion.usage, token) for reply in replies]) for token in TOKENS},
         "cost_usd": _total([started.cost_usd(reply) for reply in replies]) if replies else 0.0,
         "models_answered": ", ".join(answered) or None,
+        "fingerprints": ", ".join(sorted({r.completion.fingerprint for r in replies if r.completion.fingerprint}))
+        or None,
         "n_torn_bytes": run.n_torn_bytes,
     }
 

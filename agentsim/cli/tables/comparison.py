@@ -79,6 +79,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     yield pairs
     if not comparison.lines.empty:
         yield _lines_table(comparison.lines)
+    if not comparison.bayes.empty:
+        yield _bayes_table(comparison.bayes)
     if not comparison.sensitivity.empty:
         yield _take_off_table(comparison)
     if not comparison.variance.empty:
@@ -126,6 +128,36 @@ def _said(row: Mapping[Hashable, Any], column: str) -> Text:
     if column == "equivalence" and not is_missing(row["p_equivalent"]):
         ends = f" (p {short(row['p_equivalent'])}, {span(row['equivalent_low'], row['equivalent_high'])})"
     return plain(f"{row[column]}{ends}", max_chars=600)
+
+
+def _bayes_table(estimates: pd.DataFrame) -> Table:
+    has_margin = bool(estimates["p_within"].notna().any())
+    table = titled(
+        "Bayesian estimates of the ratios",
+        caption="; ".join(
+            [
+                "posterior median of the ratio of geometric means, with its central 95 % interval, and the probability"
+                f" that it is above 1{' or within the margin' if has_margin else ''}; priors in the notes",
+                *_problems(estimates, ["first", "second", "model"]),
+            ]
+        ),
+    )
+    for name in ("pair", "model", "ratio", "95 %", "above 1", *(["within"] if has_margin else []), "R-hat", "draws"):
+        table.add_column(name, justify="left" if name in ("pair", "model") else "right", overflow="fold")
+    for row in estimates.to_dict("records"):
+        table.add_row(
+            plain(f"{row['first']} / {row['second']}"),
+            row["model"],
+            short(row["ratio"]),
+            span(row["low"], row["high"]),
+            *(
+                "-" if is_missing(row[name]) else f"{row[name]:.3f}"
+                for name in ("p_above", "p_within")[: 1 + has_margin]
+            ),
+            f"{row['r_hat']:.3f}",
+            f"{row['n_effective']:,.0f}",
+        )
+    return table
 
 
 def _take_off_table(comparison: Comparison) -> Table:

@@ -20,7 +20,9 @@ def prereg_table(plan: Prereg) -> Table:
     table.add_column("fixed as", overflow="fold")
     looks = ", ".join(
         f"{n} seeds: p < {level:.4f}"
-        for n, level in zip(plan.looks, levels(plan.looks, spending=plan.spending), strict=True)
+        for n, level in zip(
+            plan.looks, levels(plan.looks, spending=plan.spending, is_paired=plan.design == "paired"), strict=True
+        )
     )
     rows = {
         "scenario": f"SHA-256 {plan.scenario_digest}",

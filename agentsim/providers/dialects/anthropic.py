@@ -200,6 +200,7 @@ def _read_usage(usage: object) -> Usage:
     return Usage(
         input_tokens=None if fresh is None else fresh + (cached or 0) + (created or 0),
         cached_tokens=None if fresh is None else cached,
+        cache_write_tokens=None if fresh is None else created,
         output_tokens=read_count(usage.get("output_tokens")),
     )
 

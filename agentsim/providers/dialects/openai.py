@@ -146,11 +146,13 @@ def read_completion(answer: Exchange, *, peer: Peer) -> Completion:
     if finish == "failed":
         raise peer.broken_off(reason)
     model, request_id = body.get("model"), answer.headers.get("x-request-id") or body.get("id")
+    fingerprint = body.get("system_fingerprint")
     thoughts = read_thoughts(message, said)
     return Completion(
         text=peer.text(said.text or ""),
         thoughts=None if thoughts is None else peer.text(thoughts),
         model=peer.text(model) if isinstance(model, str) else None,
+        fingerprint=peer.text(fingerprint) if isinstance(fingerprint, str) and fingerprint else None,
         finish_reason=finish,
         finish_detail=None if detail is None else peer.text(detail),
         usage=_read_usage(body.get("usage")),
@@ -194,6 +196,8 @@ def _read_usage(usage: object) -> Usage:
             outputs, total - inputs
         )  # Gemini leaves hidden reasoning out of completion_tokens but not out of the total
     cached = _read_detail(usage.get("prompt_tokens_details"), "cached_tokens")
+    if cached is None:
+        cached = read_count(usage.get("prompt_cache_hit_tokens"))  # DeepSeek's name for it
     return Usage(
         input_tokens=inputs,
         cached_tokens=cached if cached is not None and inputs is not None and cached <= inputs else None,

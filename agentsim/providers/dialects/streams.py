@@ -53,7 +53,7 @@ def _whole_completion(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | N
     message: dict[str, Any] = {}
     reason = None
     for event in events:
-        body |= {name: event[name] for name in ("id", "model", "usage") if event.get(name)}
+        body |= {name: event[name] for name in ("id", "model", "system_fingerprint", "usage") if event.get(name)}
         choice = _first(event.get("choices"))
         reason = choice.get("finish_reason") or reason
         for name, part in _dict(choice.get("delta") or choice.get("message")).items():

@@ -538,7 +538,17 @@ async def test_usage_counts_cache_and_reasoning(prompt: Prompt) -> None:
     assert completion.usage == Usage(input_tokens=7, cached_tokens=5, output_tokens=3, reasoning_tokens=2)
     counts = {"cache_read_input_tokens": 5, "cache_creation_input_tokens": 1}
     completion = await complete("anthropic", [Answer(usage=counts)], prompt)
-    assert completion.usage == Usage(input_tokens=13, cached_tokens=5, output_tokens=3)
+    assert completion.usage == Usage(input_tokens=13, cached_tokens=5, cache_write_tokens=1, output_tokens=3)
+    completion = await complete("openai", [Answer(usage={"prompt_cache_hit_tokens": 4})], prompt)
+    assert completion.usage.cached_tokens == 4
+
+
+async def test_a_system_fingerprint_is_kept_as_the_server_says_it(prompt: Prompt) -> None:
+    for said, known in (("fp_44709d6fcb", "fp_44709d6fcb"), ("", None), (7, None), (None, None)):
+        body = {**json.loads(openai_body()), "system_fingerprint": said}
+        completion = await complete("openai", [Raw(json.dumps(body).encode())], prompt)
+        assert completion.fingerprint == known
+        assert ("fingerprint" in completion.model_dump(mode="json")) == (known is not None)  # as in older logs
 
 
 async def test_reasoning_that_only_the_total_counts_is_output(prompt: Prompt) -> None:
