@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from agentsim.analysis.measures import summary as summary
     from agentsim.analysis.methods import Methods as Methods
     from agentsim.analysis.methods import methods as methods
+    from agentsim.analysis.planned_power import PlannedPower as PlannedPower
+    from agentsim.analysis.planned_power import planned_power as planned_power
     from agentsim.analysis.power import Power as Power
     from agentsim.analysis.power import pilot_of as pilot_of
     from agentsim.analysis.power import pilot_of_scores as pilot_of_scores
@@ -100,6 +102,8 @@ _HOMES = {
     "methods": "agentsim.analysis.methods",
     "pilot_of": "agentsim.analysis.power",
     "pilot_of_scores": "agentsim.analysis.power",
+    "planned_power": "agentsim.analysis.planned_power",
+    "PlannedPower": "agentsim.analysis.planned_power",
     "play_many": "agentsim.core.vectorised",
     "players_apart": "agentsim.analysis.apart",
     "power": "agentsim.analysis.power",

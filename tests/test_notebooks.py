@@ -21,6 +21,7 @@ def test_the_notebooks_are_there() -> None:
     assert {path.stem for path in NOTEBOOKS} >= {
         "anatomy-of-a-society",
         "compare-base-models",
+        "from-plan-to-paper",
         "getting-started",
         "published-results-revisited",
         "theory-and-invasions",

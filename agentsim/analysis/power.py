@@ -18,7 +18,7 @@ from agentsim.analysis.groups import refuse_repeated_seeds
 from agentsim.analysis.statistics import clopper_pearson, least_p, simulated_p
 from agentsim.errors import AgentsimError
 
-__all__ = ["Pilot", "Power", "Sequential", "pilot_of", "pilot_of_scores", "power"]
+__all__ = ["Drawn", "Pilot", "Power", "Sequential", "drawn_from", "pilot_of", "pilot_of_scores", "power"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -166,15 +166,11 @@ def power(
     Raises:
         AgentsimError: a number is out of range, or the pilot's runs do not vary.
     """
-    if not (np.isfinite(effect) and effect > 0 and effect != 1):
-        raise AgentsimError(f"effect {effect:g}: state a ratio above 0 other than 1, such as 2 for twice the resources")
     if not 0 < target < 1:
         raise AgentsimError(f"power {target:g}: state a share above 0 and below 1, such as 0.8")
+    drawn = drawn_from(pilot, effect=effect, design=design, seed=seed)
     stated = pilot if isinstance(pilot, Pilot) else None
     spread = stated.spread if stated else float(pilot)  # type: ignore[arg-type]  # no pilot: a number
-    if not (np.isfinite(spread) and spread > 0):
-        raise AgentsimError("these runs do not vary, so any difference would be found; state a spread above 0")
-    drawn = _Drawn(stated.residuals if stated else spread, np.log(effect), stated.design if stated else design, seed)
     hits = cache(lambda n: int((drawn.p(n, n_studies) < ALPHA).sum()))
     n_seeds, tried = _fewest(drawn.least, lambda n: hits(n) >= target * n_studies)
     table = _table({n: hits(n) for n in tried}, n_studies, stated)
@@ -196,7 +192,7 @@ def power(
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class Drawn:
     """Simulated studies of one effect and spread."""
 
     residuals: Floats | float
@@ -231,6 +227,21 @@ class _Drawn:
         return _p(*self.scores(n, n_studies))
 
 
+def drawn_from(pilot: Pilot | float, *, effect: float, design: Design, seed: int) -> Drawn:
+    """Return what draws studies of one effect, as a pilot or a stated spread says.
+
+    Raises:
+        AgentsimError: the effect is no ratio, or the pilot's runs do not vary.
+    """
+    if not (np.isfinite(effect) and effect > 0 and effect != 1):
+        raise AgentsimError(f"effect {effect:g}: state a ratio above 0 other than 1, such as 2 for twice the resources")
+    stated = pilot if isinstance(pilot, Pilot) else None
+    spread = stated.spread if stated else float(pilot)  # type: ignore[arg-type]  # no pilot: a number
+    if not (np.isfinite(spread) and spread > 0):
+        raise AgentsimError("these runs do not vary, so any difference would be found; state a spread above 0")
+    return Drawn(stated.residuals if stated else spread, np.log(effect), stated.design if stated else design, seed)
+
+
 def _p(first: Floats, second: Floats | None) -> Floats:
     return simulated_p(first, second, n_arrangements=N_RANDOM)
 
@@ -250,14 +261,14 @@ def _fewest(least: int, is_enough: Callable[[int], bool]) -> tuple[int | None, l
     return high, sorted(tried)
 
 
-def _at_spread(drawn: _Drawn, factor: float, target: float) -> int | None:
+def _at_spread(drawn: Drawn, factor: float, target: float) -> int | None:
     """Return roughly the fewest seeds if the spread were `factor` times as large."""
-    wider = _Drawn(drawn.residuals * factor, drawn.shift, drawn.design, drawn.seed)
+    wider = Drawn(drawn.residuals * factor, drawn.shift, drawn.design, drawn.seed)
     wanted = target * N_STUDIES_ROUGH
     return _fewest(wider.least, lambda n: int((wider.p(n, N_STUDIES_ROUGH) < ALPHA).sum()) >= wanted)[0]
 
 
-def _sequential(drawn: _Drawn, n_looks: int, fixed: int, target: float) -> Sequential | None:
+def _sequential(drawn: Drawn, n_looks: int, fixed: int, target: float) -> Sequential | None:
     """Return the smallest group-sequential study of the wanted power.
 
     None if only the last look has enough seeds to reach its level, or if `MAX_SEEDS` do not suffice.
@@ -318,7 +329,7 @@ def _spread_factors(pilot: Pilot) -> tuple[float, float]:
     return low, high
 
 
-def _notes(pilot: Pilot | None, spread: float, drawn: _Drawn) -> Iterator[str]:
+def _notes(pilot: Pilot | None, spread: float, drawn: Drawn) -> Iterator[str]:
     what = "two runs of one seed differ" if drawn.design == "paired" else "runs differ"
     measure = "the log ratio" if drawn.design == "paired" else "the log score"
     if pilot:

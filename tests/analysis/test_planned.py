@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import agentsim
 from agentsim.analysis.compare import compare
@@ -21,6 +22,8 @@ from agentsim.analysis.frames.study import Study
 from agentsim.analysis.lines import COURSE
 from agentsim.analysis.measures import courses
 from agentsim.analysis.measures.course import logrank_scores
+from agentsim.analysis.planned_power import planned_power
+from agentsim.analysis.power import Drawn, Pilot
 from agentsim.analysis.preregistration import AS_PLANNED, Prereg, read_prereg
 from agentsim.analysis.spending import boundaries, crossing, levels, looked_p
 from agentsim.analysis.statistics import permutation_test, simulated_p
@@ -72,6 +75,20 @@ def test_a_looked_p_is_below_five_per_cent_if_and_only_if_the_look_stops(spendin
         below, above = (looked_p(level * factor, look=look, looks=looks, spending=spending) for factor in (0.99, 1.01))
         assert below < 0.05 <= above
     assert looked_p(0.9, look=1, looks=looks, spending=spending) == 1
+
+
+@pytest.mark.parametrize("is_paired", [False, True])
+def test_levels_are_held_to_few_runs_and_never_raised(is_paired: bool) -> None:
+    many, few = (4, 8, 12, 16, 20), tuple(range(4, 21))
+    for looks in (many, few, (5, 10, 15)):
+        for spending in ("obrien-fleming", "pocock"):
+            normal = [
+                2 * norm.sf(limit) for limit in boundaries(tuple(n / looks[-1] for n in looks), spending=spending)
+            ]
+            held = levels(looks, spending=spending, is_paired=is_paired)
+            assert all(a <= b * 1.0001 for a, b in zip(held, normal, strict=True)) and held[-1] > 0.9 * normal[-1]
+    assert levels(few, is_paired=is_paired)[-1] < 0.99 * 2 * norm.sf(boundaries(tuple(n / 20 for n in few))[-1])
+    assert levels((50, 100))[-1] == pytest.approx(2 * norm.sf(boundaries((0.5, 1.0))[-1]), rel=0.02)
 
 
 def _stops(n_studies: int, looks: tuple[int, ...], limits: tuple[float, ...]) -> float:
@@ -360,6 +377,25 @@ def test_a_plan_that_cannot_be_is_refused(stated: dict[str, Any], message: str) 
         prereg(scenario(seeds=[0, 1, 2]))
 
 
+def test_a_plan_tells_its_power_with_its_looks_and_its_margin() -> None:
+    whole, looked = planned(equivalence=3.0), planned(looks=[4, 5, 6])
+    found = planned_power(looked, 0.5, effect=4, n_studies=1000)
+    once = planned_power(whole, 0.5, effect=4, n_studies=1000)
+    assert once.reached[0] == pytest.approx(float((Drawn(0.5, np.log(4), "unpaired", 0).p(6, 1000) < 0.05).mean()))
+    assert list(found.reached) == sorted(found.reached) and found.reached[-1] == pytest.approx(
+        once.reached[0], abs=0.05
+    )
+    assert 4 < found.expected < 6 == once.expected and found.levels == levels((4, 5, 6))
+    assert found.equivalent is None and once.equivalent is not None and once.equivalent > 0.8
+    several = planned_power(prereg(scenario()), 0.5, effect=4, n_studies=1000)
+    assert several.n_contrasts == 3 and several.levels[0] == pytest.approx(0.05 / 3, rel=1e-3)
+    assert several.reached[-1] < once.reached[-1]
+    with pytest.raises(AgentsimError, match="the plan's measure is area"):
+        planned_power(planned(measure="area"), 0.5, effect=4)
+    with pytest.raises(AgentsimError, match="the plan is paired and the pilot unpaired"):
+        planned_power(planned(design="paired"), Pilot(np.array([0.1, -0.1]), 1), effect=4)
+
+
 def test_from_plan_to_comparison_on_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "planned.yaml"
     file.write_text(
@@ -368,6 +404,9 @@ def test_from_plan_to_comparison_on_the_command_line(tmp_path: Path) -> None:
     )
     done = run_command("prereg", file, "--looks", "4,6", "--equivalence", "1.25", cwd=tmp_path)
     assert done.returncode == 0 and "planned.prereg.json" in done.stdout
+    done = run_command("power", "--spread", "1.5", "--effect", "3", "--prereg", "planned.prereg.json", cwd=tmp_path)
+    assert done.returncode == 0 and "The plan has a power of" in " ".join(done.stdout.split())
+    assert "equivalent within 1.25" in " ".join(done.stdout.split())
     assert run_command("run", file, "--quiet", cwd=tmp_path).returncode == 0
     done = run_command("compare", "results/planned", "--prereg", "planned.prereg.json", cwd=tmp_path)
     assert done.returncode == 0 and "Look 2 of 2" in done.stdout

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from agentsim.analysis.planned_power import PlannedPower
     from agentsim.analysis.power import Power
 
 from agentsim.cli.tables.cells import is_missing, titled
 
-__all__ = ["power_sentences", "power_table"]
+__all__ = ["planned_sentence", "power_sentences", "power_table"]
 
 
 def power_table(result: Power) -> Table:
@@ -55,3 +56,26 @@ def power_sentences(result: Power, *, target: float) -> Iterator[str]:
             f" {design.looks[-1]} seeds at most, {design.expected:.0f} on average if the effect is there, for a power"
             f" of {design.power:.2f}. Looking more often, or testing at p < 0.05 each time, is not that design."
         )
+
+
+def planned_sentence(result: PlannedPower) -> str:
+    """Return what a plan would find."""
+    looks = ", ".join(
+        f"{n} seeds (p < {level:.2g}) {share:.2f}"
+        for n, level, share in zip(result.looks, result.levels, result.reached, strict=True)
+    )
+    family = (
+        f" With {result.n_contrasts} contrasts, p is compared with 5 % divided by their number, as Holm's first step."
+        if result.n_contrasts > 1
+        else ""
+    )
+    equal = (
+        ""
+        if result.equivalent is None
+        else f" Equal groups are shown to be equivalent within {result.equivalence:g} in {result.equivalent:.2f} of all"
+        " studies."
+    )
+    return (
+        f"The plan has a power of {result.reached[-1]:.2f} for a difference of {result.effect:g}-fold, with"
+        f" {result.expected:.1f} seeds on average. By look: {looks}.{family}{equal}"
+    )
