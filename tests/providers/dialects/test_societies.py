@@ -16,11 +16,14 @@ TINY: dict[str, Any] = {
     "agents": 2,
     "generations": 1,
     "game": {"kind": "donor", "rounds": 1, "games": 1},
+    "observation": {"kind": "none"},
     "players": {"model": "local/smollm2-135m", "max_tokens": 24},
     "on_invalid": {"attempts": 1, "then": "pass", "stop_after": None},
     "seeds": [0],
 }
-ON_ONE_THREAD = {"local": {"threads": 1, "own_server": True}}
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency": 1}
+"""What questions have in common is then computed once: the rules are most of each."""
+ON_ONE_THREAD = {"local": {**ONE_AT_A_TIME, "threads": 1, "own_server": True}}
 """Beside busy cores, threads that wait for each other take many times what their work takes. What a model says can
 depend on the calls that a server answers at the same time, such as those of other tests."""
 
@@ -41,7 +44,8 @@ def checked(study: Study, *, generations: int = 1) -> Study:
 
 @pytest.mark.model
 def test_a_society_through_the_in_package_provider(tmp_path: Path, small_model: Path) -> None:
-    result = agentsim.run(agentsim.scenario_from({**TINY, "generations": 2}), results=tmp_path)
+    scenario = agentsim.scenario_from({**TINY, "generations": 2, "providers": ON_ONE_THREAD})
+    result = agentsim.run(scenario, results=tmp_path)
     study = checked(agentsim.load(result.folder), generations=2)
     [started] = study.started.values()
     assert started.account_of(None)["dialect"] == "local"
@@ -59,8 +63,10 @@ async def test_a_society_through_a_dialect_of_a_real_server(
     scenario = agentsim.scenario_from(
         {
             **TINY,
-            "players": {"model": "server/some-name", "max_tokens": 24},
-            "providers": {"server": {"dialect": dialect, "base_url": base_url, "api_key_env": "SERVER_KEY"}},
+            "players": {"model": "server/some-name", "max_tokens": 24, "strategy": "to give half"},
+            "providers": {
+                "server": {"dialect": dialect, "base_url": base_url, "api_key_env": "SERVER_KEY", **ONE_AT_A_TIME}
+            },
         }
     )
     result = await agentsim.run_async(scenario, results=tmp_path)
@@ -71,9 +77,12 @@ async def test_a_society_through_a_dialect_of_a_real_server(
 
 @pytest.mark.model
 def test_a_real_model_held_to_a_schema_answers_readably(tmp_path: Path, small_model: Path) -> None:
-    players = {"model": "local/smollm2-135m", "max_tokens": 60, "answer_format": "json"}
+    # Of the likeliest words, and as many as it likes: whether it comes to an end is not for chance to say.
+    players = {"model": "local/smollm2-135m", "max_tokens": 400, "temperature": 0, "answer_format": "json"}
+    players["strategy"] = "to give half"
     scenario = agentsim.scenario_from({**TINY, "players": players, "providers": ON_ONE_THREAD})
     result = agentsim.run(scenario, results=tmp_path)
     study = checked(agentsim.load(result.folder))
     whole = study.replies[study.replies["finish_reason"] == "stop"]
     assert len(whole) and all(text.lstrip().startswith("{") for text in whole["text"])
+    assert result.is_complete and study.encounters["act"].eq("give").all()
