@@ -202,7 +202,8 @@ def load_installed() -> None:
 
 
 def _entry_points() -> Iterable[metadata.EntryPoint]:
-    return [point for group in GROUPS for point in metadata.entry_points(group=group)]
+    offered = metadata.entry_points()  # reads the metadata of all packages: once, not for each group
+    return [point for group in GROUPS for point in offered.select(group=group)]
 
 
 def _line_in(error: Exception, path: Path) -> str:

@@ -194,7 +194,8 @@ def test_an_edited_log_is_neither_gone_on_with_nor_forked(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("how", ["doubled", "moved", "edited"])
 def test_an_unfinished_log_with_any_line_up_to_its_last_reply_spoiled_is_left_out(tmp_path: Path, how: str) -> None:
-    folder = play(tmp_path, Fake(fail_at=12)).folder
+    game: dict[str, object] = {"generations": 1, "game": {"kind": "donor", "rounds": 2, "games": 1}}
+    folder = play(tmp_path, Fake(fail_at=7), **game).folder
     [path] = folder.glob("*/log.jsonl")
     lines = path.read_text().splitlines(keepends=True)
     last = max(number for number, line in enumerate(lines) if '"type":"reply"' in line)
@@ -205,4 +206,4 @@ def test_an_unfinished_log_with_any_line_up_to_its_last_reply_spoiled_is_left_ou
         loaded = agentsim.load(folder, cache=False)
         assert list(loaded.runs["status"]) == ["unreadable"] and loaded.encounters.empty, (number, lines[number])
     path.write_text("".join(lines))
-    assert play(tmp_path, Fake()).is_complete
+    assert play(tmp_path, Fake(), **game).is_complete

@@ -14,9 +14,9 @@ BESIDE = {"donor_group": "donor", "recipient_group": "recipient", "actor_group":
 
 def with_groups(acts: pd.DataFrame, agents: pd.DataFrame) -> pd.DataFrame:
     """Add to encounters or moves the groups of their agents, where any society has groups."""
-    known = agents.dropna(subset=["group"]).set_index([*GENERATION, "agent"])["group"]
-    if acts.empty or known.empty:
+    if acts.empty or agents["group"].isna().all():
         return acts
+    known = agents.dropna(subset=["group"]).set_index([*GENERATION, "agent"])["group"]
     columns = {name: agent for name, agent in BESIDE.items() if agent in acts.columns}
     keys = {name: pd.MultiIndex.from_frame(acts[[*GENERATION, agent]]) for name, agent in columns.items()}
     return acts.assign(**{name: known.reindex(key).array for name, key in keys.items()})

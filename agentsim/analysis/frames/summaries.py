@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -41,6 +42,8 @@ def frames_of(runs: Mapping[str, RunColumns]) -> dict[str, pd.DataFrame]:
 
     What follows from several records is computed here; the rows of every other table are what its records give.
     """
+    if not runs:
+        return {name: shaped(name, []) for name in TABLES}
     encounters = _encounters(runs)
     moves = _moves(runs)
     outcomes = _outcomes(runs)
@@ -69,8 +72,9 @@ def _recorded(name: str, runs: Mapping[str, RunColumns]) -> pd.DataFrame:
 def _as_declared(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame's declared columns, in their order and with their dtypes."""
     dtypes = TABLES[name].dtypes
-    others = {column: dtype for column, dtype in dtypes.items() if str(frame[column].dtype) != dtype}
-    return frame[list(dtypes)].astype(others)
+    columns = {name: frame[name].array for name in dtypes}
+    typed = {name: one if str(one.dtype) == dtypes[name] else one.astype(dtypes[name]) for name, one in columns.items()}
+    return pd.DataFrame(typed, copy=False)
 
 
 def shaped(name: str, rows: Iterable[Row]) -> pd.DataFrame:
@@ -85,20 +89,23 @@ def _empty(name: str) -> pd.DataFrame:
 
 
 def _framed(name: str, content: Sequence[Row] | Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """Column by column: a frame of what pandas takes for their dtypes, cast afterwards, takes three times as long."""
     dtypes = TABLES[name].dtypes
-    frame = pd.DataFrame(content).reindex(columns=list(dtypes))
-    for column, dtype in dtypes.items():
-        if dtype.startswith("datetime64"):
-            frame[column] = pd.to_datetime(frame[column], format="ISO8601", utc=True)
-    return frame.astype(dtypes)
+    columns = content if isinstance(content, Mapping) else {key: [row.get(key) for row in content] for key in dtypes}
+    missing = [None] * len(next(iter(columns.values()), []))
+    return pd.DataFrame({key: _typed(columns.get(key, missing), dtype) for key, dtype in dtypes.items()})
+
+
+def _typed(values: Sequence[Any], dtype: str) -> Any:
+    if dtype.startswith("datetime64"):
+        return pd.Series(pd.to_datetime(values, format="ISO8601", utc=True)).astype(dtype)
+    return pd.array(values, dtype=dtype)
 
 
 # --- encounters, and what they sum to ------------------------------------------------------------------------------
 
 
 def _encounters(runs: Mapping[str, RunColumns]) -> pd.DataFrame:
-    if not runs:
-        return shaped("encounters", [])
     tables = [columns.encounters for columns in runs.values()]
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(types_mapper=DTYPES.get)
     names = pd.array(list(runs), dtype="string")
@@ -218,7 +225,8 @@ def _sums(decided: _Decided, by: Sequence[str]) -> pd.DataFrame:
     """Return counts, and the mean fraction and level over decisions that were the agents' own, for each group."""
     groups = decided.decisions.groupby(list(by), sort=False)
     counts = ["n_decisions", "n_punished", "n_missed", "n_replaced", "n_failed", "n_asked_again"]
-    sums = groups[counts].sum().astype("Int64")
+    summed = groups[counts].sum()
+    sums = pd.DataFrame({name: pd.array(summed[name], dtype="Int64") for name in counts}, index=summed.index)
     means = groups[["mean_fraction", "mean_level"]].mean()
     if "agent" in by:
         return sums.assign(**means)
@@ -248,17 +256,13 @@ def _generations(runs: Mapping[str, RunColumns], encounters: pd.DataFrame, decid
     n_rounds = encounters.groupby(["run", "generation"])["round"].max().rename("n_rounds")
     frame = frame.join(n_rounds, on=["run", "generation"])
     frame = _with_bounds_of_other_games(frame, runs)
-    formed = pd.DataFrame(
-        [
-            {"run": name, "generation": record.generation, "again": max(0, record.attempts - 1)}
-            for name, run in runs.items()
-            for record in run.records
-            if isinstance(record, StrategyFormed | NoteWritten | Talked)
-        ],
-        columns=["run", "generation", "again"],
-    ).astype({"run": "string", "generation": "Int64", "again": "Int64"})
-    again = formed.groupby(["run", "generation"])["again"].sum()
-    frame["n_asked_again"] += frame.join(again, on=["run", "generation"])["again"].fillna(0)
+    again = Counter[tuple[str, int]]()
+    for name, run in runs.items():
+        for record in run.records:
+            if isinstance(record, StrategyFormed | NoteWritten | Talked):
+                again[name, record.generation] += max(0, record.attempts - 1)
+    keys = zip(frame["run"], frame["generation"], strict=True)
+    frame["n_asked_again"] += pd.array([again[key] for key in keys], dtype="Int64")
     return frame
 
 
