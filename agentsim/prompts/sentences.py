@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, get_args, get_origin
 
@@ -145,6 +146,8 @@ def files_of(
 def _file(name: str, of_any: str, sources: Mapping[str, str]) -> str:
     """Return the file that speaks of the game that is played: the one for all games but the donor game, if need be."""
     special, general = f"{name}{of_any}.md", f"{name}.md"
+    if not of_any:
+        return general
     tells_all = re.search(r"\brules\.game\.kind\b", sources.get(general, ""))
     return general if tells_all and special not in sources else special
 
@@ -166,5 +169,6 @@ def settings_of(rule: type[BaseModel]) -> Iterator[str]:
             yield name
 
 
-def _spoken_of(source: str) -> set[str]:
-    return set(re.findall(r"\brule\.(\w+)", source))
+@lru_cache(maxsize=1000)
+def _spoken_of(source: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\brule\.(\w+)", source))

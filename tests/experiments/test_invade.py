@@ -122,7 +122,7 @@ def test_discriminators_and_keepers_hold_each_other_off() -> None:
 @pytest.mark.parametrize("selection", ["top", "death_birth", "staggered", "proportional"])
 def test_without_selection_k_of_n_fix(selection: str) -> None:
     options = {"selection": selection, "invaders": 2, "agents": 6, "generations": 100, "seeds": "0-199"}
-    found = outcomes(scripted("all-keep", "all-give", **options))
+    found = outcomes(scripted("all-keep", "all-give", sets=["game.rounds=4"], **options))
     assert found.conditions["is_neutral"].sum() == 2
     for resident, invader in (("all-keep", "all-give"), ("all-give", "all-keep")):
         control = row(found, resident=resident, invader=invader, is_neutral=True)
@@ -136,7 +136,7 @@ def test_without_selection_k_of_n_fix(selection: str) -> None:
 @pytest.mark.parametrize("selection", ["top", "death_birth"])
 def test_twins_fix_as_often_as_chance_even_under_selection(selection: str) -> None:
     twins = [Contestant(ConstantShare(), "one"), Contestant(ConstantShare(), "other")]
-    options = {"agents": 6, "generations": 100, "seeds": "0-399"}
+    options = {"agents": 6, "generations": 100, "seeds": "0-399", "sets": ["game.rounds=4"]}
     found = outcomes(invasion(twins, selection=selection, control=False, **options))  # type: ignore[arg-type]
     assert len(found.conditions) == 2 and set(found.conditions["verdict"]) == {"cannot say"}
     for each in found.conditions.to_dict("records"):

@@ -145,9 +145,11 @@ def numbers(text: str) -> Counter[str]:
 def test_a_set_tells_rules_apart_where_default_does_and_with_the_same_numbers(name: str) -> None:
     there: dict[tuple[str, ...], tuple[str, ...]] = {}
     back: dict[tuple[str, ...], tuple[str, ...]] = {}
+    seen: set[tuple[str, str]] = set()  # most lines are those of other rules, too
     for own, default in zip(told_by(name), told_by("default"), strict=True):
         assert len(own) == len(default)
-        for line, theirs in zip(own, default, strict=True):
+        for line, theirs in set(zip(own, default, strict=True)) - seen:
+            seen.add((line, theirs))
             assert numbers(line) == numbers(theirs), (line, theirs)
             assert line[0].isupper() and line.endswith(".") and not re.search(r" [.,;:]|\.\.|  |[{}]|\bNone\b", line), (
                 line
@@ -213,10 +215,12 @@ def test_a_set_asks_what_default_asks(name: str, answer_format: str) -> None:
     own = load_prompt_set(name, answer_format=answer_format)
     there: dict[str, str] = {}
     back: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     defaults, owns = (asked_by(one, answer_format) for one in ("default", name))
     for request, (_, *default), (_, *texts) in zip(asked(), defaults, owns, strict=True):
         question = texts[0]
-        for theirs, text in zip(default, texts, strict=True):
+        for theirs, text in set(zip(default, texts, strict=True)) - seen:
+            seen.add((theirs, text))
             assert set(numbers(text)) == set(numbers(theirs)), (text, theirs)
             assert there.setdefault(theirs, text) == text and back.setdefault(text, theirs) == theirs
             assert not re.search(r"\n\n\n| \n|  |[{}]|\bNone\b", text), text

@@ -96,7 +96,7 @@ def _framed(name: str, content: Sequence[Row] | Mapping[str, Sequence[Any]]) -> 
     return pd.DataFrame({key: _typed(columns.get(key, missing), dtype) for key, dtype in dtypes.items()})
 
 
-def _typed(values: Sequence[Any], dtype: str) -> Any:
+def _typed(values: Any, dtype: Any) -> Any:
     if dtype.startswith("datetime64"):
         return pd.Series(pd.to_datetime(values, format="ISO8601", utc=True)).astype(dtype)
     return pd.array(values, dtype=dtype)
@@ -226,7 +226,7 @@ def _sums(decided: _Decided, by: Sequence[str]) -> pd.DataFrame:
     groups = decided.decisions.groupby(list(by), sort=False)
     counts = ["n_decisions", "n_punished", "n_missed", "n_replaced", "n_failed", "n_asked_again"]
     summed = groups[counts].sum()
-    sums = pd.DataFrame({name: pd.array(summed[name], dtype="Int64") for name in counts}, index=summed.index)
+    sums = pd.DataFrame({name: summed[name].array.astype("Int64") for name in counts}, index=summed.index)
     means = groups[["mean_fraction", "mean_level"]].mean()
     if "agent" in by:
         return sums.assign(**means)

@@ -122,8 +122,11 @@ def test_runs_that_are_gone_are_gone(folder: Path) -> None:
     assert set(agentsim.load(folder).encounters["run"]) == {"model--seed-1", "model--seed-2"}
 
 
-@pytest.mark.parametrize("name", [*COLUMNS, "frames.json"])
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
+FLIPPED = [(name, "flip") for name in [*COLUMNS, "frames.json"]]
+SPOILED = [(name, damage) for name in ("runs", "encounters", "frames.json") for damage in ("cut", "empty", "gone")]
+
+
+@pytest.mark.parametrize(("name", "damage"), [*FLIPPED, *SPOILED])
 def test_a_damaged_cache_is_as_none(
     kept: tuple[Path, Study],
     tmp_path: Path,
