@@ -92,7 +92,7 @@ async def test_places_are_those_of_all_workers_and_end_with_them(tmp_path: Path)
 
 async def test_the_call_that_most_calls_must_follow_goes_first_whoever_asks_it(tmp_path: Path) -> None:
     async with (
-        brokered(tmp_path, concurrency=1),
+        brokered(tmp_path, concurrency=1) as broker,
         client(tmp_path, concurrency=1) as one,
         client(tmp_path, concurrency=1) as other,
     ):
@@ -104,7 +104,7 @@ async def test_the_call_that_most_calls_must_follow_goes_first_whoever_asks_it(t
             order.append(n_after)
 
         waiting = [asyncio.create_task(ask(*wish)) for wish in ((one, 1), (other, 7), (one, 3))]
-        await asyncio.sleep(0.1)
+        await settles(lambda: len(broker._wishes) == 3)
         lease.release()
         await settles(lambda: bool(order))
         assert order == [7]
