@@ -8,13 +8,19 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
 from unittest.mock import patch
 
+import typer.main
+
 from agentsim.cli import main
 
 __all__ = ["run_command"]
+
+MADE = cache(typer.main.get_command)
+"""What typer makes of all commands' signatures: once here, as in each process; it takes longer than short commands."""
 
 
 def run_command(
@@ -29,6 +35,7 @@ def run_command(
         contextlib.chdir(cwd or Path.cwd()),
         patch.dict(os.environ, environ or {}),
         patch.object(sys, "argv", ["agentsim", *words]),
+        patch.object(typer.main, "get_command", MADE),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         warnings.catch_warnings(),

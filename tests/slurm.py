@@ -109,7 +109,7 @@ def _begin(daemons: list[subprocess.Popen[bytes]], command: list[str], environ: 
 def _told(command: list[str], environ: dict[str, str]) -> str:
     try:
         return subprocess.run(
-            command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=20, check=False
+            command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=200, check=False
         ).stdout
     except subprocess.TimeoutExpired:
         return ""
@@ -117,12 +117,12 @@ def _told(command: list[str], environ: dict[str, str]) -> str:
 
 def _until(is_so: object, folder: Path) -> None:
     assert callable(is_so)
-    for _ in range(600):
+    for _ in range(6000):
         if is_so():
             return
         time.sleep(0.1)
     logs = "\n".join(path.read_text()[-2000:] for path in folder.glob("*.log"))
-    raise RuntimeError(f"SLURM did not start within a minute:\n{logs}")
+    raise RuntimeError(f"SLURM did not start within ten minutes:\n{logs}")
 
 
 def _free_port() -> int:

@@ -17,5 +17,7 @@ __all__ = ["test_claims", "test_games_resumed", "test_killed_at"]
 load_prompt_set("default")
 code_digest()
 with tempfile.TemporaryDirectory() as folder:
-    play(Path(folder), Fake())  # templates and patterns are compiled when they are first used: half of a small study
+    # Templates and patterns are compiled when they are first used: half of a small study.
+    play(Path(folder), Fake())
+    test_games_resumed.whole(Path(folder))
 gc.freeze()  # what all of them share stays shared

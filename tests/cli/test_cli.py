@@ -340,7 +340,7 @@ def test_compare_prints_what_it_can_and_cannot_say(tmp_path: Path) -> None:
     small = ["--set", "generations=2", "--seeds", "0-1", "--quiet"]
     assert cli("run", baselines, *small, "--results", tmp_path).returncode == 0
     folder = tmp_path / "scripted-baselines"
-    found = process("compare", folder, "--by", "condition", "--design", "paired", "--take-off", "0.55")
+    found = cli("compare", folder, "--by", "condition", "--design", "paired", "--take-off", "0.55")
     assert found.returncode == 0, found.stderr
     assert "2 paired seeds cannot reach p < 0.05" in " ".join(found.stdout.split()) and "0.55" in found.stdout
     assert (folder / "comparison" / "pairs.csv").is_file()

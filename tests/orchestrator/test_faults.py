@@ -255,7 +255,7 @@ async def test_no_key_is_written_anywhere_whatever_a_server_does_with_it(tmp_pat
 
 
 async def test_a_study_gets_through_every_fault_at_once_and_leaves_nothing_open(tmp_path: Path) -> None:
-    share = 0.01
+    share = 0.02
     weather = Weather(
         seed=7,
         refused=share,
@@ -271,10 +271,10 @@ async def test_a_study_gets_through_every_fault_at_once_and_leaves_nothing_open(
         scenario = agentsim.scenario_from(
             {
                 "name": "soak",
-                "generations": 3,
+                "generations": 2,
                 "players": {"model": "fake/model"},
                 "providers": {"fake": {"base_url": server.openai_url, "api_key_env": None, "timeout_s": 5}},
-                "seeds": "0-2",
+                "seeds": "0-1",
             }
         )
         n_open = len(os.listdir("/proc/self/fd"))

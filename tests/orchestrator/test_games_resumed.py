@@ -11,6 +11,7 @@ import pytest
 import agentsim
 from agentsim.core.facts import Moved, Settled, Talked
 from agentsim.log.reading import read_log
+from agentsim.log.records import Record
 from agentsim.orchestrator.study import StudyResult
 from tests.orchestrator.games import PUBLIC_GOODS, played
 from tests.orchestrator.test_killed_at import Billed, child
@@ -65,11 +66,16 @@ def test_a_log_of_groups_cut_anywhere_goes_on_to_the_same_facts_and_pays_for_not
         assert fake.n_calls == len(said(records)) - n_stored
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """What is in the log of a run that nobody killed."""
+    return log_of(whole(tmp_path_factory.mktemp("unkilled")))
+
+
 @pytest.mark.parametrize(
     "point", ["before a call is sent", "after an answer", "inside of the write", "after the write"]
 )
-def test_groups_killed_at_any_point_go_on_to_the_same_facts(tmp_path: Path, point: str) -> None:
-    records = log_of(whole(tmp_path))
+def test_groups_killed_at_any_point_go_on_to_the_same_facts(tmp_path: Path, records: list[Record], point: str) -> None:
     bill, log = tmp_path / "bill", tmp_path / "killed" / LOG
     stored: dict[tuple[str, int], str] = {}
     n_kills = 0

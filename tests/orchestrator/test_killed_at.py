@@ -15,6 +15,7 @@ import pytest
 
 from agentsim.core.society import Society
 from agentsim.log.reading import read_log
+from agentsim.log.records import Record
 from agentsim.log.writing import RunLog
 from agentsim.orchestrator.asking import Asking
 from agentsim.orchestrator.study import StudyResult
@@ -103,9 +104,16 @@ def _played(
         sys.exit(0 if work(results, bill).is_complete else 1)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """What is in the log of a run that nobody killed."""
+    return log_of(play(tmp_path_factory.mktemp("whole"), Fake()))
+
+
 @pytest.mark.parametrize("point", POINTS)
-def test_whatever_point_a_run_is_killed_at_it_goes_on_to_the_same_facts(tmp_path: Path, point: str) -> None:
-    whole = log_of(play(tmp_path / "whole", Fake()))
+def test_whatever_point_a_run_is_killed_at_it_goes_on_to_the_same_facts(
+    tmp_path: Path, whole: list[Record], point: str
+) -> None:
     bill, log = tmp_path / "bill", tmp_path / "killed" / "small" / "model--seed-0"
     stored: dict[tuple[str, int], str] = {}
     n_kills = 0

@@ -97,7 +97,6 @@ async def test_ray_on_this_machine_plays_a_study_and_ends_with_the_command(tmp_p
 
 
 @needs_ray
-@pytest.mark.timeout(400)
 async def test_a_node_that_dies_loses_and_doubles_nothing(tmp_path: Path) -> None:
     most_in_flight, keys = 0, set()
 

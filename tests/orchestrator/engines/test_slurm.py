@@ -89,7 +89,6 @@ def test_settings_of_the_users_own_hold_and_the_command_line_changes_them(
         engine("slurm")
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.skipif(not is_installed(), reason="SLURM is not installed; CI installs it")
 async def test_a_real_cluster_plays_a_study_through_walltimes_and_kills(tmp_path: Path) -> None:
     """A job drains before its walltime and queues again; another waits for its model until SLURM kills it."""

@@ -27,7 +27,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def failure(url: str, prompt: Prompt) -> Unavailable:
-    adapter = OpenAIProvider(api_key=KEY, base_url=url, timeout_s=10, name="mine")
+    adapter = OpenAIProvider(api_key=KEY, base_url=url, timeout_s=100, name="mine")
     with pytest.raises(Unavailable) as caught:
         await adapter.complete(prompt)
     await adapter.aclose()
@@ -93,7 +93,7 @@ def test_short_forms_of_an_address_are_written_out() -> None:
 
 async def test_a_server_at_a_short_address_is_asked(prompt: Prompt) -> None:
     async with FaultServer() as server:
-        adapter = OpenAIProvider(api_key=None, base_url=server.openai_url.replace("127.0.0.1", "127.1"), timeout_s=10)
+        adapter = OpenAIProvider(api_key=None, base_url=server.openai_url.replace("127.0.0.1", "127.1"), timeout_s=100)
         assert (await adapter.complete(prompt)).text == "ok"
         await adapter.aclose()
 
@@ -121,7 +121,7 @@ async def test_a_proxy_is_used_for_others_and_never_for_this_machine(
     async with FaultServer() as proxy, FaultServer() as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         for url in ("http://models.example/v1", server.openai_url):
-            adapter = OpenAIProvider(api_key=KEY, base_url=url, timeout_s=10)
+            adapter = OpenAIProvider(api_key=KEY, base_url=url, timeout_s=100)
             assert (await adapter.complete(prompt)).text == "ok"
             await adapter.aclose()
     assert [request.path for request in proxy.requests] == ["http://models.example/v1/chat/completions"]
@@ -180,8 +180,8 @@ async def test_what_an_sdk_reads_from_the_environment_is_sent_to_no_other_host(
         monkeypatch.setenv(name, value)
     async with FaultServer() as server:
         for adapter in (
-            OpenAIProvider(api_key=key, base_url=server.openai_url, timeout_s=10),
-            AnthropicProvider(api_key=key, base_url=server.url, timeout_s=10),
+            OpenAIProvider(api_key=key, base_url=server.openai_url, timeout_s=100),
+            AnthropicProvider(api_key=key, base_url=server.url, timeout_s=100),
         ):
             await adapter.complete(prompt)
             await adapter.aclose()
@@ -191,7 +191,7 @@ async def test_what_an_sdk_reads_from_the_environment_is_sent_to_no_other_host(
 
 
 async def test_an_address_that_no_client_takes_is_not_asked_again(prompt: Prompt) -> None:
-    adapter = OpenAIProvider(api_key=KEY, base_url="http://1.2.3.4.5/v1", timeout_s=10)
+    adapter = OpenAIProvider(api_key=KEY, base_url="http://1.2.3.4.5/v1", timeout_s=100)
     with pytest.raises((BadRequest, Unavailable)):
         await adapter.complete(prompt)
     await adapter.aclose()
