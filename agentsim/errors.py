@@ -9,7 +9,8 @@
     │   │   ├── RateLimited     the account was told to slow down
     │   │   └── Unavailable     time-out, lost connection, server fault, unreadable body
     │   ├── FatalProviderError  asking again cannot help
-    │   │   ├── AuthError       the key is missing or refused
+    │   │   ├── AuthError       the key is missing, or the account may not do this
+    │   │   │   └── KeyRefused  the key itself is refused, as one that has expired is
     │   │   ├── AccountDown     the account has answered nothing for too long
     │   │   ├── BadRequest      the model or a parameter is refused
     │   │   └── BudgetReached   the next call could cost more than the study may
@@ -40,6 +41,7 @@ __all__ = [
     "BadRequest",
     "BudgetReached",
     "FatalProviderError",
+    "KeyRefused",
     "LogError",
     "LogLocked",
     "ModelFileError",
@@ -113,6 +115,15 @@ class FatalProviderError(ProviderError):
 
 class AuthError(FatalProviderError):
     """The key is missing or refused, or the account may not use this model (401, 403)."""
+
+
+class KeyRefused(AuthError):
+    """The key is refused (401): it is wrong, or it has expired, and another one may be accepted."""
+
+    def __init__(self, message: str, *, number: int | None = None) -> None:
+        super().__init__(message)
+        self.number = number
+        """Which of the account's keys it is, if a command gives them; counted from 1."""
 
 
 class BadRequest(FatalProviderError):

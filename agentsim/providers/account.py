@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from agentsim.errors import AuthError, BadRequest, ScenarioError
 from agentsim.providers.base import Layer, Provider
-from agentsim.providers.dialects.dialect import Opening
+from agentsim.providers.dialects.dialect import Dialect, Opening
+from agentsim.providers.key_command import KeyCommand, Rekeyed, Renewed
 from agentsim.providers.limits.early_timeout import Patient
 from agentsim.providers.limits.gate import Gate, Gates, no_gate
 from agentsim.providers.limits.halt import Halt
@@ -31,6 +34,7 @@ def open_account(
     settings: ProviderSettings,
     *,
     environ: Mapping[str, str],
+    key_command: KeyCommand | None = None,
     model: str | None = None,
     on_retry: OnRetry | None = None,
     on_width: OnWidth | None = None,
@@ -41,6 +45,7 @@ def open_account(
 ) -> Account:
     """Return the account's provider, with its limits and retries around it; no call is made yet.
 
+    `key_command` prints the account's key, and another one when that is refused; otherwise the key is in `environ`.
     `model` is needed for a local account: an embedded model's name or the path of a .gguf file. `within` puts a layer
     around each adapter, inside the limits, and is told the account's name, with the server's if there are several.
     `gates` keep the limits over several processes.
@@ -56,6 +61,8 @@ def open_account(
     if dialect.serves_here and model is None:
         raise BadRequest(f"the account {name!r} serves models on this machine and needs a model's name")
     key = None if settings.api_key_env is None else environ[settings.api_key_env]
+    if key_command is not None:
+        key = key_command.key()
     opened, ready = dict[str, Provider](), None
     for url in settings.addresses or (None,):
         named = name if url is None or len(settings.addresses) == 1 else f"{name} at {urlsplit(url).netloc}"
@@ -72,6 +79,9 @@ def open_account(
         )
         try:
             adapter, ready = dialect.open(opening)
+            if key_command is not None:
+                adapter = Rekeyed(adapter, partial(_opened, dialect, opening), key_command)
+                ready = key_command.ready
         except (ValueError, OSError, RuntimeError) as error:
             said = Secret(key).scrub(str(error))
             raise ScenarioError(f"no client can be built for the account {name!r}: {said[:300]}") from None
@@ -84,10 +94,16 @@ def open_account(
         halt=halt,
         gates=gates,
         ready=ready,
+        key_command=key_command,
         on_retry=on_retry,
         on_width=on_width,
         on_note=on_note,
     )
+
+
+def _opened(dialect: Dialect, opening: Opening, key: str) -> Provider:
+    """Return an adapter with another key."""
+    return dialect.open(replace(opening, api_key=key)).provider
 
 
 class Account(Layer):
@@ -105,6 +121,7 @@ class Account(Layer):
         halt: Halt | None = None,
         gates: Gates = no_gate,
         ready: Callable[[], Awaitable[object]] | None = None,
+        key_command: KeyCommand | None = None,
         on_retry: OnRetry | None = None,
         on_width: OnWidth | None = None,
         on_note: Callable[[str], None] | None = None,
@@ -113,7 +130,7 @@ class Account(Layer):
 
         `on_retry` is called for repeated calls, `on_width` when the number of calls that may be under way changes,
         `on_note` when a server is left out or taken back. `halt` ends all waiting for limits and repetitions; `ready`
-        is awaited before each call.
+        is awaited before each call. `key_command` prints another key when one is refused.
         """
         halt = halt or Halt()
         self._settings = settings
@@ -152,6 +169,8 @@ class Account(Layer):
         )
         hedge = settings.hedge
         asked: Provider = self._limited if hedge is None else Hedged(self._limited, after=percentile_of(hedge.after))
+        if key_command is not None:
+            asked = Renewed(asked, key_command, halt=halt)
         retried = Retried(
             asked,
             attempts=settings.attempts,

@@ -64,6 +64,7 @@ class Accounts:
                 name,
                 settings,
                 environ=self._catalogue.environ,
+                key_command=self._catalogue.key_command(model),
                 model=served,
                 on_retry=self._on_retry,
                 halt=self._halt,

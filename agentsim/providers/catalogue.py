@@ -12,8 +12,9 @@ from agentsim.providers.base import Sampling
 from agentsim.providers.bounds import output_bound
 from agentsim.providers.dialects.connection import check_way
 from agentsim.providers.dialects.wire import check_key
+from agentsim.providers.key_command import KeyCommand
 from agentsim.providers.prices import Price, known_price
-from agentsim.providers.settings import ProviderSettings, missing_key, resolve, unsupported
+from agentsim.providers.settings import AccountSettings, missing_key, resolve, unsupported
 
 __all__ = ["Catalogue"]
 
@@ -25,10 +26,11 @@ class Catalogue:
         """`overrides` are a scenario's `providers`; `environ` is the process's environment."""
         self.environ = environ
         self._overrides = overrides
-        self._settings: dict[str, ProviderSettings] = {}
+        self._settings: dict[str, AccountSettings] = {}
         self._prices: dict[str, Price | None] = {}
+        self._key_commands: dict[str, KeyCommand] = {}
 
-    def settings(self, model: str) -> ProviderSettings:
+    def settings(self, model: str) -> AccountSettings:
         """Return the settings of the model's account.
 
         Raises:
@@ -48,7 +50,7 @@ class Catalogue:
         """Check, without a call, that the model can be used with these sampling parameters.
 
         Raises:
-            AuthError: the API key is missing or malformed.
+            AuthError: the API key is missing or malformed, or the command that prints it failed.
             ModelFileError: the weights or llama.cpp are missing.
             ScenarioError: there is no such account, or its dialect lacks a sampling parameter.
         """
@@ -56,7 +58,9 @@ class Catalogue:
         settings = self.settings(model)
         if variable := missing_key(settings, self.environ):
             raise AuthError(f"{model} needs an API key: set the environment variable {variable}")
-        if settings.addresses:
+        if (command := self.key_command(model)) is not None:
+            command.key()
+        elif settings.addresses:
             key = None if settings.api_key_env is None else self.environ[settings.api_key_env]
             check_key(key, name=f"the account {name!r}")
         for url in settings.addresses:
@@ -65,6 +69,13 @@ class Catalogue:
             settings.speaks.find_model(model_name)
         if sampling is not None and (names := unsupported(settings, sampling)):
             raise ScenarioError(f"the account {name!r} cannot be sent players.{', players.'.join(names)}: remove it")
+
+    def key_command(self, model: str) -> KeyCommand | None:
+        """Return the command that prints the key of the model's account, the same for all its models; or `None`."""
+        name, command = model.partition("/")[0], self.settings(model).api_key_command
+        if command is not None and name not in self._key_commands:
+            self._key_commands[name] = KeyCommand(command, account=name)
+        return self._key_commands.get(name)
 
     def price(self, model: str) -> Price | None:
         """Return the model's price: stated in the scenario, or else listed; `None` if it is not known."""

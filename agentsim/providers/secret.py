@@ -17,6 +17,12 @@ SHORTEST_SECRET_PART: Final = 8
 MAX_BACKSLASHES: Final = 8
 """The most backslashes before one character; each encoding as JSON doubles them."""
 
+MAX_SPELLED: Final = 128
+"""The most characters of a key that are looked for in every spelling; what follows them is hidden up to white space.
+
+A pattern of all characters of a token, which may have thousands, takes seconds to make.
+"""
+
 
 class Secret:
     """An API key, which its `repr` does not show."""
@@ -40,7 +46,10 @@ class Secret:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         key = self._key or ""
-        spelled = "".join(_spellings(len(match[1]), match[2]) for match in re.finditer(r"(\\*)([^\\]?)", key))
+        first = key if len(key) <= MAX_SPELLED else key[:MAX_SPELLED].rstrip("\\")
+        spelled = "".join(_spellings(len(match[1]), match[2]) for match in re.finditer(r"(\\*)([^\\]?)", first))
+        if len(first) < len(key):
+            spelled += r"\S*"
         encoded = list(_encoded(key.encode()))
         begins = "".join({re.escape(form[0]) for form in (key, *encoded)})
         return re.compile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from agentsim.providers.dialects.registry import built_in, dialects
 from agentsim.providers.limits.hedged import percentile_of
 from agentsim.providers.prices import StatedPrice
 
-__all__ = ["HedgeSettings", "ProviderSettings", "missing_key", "resolve", "unsupported"]
+__all__ = ["AccountSettings", "HedgeSettings", "ProviderSettings", "missing_key", "resolve", "unsupported"]
 
 
 def _is_dialect(name: str) -> str:
@@ -165,7 +166,38 @@ class ProviderSettings(BaseModel):
         return self
 
 
-def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSettings:
+class AccountSettings(ProviderSettings):
+    """An account's settings, with what only the user's own file may say."""
+
+    api_key_command: tuple[str, ...] | None = Field(default=None, exclude=True, repr=False)
+    """A command that prints the API key, run without a shell: a list of words, or a text that is split into words. It
+    is run again once the server has refused the key, so that keys may expire."""
+
+    @field_validator("api_key_command", mode="before")
+    @classmethod
+    def _words(cls, command: object) -> object:
+        if command is None:
+            return None
+        try:
+            words = shlex.split(command) if isinstance(command, str) else command
+        except ValueError as error:
+            raise ValueError(f"api_key_command cannot be split into words: {str(error).lower()}") from None
+        if not isinstance(words, list | tuple) or not words or not all(isinstance(one, str) and one for one in words):
+            raise ValueError("api_key_command must be a command, such as `vault read -field=key secret/openai`")
+        if any("\0" in one for one in words):
+            raise ValueError("api_key_command must not hold a zero character")
+        return tuple(words)
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if self.api_key_command is not None and self.speaks.serves_here:
+            raise ValueError("a local account has no api_key_command; remove it")
+        if self.api_key_command is not None and self.api_key_env is not None:
+            raise ValueError("write api_key_env or api_key_command, not both")
+        return self
+
+
+def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> AccountSettings:
     """Return the settings of the account `name`: the built-in ones, overridden by the user's.
 
     Raises:
@@ -178,7 +210,10 @@ def resolve(name: str, overrides: Mapping[str, Any] | None = None) -> ProviderSe
             f"no account is called {name!r}; the built-in ones are {', '.join(known)};"
             f" describe it in the scenario, as in providers: {{{name}: {{base_url: http://localhost:11434/v1}}}}"
         )
-    return ProviderSettings.model_validate({**known.get(name, {}), **(overrides or {})}, strict=True)
+    built = dict(known.get(name, {}))
+    if overrides and overrides.get("api_key_command") is not None:
+        built.pop("api_key_env", None)
+    return AccountSettings.model_validate({**built, **(overrides or {})}, strict=True)
 
 
 def missing_key(settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:

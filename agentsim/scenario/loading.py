@@ -20,7 +20,7 @@ from agentsim.scenario.players import ModelPlayer, Player
 from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.runs import condition_of, note_on
 from agentsim.scenario.tree import cells, load_tree, placed, variations, with_model, with_setting
-from agentsim.scenario.user_settings import with_own
+from agentsim.scenario.user_settings import KEY_COMMAND, NO_COMMAND, with_own
 from agentsim.scenario.yaml_source import KeyPath, Mark, Node, node_from
 
 __all__ = ["load_scenario", "scenario_from"]
@@ -115,8 +115,11 @@ def _check_varied_heads(tree: Node, vary: Mapping[str, object]) -> None:
             raise tree.error(("vary", path), message, at_key=True)
 
 
-def _accounts(tree: Node, scenario: Scenario) -> dict[str, ProviderSettings]:
+def _accounts(tree: Node, scenario: Scenario) -> Mapping[str, ProviderSettings]:
     """Return the settings of every account a player may name."""
+    for name, settings in scenario.providers.items():
+        if KEY_COMMAND in settings:
+            raise tree.error(("providers", name, KEY_COMMAND), NO_COMMAND, at_key=True)
     providers = with_own(scenario.providers)
     others = [name for name in dict.fromkeys((*built_in(), *providers)) if name not in scenario.providers]
     checked = {name: resolve(name, providers.get(name)) for name in others}

@@ -13,14 +13,19 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from agentsim.errors import ScenarioError, quote
-from agentsim.providers.settings import ProviderSettings, resolve
+from agentsim.providers.settings import AccountSettings, resolve
 from agentsim.scenario.messages import translated
 from agentsim.scenario.yaml_source import Mark, Node, read_file
 
-__all__ = ["own_engine", "settings_file", "with_own"]
+__all__ = ["KEY_COMMAND", "NO_COMMAND", "own_engine", "settings_file", "with_own"]
 
 KEYS: Final = ("providers", "engines")
 """What the user's file may hold."""
+KEY_COMMAND: Final = "api_key_command"
+NO_COMMAND: Final = (
+    "a scenario cannot name a command to be run, because others may have written it; write it into your own settings,"
+    " ~/.config/agentsim/config.yaml, as `providers: {NAME: {api_key_command: ...}}`"
+)
 
 
 def settings_file(environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -52,15 +57,35 @@ def with_own(
     """Return a scenario's `providers` with the user's own settings under them.
 
     Raises:
-        ScenarioError: the user's file is wrong, or the one that `AGENTSIM_CONFIG` names is not there.
+        ScenarioError: the user's file is wrong, or the one that `AGENTSIM_CONFIG` names is not there; or a scenario
+            names a command, or an address to which the key of the user's command would be sent.
     """
+    for name, settings in providers.items():
+        if KEY_COMMAND in settings:
+            raise ScenarioError(f"providers.{name}.{KEY_COMMAND}: {NO_COMMAND}")
     path = settings_file(environ)
     if path is None or (not path.exists() and "AGENTSIM_CONFIG" not in environ):
         return {name: dict(settings) for name, settings in providers.items()}
     user_providers = _read(read_file(path))
     return {
-        name: {**user_providers.get(name, {}), **providers.get(name, {})} for name in {**user_providers, **providers}
+        name: _merged(name, user_providers.get(name, {}), providers.get(name, {}))
+        for name in {**user_providers, **providers}
     }
+
+
+def _merged(name: str, own: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a scenario's settings of an account over the user's own."""
+    if KEY_COMMAND not in own:
+        return {**own, **stated}
+    if "api_key_env" in stated:
+        own = {key: value for key, value in own.items() if key != KEY_COMMAND}
+    elif "base_url" in stated and stated["base_url"] != resolve(name, own).base_url:
+        raise ScenarioError(
+            f"providers.{name}.base_url: the scenario names another server than your settings, and the key that their"
+            f" {KEY_COMMAND} prints is for that one alone; write the same address in both, or give the account in the"
+            " scenario another name"
+        )
+    return {**own, **stated}
 
 
 def own_engine(kind: str, *, environ: Mapping[str, str] = os.environ) -> Node:
@@ -103,7 +128,7 @@ def _read(tree: Node) -> dict[str, dict[str, Any]]:
         try:
             resolve(name, settings)
         except ValidationError as error:
-            raise translated(error, tree, schema=ProviderSettings, below=("providers", name)) from error
+            raise translated(error, tree, schema=AccountSettings, below=("providers", name)) from error
         except ScenarioError as error:
             raise tree.error(("providers", name), str(error)) from error
     return accounts

@@ -12,7 +12,7 @@ from datetime import UTC
 from functools import cached_property
 from typing import Any, Final
 
-from agentsim.errors import AuthError, BadRequest, ProviderError, RateLimited, Unavailable
+from agentsim.errors import AuthError, BadRequest, KeyRefused, ProviderError, RateLimited, Unavailable
 from agentsim.providers.dialects.filters import PromptFiltered, is_filter
 from agentsim.providers.secret import Secret
 
@@ -23,11 +23,11 @@ MAX_SCRUBBED_CHARS: Final = 64 * 1024
 """How much of a text is searched for the API key before its beginning is quoted."""
 
 FATAL_WORDS: Final[Mapping[str, type[AuthError] | type[BadRequest]]] = {
-    "authentication_error": AuthError,
-    "invalid_api_key": AuthError,
+    "authentication_error": KeyRefused,
+    "invalid_api_key": KeyRefused,
     "permission_error": AuthError,
     "PERMISSION_DENIED": AuthError,
-    "UNAUTHENTICATED": AuthError,
+    "UNAUTHENTICATED": KeyRefused,
     "invalid_request_error": BadRequest,
     "INVALID_ARGUMENT": BadRequest,
     "model_not_found": BadRequest,
@@ -45,6 +45,8 @@ NO_SYSTEM: Final = re.compile(
     r"|conversation roles must alternate",
     re.IGNORECASE,
 )
+EXPIRED: Final = re.compile(r"expired", re.IGNORECASE)
+"""Bedrock refuses a key that has expired with 403 and these words, other servers with 401."""
 ONLY_STREAMS: Final = re.compile(r"\bonly\b.{0,40}\bstream|\bstream\b.{0,40}\b(?:true|enable|required)", re.IGNORECASE)
 
 
@@ -124,7 +126,8 @@ class Peer:
         if status == 429 or (status is None and words & SLOW_DOWN_WORDS):
             return RateLimited(said, retry_after_s=wait_s)
         if status in (401, 403):
-            return AuthError(f"{said}; check the account's API key and its permissions")
+            is_of_key = status == 401 or EXPIRED.search(f"{message} {headers.get('x-amzn-errortype', '')}")
+            return (KeyRefused if is_of_key else AuthError)(f"{said}; check the account's API key and its permissions")
         if status is not None and 300 <= status < 400:
             return BadRequest(
                 f"{said} (a redirect to {self.quote(headers.get('location', ''))})"
