@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agentsim.analysis.frames.study import Study
     from agentsim.analysis.invasions import Invasions
     from agentsim.analysis.probes import Probe
+    from agentsim.experiments.match import MatchResult
     from agentsim.experiments.plan import ConditionPlan
     from agentsim.orchestrator.study import StudyResult
 
@@ -19,6 +20,7 @@ __all__ = [
     "comparison_parts",
     "ending_parts",
     "invasion_parts",
+    "match_parts",
     "plan_parts",
     "probe_parts",
     "status_parts",
@@ -85,6 +87,19 @@ def comparison_parts(comparison: Comparison, study: Study) -> dict[str, Any]:
 def invasion_parts(result: Invasions) -> dict[str, Any]:
     """Return the outcomes of invasions."""
     return {"conditions": result.conditions, "pairs": result.pairs, "runs": result.runs, "notes": result.notes}
+
+
+def match_parts(result: MatchResult) -> dict[str, Any]:
+    """Return a match: what was played, each move, and what everybody holds at the end."""
+    return {
+        "seed": result.seed,
+        "policies": result.policies,
+        "players": result.players,
+        "rules": result.condition.model_dump(mode="json", include={"game", "pairing", "observation", "players"}),
+        "moves": result.moves,
+        "resources": result.resources,
+        "n_errors": result.n_errors,
+    }
 
 
 def probe_parts(probe: Probe) -> dict[str, Any]:

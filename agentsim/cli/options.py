@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from agentsim.cli.rows import By
 from agentsim.log.version import VERSION
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Fork",
     "Job",
     "Json",
+    "Log",
     "MaxCost",
     "Model",
     "New",
@@ -26,6 +28,7 @@ __all__ = [
     "Pull",
     "Quiet",
     "Results",
+    "Rows",
     "Seeds",
     "Sets",
     "Studies",
@@ -134,6 +137,13 @@ Job = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="With --on, stay until all workers have ended.")]
 Pull = Annotated[bool, typer.Option("--pull", help="Fetch missing weights of embedded models.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead: docs/commands.md.")]
+Rows = Annotated[
+    By, typer.Option("--by", help="What has a row of the live view: each condition, or each run in progress.")
+]
+Log = Annotated[
+    Optional[Path],  # noqa: UP045 - typer reads it
+    typer.Option("--log-file", help="Append what happens to this file: retries, limits, answers not read, reasons."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress and no tables.")]
 Output = Annotated[
     Optional[Path],  # noqa: UP045 - typer reads it

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from agentsim.cli.log_file import LogFile
+from agentsim.cli.rows import By
+from agentsim.cli.tables.fitting import FittingTable, Name
 from agentsim.core.facts import Encounter, Event, GenerationEnded, NoteWritten, Probed, StrategyFormed
 from agentsim.log.records import Reply
 from agentsim.orchestrator.observer import Observer
 from agentsim.orchestrator.run_state import RunState
+from agentsim.scenario.names import condition_of, natural
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "logged"]
 
 MAX_SHOWN: Final = 12
-"""The most runs in progress that get a row each."""
+"""The most conditions, or runs in progress, that get a row each."""
 SAY_S: Final = 60.0
 """How often a line is printed where there is no terminal."""
 
@@ -37,7 +44,8 @@ class _Row:
     """Questions answered in this sitting."""
     generation: int = 0
     """The last generation that has ended; 0 before the first."""
-    mean: float | None = None
+    means: dict[int, float] = field(default_factory=dict)
+    """Mean final resources of each generation that has ended."""
     n_again: int = 0
     n_invalid: int = 0
     tokens: int = 0
@@ -53,8 +61,19 @@ class Progress(Observer):
     Use as a context manager around `run(..., observer=progress)`.
     """
 
-    def __init__(self, console: Console, *, n_runs: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        n_runs: int,
+        expected: Mapping[str, int] | None = None,
+        by: By = By.CONDITION,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`expected` are the questions of each run, by its name, as far as they are known beforehand."""
         self._console = console
+        self._expected = expected or {}
+        self._by = by
         self._n_runs = n_runs
         self._clock = clock
         self._began = clock()
@@ -63,7 +82,7 @@ class Progress(Observer):
         self._widths: dict[str, str] = {}
         self._notes: list[str] = []
         self._reasons: set[str | None] = set()
-        self._live = Live(get_renderable=self.render, console=console, refresh_per_second=4, transient=True)
+        self._live = Live(get_renderable=self.render, console=console, refresh_per_second=2, transient=True)
         self._is_live = console.is_terminal
         self._n_retries = 0
         self._ended = threading.Event()
@@ -98,7 +117,8 @@ class Progress(Observer):
             row.n_again += event.attempts - 1
             row.n_invalid += event.problem is not None
         elif isinstance(event, GenerationEnded):
-            row.generation, row.mean = event.generation, event.mean_final_resources
+            row.generation = event.generation
+            row.means[event.generation] = event.mean_final_resources
 
     def reply(self, run: str, reply: Reply, *, cost_usd: float | None, is_replayed: bool) -> None:
         """Count a reply's tokens and money."""
@@ -157,31 +177,57 @@ class Progress(Observer):
 
     def render(self) -> RenderableType:
         """Return the view as it is now."""
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column("run", overflow="ellipsis", no_wrap=True)
-        for name in ("gen.", "answers", "", "mean", "again", "unread", "waiting", "tokens"):
-            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-        running = {run: row for run, row in self._rows.items() if row.state is None}
-        for run, row in list(running.items())[:MAX_SHOWN]:
-            table.add_row(
-                Text(run),
-                f"{min(row.generation + 1, row.generations)}/{row.generations}",
-                f"{row.n_answered}/{row.n_requests}",
-                ProgressBar(total=max(row.n_requests, 1), completed=row.n_answered - row.n_invalid, width=10),
-                "-" if row.mean is None else f"{row.mean:.1f}",
-                str(row.n_again),
-                str(row.n_invalid),
-                str(row.n_in_flight),
-                f"{row.tokens:,}",
-            )
-        lines: list[RenderableType] = [table]
-        if len(running) > MAX_SHOWN:
-            lines.append(Text(f"... and {len(running) - MAX_SHOWN} more runs side by side", style="dim"))
+        table, hidden = self._by_run() if self._by is By.RUN else self._by_condition()
+        lines: list[RenderableType] = [table] if table.rows else []
+        if hidden:
+            lines.append(Text(f"... and {hidden}", style="dim"))
         lines.append(Text(self._summary(), style="bold"))
         lines.extend(Text(text, style="yellow") for text in (*self._notes, *self._widths.values()))
         if self._note:
             lines.append(Text(self._note[:200], style="yellow"))
         return Group(*lines)
+
+    def _by_condition(self) -> tuple[Table, str]:
+        """Return a row for each condition, those that are being played first, and what has none."""
+        rows = dict(self._rows)
+        runs: dict[str, list[str]] = {}
+        for run in sorted({*self._expected, *rows}, key=natural):
+            runs.setdefault(condition_of(run), []).append(run)
+        conditions = {name: _Condition(of, rows, self._expected) for name, of in runs.items()}
+        shown = sorted(conditions, key=lambda name: not conditions[name].is_playing)[:MAX_SHOWN]
+        table = _table("condition", "runs", "answers", "gen.", "mean ± s.d.", "missing", "US$", "left")
+        for name in (name for name in conditions if name in shown):
+            one = conditions[name]
+            table.add_row(
+                Name((name,)),
+                f"{one.n_ended}/{len(one.runs)}",
+                f"{one.n_answered:,}/{one.n_requests:,}",
+                *one.mean(),
+                f"{one.n_missing:,}",
+                "-" if one.cost_usd is None else f"{one.cost_usd:,.2f}",
+                one.left(self._clock() - self._began),
+            )
+        more = len(conditions) - len(shown)
+        return table, f"{more} more conditions" if more else ""
+
+    def _by_run(self) -> tuple[Table, str]:
+        """Return a row for each of the runs in progress, and what has none."""
+        table = _table("run", "gen.", "answers", "mean", "again", "missing", "waiting", "tokens")
+        running = {run: row for run, row in list(self._rows.items()) if row.state is None}
+        for run in sorted(running, key=natural)[:MAX_SHOWN]:
+            row = running[run]
+            table.add_row(
+                Name((run,)),
+                f"{min(row.generation + 1, row.generations)}/{row.generations}",
+                f"{row.n_answered:,}/{row.n_requests:,}",
+                f"{row.means[row.generation]:,.1f}" if row.generation in row.means else "-",
+                f"{row.n_again:,}",
+                f"{row.n_invalid:,}",
+                str(row.n_in_flight),
+                f"{row.tokens:,}",
+            )
+        more = len(running) - MAX_SHOWN
+        return table, f"{more} more runs side by side" if more > 0 else ""
 
     def _summary(self) -> str:
         rows = list(self._rows.values())
@@ -189,7 +235,9 @@ class Progress(Observer):
         tokens = sum(row.tokens for row in rows)
         elapsed = _duration(self._clock() - self._began)
         spent = f"{tokens:,} tokens, {self._spent()}"
-        return f"{done} of {self._n_runs} runs ended, {spent}, {elapsed} so far, {self._left()}"
+        waiting = sum(row.n_in_flight for row in rows if row.state is None)
+        asked = f", waiting for {waiting:,} answers" if waiting else ""
+        return f"{done} of {self._n_runs} runs ended, {spent}{asked}, {elapsed} so far, {self._left()}"
 
     def _spent(self) -> str:
         """Say what the replies cost; if some have no known price, what the others cost."""
@@ -215,6 +263,73 @@ class Progress(Observer):
     def _say(self, line: str) -> None:
         if not self._is_live:
             self._console.print(Text(line))
+
+
+@contextmanager
+def logged(progress: Progress, path: Path | None) -> Iterator[Observer]:
+    """Show a study, and write what happens to a file if one is named.
+
+    Raises:
+        AgentsimError: the file cannot be written.
+    """
+    with ExitStack() as stack:
+        watch: Observer = progress
+        if path is not None:
+            watch = stack.enter_context(LogFile(path, progress))
+        stack.enter_context(progress)
+        yield watch
+
+
+class _Condition:
+    """What is known of one condition's runs."""
+
+    def __init__(self, runs: Sequence[str], rows: Mapping[str, _Row], expected: Mapping[str, int]) -> None:
+        self.runs = runs
+        begun = [(run, rows[run]) for run in runs if run in rows]
+        self._rows = [row for _, row in begun]
+        self.n_requests = sum(expected.get(run, 0) for run in runs if run not in rows)
+        self.n_requests += sum(row.n_requests or expected.get(run, 0) for run, row in begun)
+        # A run that was complete before has no questions to be told of.
+        self.n_answered = sum(row.n_answered if row.n_requests else expected.get(run, 0) for run, row in begun)
+        self.n_ended = sum(row.state is not None for row in self._rows)
+        self.n_missing = sum(row.n_invalid for row in self._rows)
+        self.is_playing = any(row.state is None for row in self._rows)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """The cost of all replies; `None` if one's is not known."""
+        costs = [row.cost_usd for row in self._rows]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    def mean(self) -> Iterator[str]:
+        """Yield a generation, and the mean final resources in it with their standard deviation over runs.
+
+        It is the last one that all runs which have begun have ended; runs that are known no further count in none.
+        """
+        reached = [row for row in self._rows if row.generations]
+        generation = min((row.generation for row in reached), default=0)
+        means = [row.means[generation] for row in reached if generation in row.means]
+        if not means:
+            yield from ("-", "-")
+            return
+        yield f"{generation}/{max(row.generations for row in reached)}"
+        spread = f" ± {statistics.stdev(means):,.1f}" if len(means) > 1 else ""
+        yield f"{statistics.fmean(means):,.1f}{spread}".replace(" ", "\u00a0")
+
+    def left(self, elapsed_s: float) -> str:
+        """Return the time left at this sitting's pace."""
+        n_now = sum(row.n_now for row in self._rows)
+        n_left = self.n_requests - self.n_answered
+        if not self.is_playing and self.n_ended == len(self.runs):
+            return "-"
+        return _duration(elapsed_s * n_left / n_now).replace(" ", "\u00a0") if n_now and n_left >= 0 else "?"
+
+
+def _table(*heads: str) -> Table:
+    table = FittingTable(box=SIMPLE_HEAD)
+    for head in heads:
+        table.add_column(head, justify="left" if head in ("condition", "run") else "right", overflow="fold")
+    return table
 
 
 def _duration(seconds: float) -> str:

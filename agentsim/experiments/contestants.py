@@ -22,7 +22,7 @@ from agentsim.scenario.players import ModelPlayer, Player
 from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.yaml_source import Node, node_from, read_file, read_value
 
-__all__ = ["Contestant", "contestants"]
+__all__ = ["Contestant", "contestants", "of_settings"]
 
 MAX_SUFFIX_CHARS: Final = 28
 """The longest addition to a player's name; with the role and a number it still fits what a scenario allows."""
@@ -91,7 +91,7 @@ def _named(word: str, model: str | None) -> Iterator[Contestant]:
     elif match := OF_A_RUN.fullmatch(word):
         yield from _of_run(word, match, model)
     else:
-        yield _of_settings(word)
+        yield of_settings(word)
 
 
 class _Named(BaseModel):
@@ -111,7 +111,12 @@ def _player(tree: Node) -> Player:
     return player
 
 
-def _of_settings(word: str) -> Contestant:
+def of_settings(word: str) -> Contestant:
+    """Return the contestant that `provider/model` or `scripted/policy` names, with settings as `:share=0.3`.
+
+    Raises:
+        ScenarioError: there is no such policy, or a setting is wrong.
+    """
     match = SETTINGS.fullmatch(word)
     model = match["model"] if match else word
     if "/" not in model:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["by_stem", "condition_names", "condition_of", "run_name", "seed_of"]
+__all__ = ["by_stem", "condition_names", "condition_of", "natural", "run_name", "seed_of"]
 
 MAX_CHARS = 96
 """The longest name without its seed, which adds at most 23 characters."""
@@ -25,6 +25,12 @@ Settings = Mapping[str, Any]
 def by_stem(label: str) -> str:
     """Return a label with model files called by their stems, as `local/phi` for `local//m/phi.gguf`."""
     return FILE.sub(r"\1\2", label)
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names as people do: seed-2 before seed-10."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(part), "") if n % 2 else (1, 0, part) for n, part in enumerate(parts) if part]
 
 
 def run_name(condition: str, *, seed: int) -> str:

@@ -19,7 +19,7 @@ from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.plugins import load_installed
 from agentsim.scenario.units import unit_of
 
-__all__ = ["described_schema", "json_schema"]
+__all__ = ["described_schema", "field_words", "json_schema"]
 
 
 def described_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def described_schema(model: type[BaseModel]) -> dict[str, Any]:
     for name, part in {**schema.get("$defs", {}), model.__name__: schema}.items():
         if name not in classes:
             continue
-        words = _words(classes[name])
+        words = field_words(classes[name])
         properties = part.get("properties", {})
         for field, value in properties.items():
             if field in words and "description" not in value:
@@ -61,7 +61,7 @@ def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
         yield from _subclasses(subclass)
 
 
-def _words(model: type[BaseModel]) -> dict[str, str]:
+def field_words(model: type[BaseModel]) -> dict[str, str]:
     """Return the docstring under each field, by the field's name; a subclass's own stands for those it inherits."""
     words: dict[str, str] = {}
     for base in reversed(model.__mro__):

@@ -11,8 +11,9 @@ from agentsim.errors import LogError
 from agentsim.log.files import LOCK_NAME, LOG_NAME, PROBE_NAME, STUDY_NAME
 from agentsim.log.reading import seems_closed
 from agentsim.log.study_file import StudyFile, read_study_file
+from agentsim.scenario.names import natural
 
-__all__ = ["Listing", "held_files", "is_held", "natural", "studies_in", "study_file"]
+__all__ = ["Listing", "held_files", "is_held", "studies_in", "study_file"]
 
 RECENT_S: Final = 60.0
 """A log that changed within so many seconds, on whatever machine, is being written."""
@@ -61,24 +62,6 @@ def is_held(run: Path, held: frozenset[int]) -> bool:
         return bool(held) and (run / LOCK_NAME).stat().st_ino in held
     except OSError:
         return False
-
-
-def natural(name: str) -> list[Any]:
-    """Return a key that sorts names as people do: seed-2 before seed-10."""
-    parts: list[Any] = []
-    for part in _split(name):
-        parts.append((1, int(part), "") if part.isdecimal() and part.isascii() else (0, 0, part))
-    return parts
-
-
-def _split(name: str) -> list[str]:
-    words: list[str] = []
-    for character in name:
-        if words and character.isdecimal() == words[-1][-1].isdecimal():
-            words[-1] += character
-        else:
-            words.append(character)
-    return words
 
 
 class Listing:

@@ -15,8 +15,8 @@ from agentsim.log.files import LOG_NAME, PROBE_NAME, STUDY_NAME
 from agentsim.log.stopped import stop_reasons
 from agentsim.log.study_file import StudyFile
 from agentsim.providers.ledger_state import LEDGER, LedgerState
-from agentsim.scenario.names import condition_of, seed_of
-from agentsim.view.listing import RECENT_S, held_files, is_held, natural, study_file
+from agentsim.scenario.names import condition_of, natural, seed_of
+from agentsim.view.listing import RECENT_S, held_files, is_held, study_file
 from agentsim.view.tail import Tail
 from agentsim.view.tally import Tally, Trouble
 

@@ -12,6 +12,7 @@ from rich.table import Table
 import agentsim
 from agentsim.cli.tables.study import generations, strategies, study_tables
 from agentsim.providers.base import Prompt
+from agentsim.scenario.names import natural
 from agentsim.testing import FunctionProvider
 from tests.games import GAMES, play
 
@@ -31,19 +32,20 @@ def test_the_tables_of_a_game_show_its_level_and_nothing_of_giving(name: str, tm
     assert "level" in text and "how cooperative, 0 to 1" in text
     assert "given" not in text and "to own" not in text
     rows = generations(study).columns[4]._cells
-    assert rows == [f"{level:.2f}" for level in study.generations["mean_level"]]
+    played = zip(study.generations["run"], study.generations["mean_level"], strict=True)
+    assert rows == [f"{level:.2f}" for _, level in sorted(played, key=lambda one: natural(one[0]))]
 
 
 def test_a_bar_is_as_long_as_its_score_where_scores_add_up(tmp_path: Path) -> None:
     bars = [len(str(bar)) for bar in generations(play("commons", tmp_path)).columns[3]._cells]
-    assert bars == [2, 4, 12]  # 20, 39 and 120 units
+    assert bars == [2, 12, 4]  # 20, 120 and 39 units
 
 
 def test_half_of_the_moves_lost_is_not_all_of_them(tmp_path: Path) -> None:
     study = play("stag-hunt", tmp_path, sets=["generations=1"])
     n_missed = study.generations["n_encounters"]  # each of them has two moves
     half = replace(study, generations=study.generations.assign(n_missed=n_missed))
-    assert generations(half).columns[2]._cells == ["43.0", "23.5"]
+    assert generations(half).columns[2]._cells == ["23.5", "43.0"]
     every = replace(study, generations=study.generations.assign(n_missed=n_missed * 2))
     assert generations(every).columns[2]._cells == ["-", "-"]
 

@@ -68,6 +68,7 @@ ASKED: list[tuple[str, ...]] = [
     ("report", "results/small"),
     ("export", "results/small", "--format", "csv"),
     ("list", "providers"),
+    ("match", "tit-for-tat", "all-keep", "--game", "trust", "--rounds", "3"),
     ("models", "list"),
     ("examples", "list"),
     ("prompts", "show", "small.yaml", "--set", "vary=null", "--model", "openai/gpt-4o-2024-08-06"),

@@ -11,6 +11,8 @@ from rich.console import Console
 
 import agentsim
 from agentsim.cli.progress import Progress
+from agentsim.cli.rows import By
+from agentsim.core.facts import GenerationEnded
 from agentsim.orchestrator.run_state import RunState
 from tests.orchestrator.test_study import Fake, scenario
 
@@ -61,26 +63,62 @@ def test_what_stops_many_runs_is_said_once_where_there_is_no_terminal() -> None:
     assert "40 calls made again" in progress.line()
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_view_counts_answers_time_and_what_was_not_readable(tmp_path: Path, width: int) -> None:
     clock, fake = Clock(), Fake(fail_at=40)
-    progress = Progress(console(is_terminal=True, width=width), n_runs=3, clock=clock)
+    expected = {f"model--seed-{seed}": 56 for seed in range(3)}
+    progress = Progress(console(is_terminal=True, width=width), n_runs=3, expected=expected, clock=clock)
     agentsim.run(scenario(), results=tmp_path, provider=fake, observer=progress)
     row = progress._rows["model--seed-0"]
     row.state = None  # as it was a moment before it stopped
+    row.n_in_flight = 5
     clock.now = 60.0
+    text = shown(progress, width=width)
+    for head in ("condition", "runs", "answers", "gen.", "mean", "s.d.", "missing", "US$", "left"):
+        assert head in text
+    assert row.n_answered and row.n_again
+    generation = [f"{row.generation}/3", f"{row.means[row.generation]:,.1f}"] if row.generation else ["-", "-"]
+    n_left = 3 * 56 - row.n_answered
+    left = progress_time(60 * n_left / row.n_answered)
+    row_of_it = ["model", "0/3", f"{row.n_answered}/168", *generation, str(row.n_invalid), "-", *left.split()]
+    assert " ".join(row_of_it) in " ".join(text.split())
+    summary = " ".join(text.split("model", 1)[1].split())
+    assert "0 of 3 runs ended, 0 tokens, unpriced, waiting for 5 answers, 1 min 00 s so far" in summary
+    assert f"about {left} left" in summary
+
+
+def progress_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def shown(progress: Progress, *, width: int = 80) -> str:
     out = console(is_terminal=False, width=width)
     out.print(progress.render())
-    header, line, summary = printed(out).splitlines()[:3]
-    assert header.split() == ["run", "gen.", "answers", "mean", "again", "unread", "waiting", "tokens"]
-    assert line.startswith("model--seed-0 ") and f"{row.n_answered}/56" in line.split()
-    assert row.n_answered and row.n_again
-    n_left = 56 - row.n_answered + 2 * 56
-    minutes, seconds = divmod(round(60 * n_left / row.n_answered), 60)
-    assert (
-        summary.startswith("0 of 3 runs ended, 0 tokens, unpriced, 1 min 00 s so far") and f"{minutes} min" in summary
-    )
-    assert f"{seconds:02} s left" in summary
+    assert max(map(len, printed(out).splitlines())) <= width
+    return printed(out)
+
+
+def test_a_mean_is_of_the_generation_that_all_begun_runs_have_ended_with_its_spread() -> None:
+    progress = Progress(console(is_terminal=True), n_runs=12, expected={f"a--seed-{seed}": 10 for seed in range(12)})
+    for seed, means in ((0, [10.0, 99.0]), (2, [14.0]), (10, [18.0])):
+        progress.run_opened(f"a--seed-{seed}", n_requests=10, generations=5)
+        for generation, mean in enumerate(means, 1):
+            ended = GenerationEnded(generation=generation, mean_final_resources=mean, scores={}, survivors=())
+            progress.event(f"a--seed-{seed}", ended, is_replayed=False)
+    assert "1/5 14.0 ± 4.0" in " ".join(shown(progress).split())
+    progress.run_opened("a--seed-3", n_requests=10, generations=5)
+    assert "14.0" not in shown(progress)
+
+
+def test_names_lose_what_they_have_in_common_and_runs_are_in_the_order_people_count() -> None:
+    names = [f"qwen2.5-coder-{size}b--game-length-known--seed-{seed}" for size in ("0.5", "1.5") for seed in (10, 2)]
+    progress = Progress(console(is_terminal=True), n_runs=4, by=By.RUN)
+    for name in names:
+        progress.run_opened(name, n_requests=1000, generations=10)
+    text = shown(progress, width=80)
+    assert text.index("0.5b") < text.index("1.5b") and text.index("seed-2") < text.index("seed-10")
+    assert "…: qwen2.5-coder-" in text and text.count("qwen2.5-coder-") == 1
 
 
 def test_a_resumed_run_measures_its_pace_from_now_on(tmp_path: Path) -> None:
@@ -92,13 +130,19 @@ def test_a_resumed_run_measures_its_pace_from_now_on(tmp_path: Path) -> None:
     assert 0 < row.n_now < row.n_answered
 
 
-def test_many_runs_are_shown_by_the_first_and_a_count(tmp_path: Path) -> None:
-    progress = Progress(console(is_terminal=True), n_runs=40)
+@pytest.mark.parametrize(("by", "more"), [(By.RUN, "28 more runs"), (By.CONDITION, "28 more conditions")])
+def test_many_rows_are_shown_by_the_first_and_a_count(by: By, more: str) -> None:
+    progress = Progress(console(is_terminal=True), n_runs=40, by=by)
     for number in range(40):
         progress.run_opened(f"run-{number}", n_requests=10, generations=1)
-    out = console(is_terminal=False)
-    out.print(progress.render())
-    assert "run-11 " in printed(out) and "run-12 " not in printed(out) and "and 28 more runs" in printed(out)
+    text = shown(progress)
+    assert "run-11 " in text and "run-12 " not in text and f"and {more}" in text
+
+
+def test_a_condition_whose_runs_were_complete_before_counts_as_answered() -> None:
+    progress = Progress(console(is_terminal=True), n_runs=1, expected={"a--seed-0": 56})
+    progress.run_closed("a--seed-0", RunState("a--seed-0", "complete"))
+    assert "a 1/1 56/56" in " ".join(shown(progress).split())
 
 
 def test_a_retry_is_shown_with_its_reason_and_markup_in_it_is_text(tmp_path: Path) -> None:

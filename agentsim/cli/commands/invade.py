@@ -14,8 +14,9 @@ from rich.text import Text
 from agentsim.cli.declaring import PLAYED, command
 from agentsim.cli.documents import ending_parts, invasion_parts, plan_parts
 from agentsim.cli.json_output import print_document
-from agentsim.cli.options import Fork, Json, MaxCost, New, Plan, Plugins, Results, Sets, settings
+from agentsim.cli.options import Fork, Json, Log, MaxCost, New, Plan, Plugins, Results, Sets, settings
 from agentsim.cli.telling import exit_code, tell_why
+from agentsim.errors import AgentsimError
 
 if TYPE_CHECKING:
     from agentsim.analysis.invasions import Courses, Invasions
@@ -77,6 +78,7 @@ def invade(
     ] = 1,
     plan: Plan = False,
     max_cost: MaxCost = None,
+    log_file: Log = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
@@ -97,9 +99,13 @@ def invade(
         control=control,
     )
     if asked.is_scripted and not log and not plan:
+        if log_file is not None:
+            raise AgentsimError(
+                "--log-file: nothing is told of scripted invasions that are not logged; give --log as well"
+            )
         _invade_unlogged(asked, results / name, workers=workers, as_json=as_json)
     else:
-        _invade_logged(asked, results, new=new, fork=fork, is_plan=plan, as_json=as_json)
+        _invade_logged(asked, results, new=new, fork=fork, is_plan=plan, log_file=log_file, as_json=as_json)
 
 
 def _invade_unlogged(asked: Invasion, folder: Path, *, workers: int, as_json: bool) -> None:
@@ -119,9 +125,16 @@ def _invade_unlogged(asked: Invasion, folder: Path, *, workers: int, as_json: bo
 
 
 def _invade_logged(
-    asked: Invasion, results: Path, *, new: bool, fork: Path | None, is_plan: bool, as_json: bool
+    asked: Invasion,
+    results: Path,
+    *,
+    new: bool,
+    fork: Path | None,
+    is_plan: bool,
+    log_file: Path | None,
+    as_json: bool,
 ) -> None:
-    from agentsim.cli.progress import Progress
+    from agentsim.cli.progress import Progress, logged
     from agentsim.cli.tables.plan import plan_table
     from agentsim.experiments.invade import logged_courses, play_logged, refuse_unlimited
     from agentsim.experiments.plan import plan
@@ -142,8 +155,8 @@ def _invade_logged(
         if is_plan:
             return
         refuse_unlimited(plans, budget=scenario.budget)
-    with Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)) as progress:
-        result = play_logged(asked, results=results, new=new, fork=fork, observer=progress)
+    with logged(Progress(console, n_runs=len(asked.specs()) * len(asked.seeds)), log_file) as watch:
+        result = play_logged(asked, results=results, new=new, fork=fork, observer=watch)
     is_told = not result.is_interrupted and any(state.status == "complete" for state in result.runs)
     invaded, files = _written(logged_courses(result), result.folder / "invasion") if is_told else (None, [])
     if as_json:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Optional
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from agentsim.cli.declaring import command
 from agentsim.cli.json_output import print_document
 from agentsim.cli.options import Json, Plugins
+from agentsim.cli.tables.cells import called, titled
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -31,17 +31,61 @@ class Things(StrEnum):
 
     RULES = "rules"
     GAMES = "games"
+    TABLES = "tables"
+    PAIRINGS = "pairings"
+    OBSERVATIONS = "observations"
+    SELECTIONS = "selections"
+    TRANSMISSIONS = "transmissions"
     POLICIES = "policies"
     PROVIDERS = "providers"
     PROMPTS = "prompts"
     MEASURES = "measures"
 
 
+LINES: Final = {
+    Things.RULES: "pairings, observations, selections and transmissions together",
+    Things.GAMES: "what is played: game.kind",
+    Things.TABLES: "named payoffs of the matrix game: game.table",
+    Things.PAIRINGS: "who meets whom: pairing.kind",
+    Things.OBSERVATIONS: "what is known of others: observation.kind",
+    Things.SELECTIONS: "who survives a generation: selection.kind",
+    Things.TRANSMISSIONS: "how newborns come to a strategy: transmission.kind",
+    Things.POLICIES: "players without a model: players.model, as scripted/tit-for-tat",
+    Things.PROVIDERS: "accounts that models are asked through: players.model, as openai/gpt-4o",
+    Things.PROMPTS: "sets of prompts: prompts",
+    Things.MEASURES: "what can be computed of a study, in agentsim.measures",
+}
 PARTS: Final = {
     Things.RULES: ("pairing", "observation", "selection", "transmission"),
     Things.GAMES: ("game",),
+    Things.PAIRINGS: ("pairing",),
+    Things.OBSERVATIONS: ("observation",),
+    Things.SELECTIONS: ("selection",),
+    Things.TRANSMISSIONS: ("transmission",),
     Things.POLICIES: ("policy",),
 }
+
+
+PROMPT_SETS: Final = {
+    "default": "The wording of the published experiment, mended",
+    "default-json": "The same, for answers that follow a JSON schema",
+    "german": "German, with a decimal comma",
+    "neutral": "No name of the game, and options by letters",
+    "paraphrase-1": "The same roles, other sentences",
+    "paraphrase-2": "Players at a table, who send points",
+    "paraphrase-3": "Questions and answers, between benefactor and beneficiary",
+}
+
+
+class Setting(NamedTuple):
+    """A setting of a thing."""
+
+    name: str
+    default: Any
+    """As a scenario says it; `None` also where it must be given."""
+    is_required: bool
+    line: str
+    """What it is, in a sentence or two."""
 
 
 class Row(NamedTuple):
@@ -51,25 +95,39 @@ class Row(NamedTuple):
     settings: str
     origin: str
     line: str
-    """The first line of what it says of itself."""
+    """The first sentence of what it says of itself."""
+    parameters: tuple[Setting, ...] = ()
 
 
-@command("list", examples=["list rules", "list policies", "list games --plugin my_rules.py"])
+@command("list", examples=["list", "list policies", "list pairings --json", "list games --plugin my_rules.py"])
 def list_things(
-    what: Annotated[Things, typer.Argument(help="What to list.", show_default=False)],
+    what: Annotated[
+        Optional[Things],  # noqa: UP045 - typer reads it
+        typer.Argument(help="What to list; without it, what there is to list.", show_default=False),
+    ] = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
-    """List what scenarios can name: what ships, and what plug-ins bring."""
+    """List what scenarios can name, with settings and defaults: what ships, and what plug-ins bring."""
     from agentsim.scenario.plugins import load_installed
 
     load_installed()
+    found = list(rows(what)) if what is not None else [Row(one, "", "", line) for one, line in LINES.items()]
     if as_json:
-        print_document("list", what=what, things=list(rows(what)))
+        print_document("list", what=what, things=found)
         return
-    table = Table("name", "settings", "from", "what it is", box=SIMPLE_HEAD)
-    for row in rows(what):
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    if what is None:
+        table = titled("What there is", caption="agentsim list NAME")
+        for name in ("name", "what it is"):
+            table.add_column(name)
+        for row in found:
+            table.add_row(called(row.name), row.line)
+    else:
+        table = titled(what.capitalize(), caption=LINES[what])
+        for name in ("name", "settings", "from", "what it is"):
+            table.add_column(name, overflow="fold")
+        for row in found:
+            table.add_row(called(row.name), *(Text(cell) for cell in (row.settings, row.origin, row.line)))
     Console().print(table)
 
 
@@ -80,13 +138,30 @@ def rows(what: Things) -> Iterator[Row]:
     for part in PARTS.get(what, ()):
         for kind, member in REGISTRY.of(part).items():
             name = f"{part}: {kind}" if what is Things.RULES else kind
-            yield Row(name, _settings(member.thing), _origin(member.plugin), _line(member.thing))
-    if what is Things.PROVIDERS:
+            settings = _settings(member.thing)
+            said = ", ".join(one.name if one.is_required else f"{one.name}={_value(one.default)}" for one in settings)
+            yield Row(name, said, _origin(member.plugin), _line(member.thing), settings)
+    if what is Things.TABLES:
+        yield from _tables()
+    elif what is Things.PROVIDERS:
         yield from _providers()
     elif what is Things.PROMPTS:
         yield from _prompts()
     elif what is Things.MEASURES:
         yield from _measures()
+
+
+def _tables() -> Iterator[Row]:
+    from agentsim.core.games.matrix import TABLES
+
+    for name, table in TABLES.items():
+        first = "; ".join(" ".join(f"{one:g}" for one in row) for row in table.payoffs)
+        yield Row(
+            name,
+            f"options={', '.join(table.options)}",
+            _origin(None),
+            f"payoffs to the first player, a row for each of its options: {first}",
+        )
 
 
 def _providers() -> Iterator[Row]:
@@ -107,7 +182,7 @@ def _prompts() -> Iterator[Row]:
     from agentsim.scenario.tree import SHIPPED_PROMPTS
 
     for name in SHIPPED_PROMPTS:
-        yield Row(name, "", _origin(None), str(Path(sets.__file__).parent / name))
+        yield Row(name, "", _origin(None), f"{PROMPT_SETS[name]}; {Path(sets.__file__).parent / name}")
     for name, member in REGISTRY.of("prompts").items():
         yield Row(name, "", _origin(member.plugin), str(member.thing))
 
@@ -122,27 +197,30 @@ def _measures() -> Iterator[Row]:
         yield Row(name, "", _origin(member.plugin), _line(member.thing))
 
 
-def _settings(thing: type[BaseModel]) -> str:
+def _settings(thing: type[BaseModel]) -> tuple[Setting, ...]:
     """Return a class's settings with their defaults; not those that have one value only, nor a player's place."""
+    from pydantic import BaseModel
+
     from agentsim.core.policies import PlayerSettings
     from agentsim.prompts.sentences import settings_of
+    from agentsim.scenario.schema import field_words
 
+    words = field_words(thing)
     settings = []
     for name in settings_of(thing):
         if name in PlayerSettings.model_fields:
             continue
         field = thing.model_fields[name]
-        settings.append(
-            name if field.is_required() else f"{name}={_value(field.get_default(call_default_factory=True))}"
-        )
-    return ", ".join(settings)
+        default: Any = None if field.is_required() else field.get_default(call_default_factory=True)
+        plain = default.model_dump(mode="json") if isinstance(default, BaseModel) else default
+        settings.append(Setting(name, plain, field.is_required(), " ".join((words.get(name) or "").split())))
+    return tuple(settings)
 
 
 def _value(value: Any) -> str:
-    dumped = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
-    if isinstance(dumped, dict):
-        return str(dumped.get("kind", "{...}"))
-    return dumped if isinstance(dumped, str) else json.dumps(dumped, default=str)
+    if isinstance(value, dict):
+        return str(value.get("kind", "{...}"))
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _origin(plugin: Plugin | None) -> str:
@@ -153,4 +231,6 @@ def _origin(plugin: Plugin | None) -> str:
 
 
 def _line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().partition("\n")[0]
+    """Return the first sentence of a docstring."""
+    paragraph = " ".join((thing.__doc__ or "").strip().partition("\n\n")[0].split())
+    return re.split(r"(?<=[.:]) (?=[A-Z])", paragraph, maxsplit=1)[0]

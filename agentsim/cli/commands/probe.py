@@ -11,7 +11,7 @@ from rich.console import Console
 from agentsim.cli.declaring import PLAYED, command
 from agentsim.cli.documents import plan_parts
 from agentsim.cli.json_output import print_document
-from agentsim.cli.options import Json, MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets
+from agentsim.cli.options import Json, Log, MaxCost, Model, New, Plan, Plugins, Pull, Quiet, Results, Sets
 from agentsim.cli.telling import exit_code, fetch, print_probed, tell_probe, tell_why
 
 
@@ -63,12 +63,13 @@ def probe(
     max_cost: MaxCost = None,
     plan: Plan = False,
     pull: Pull = False,
+    log_file: Log = None,
     quiet: Quiet = False,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Ask strategies what they would give in designed situations, or compare newborns with their parents."""
-    from agentsim.cli.progress import Progress
+    from agentsim.cli.progress import Progress, logged
     from agentsim.cli.tables.plan import plan_table
     from agentsim.experiments.probe import plan as planned
     from agentsim.experiments.probe import probe as ask
@@ -106,8 +107,8 @@ def probe(
         for model_name in embedded(scenario):
             fetch(model_name, console)
     console.print(f"{scenario.name}: {foreseen.n_questions:,} questions of {foreseen.model}", highlight=False)
-    with Progress(console, n_runs=1) as progress:
-        result = ask(scenario, design, results=results, new=new, observer=progress)
+    with logged(Progress(console, n_runs=1), log_file) as watch:
+        result = ask(scenario, design, results=results, new=new, observer=watch)
     if as_json:
         print_probed(result)
         tell_why(result, is_new=new)

@@ -15,6 +15,7 @@ from agentsim.cli.options import (
     Fork,
     Job,
     Json,
+    Log,
     MaxCost,
     Model,
     New,
@@ -23,13 +24,16 @@ from agentsim.cli.options import (
     Pull,
     Quiet,
     Results,
+    Rows,
     Seeds,
     Sets,
     Wait,
     Workers,
     settings,
 )
+from agentsim.cli.rows import By
 from agentsim.cli.telling import exit_code, fetch, print_elsewhere, print_ended, show_ended, tell, tell_why
+from agentsim.errors import AgentsimError
 
 
 @command(
@@ -55,12 +59,14 @@ def run(
     job: Job = None,
     wait: Wait = False,
     pull: Pull = False,
+    by: Rows = By.CONDITION,
+    log_file: Log = None,
     quiet: Quiet = False,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Play a scenario, or continue it: the same command resumes where it stopped."""
-    from agentsim.cli.progress import Progress
+    from agentsim.cli.progress import Progress, logged
     from agentsim.orchestrator.study import run as play
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.runs import runs
@@ -73,9 +79,13 @@ def run(
         for name in embedded(scenario):
             fetch(name, console)
     specs = runs(scenario)
-    n_requests = sum(spec.condition.n_requests(spec.seed) for spec in specs)
-    console.print(f"{scenario.name}: {len(specs)} runs, {n_requests:,} questions", highlight=False)
+    expected = {spec.name: spec.condition.n_requests(spec.seed) for spec in specs}
+    console.print(f"{scenario.name}: {len(specs)} runs, {sum(expected.values()):,} questions", highlight=False)
     if on is not None:
+        if log_file is not None:
+            raise AgentsimError(
+                "--log-file is of this process; with --on, workers write their logs into the study's folder"
+            )
         from agentsim.cli.elsewhere import play_elsewhere
         from agentsim.orchestrator.engines.known import engine
         from agentsim.orchestrator.engines.orders import Orders
@@ -98,8 +108,8 @@ def run(
         raise typer.Exit(code)
     if claim:
         from agentsim.orchestrator.engines.worker import work as play
-    with Progress(console, n_runs=len(specs)) as progress:
-        result = play(scenario, results=results, new=new, fork=fork, observer=progress)
+    with logged(Progress(console, n_runs=len(specs), expected=expected, by=by), log_file) as watch:
+        result = play(scenario, results=results, new=new, fork=fork, observer=watch)
     if fork is not None:
         console.print(Text(f"{result.n_taken_over:,} replies were reused from {fork}"), soft_wrap=True)
     if as_json:

@@ -15,14 +15,16 @@ from rich.text import Text
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.progress import Progress
 from agentsim.analysis.frames.study import Study
+from agentsim.cli.tables.fitting import FittingTable, Name
+from agentsim.scenario.names import natural
 
 __all__ = [
     "BAR",
     "MAX_LISTED",
     "MAX_RUNS",
     "MAX_TEXT",
-    "WIDTHS",
     "add_column",
+    "called",
     "is_missing",
     "missing",
     "named",
@@ -39,25 +41,16 @@ MAX_RUNS: Final = 12
 """The most runs whose strategies are shown; the dataframes have the rest."""
 MAX_LISTED: Final = 60
 """The most runs that have a row of their own; more of them are put together by condition."""
-WIDTHS: Final = {
-    "gen": 3,
-    "mean": 8,
-    "bar": BAR,
-    "given": 5,
-    "level": 5,
-    "punished": 8,
-    "missing": 7,
-    "again": 5,
-    "replies": 7,
-    "tokens in": 9,
-    "out": 7,
-}
-"""Minimum width of each column; long text (names, strategies) wraps instead."""
 
 
 def plain(text: str, *, max_chars: int = MAX_TEXT) -> Text:
     """Return untrusted text as one line without control or direction characters, truncated at `max_chars`."""
     return Text(one_line(text, max_chars=max_chars))
+
+
+def called(*parts: str, joint: str = " / ", more: str = "", max_chars: int = MAX_TEXT) -> Name:
+    """Return a cell with a name, or with several that belong together; no name is cut in a table."""
+    return Name(tuple(one_line(part, max_chars=max_chars) for part in parts), joint, more)
 
 
 def short(value: Any) -> str:
@@ -73,26 +66,24 @@ def span(low: Any, high: Any) -> str:
 
 
 def named(frame: pd.DataFrame, study: Study | Progress, *, column: str = "run") -> pd.DataFrame:
-    """Prefix each run, or condition, with its study's name if there are several studies."""
-    return frame if len(study.folders) == 1 else frame.assign(**{column: frame["study"] + "/" + frame[column]})
+    """Return a frame as people sort its runs, or conditions: each after its study's name if there are several."""
+    if len(study.folders) > 1:
+        frame = frame.assign(**{column: frame["study"] + "/" + frame[column]})
+    rank = {name: n for n, name in enumerate(sorted(frame[column].unique(), key=natural))}
+    return frame.sort_values(column, key=lambda names: names.map(rank), kind="stable")
 
 
 def titled(title: str, *, caption: str | None) -> Table:
     """Return an empty table in the style of all terminal tables."""
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
+    table = FittingTable(title=title, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD)
     table.title_style = "bold"
     return table
 
 
 def add_column(table: Table, name: str, *, title: str | None = None) -> None:
+    """Add a column, with its text to the left and its numbers to the right."""
     is_text = name in ("run", "condition", "status", "bar", "agent", "strategy", "model")
-    table.add_column(
-        name if title is None else title,
-        justify="left" if is_text else "right",
-        no_wrap=name in WIDTHS,
-        min_width={"status": 10, "run": 16, "condition": 16}.get(name, WIDTHS.get(name)),
-        overflow="fold",
-    )
+    table.add_column(name if title is None else title, justify="left" if is_text else "right", overflow="fold")
 
 
 def is_missing(value: Any) -> bool:

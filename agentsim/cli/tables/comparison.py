@@ -16,7 +16,7 @@ from agentsim.analysis.measures import score_sensitivity
 if TYPE_CHECKING:
     from agentsim.analysis.compare import Comparison
 
-from agentsim.cli.tables.cells import is_missing, plain, short, span, titled
+from agentsim.cli.tables.cells import called, is_missing, plain, short, span, titled
 
 __all__ = ["comparison_tables", "sensitivity_table"]
 
@@ -39,7 +39,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
     for row in comparison.groups.to_dict("records"):
         rate = "-" if is_missing(row["take_off_rate"]) else span(row["take_off_low"], row["take_off_high"])
         groups.add_row(
-            plain(row["group"]),
+            called(row["group"]),
             str(row["n_runs"]),
             short(row["geometric_mean"]),
             span(row["low"], row["high"]),
@@ -65,7 +65,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[Table]:
         pairs.add_column(name, justify="left" if is_text else "right", overflow="fold", no_wrap=name in ("ratio", "p"))
     for row in table.to_dict("records"):
         pairs.add_row(
-            plain(f"{row['first']} / {row['second']}"),
+            called(row["first"], row["second"]),
             {"paired": f"{row['n_first']} pairs", "within": f"{row['n_first']} shared"}.get(
                 row["design"], f"{row['n_first']} + {row['n_second']}"
             ),
@@ -110,7 +110,7 @@ def _lines_table(lines: pd.DataFrame) -> Table:
     for row in lines.to_dict("records"):
         ends = "" if is_missing(row["low"]) else f" ({span(row['low'], row['high'])})"
         table.add_row(
-            plain(f"{row['first']} / {row['second']}"),
+            called(row["first"], row["second"]),
             row["outcome"],
             f"{short(row['effect'])}{ends}",
             short(row["p"]),
@@ -172,7 +172,7 @@ def _take_off_table(comparison: Comparison) -> Table:
         table.add_column(name, justify="left" if name == "group" else "right", overflow="fold")
     for group, group_rows in sensitivity.groupby("group", sort=True):
         counts = group_rows.sort_values("threshold")[["n_took_off", "n_followed"]].itertuples(index=False, name=None)
-        table.add_row(plain(str(group)), *(f"{n} of {n_all}" for n, n_all in counts))
+        table.add_row(called(str(group)), *(f"{n} of {n_all}" for n, n_all in counts))
     return table
 
 
@@ -218,7 +218,7 @@ def sensitivity_table(study: Study) -> Table | None:
         table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
     for row in scores.to_dict("records"):
         table.add_row(
-            plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
+            called(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
             str(row["n_runs"]),
             short(row["as_zero"]),
             short(row["as_own_mean"]),
@@ -231,8 +231,6 @@ def sensitivity_table(study: Study) -> Table | None:
 def _problems(frame: pd.DataFrame, names: list[str]) -> Iterator[str]:
     """Yield each reason for missing values once, with the groups or pairs it concerns."""
     for problem, problem_rows in frame.dropna(subset=["problem"]).groupby("problem", sort=True):
-        who = [
-            plain(" / ".join(row), max_chars=60).plain for row in problem_rows[names].itertuples(index=False, name=None)
-        ]
+        who = [plain(" / ".join(row)).plain for row in problem_rows[names].itertuples(index=False, name=None)]
         more = f" and {len(who) - 4} more" if len(who) > 4 else ""
         yield f"{', '.join(who[:4])}{more}: {problem}"

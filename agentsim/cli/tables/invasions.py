@@ -9,11 +9,10 @@ import pandas as pd
 from rich.table import Table
 
 from agentsim.analysis.invasions import MARKS, Invasions, matrix_rows
-from agentsim.cli.tables.cells import plain, titled
+from agentsim.cli.tables.cells import called, plain, titled
 
 __all__ = ["invasion_tables"]
 
-MAX_NAME: Final = 36
 MAX_COLUMNS: Final = 8
 """The most contestants of a matrix that fits a terminal."""
 MAX_ROWS: Final = 42
@@ -37,11 +36,11 @@ def _matrix(names: list[str], cells: Mapping[tuple[str, str], Mapping[Any, Any]]
     )
     table.add_column("resident", overflow="fold")
     for name in names:
-        table.add_column(plain(name, max_chars=MAX_NAME), justify="right", overflow="fold")
+        table.add_column(called(name), justify="right", overflow="fold")
     for resident in names:
         row = [cells.get((resident, invader)) for invader in names]
         table.add_row(
-            plain(resident, max_chars=MAX_NAME),
+            called(resident),
             *("-" if cell is None else f"{_rate(cell)} {MARKS[cell['verdict']]}" for cell in row),
         )
     return table
@@ -71,7 +70,7 @@ def _conditions(conditions: pd.DataFrame) -> Table:
     for row in under.head(MAX_ROWS).to_dict("records"):
         control = controls.get((row["resident"], row["invader"]))
         table.add_row(
-            *(plain(row[name], max_chars=MAX_NAME) for name in ("resident", "invader")),
+            *(called(row[name]) for name in ("resident", "invader")),
             "/".join(f"{row[name]:,}" for name in ("n_fixed", "n_extinct", "n_censored")),
             f"{_rate(row)} {MARKS[row['verdict']]}\n[{100 * row['low']:.0f}, {100 * row['high']:.0f}]",
             "-" if control is None else _rate(control),
@@ -92,7 +91,7 @@ def _pairs(pairs: pd.DataFrame) -> Table:
         table.add_column(name, overflow="fold")
     for row in pairs.head(MAX_ROWS).to_dict("records"):
         table.add_row(
-            plain(f"{row['first']} and {row['second']}"),
+            called(row["first"], row["second"], joint=" and "),
             *(plain(row[name]) for name in ("by_fixation", "by_fitness")),
         )
     return table

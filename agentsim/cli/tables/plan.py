@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from agentsim.cli.tables.cells import plain, titled
+from agentsim.cli.tables.cells import called, titled
 from agentsim.experiments.plan import NOTHING, ConditionPlan, Range
 
 __all__ = ["Total", "plan_table", "total"]
@@ -30,12 +30,12 @@ def plan_table(plans: Sequence[ConditionPlan]) -> Table:
         )
     for one in plans:
         table.add_row(
-            plain(one.name),
+            called(one.name),
             str(one.n_runs),
             f"{'≤ ' if _is_at_most(one) else ''}{one.n_questions // one.n_runs:,}",
             *(_span(interval) for interval in (one.calls, one.input_tokens, one.output_tokens)),
             "unpriced" if one.usd is None else _dollars(one.usd),
-            f"{_time(one.wall_s.low)}\n{_time(one.wall_s.high)}",
+            f"{_time(one.wall_s.low)} to\n{_time(one.wall_s.high)}",
         )
     if len(plans) > 1:
         whole = total(plans)
@@ -87,7 +87,7 @@ def _sum(intervals: Iterable[Range]) -> Range:
 
 def _span(interval: Range) -> str:
     low, high = (_short(value) for value in interval)
-    return low if low == high else f"{low}\n{high}"
+    return low if low == high else f"{low} to\n{high}"
 
 
 def _short(value: float) -> str:
@@ -98,7 +98,7 @@ def _short(value: float) -> str:
 
 def _dollars(interval: Range) -> str:
     low, high = (f"{value:,.2f}" for value in interval)
-    return low if low == high else f"{low}\n{high}"
+    return low if low == high else f"{low} to\n{high}"
 
 
 def _time(seconds: float) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from agentsim.analysis.norms import CANNOT_SAY, NO_RULE
 from agentsim.analysis.probes import ALL, Probe
-from agentsim.cli.tables.cells import plain, titled
+from agentsim.cli.tables.cells import called, plain, titled
 
 __all__ = ["probe_tables"]
 
@@ -63,7 +63,7 @@ def _summary(probe: Probe) -> Table:
     for row in probe.summary.head(MAX_ROWS).to_dict("records"):
         name = row["subject"] if row["subject"] != ALL else f"all ({row['role']})"
         table.add_row(
-            plain(name, max_chars=40),
+            called(name),
             _number(row["mean_fraction"]),
             *(_interval(row, measure) for measure in ("slope", "partner_if_kept", "partner_if_gave")),
             _rule(row),
@@ -113,7 +113,7 @@ def _scores(probe: Probe) -> Table:
         table.add_column(name, justify="left" if name in ("strategy", "role") else "right")
     for subject, subject_scores in list(probe.scores.groupby("subject", sort=False))[:MAX_ROWS]:
         table.add_row(
-            plain(str(subject), max_chars=40),
+            called(str(subject)),
             str(subject_scores["role"].iloc[0]),
             f"{subject_scores['score'].mean():,.1f}",
             _number(subject_scores["mean_fraction"].mean()),
@@ -154,7 +154,7 @@ def _strategies(probe: Probe) -> Table:
         table.add_column(name, justify="right" if name == "score" else "left", overflow="fold")
     for row in probe.subjects.head(MAX_ROWS).to_dict("records"):
         table.add_row(
-            plain(row["subject"], max_chars=40),
+            called(row["subject"]),
             row["role"],
             "-" if pd.isna(row["score"]) else f"{row['score']:,.1f}",
             plain("(none could be read)" if pd.isna(row["strategy"]) else row["strategy"]),

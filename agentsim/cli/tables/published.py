@@ -7,7 +7,7 @@ from rich.table import Table
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.outcomes import efficiency
 from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
-from agentsim.cli.tables.cells import MAX_TEXT, plain, short, span, titled
+from agentsim.cli.tables.cells import MAX_TEXT, called, plain, short, span, titled
 
 __all__ = ["published_table", "published_unlike_table"]
 
@@ -27,7 +27,7 @@ def published_table(study: Study) -> Table | None:
     for label, label_rows in theirs.groupby("label", sort=True):
         for row in (label_rows.iloc[0], label_rows.iloc[-1]):
             table.add_row(
-                plain(str(label).removeprefix("published: ")),
+                called(str(label).removeprefix("published: ")),
                 str(row["n"]),
                 str(row["generation"]),
                 short(row["mean"]),
@@ -57,7 +57,7 @@ def published_unlike_table(study: Study) -> Table | None:
             for generation in (label_rows["generation"].min(), label_rows["generation"].max()):
                 values = label_rows[label_rows["generation"] == generation]["efficiency"].astype(float)
                 table.add_row(
-                    plain(str(label)),
+                    called(str(label)),
                     str(len(values)),
                     str(generation),
                     f"{values.mean():.2f}",

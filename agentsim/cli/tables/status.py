@@ -15,6 +15,7 @@ from agentsim.cli.tables.cells import (
     MAX_LISTED,
     MAX_TEXT,
     add_column,
+    called,
     is_missing,
     missing,
     named,
@@ -54,7 +55,7 @@ def status_table(study: Study | Progress) -> Table:
         add_column(table, name)
     for row in rows:
         table.add_row(
-            plain(row["run"]),
+            called(row["run"]),
             plain(row["told"]),
             "-" if is_missing(row["generations"]) else f"{number(row['generations'])}/{number(row['n_generations'])}",
             number(row["n_replies"]),

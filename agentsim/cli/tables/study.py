@@ -18,6 +18,7 @@ from agentsim.cli.tables.cells import (
     MAX_RUNS,
     MAX_TEXT,
     add_column,
+    called,
     is_missing,
     missing,
     named,
@@ -54,7 +55,7 @@ def runs(study: Study) -> Table:
             add_column(table, name)
     for row in named(study.runs, study).to_dict("records"):
         table.add_row(
-            plain(row["run"]),
+            called(row["run"]),
             plain(row["status"] if is_missing(row["problem"]) else f"{row['status']}: {row['problem']}"),
             number(row["generations"]),
             "-" if row["status"] == "unread" else number(row["mean_final_resources"]),
@@ -83,7 +84,7 @@ def conditions(study: Study) -> Table:
         scores = of_condition.loc[of_condition["status"] == "complete", "mean_final_resources"].dropna()
         cost = of_condition["cost_usd"]
         table.add_row(
-            plain(str(condition)),
+            called(str(condition)),
             f"{len(of_condition):,}",
             f"{int((of_condition['status'] == 'complete').sum()):,}",
             *("-" if scores.empty else number(float(value)) for value in (scores.min(), scores.median(), scores.max())),
@@ -110,7 +111,7 @@ def ends(study: Study) -> Table:
             rows = of_condition[of_condition["generation"] == generation]
             level = rows[words.column].median()
             table.add_row(
-                plain(str(condition)),
+                called(str(condition)),
                 str(generation),
                 f"{len(rows):,}",
                 number(float(rows["mean_final_resources"].median())),
@@ -135,7 +136,7 @@ def _punishment(study: Study) -> Table | None:
         table.add_column(name, justify="left" if name == "condition" else "right", overflow="fold")
     for row in punishment.to_dict("records"):
         table.add_row(
-            plain(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
+            called(row["condition"] if len(study.folders) == 1 else f"{row['study']}: {row['condition']}"),
             f"{row['n_punished']:,} of {row['n_decided']:,}",
             *("-" if is_missing(row[name]) else f"{row[name]:.2%}" for name in ("rate",)),
             *(f"{row[name]:,.1f}" for name in ("spent", "removed")),
@@ -179,7 +180,7 @@ def _by_model(study: Study) -> Table | None:
             fractions = (row[name] for name in headings)
             table.add_row(
                 str(row["generation"]),
-                plain(row["model"]),
+                called(row["model"]),
                 str(row["n_agents"]),
                 number(row["mean_score"]),
                 *("-" if is_missing(fraction) else f"{fraction:.2f}" for fraction in fractions),
@@ -208,7 +209,7 @@ def generations(study: Study) -> Table:
     for row in data.to_dict("records"):
         is_read = row["n_missed"] + row["n_replaced"] < row["n_decisions"] or not row["n_decisions"]
         table.add_row(
-            plain("" if row["run"] == shown else row["run"]),
+            "" if row["run"] == shown else called(row["run"]),
             str(row["generation"]),
             number(row["mean_final_resources"]) if is_read else "-",
             "█" * bar(row["mean_final_resources"], highest) if is_read else "",
