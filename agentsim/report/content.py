@@ -14,6 +14,7 @@ from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.decisions import decisions, failed, lost
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import ALPHA, least_p
+from agentsim.core.games.before import CHOOSE, EXCLUDE
 from agentsim.report.data import labels
 from agentsim.report.tables import Table, number
 
@@ -228,7 +229,13 @@ def missing(study: Study) -> list[str]:
 
 def _missing_moves(study: Study) -> Iterator[str]:
     """Yield the same of games other than the donor game, and of what their players said."""
-    moves = study.moves
+    is_voice = study.moves["stage"].isin([CHOOSE, EXCLUDE])
+    if n_voiceless := int(study.moves.loc[is_voice, "option"].isna().sum()):
+        yield (
+            f"{_of(n_voiceless, int(is_voice.sum()), 'choices and votes')} before encounters could not be read: they"
+            " were for nobody."
+        )
+    moves = study.moves[~is_voice]
     n_all, n_missing, n_replaced = (
         len(moves),
         int(moves["option"].isna().sum()),

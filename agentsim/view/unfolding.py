@@ -244,8 +244,8 @@ class Unfolding:
         if self._condition is None or self.started is None or len(names) != self._condition.agents:
             return []
         condition, seed = self._condition, self.started.seed
-        if condition.groups is not None:  # who is in which group, the log says as games begin
-            return []
+        if condition.groups is not None or condition.game.before:
+            return []  # who is in which group, the log says as games begin; whom agents choose or refuse, later still
         try:
             pairings = next(itertools.islice(condition.pairings(seed), number - 1, None))
             placed = self._places(number) if pairings[0].by_place else sorted(names)
@@ -295,6 +295,9 @@ class Unfolding:
         plan = self._schedules(number)
         if not plan:
             n = self._condition.agents - len(names)
+            if not n:
+                yield "Who meets whom next is not foreseen here: it is in the log as soon as it is known."
+                return
             what = "1 strategy" if n == 1 else f"{n} strategies"
             yield f"Generation {number} waits for {what}; its games begin when all {self._condition.agents} are there."
             return

@@ -14,6 +14,8 @@ import agentsim
 from agentsim.core.facts import Connected, Moved, SatOut
 from agentsim.log.reading import read_log
 from agentsim.providers.base import Prompt
+from agentsim.report.content import missing
+from agentsim.view.unfolding import Unfolding
 from tests.orchestrator.test_study import Fake, facts, log_of, play, said
 
 STUDIES: Final[dict[str, dict[str, Any]]] = {
@@ -96,5 +98,14 @@ def test_a_log_cut_anywhere_goes_on_to_the_same_facts_and_pays_for_nothing_twice
     chained = study.resources["resources"].notna().all() and study.agents["score"].notna().all()
     assert chained and study.generations["n_missed"].sum() > 0
     assert study.runs["maximum"].isna().all() and study.generations["maximum"].isna().all()
+    voices = study.moves[study.moves["stage"].isin(["choose", "exclude"])]["option"].isna().sum()
+    assert any("choices and votes" in sentence for sentence in missing(study)) == bool(voices)
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "log.jsonl").write_bytes(data[: data.index(b'"type":"game_ended"')])
+    seen = Unfolding(half)
+    for _ in seen.refresh():
+        pass
+    assert any("not foreseen" in str(sentence) for sentence in seen.message(None)["waits"])
     page = agentsim.write_report(study, tmp_path / "report.html")
     assert "</html>" in Path(page).read_text()
