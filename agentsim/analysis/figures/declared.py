@@ -6,10 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
-
-    from agentsim.analysis.frames.study import Study
 
 __all__ = ["OfRun", "OfStudy"]
 
@@ -20,10 +17,12 @@ class OfStudy(NamedTuple):
     name: str
     """Name of its files, without the extension."""
     title: str
-    draw: Callable[[Study], Figure]
-    """Raises LogError if the study has no data for it."""
+    draw: Callable[..., Figure]
+    """Takes the study and `look.Options`; raises LogError if the study has no data for it."""
     place: int = 1
     """Figures are drawn in the order of their places, then of their names."""
+    are_conditions: bool = True
+    """Whether what it draws are conditions, which labels and order then name; otherwise they are models."""
 
 
 class OfRun(NamedTuple):
@@ -31,5 +30,7 @@ class OfRun(NamedTuple):
 
     name: str
     """Name of its files, without the extension and the run's name; capitalised, it is the title."""
-    draw: Callable[[pd.DataFrame, str], Figure]
-    """Takes the result of `slots.living` and the run's name."""
+    draw: Callable[..., Figure]
+    """Takes the study, the result of `slots.living`, the run's name and `look.Options`."""
+    needs: str = ""
+    """The frame that must have rows of the run; empty for none."""

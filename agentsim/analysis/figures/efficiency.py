@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.cooperation import LEVEL, cooperation
 from agentsim.analysis.figures.declared import OfStudy
+from agentsim.analysis.figures.final_resources import counted
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.style import (
-    COLOURS,
     DASHES,
-    MARKERS,
     above_legend,
     blank,
     label,
     legend_below,
     shown,
+    stroke,
+    titled,
 )
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
@@ -36,19 +38,21 @@ MAX_DIFFERENCES: int = 12
 """The most differences of rules that the figure names; it counts the rest."""
 
 
-def efficiency(study: Study) -> Figure:
+def efficiency(study: Study, **options: Unpack[Options]) -> Figure:
     """Draw efficiency by generation: 0 as if nobody gave, 1 the most that the schedule really played allows.
 
     Thin lines are single runs; a thick line is the mean of a condition's runs, its band one standard error (for at
     least 2 runs). In other games than the donor game 0 and 1 are moves as little and as cooperative as possible. If
     models played under other rules than the published runs, these are drawn too, dashed and grey, and the figure names
-    the differences.
+    the differences. `options`: size, title, names and their order, as `look.Options` has them.
 
     Raises:
         LogError: no generation has an efficiency yet.
+        AgentsimError: an option cannot be met.
     """
     from matplotlib.ticker import MaxNLocator
 
+    look = Look.of(**options)
     data = efficiencies(study.generations, study.runs).dropna(subset=["efficiency"])
     if data.empty and cooperation(study) is LEVEL and not study.generations.empty:
         raise LogError(f"{study.name}: whether all are cooperative or none changes nothing, or is not known")
@@ -56,25 +60,37 @@ def efficiency(study: Study) -> Figure:
         raise LogError(f"{study.name}: no generation has an efficiency yet; there is nothing to draw")
     data = data.assign(condition=study.conditions(data), efficiency=data["efficiency"].astype(float))
     theirs, differences = published_unlike(study)
-    figure = blank(7.2, 4.8, is_placed=True)
-    n_labels = data["condition"].nunique() + theirs["label"].nunique()
-    note = fill(_differ(differences), 110) if differences and not theirs.empty else ""
-    axes = above_legend(figure, left=0.75, n_labels=n_labels, note=note)
-    for index, (name, of_condition) in enumerate(theirs.groupby("label", sort=True)):
+    by_condition = dict(list(data.groupby("condition", sort=True)))
+    theirs = theirs.assign(study="published")
+    words = {name: called + counted(by_condition[name]) for name, called in look.names(by_condition).items()}
+    published = {shown(name) + counted(runs): runs for name, runs in theirs.groupby("label", sort=True)}
+    figure = blank(*look.size(7.2, 4.8), is_placed=True)
+    width = figure.get_figwidth()
+    note = fill(_differ(differences), int(width * 15)) if differences and not theirs.empty else ""
+    title = look.title(f"{shown(study.name)}: how near to the most that is possible", width=width)
+    axes = above_legend(
+        figure,
+        left=0.75,
+        labels=[*published, *words.values()],
+        note=note,
+        title=title,
+        is_fixed=look.height is not None,
+    )
+    for index, (text, of_label) in enumerate(published.items()):
         dash: Any = (0, DASHES[index % len(DASHES)])
-        _draw(axes, str(name), of_condition.assign(study="published"), color="0.4", linestyle=dash, zorder=1)
-    for index, (name, of_condition) in enumerate(data.groupby("condition", sort=True)):
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        _draw(axes, str(name).replace("--", ", "), of_condition, color=colour, marker=marker, markersize=4)
+        _draw(axes, text, of_label, color="0.4", linestyle=dash, zorder=1)
+    for index, (name, text) in enumerate(words.items()):
+        colour, marker, line = stroke(index)
+        _draw(axes, text, by_condition[name], color=colour, marker=marker, markersize=4, linestyle=line)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label(axes, x="generation", y="efficiency (no unit)", y_beside=0.52)
-    axes.set_title(f"{shown(study.name)}: how near to the most that is possible", fontsize=11, y=1)
+    titled(axes, title)
     axes.grid(visible=True, alpha=0.25)
     legend_below(figure)
     return figure
 
 
-def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
+def _draw(axes: Axes, words: str, runs: pd.DataFrame, **line: Any) -> None:
     from matplotlib.collections import LineCollection
 
     table = runs.pivot_table(index="generation", columns=KEY, values="efficiency")
@@ -85,8 +101,7 @@ def _draw(axes: Axes, name: str, runs: pd.DataFrame, **line: Any) -> None:
     axes.add_collection(LineCollection(lines, alpha=0.35, linewidth=0.7, **thin))
     n = table.notna().sum(axis=1)
     mean, error = table.mean(axis=1), table.std(axis=1) / np.sqrt(n)
-    label = shown(name) + (f" ({table.shape[1]} runs)" if table.shape[1] > 1 else "")
-    axes.plot(x, mean, linewidth=1.8, label=label, **line)
+    axes.plot(x, mean, linewidth=1.8, label=words, **line)
     axes.fill_between(x, mean - error, mean + error, color=line["color"], alpha=0.12, linewidth=0)
 
 

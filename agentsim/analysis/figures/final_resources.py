@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Unpack
 
 import pandas as pd
 
 from agentsim.analysis.cooperation import LEVEL, cooperation, games_of, is_linear
 from agentsim.analysis.figures.declared import OfStudy
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.style import (
-    COLOURS,
     DASHES,
-    MARKERS,
     above_legend,
     blank,
     label,
     legend_below,
     shown,
+    stroke,
     thin_lines,
+    titled,
 )
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.maximum import gives_shares
@@ -40,7 +41,7 @@ LINE_GAP: Final = 0.04
 """If reference lines are nearer to each other than this part of the axis, the lower one's name is left out."""
 
 
-def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") -> Figure:
+def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log", **options: Unpack[Options]) -> Figure:
     """Draw mean final resources by generation, on a logarithmic or a linear axis.
 
     Thin lines are single runs; a thick line is the geometric mean of a condition's runs, its band one standard error of
@@ -52,11 +53,15 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     In games other than the donor game resources add up instead of multiplying, and all may begin with nothing: then the
     axis is linear, means are arithmetic, and the lines are moves as little and as cooperative as possible.
 
+    `options`: size, title, names and their order, as `look.Options` has them.
+
     Raises:
         LogError: no generation has ended yet.
+        AgentsimError: an option cannot be met.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+    look = Look.of(**options)
     if study.generations.empty:
         raise LogError(f"{study.name}: no generation has ended yet; there is nothing to draw")
     scored = study.scored
@@ -64,13 +69,21 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
         raise LogError(f"{study.name}: no decision could be read; there is nothing to draw")
     data = scored.assign(condition=study.conditions(scored))
     lines, theirs = references(study), published_like(study)
-    figure = blank(is_placed=True)
-    axes = above_legend(figure, left=0.95, n_labels=data["condition"].nunique() + theirs["label"].nunique())
+    by_condition = dict(list(data.groupby("condition", sort=True)))
+    names, summaries = look.names(by_condition), published_summary(theirs)
+    words = {name: label + counted(by_condition[name]) for name, label in names.items()}
+    their_words = {
+        str(name): shown(f"{name} ({int(rows['n'].iloc[0])} runs)") for name, rows in summaries.groupby("label")
+    }
+    figure = blank(*look.size(7.2, 4.4), is_placed=True)
+    title = look.title(f"{shown(study.name)}: mean final resources by generation", width=figure.get_figwidth())
+    every = [*words.values(), *their_words.values()]
+    axes = above_legend(figure, left=0.95, labels=every, title=title, is_fixed=look.height is not None)
     means = central_means(study, data).dropna(subset=["mean"])
     means = means.astype({"generation": int, "mean": float, "low": float, "high": float})
-    for index, (name, runs) in enumerate(data.groupby("condition", sort=True)):
-        _draw_condition(axes, str(name), runs, means[means["condition"] == name], index=index)
-    _draw_published(axes, theirs)
+    for index, (name, text) in enumerate(words.items()):
+        _draw_condition(axes, text, by_condition[name], means[means["condition"] == name], index=index)
+    _draw_published(axes, theirs, summaries, their_words)
     scores = pd.concat([data["mean_final_resources"], theirs["mean_final_resources"]])
     _fit(axes, [float(score) for score in scores] + list(lines), "linear" if is_linear(study) else scale)
     _draw_references(axes, lines)
@@ -81,26 +94,39 @@ def final_resources(study: Study, *, scale: Literal["log", "linear"] = "log") ->
     label(
         axes, x="generation", y="mean final resources (units)", y_beside=0.16 + 0.08 * max(map(len, numbers), default=1)
     )
-    axes.set_title(f"{shown(study.name)}: mean final resources by generation", fontsize=11, y=1)
+    titled(axes, title)
     axes.grid(visible=True, which="major", alpha=0.25)
     legend_below(figure)
     return figure
 
 
-def _draw_condition(axes: Axes, name: str, runs: pd.DataFrame, means: pd.DataFrame, *, index: int) -> None:
-    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-    thin_lines(axes, runs, x="generation", y="mean_final_resources", color=colour, alpha=0.35, linewidth=0.8)
+def counted(runs: pd.DataFrame) -> str:
+    """Return how many runs there are, as it stands behind a label; empty for one."""
     n = len(runs[KEY].drop_duplicates())
-    words = shown(name.replace("--", ", ")) + (f" ({n} runs)" if n > 1 else "")
-    axes.plot(means["generation"], means["mean"], color=colour, marker=marker, markersize=4, linewidth=1.8, label=words)
+    return f" ({n} runs)" if n > 1 else ""
+
+
+def _draw_condition(axes: Axes, words: str, runs: pd.DataFrame, means: pd.DataFrame, *, index: int) -> None:
+    colour, marker, line = stroke(index)
+    thin_lines(axes, runs, x="generation", y="mean_final_resources", color=colour, alpha=0.35, linewidth=0.8)
+    axes.plot(
+        means["generation"],
+        means["mean"],
+        color=colour,
+        marker=marker,
+        markersize=4,
+        linewidth=1.8,
+        linestyle=line,
+        label=words,
+    )
     band = means.dropna(subset=["low"])
     if not band.empty:
         axes.fill_between(band["generation"], band["low"], band["high"], color=colour, alpha=0.15, linewidth=0)
 
 
-def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
+def _draw_published(axes: Axes, runs: pd.DataFrame, summaries: pd.DataFrame, words: Mapping[str, str]) -> None:
     """Draw published runs under the same rules, dashed and grey, with one dash pattern for each model."""
-    for index, (name, of_label) in enumerate(published_summary(runs).groupby("label", sort=True)):
+    for index, (name, of_label) in enumerate(summaries.groupby("label", sort=True)):
         dash = (0, DASHES[index % len(DASHES)])
         for _, run in runs[runs["label"] == name].groupby("run"):
             axes.plot(
@@ -114,8 +140,8 @@ def _draw_published(axes: Axes, runs: pd.DataFrame) -> None:
             )
         x, low, high = of_label["generation"].astype(int), of_label["low"].astype(float), of_label["high"].astype(float)
         axes.fill_between(x, low, high, color="0.45", alpha=0.1, linewidth=0, zorder=1)
-        words = shown(f"{name} ({int(of_label['n'].iloc[0])} runs)")
-        axes.plot(x, of_label["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=words, zorder=1)
+        text = words[str(name)]
+        axes.plot(x, of_label["geometric_mean"].astype(float), color="0.35", linestyle=dash, label=text, zorder=1)
 
 
 def _fit(axes: Axes, values: list[float], scale: Literal["log", "linear"]) -> None:
@@ -191,11 +217,11 @@ def _half_and_all(study: Study, name: str, run: str) -> tuple[float, float] | No
     return half, every
 
 
-def _on_a_second_axis(study: Study) -> Figure:
+def _on_a_second_axis(study: Study, **options: Unpack[Options]) -> Figure:
     """Draw the same on a linear axis, where the first figure's is not linear anyway."""
     if is_linear(study):
         raise LogError(f"{study.name}: resources add up here, so final-resources has a linear axis already")
-    return final_resources(study, scale="linear")
+    return final_resources(study, scale="linear", **options)
 
 
 DRAWN: Final = (

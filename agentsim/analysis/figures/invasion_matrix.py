@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import pandas as pd
 
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.style import COLOURS, blank, shown
 from agentsim.errors import LogError
 
@@ -20,26 +22,29 @@ __all__ = ["invasion_matrix"]
 MAX_NAME: Final = 28
 
 
-def invasion_matrix(found: Invasions) -> Figure:
+def invasion_matrix(found: Invasions, **options: Unpack[Options]) -> Figure:
     """Draw the rate of fixation under selection of each contestant (columns) among residents (rows).
 
     Blue is more often than chance, orange less often, white chance itself; the colour is that of the bound nearer to
     chance, so what is not decided is white. A cell says the rate, its exact 95 % interval and the rate as a multiple of
-    chance; the mark is the verdict.
+    chance; the mark is the verdict. `options`: size, title, names and their order, as `look.Options` has them.
 
     Raises:
         LogError: no invasion was played under selection, or one under several rules.
+        AgentsimError: an option cannot be met.
     """
     from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
     from matplotlib.patches import Rectangle
 
     from agentsim.analysis.invasions import matrix_rows
 
-    names, cells = matrix_rows(found)
+    look = Look.of(**options)
+    found_names, cells = matrix_rows(found)
     if not cells:
         raise LogError("no invasion was played under selection; there is no matrix to draw")
-    n = len(names)
-    figure = blank(max(5.0, 2.4 + 1.15 * n), max(3.6, 1.9 + 0.78 * n))
+    called = look.names(found_names)
+    names, n = [*called], len(called)
+    figure = blank(*look.size(max(5.0, 2.4 + 1.15 * n), max(3.6, 1.9 + 0.78 * n)))
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("chance", [COLOURS[1], "#ffffff", COLOURS[0]])
     for (resident, invader), row in cells.items():
@@ -55,14 +60,15 @@ def invasion_matrix(found: Invasions) -> Figure:
                 axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor="0.93", edgecolor="white"))
     axes.set_xlim(-0.5, n - 0.5)
     axes.set_ylim(n - 0.5, -0.5)
-    labels = [shown(name, max_chars=MAX_NAME) for name in names]
+    labels = [fill(label, MAX_NAME) for label in called.values()]
     turned = max(map(len, labels)) > 12
     axes.set_xticks(range(n), labels, rotation=30 if turned else 0, ha="right" if turned else "center", fontsize=8)
     axes.set_yticks(range(n), labels, fontsize=8)
     axes.tick_params(length=0)
     axes.set_xlabel("invader")
     axes.set_ylabel("resident")
-    axes.set_title(_title(list(cells.values())), fontsize=10)
+    usual = _title(list(cells.values()))
+    axes.set_title(usual if look.own_title is None else look.title("", width=figure.get_figwidth()), fontsize=10)
     for side in axes.spines.values():
         side.set_visible(False)
     return figure

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import pandas as pd
 
 from agentsim.analysis.cooperation import cooperation_in
 from agentsim.analysis.figures.declared import OfRun
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.slots import living
-from agentsim.analysis.figures.style import FRACTIONS, blank, colour_scale, label, placed, shown
+from agentsim.analysis.figures.style import FRACTIONS, blank, colour_scale, label, placed, shown, title_room, titled
 from agentsim.analysis.frames.study import Study
 
 if TYPE_CHECKING:
@@ -21,30 +22,37 @@ MAX_DRAWN: Final = 2000
 """More lines of advice than this (as with hundreds of agents) become a bitmap, because the file would be many MB."""
 
 
-def lineage(study: Study, run: str, *, name: str | None = None) -> Figure:
+def lineage(study: Study, run: str, *, name: str | None = None, **options: Unpack[Options]) -> Figure:
     """Draw lives as lines from birth to last generation, and advice as thin lines from survivors to newborns.
 
     Dots are coloured by the mean fraction given (in other games, the mean level) in that generation, grey where no
     decision could be read; a strategy's dot is larger the more newborns saw it. Rows are places: newborns take those of
-    the culled.
+    the culled. `options`: size, title and the agents' names, as `look.Options` has them.
 
     Raises:
         LogError: there is no such run, or none of its generations has begun.
+        AgentsimError: an option cannot be met.
     """
-    return lineage_of(living(study, run, name=name), run)
+    return lineage_of(study, living(study, run, name=name), run, **options)
 
 
-def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
+def lineage_of(study: Study, agents: pd.DataFrame, run: str, **options: Unpack[Options]) -> Figure:
     """Draw `lineage` of the agents that `living` returns."""
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
     from matplotlib.transforms import ScaledTranslation
 
+    look = Look.of(**options)
+    look.refuse_order("agents stand where they replaced each other")
+    called = look.names(agents["agent"])
     n_slots, n_generations = int(agents["slot"].max()) + 1, int(agents["generation"].nunique())
     height = 0.32 if n_slots <= 60 else max(0.12, 19.2 / n_slots)  # names still fit
-    figure = blank(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots, is_placed=True)
-    axes = placed(figure, left=0.3, right=1.0, bottom=0.6, top=0.35)
+    size = look.size(2.4 + 0.8 * max(n_generations, 6), 1.8 + height * n_slots, scales=False)
+    figure = blank(*size, is_placed=True)
+    title = look.title(f"{shown(run.replace('--', ', '))}: descent of strategies", width=size[0])
+    above = title_room(title)
+    axes = placed(figure, left=0.3, right=1.0, bottom=0.6, top=above)
     words = cooperation_in(agents["game"].dropna())
     dots = agents.to_dict("records")
     slots = {(str(row["agent"]), int(row["generation"])): int(row["slot"]) for row in dots}
@@ -67,7 +75,7 @@ def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
     axes.hlines(heights, *zip(*ends.values(), strict=True), color="0.35", linewidth=1.6, zorder=2)
     beside = axes.transData + ScaledTranslation(2 / 72, 5 / 72, figure.dpi_scale_trans)
     for at, (agent, (first, _)) in zip(heights, ends.items(), strict=True):
-        axes.text(first, at, shown(agent), transform=beside, fontsize=6)
+        axes.text(first, at, called[agent], transform=beside, fontsize=6)
     axes.scatter(
         [int(row["generation"]) for row in dots],
         [int(row["slot"]) for row in dots],
@@ -77,12 +85,12 @@ def lineage_of(agents: pd.DataFrame, run: str) -> Figure:
         linewidth=0.5,
         zorder=3,
     )
-    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.6, top=0.35), title=words.name)
+    colour_scale(placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.6, top=above), title=words.name)
     axes.set_yticks([])
     axes.set_ylim(n_slots - 0.4, -0.8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     label(axes, x="generation (thin lines: advice of survivors to newborns)")
-    axes.set_title(f"{shown(run.replace('--', ', '))}: descent of strategies", fontsize=11, y=1)
+    titled(axes, title)
     return figure
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import pandas as pd
 
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.style import COLOURS, MARKERS, blank, shown
 from agentsim.errors import LogError
 
@@ -25,24 +27,28 @@ UNKNOWN: Final = -0.12
 """Where a recipient with no known record is drawn."""
 
 
-def response(probe: Probe) -> Figure:
+def response(probe: Probe, **options: Unpack[Options]) -> Figure:
     """Draw one panel for each strategy: the mean fraction given by the recipient's record, a line for each partner's.
 
     Bars are 95 % intervals over repetitions (Student's t). Line styles are amounts of resources. Dotted, grey: giving
     as the recipient gave. A line has a gap where no decision could be read; the panel counts unreadable answers.
+    `options`: size, title, the subjects' names and their order, as `look.Options` has them.
 
     Raises:
         LogError: no decision could be read yet.
+        AgentsimError: an option cannot be met.
     """
     from agentsim.analysis.probes import ALL
 
     surface = probe.surface  # includes situations without a readable answer, where a line has a gap
     if surface["mean"].isna().all():
         raise LogError(f"{probe.name}: no decision of a situation has been read yet; there is nothing to draw")
-    subjects = list(dict.fromkeys(surface["subject"]))[:MAX_PANELS]
+    look = Look.of(**options)
+    called = look.names(surface["subject"])
+    subjects: list[Any] = list(called)[:MAX_PANELS]
     columns = min(len(subjects), 4)
     rows = ceil(len(subjects) / columns)
-    figure = blank(max(6.4, 3.0 * columns), max(4.6, 2.6 * rows + 1.2))
+    figure = blank(*look.size(max(6.4, 3.0 * columns), max(4.6, 2.6 * rows + 1.2)))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     summary = probe.summary[probe.summary["subject"] != ALL].set_index("subject")
     handles: dict[str, Any] = {}
@@ -56,14 +62,15 @@ def response(probe: Probe) -> Figure:
         nearest = "" if pd.isna(norm) else f"\n{norm} ({summary.loc[subject, 'distance']:.2f})"
         n_missing, n_read = int(summary.loc[subject, "n_missing"]), int(summary.loc[subject, "n"])
         unread = f"\n{n_missing} of {n_missing + n_read} answers unread" if n_missing else ""
-        axes.set_title(f"{shown(subject, max_chars=24)}{nearest}{unread}", fontsize=9)
+        axes.set_title(f"{fill(called[subject], 26)}{nearest}{unread}", fontsize=9)
     has_record = bool(surface["level"].notna().any())
     for axes in grid[-1]:
         axes.set_xlabel(
             _axis(surface, is_of_gifts=probe.is_of_donor_game) if has_record else "resources (units)", fontsize=8
         )
     figure.supylabel(f"mean {'fraction given' if probe.is_of_donor_game else 'level'} (95 %)", fontsize=9)
-    figure.suptitle(f"{shown(probe.name)}: response; nearest rule (distance)", fontsize=10)
+    title = look.title(f"{shown(probe.name)}: response; nearest rule (distance)", width=figure.get_figwidth())
+    figure.suptitle(title, fontsize=10)
     if len(handles) > 1:
         figure.legend(
             handles.values(),

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import numpy as np
 import pandas as pd
 
 from agentsim.analysis.cooperation import cooperation_in
 from agentsim.analysis.figures.declared import OfRun
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.slots import living
-from agentsim.analysis.figures.style import COLOURS, FRACTIONS, blank, colour_scale, label, placed, shown
+from agentsim.analysis.figures.style import (
+    COLOURS,
+    FRACTIONS,
+    blank,
+    colour_scale,
+    label,
+    placed,
+    shown,
+    title_room,
+    titled,
+)
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures import survival_differential
 
@@ -20,33 +31,39 @@ if TYPE_CHECKING:
 __all__ = ["DRAWN", "society", "society_of"]
 
 
-def society(study: Study, run: str, *, name: str | None = None) -> Figure:
+def society(study: Study, run: str, *, name: str | None = None, **options: Unpack[Options]) -> Figure:
     """Draw agents by generations, coloured by the mean fraction given, with the selection differential below.
 
     A row is a place in the society: survivors keep theirs, newborns (white dot) take those of the culled. Hatched: no
     decision of the agent could be read. Below: survivors' mean minus that of the culled. In other games than the donor
-    game both are the mean level.
+    game both are the mean level. `options`: size and title, as `look.Options` has them.
 
     Raises:
         LogError: there is no such run, or none of its generations has begun.
+        AgentsimError: an option cannot be met.
     """
-    return society_of(living(study, run, name=name), run)
+    return society_of(study, living(study, run, name=name), run, **options)
 
 
-def society_of(agents: pd.DataFrame, run: str) -> Figure:
+def society_of(study: Study, agents: pd.DataFrame, run: str, **options: Unpack[Options]) -> Figure:
     """Draw `society` of the agents that `living` returns."""
     from matplotlib.ticker import MaxNLocator
 
+    look = Look.of(**options)
+    look.refuse_order("agents stand where they replaced each other")
+    look.names(agents["agent"])
     n_slots, generations = (
         int(agents["slot"].max()) + 1,
         sorted(int(number) for number in agents["generation"].unique()),
     )
     grid = np.full((n_slots, len(generations)), np.nan)
     columns = {number: place for place, number in enumerate(generations)}
-    height = 2.6 + 0.22 * n_slots
-    strip = (height - 1.25) / (1 + max(2, n_slots / 3))  # what is below takes, of what is left beside the margins
-    figure = blank(1.8 + 0.62 * max(len(generations), 6), height, is_placed=True)
-    top = placed(figure, left=0.75, right=1.0, bottom=0.75 + strip, top=0.35)
+    width, height = look.size(1.8 + 0.62 * max(len(generations), 6), 2.6 + 0.22 * n_slots, scales=False)
+    title = look.title(shown(run.replace("--", ", ")), width=width)
+    above = title_room(title)
+    strip = (height - 0.9 - above) / (1 + max(2, n_slots / 3))  # what is below takes, of what margins leave
+    figure = blank(width, height, is_placed=True)
+    top = placed(figure, left=0.75, right=1.0, bottom=0.75 + strip, top=above)
     below = placed(figure, left=0.75, right=1.0, bottom=0.6, top=height - 0.6 - strip)
     below.sharex(top)
     newborns, words = [], cooperation_in(agents["game"].dropna())
@@ -71,12 +88,12 @@ def society_of(agents: pd.DataFrame, run: str) -> Figure:
         **FRACTIONS,
     )
     colour_scale(
-        placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.75 + strip, top=0.35), title=words.name
+        placed(figure, left=figure.get_figwidth() - 0.9, right=0.75, bottom=0.75 + strip, top=above), title=words.name
     )
     top.set_yticks(range(n_slots), [str(slot + 1) for slot in range(n_slots)], fontsize=7)
     top.tick_params(axis="x", labelbottom=False)
     label(top, y="place in the society")
-    top.set_title(shown(run.replace("--", ", ")), fontsize=11, y=1)
+    titled(top, title)
     differentials = survival_differential(agents, trait=words.column).dropna(subset=["differential"])
     values = differentials["differential"].astype(float).to_numpy()
     below.bar(

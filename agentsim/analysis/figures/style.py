@@ -1,13 +1,15 @@
-"""The style of all figures: size, colours for all kinds of colour vision, and the same bytes for the same data."""
+"""The style of all figures: strokes for all kinds of colour vision, margins, and the same bytes for the same data."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from io import BytesIO
 from math import ceil
 from pathlib import Path
 from struct import pack
-from typing import IO, TYPE_CHECKING, Any, Final
+from textwrap import fill
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 __all__ = [
     "COLOURS",
     "DASHES",
+    "DPI",
+    "FORMATS",
     "FRACTIONS",
     "MARKERS",
+    "Stroke",
     "above_legend",
     "blank",
     "colour_scale",
@@ -34,6 +39,9 @@ __all__ = [
     "placed",
     "save",
     "shown",
+    "stroke",
+    "title_room",
+    "titled",
     "write_svg",
 ]
 
@@ -42,11 +50,20 @@ COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e
 DASHES: Final = ((6, 2), (2, 2), (6, 2, 2, 2), (8, 3, 2, 3, 2, 3))
 """Dash patterns of published runs, one for each model."""
 MARKERS: Final = "osD^vPX"
+LINES: Final[tuple[Any, ...]] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+"""Line styles of conditions: whole for as many as there are colours, then dashed, dotted, and both."""
 MAX_SHOWN: Final = 60
-LEGEND, LEGEND_ROW, LEGEND_COLUMNS = 0.1, 0.19, 2
-"""Height of a legend without its rows, and of one row, in inches; how many labels stand in a row."""
+LEGEND, LEGEND_LINE, LEGEND_GAP = 0.1, 0.14, 0.045
+"""Height of a legend without its rows, of one line, and between rows, in inches."""
+LEGEND_CHAR, LEGEND_HANDLE = 0.068, 0.55
+"""Width of a character of a legend's labels, and of what stands before each, in inches."""
 LEAST_HEIGHT: Final = 2.0
-"""Of axes above a legend, in inches."""
+"""Of axes above a legend, in inches, where the figure may grow; where its height is stated, half of that."""
+TITLE_LINE: Final = 0.19
+"""Height of a line of the title, in inches."""
+FORMATS: Final = ("svg", "png", "pdf")
+DPI: Final = 300
+"""Of bitmaps, as journals ask for."""
 FRACTIONS: Final[dict[str, Any]] = {"cmap": "viridis", "vmin": 0, "vmax": 1}
 """The colour map of fractions from 0 to 1."""
 
@@ -58,26 +75,57 @@ def blank(width: float = 7.2, height: float = 4.4, *, is_placed: bool = False) -
     return Figure(figsize=(width, height), dpi=150, layout=None if is_placed else "constrained")
 
 
+class Stroke(NamedTuple):
+    """How the lines and points of one condition are drawn."""
+
+    colour: str
+    marker: str
+    line: Any
+
+
+def stroke(index: int) -> Stroke:
+    """Return the stroke of the condition at a place, from 0: colour, marker and line together repeat after 196."""
+    turn = index // len(COLOURS)
+    return Stroke(COLOURS[index % len(COLOURS)], MARKERS[(index + turn) % len(MARKERS)], LINES[turn % len(LINES)])
+
+
 def shown(text: object, *, max_chars: int = MAX_SHOWN) -> str:
     """Return foreign text for a figure: one line, cut, and with no mathematics in it (matplotlib reads $...$)."""
     return one_line(text, max_chars=max_chars).replace("$", r"\$")
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write the figure as `path` with the endings .svg and .png, in the same bytes each time; return both paths.
+def save(figure: Figure, path: Path, *, formats: Sequence[str] = ("svg", "png"), dpi: float = DPI) -> list[Path]:
+    """Write the figure as `path` with the ending of each format, in the same bytes each time; return the paths.
+
+    Args:
+        figure: what is written.
+        path: without an ending.
+        formats: any of `svg`, `png` and `pdf`; the first and the last are vectors.
+        dpi: dots per inch of a bitmap.
 
     Raises:
-        AgentsimError: the files cannot be written.
+        AgentsimError: the files cannot be written, or there is no such format.
     """
-    svg, png = (path.with_name(f"{path.name}{ending}") for ending in (".svg", ".png"))
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise AgentsimError(f"format {unknown[0]!r}: is not known; state any of {', '.join(FORMATS)}")
+    if not 20 <= dpi <= 2400:
+        raise AgentsimError(f"dpi {dpi:g}: is out of range; state 20 to 2400, as 300 for print")
+    paths = []
     try:
-        for place, write in ((svg, write_svg), (png, _write_png)):
+        for ending in dict.fromkeys(formats):
             drawn = BytesIO()
-            write(figure, drawn)
+            if ending == "svg":
+                write_svg(figure, drawn)
+            elif ending == "png":
+                _write_png(figure, drawn, dpi)
+            else:
+                _write_pdf(figure, drawn)
+            place = path.with_name(f"{path.name}.{ending}")
             replace_whole(place, lambda path, drawn=drawn: path.write_bytes(drawn.getbuffer()))  # type: ignore[misc]
+            paths.append(place)
     except OSError as error:
         raise AgentsimError(f"{path}: the figure cannot be written ({error.strerror or error})") from error
-    return [svg, png]
+    return paths
 
 
 def write_svg(figure: Figure, file: IO[bytes]) -> None:
@@ -93,13 +141,28 @@ def write_svg(figure: Figure, file: IO[bytes]) -> None:
     figure.set_dpi(dpi)
 
 
-def _write_png(figure: Figure, file: IO[bytes]) -> None:
+def _write_png(figure: Figure, file: IO[bytes], dpi: float) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     settle(figure)
+    before = figure.dpi
+    figure.set_dpi(dpi)
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    file.write(_png(np.asarray(canvas.buffer_rgba())[:, :, :3], dpi=figure.dpi))
+    file.write(_png(np.asarray(canvas.buffer_rgba())[:, :, :3], dpi=dpi))
+    figure.set_dpi(before)
+
+
+def _write_pdf(figure: Figure, file: IO[bytes]) -> None:
+    import matplotlib
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    settle(figure)
+    dpi = figure.dpi
+    with matplotlib.rc_context({"pdf.fonttype": 42}):  # journals want fonts that can be edited
+        canvas: Any = FigureCanvasPdf(figure)
+        canvas.print_pdf(file, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    figure.set_dpi(dpi)
 
 
 def _png(pixels: npt.NDArray[np.uint8], *, dpi: float) -> bytes:
@@ -114,7 +177,7 @@ def _png(pixels: npt.NDArray[np.uint8], *, dpi: float) -> bytes:
     chunks = (
         (b"IHDR", pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits a channel, three channels
         (b"pHYs", pack(">IIB", a_metre, a_metre, 1)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 3)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 1)),
         (b"IEND", b""),
     )
     parts = (pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
@@ -154,14 +217,27 @@ def placed(figure: Figure, *, left: float, right: float, bottom: float, top: flo
     )
 
 
-def above_legend(figure: Figure, *, left: float, n_labels: int, note: str = "") -> Axes:
-    """Add axes that leave room for a legend of `n_labels` labels below (`legend_below`) and a note in between.
+def above_legend(
+    figure: Figure, *, left: float, labels: Sequence[str], note: str = "", title: str = "", is_fixed: bool = False
+) -> Axes:
+    """Add axes that leave room for their title, a legend of these labels below (`legend_below`) and a note in between.
 
-    `left`: the margin of the ticks and their label, in inches.
+    `left`: the margin of the ticks and their label, in inches; `is_fixed`: the figure keeps its height.
+
+    Raises:
+        AgentsimError: the legend would leave no room in a figure of a fixed height.
     """
-    legend = LEGEND + LEGEND_ROW * ceil(n_labels / LEGEND_COLUMNS)
-    bottom, top = legend + 0.14 * len(note.splitlines()) + 0.55, 0.35
-    figure.set_figheight(max(figure.get_figheight(), bottom + top + LEAST_HEIGHT))  # whatever the legend takes
+    columns, rows = _legend(labels, figure.get_figwidth())
+    n_rows = ceil(len(rows) / columns)
+    n_lines = sum(max(row.count("\n") + 1 for row in rows[place::n_rows]) for place in range(n_rows))
+    legend = LEGEND + LEGEND_LINE * n_lines + LEGEND_GAP * n_rows if rows else 0.0
+    bottom, top = legend + 0.14 * len(note.splitlines()) + 0.55, title_room(title)
+    least = bottom + top + LEAST_HEIGHT / (2 if is_fixed else 1)
+    if is_fixed and figure.get_figheight() < least:
+        raise AgentsimError(
+            f"height {figure.get_figheight():g}: leaves no room above the legend; state {least:.1f} inches or more"
+        )
+    figure.set_figheight(max(figure.get_figheight(), least))  # whatever the legend takes
     if note:
         figure.supxlabel(note, y=legend / figure.get_figheight(), fontsize=7)
     return placed(figure, left=left, right=0.15, bottom=bottom, top=top)
@@ -169,7 +245,33 @@ def above_legend(figure: Figure, *, left: float, n_labels: int, note: str = "") 
 
 def legend_below(figure: Figure) -> None:
     """Put what the figure's lines are called below its axes, which `above_legend` has made."""
-    figure.legend(loc="lower center", fontsize=8, frameon=False, ncols=LEGEND_COLUMNS, handlelength=3.5)
+    found = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = [handle for of_axes, _ in found for handle in of_axes]
+    columns, rows = _legend([label for _, of_axes in found for label in of_axes], figure.get_figwidth())
+    figure.legend(
+        handles, rows, loc="lower center", fontsize=8, frameon=False, ncols=columns, handlelength=3.5, labelspacing=0.4
+    )
+
+
+def _legend(labels: Sequence[str], width: float) -> tuple[int, list[str]]:
+    """Return how many columns a legend of a width in inches has, and its labels in lines that fit: none is cut."""
+    longest = max(map(len, labels), default=0)
+    columns = min(3, max(1, len(labels)), max(1, int(width / (LEGEND_HANDLE + 0.15 + LEGEND_CHAR * longest))))
+    fits = max(12, int((width / columns - LEGEND_HANDLE - 0.15) / LEGEND_CHAR))
+    return columns, [fill(label, fits) if len(label) > fits else label for label in labels]
+
+
+def title_room(title: str) -> float:
+    return 0.16 + TITLE_LINE * len(title.splitlines())
+
+
+def titled(axes: Axes, title: str) -> None:
+    """Put a title above axes that `above_legend` or `placed` has made."""
+    figure = axes.get_figure(root=True)
+    is_narrow = figure is not None and figure.get_figwidth() < 5
+    place = axes.get_position()
+    middle = (0.5 - place.x0) / place.width if is_narrow else 0.5  # of the figure, where the axes have no room
+    axes.set_title(title, fontsize=9 if is_narrow else 11, y=1, x=middle)
 
 
 def label(axes: Axes, *, x: str = "", y: str = "", x_below: float = 0.32, y_beside: float = 0.42) -> None:
@@ -178,7 +280,7 @@ def label(axes: Axes, *, x: str = "", y: str = "", x_below: float = 0.32, y_besi
     assert figure is not None
     place = axes.get_position()
     width, height = place.width * figure.get_figwidth(), place.height * figure.get_figheight()
-    axes.set_xlabel(x, fontsize=9)
+    axes.set_xlabel(fill(x, int(figure.get_figwidth() / 0.075)), fontsize=9)
     axes.xaxis.set_label_coords(0.5, -x_below / height)
     axes.set_ylabel(y, fontsize=9)
     axes.yaxis.set_label_coords(-y_beside / width, 0.5)
