@@ -49,15 +49,15 @@ def p_of(first: Floats, second: Floats, looks: Sequence[int], *, is_paired: bool
     return np.array(rows)
 
 
-def looks(n_sets: int) -> Table:
-    table = Table(title=f"Looking early: {n_sets:,} studies each, seed 0")
+def looks(n_sets: int, seed: int = 0) -> Table:
+    table = Table(title=f"Looking early: {n_sets:,} studies each, seed {seed}")
     for name in ("scores", "looks (seeds)", "rule", "false 'differ'", "power at 1.5 sd", "seeds on average then"):
         table.add_column(name, justify="left" if name in ("scores", "looks (seeds)", "rule") else "right")
     for title, draw in DRAWS.items():
         spread = float(draw(np.random.default_rng(1), 200_000, 1).std())
         for is_paired in (False, True):
             for at in ((5, 10), (5, 10, 15), (4, 8, 12, 16, 20), tuple(range(4, 21)))[2 * is_paired :]:
-                rng = np.random.default_rng(0)
+                rng = np.random.default_rng(seed)
                 first, second = draw(rng, n_sets, at[-1]), draw(rng, n_sets, at[-1])
                 rules = {
                     "obrien-fleming": levels(at, is_paired=is_paired),
@@ -140,11 +140,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--sets", type=int, default=4_000)
     parser.add_argument("--only", choices=["looks", "margins", "courses"])
+    parser.add_argument("--seed", type=int, default=0, help="of looks")
     given = parser.parse_args()
     n_sets = given.sets
     for make, n in ((looks, n_sets), (margins, n_sets), (courses, max(1, n_sets // 4))):
         if given.only in (None, make.__name__):
-            Console(width=140).print(make(n))
+            Console(width=140).print(looks(n, given.seed) if make is looks else make(n))
 
 
 if __name__ == "__main__":

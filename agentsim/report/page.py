@@ -28,6 +28,7 @@ from agentsim.report.data import browser_data, embedded, labels, said
 from agentsim.report.excerpt import excerpt, excerpt_said
 from agentsim.report.figures import Image, image
 from agentsim.report.provenance import conditions
+from agentsim.report.served import served_table
 from agentsim.report.shell import packaged, rendered, write
 from agentsim.report.tables import Table, from_frame, number
 
@@ -105,6 +106,7 @@ def render(study: Study) -> str:
         "figures": figures,
         "undrawn": undrawn,
         "conditions": list(conditions(study)),
+        "served": served_table(study),
     }
     context["sections"] = _sections(context)
     return rendered("page.html.j2", context, scripts=scripts)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 import agentsim
@@ -15,6 +16,7 @@ from agentsim.analysis.frames.study import Study
 from agentsim.analysis.measures.sensitivity import fraction_band, sensitivity
 from agentsim.errors import AgentsimError
 from agentsim.report import render, write_report
+from agentsim.report.served import served_table
 from tests.report.conftest import ALL_VECTORS
 
 if TYPE_CHECKING:
@@ -129,6 +131,20 @@ def test_scripted_studies_say_that_nobody_was_asked(tmp_path: Path) -> None:
     path = write_report(study)
     assert path == tmp_path / "scripted-baselines" / "report.html"
     assert "none: no model was called" in path.read_text()
+
+
+def test_what_answered_is_told_by_group(hostile: Study) -> None:
+    replies = hostile.replies.copy()
+    replies["fingerprint"] = pd.array(["fp_<b>1</b>" if n % 2 else None for n in range(len(replies))], dtype="string")
+    replies["cached_tokens"] = pd.array([5 if n % 2 else None for n in range(len(replies))], dtype="Int64")
+    text = render(replace(hostile, replies=replies))
+    assert "fp_&lt;b&gt;1" in text and "fp_<b>1" not in text.split('id="data"')[0]
+    assert "<h3>What answered</h3>" in text
+    table = served_table(replace(hostile, replies=replies))
+    assert table is not None
+    cached = [row[table.head.index("from a cache")] for row in table.rows]
+    assert sum(int(said.replace(",", "")) for said in cached if said != "–") == 5 * (len(replies) // 2)
+    assert "–" in cached  # of those that did not say it
 
 
 def test_where_it_cannot_be_written_is_a_sentence(hostile: Study, tmp_path: Path) -> None:
