@@ -150,7 +150,7 @@ def _of_servers(study: Study) -> Iterator[str]:
         label: account["price"]
         for started in study.started.values()
         for label, account in started.accounts.items()
-        if account.get("price")
+        if account.get("price") and account["price"].get("input")  # nothing is priced on one's own machine
     }
     own = sorted(label for label, price in prices.items() if price.get("cached") is not None)
     full = sorted(prices.keys() - set(own))
