@@ -30,6 +30,8 @@ ADDRESS: Final = ("base_url", "dialect")
 """The settings of an account that say who answers. Its limits may change from one sitting to the next."""
 PRICE: Final = ("price",)
 """The settings of an account that say what answers cost. They may differ between runs, but not within one."""
+COMPARED: Final = ("condition", "probe", "prompts_digest", "plugins", "accounts")
+"""All that is compared of runs. Thousands that are alike in it need not be compared bit by bit."""
 ABSENT: Final = "not set"
 MAX_NAMED: Final = 6
 """The most runs that a sentence names; it counts the rest."""
@@ -90,7 +92,7 @@ def renamed(begun: Mapping[str, RunStarted], starts: Sequence[RunStarted]) -> Cl
     """
     now, then = {condition_of(start.run) for start in starts}, {condition_of(run) for run in begun}
     old = {_canonical(_nameless(run)): name for name, run in begun.items() if condition_of(name) not in now}
-    for start in starts:
+    for start in starts if old else ():
         name = old.get(_canonical(_nameless(start)))
         if name is not None and condition_of(start.run) not in then:
             what = Difference("the name of this condition", condition_of(name), condition_of(start.run))
@@ -138,6 +140,8 @@ def difference(first: RunStarted, second: RunStarted) -> Difference | None:
 
     The prompt set's name and templates count, but not its folder; of accounts only who answers, as far as logged.
     """
+    if first.probe is None and all(getattr(first, name) == getattr(second, name) for name in COMPARED):
+        return None
     if mismatch := first_difference(_decided(first), _decided(second)):
         return mismatch
     if mismatch := _of_templates(first, second) or first_difference(*_plugins(first, second)):

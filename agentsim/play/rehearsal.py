@@ -42,12 +42,17 @@ def rehearsed(conditions: Iterable[Condition]) -> dict[str, PromptSet]:
         ScenarioError: a prompt set cannot be loaded, or a template uses a name that does not exist.
     """
     loaded: dict[tuple[str, str], PromptSet] = {}
+    told: set[tuple[str, str, str]] = set()
+    """What has been rehearsed: prompt sets with the rules that they tell. Who plays does not matter."""
     prompt_sets = {}
     for name, condition in {digest(condition, seed=0): condition for condition in conditions}.items():
         key = condition.prompts, _answer_format(condition)
         if key not in loaded:
             loaded[key] = prompt_set(condition)
-        rehearse(condition, loaded[key])
+        rules = (*key, condition.told.model_dump_json())
+        if rules not in told:
+            rehearse(condition, loaded[key])
+            told.add(rules)
         prompt_sets[name] = loaded[key]
     return prompt_sets
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,7 +13,7 @@ from agentsim.core.facts import Frozen
 from agentsim.core.registry import REGISTRY
 from agentsim.core.rules import SocietyRules
 from agentsim.errors import quote
-from agentsim.scenario.digests import content_digest
+from agentsim.scenario.digests import canonical, digest_of
 from agentsim.scenario.old_conditions import without_old_values
 from agentsim.scenario.players import ModelPlayer, Player, Players, labels_of, parts
 
@@ -203,17 +203,30 @@ def identity(condition: Condition) -> dict[str, Any]:
 
     It is made once for each condition, whose runs may be thousands: do not change it.
     """
+    return _known(condition).content
+
+
+class _Identity(NamedTuple):
+    of: weakref.ref[Condition]
+    content: dict[str, Any]
+    text: str
+    """The same, as digests are made of it."""
+
+
+def _known(condition: Condition) -> _Identity:
     place = id(condition)
     known = _IDENTITIES.get(place)
-    if known is None or known[0]() is not condition:
-        content = condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}})
+    if known is None or known.of() is not condition:
+        content = without_old_values(
+            condition.model_dump(mode="json", exclude={"on_invalid": {"stop_after"}}), condition
+        )
         of_it = weakref.ref(condition, lambda _: _IDENTITIES.pop(place, None))
-        known = _IDENTITIES[place] = of_it, without_old_values(content, condition)
-    return known[1]
+        known = _IDENTITIES[place] = _Identity(of_it, content, canonical(content))
+    return known
 
 
-_IDENTITIES: dict[int, tuple[weakref.ref[Condition], dict[str, Any]]] = {}
-"""By the `id` of a condition that lives: it, and its identity."""
+_IDENTITIES: dict[int, _Identity] = {}
+"""By the `id` of a condition that lives."""
 
 
 def digest(condition: Condition, *, seed: int, probe: Mapping[str, Any] | None = None) -> str:
@@ -222,7 +235,7 @@ def digest(condition: Condition, *, seed: int, probe: Mapping[str, Any] | None =
     Of the prompt set only the folder's name counts, not where it lies: its content has a digest of its own
     (`PromptSet.digest`). Accounts and limits do not count, so a run may be resumed under others.
     """
-    return content_digest(identity(condition), seed=seed, probe=probe)
+    return digest_of(_known(condition).text, seed=seed, probe=probe)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

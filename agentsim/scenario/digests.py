@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["content_digest"]
+__all__ = ["canonical", "content_digest", "digest_of"]
 
 
 def content_digest(content: Mapping[str, Any], *, seed: int, probe: Mapping[str, Any] | None) -> str:
@@ -16,7 +16,19 @@ def content_digest(content: Mapping[str, Any], *, seed: int, probe: Mapping[str,
 
     Of the prompt set only the folder's name counts, not its place.
     """
-    probed = {} if probe is None else {"probe": probe}
-    data = {"condition": {**content, "prompts": Path(content["prompts"]).name}, "seed": seed, **probed}
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest_of(canonical(content), seed=seed, probe=probe)
+
+
+def canonical(content: Mapping[str, Any]) -> str:
+    """Return the text of a condition as it is logged that its digests are made of."""
+    return _json({**content, "prompts": Path(content["prompts"]).name})
+
+
+def digest_of(text: str, *, seed: int, probe: Mapping[str, Any] | None) -> str:
+    """Return what `content_digest` does of a condition whose canonical text is known."""
+    probed = "" if probe is None else f'"probe":{_json(probe)},'
+    return hashlib.sha256(f'{{"condition":{text},{probed}"seed":{seed}}}'.encode()).hexdigest()
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -153,20 +153,24 @@ def _counted(folder: Path, run: str) -> tuple[RunStarted, Row] | None:
     closed = closed_in(data, where=str(folder / run))
     if closed is None or closed.finished.own_digest is None or closed.finished.unread:
         return None
-    if any(mark in data for mark in UNREAD):
-        return None
     first = closed.started
     if first.digest != content_digest(first.condition, seed=first.seed, probe=first.probe):
         return None
-    attempts = [int(attempt) for attempt in ATTEMPT.findall(data)]
-    if len(attempts) != closed.finished.n_replies:
-        return None
+    attempts: list[int] = []
+    if closed.finished.n_replies:  # without replies nothing was left unread
+        if any(mark in data for mark in UNREAD):
+            return None
+        attempts = [int(attempt) for attempt in ATTEMPT.findall(data)]
+        if len(attempts) != closed.finished.n_replies:
+            return None
+    n_generations = first.condition["generations"]
+    n_ended = n_generations if first.probe is None else data.count(b'\n{"type":"generation_ended",')
     return first, {
         "condition": condition_of(run),
         "status": "complete",
         "problem": None,
-        "generations": data.count(b'\n{"type":"generation_ended",'),
-        "n_generations": first.condition["generations"],
+        "generations": n_ended,
+        "n_generations": n_generations,
         "n_replies": len(attempts),
         "n_asked_again": sum(attempt > 1 for attempt in attempts),
         "n_missed": 0,

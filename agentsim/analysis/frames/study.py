@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -142,7 +144,8 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
     """
     load_installed()
     studies = find_studies(paths)
-    parts = [_load_study(study, cache=cache) for study in studies]
+    with _uncollected():
+        parts = [_load_study(study, cache=cache) for study in studies]
     mixtures = [mixed(study.folder, part.started) for study, part in zip(studies, parts, strict=True)]
     if not allow_mixed and (mixture := next(filter(None, mixtures), None)):
         raise LogError(mixture)
@@ -173,6 +176,21 @@ def load(*paths: str | Path, cache: bool = True, allow_mixed: bool = False) -> S
         runs=_with_settings(frames.pop("runs"), started),
         **frames,
     )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for circular garbage meanwhile.
+
+    It would look through all records again and again as they are read: a fifth of the time, and there is none.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def refuse_missing_plugins(started: Mapping[tuple[str, str], RunStarted]) -> None:
