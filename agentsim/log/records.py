@@ -157,13 +157,15 @@ class RunFinished(Frozen):
 
     def sealed(self) -> Self:
         """Return the record with its own digest."""
-        text = self.model_dump_json(exclude={"own_digest"})
-        return self.model_copy(update={"own_digest": hashlib.sha256(text.encode()).hexdigest()})
+        return self.model_copy(update={"own_digest": self._computed_digest()})
 
     @property
     def is_unedited(self) -> bool:
         """Whether the record is as it was sealed, or was never sealed, as in older logs."""
-        return self.own_digest is None or self.own_digest == self.sealed().own_digest
+        return self.own_digest is None or self.own_digest == self._computed_digest()
+
+    def _computed_digest(self) -> str:
+        return hashlib.sha256(self.model_dump_json(exclude={"own_digest"}).encode()).hexdigest()
 
 
 Record = Annotated[RunStarted | Reply | RunFinished | Event, Field(discriminator="type")]
@@ -195,7 +197,10 @@ def identity_of(record: Record) -> tuple[object, ...]:
 
 
 def line_of(record: Record) -> bytes:
-    text = _ENCODER.encode(record.model_dump(mode="json"))
+    if isinstance(record, RunStarted | Reply | RunFinished):  # may hold what JSON has no number for, which is an error
+        text = _ENCODER.encode(record.model_dump(mode="json"))
+    else:  # a tenth of the time; facts refuse such numbers themselves
+        text = record.model_dump_json()
     # JSON allows these line separators unescaped, but many readers split lines at them.
     for character in ("\x85", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")

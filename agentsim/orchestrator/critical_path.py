@@ -41,6 +41,8 @@ class CriticalPath:
 
     def follow(self, event: Event) -> None:
         """Add one fact."""
+        if not (self.spent or self._within or self.longest):  # scripted players: no call has taken any time yet
+            return
         if not isinstance(event, StrategyFormed | Encounter | NoteWritten | Moved | Talked | Settled | SatOut):
             return
         if event.generation != self._generation:
