@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
 from math import ceil, comb, prod
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from agentsim.analysis.statistics import ALPHA, RANDOM_SEED, Interval
 from agentsim.core.facts import born_and_index
 from agentsim.core.rng import uniform
 
-__all__ = ["LabelTest", "Lineages", "founders_of", "label_test"]
+__all__ = ["LabelTest", "Lineages", "ManyLineages", "founders_of", "label_test"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -44,6 +44,29 @@ class Lineages:
     """Number of these agents."""
     is_first: npt.NDArray[np.bool_]
     """Whether the founder's label is that of the first player."""
+
+
+@dataclass(frozen=True, eq=False)
+class ManyLineages(Sequence[Lineages]):
+    """The lineages of many societies of the same size, in few arrays: what one process sends to another."""
+
+    values: Floats
+    """(society, founder): as in `Lineages`, and so are the others."""
+    counts: Floats
+    is_first: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, place: int) -> Lineages: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> ManyLineages: ...
+
+    def __getitem__(self, place: int | slice) -> Lineages | ManyLineages:
+        parts = self.values[place], self.counts[place], self.is_first[place]
+        return ManyLineages(*parts) if isinstance(place, slice) else Lineages(*parts)
 
 
 class LabelTest(NamedTuple):

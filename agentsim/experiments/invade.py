@@ -17,11 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from agentsim.analysis.frames.study import load
 from agentsim.analysis.invasions import CONDITIONS, COURSES, Courses, courses_of, described, until_decided
 from agentsim.analysis.spread import SEEDS_AT_ONCE, spread
-from agentsim.analysis.within import Lineages
+from agentsim.analysis.within import ManyLineages
 from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.selection import SelectionRule
 from agentsim.core.vectorised import play_many, without_twin
@@ -229,30 +230,41 @@ def play_unlogged(asked: Invasion, *, workers: int = 1) -> Courses:
         conditions.append({**one, "share_lost": 0.0})
         for start in range(0, len(asked.seeds), SEEDS_AT_ONCE):
             tasks.append((name, spec.condition, asked.seeds[start : start + SEEDS_AT_ONCE]))
-    frames = []
-    first: dict[str, list[Lineages]] = {}
-    for (name, *_), (courses, scores) in zip(tasks, spread(_played, tasks, workers=workers), strict=True):
-        first.setdefault(name, []).extend(scores)
-        frames.append(courses.assign(condition=name)[list(COURSES)].astype(COURSES))
+    played = spread(_played, tasks, workers=workers)
+    first: dict[str, ManyLineages] = {}
+    for (name, *_), (_, scores) in zip(tasks, played, strict=True):
+        first[name] = scores if name not in first else _together(first[name], scores)
+    columns = {key: np.concatenate([courses[key] for courses, _ in played]) for key in COURSES if key != "condition"}
+    lengths = [len(courses["seed"]) for courses, _ in played]
+    names = pd.array([name for name, *_ in tasks], dtype="string").repeat(lengths)
+    courses = pd.DataFrame({"condition": names, **columns}).astype(COURSES)
     table = pd.DataFrame(conditions)[list(CONDITIONS)].astype(CONDITIONS)
     alone = dict.fromkeys(what for spec in specs for what in without_twin(spec.condition, _scripted(spec.condition)))
     notes = (f"{', '.join(alone)}: societies were played one by one, which is slow",) if alone else ()
-    return Courses(table, pd.concat(frames, ignore_index=True), notes, first=first)
+    return Courses(table, courses, notes, first=first)
 
 
-def _played(task: tuple[str, Condition, Sequence[int]]) -> tuple[pd.DataFrame, list[Lineages]]:
+def _together(*parts: ManyLineages) -> ManyLineages:
+    return ManyLineages(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "counts", "is_first"))
+    )
+
+
+def _played(task: tuple[str, Condition, Sequence[int]]) -> tuple[dict[str, NDArray[Any]], ManyLineages]:
+    """Return the columns of the courses, and the scores: few arrays, which cost the other process little to read."""
     _, condition, seeds = task
-    return _decided(condition, seeds)
+    courses, first = _decided(condition, seeds)
+    return {key: courses[key].to_numpy() for key in COURSES if key != "condition"}, first
 
 
-def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
+def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, ManyLineages]:
     """Return the courses of a condition's runs, each until it is decided, and the scores of their first generations.
 
     Most runs are decided early. So all are played for a few generations, and the undecided ones again from the
     beginning for twice as many, and so on. This is exact, because no generation depends on how many follow.
     """
     frames, left, n = [], list(seeds), min(FIRST_GENERATIONS, condition.generations)
-    first: list[Lineages] = []
+    first: ManyLineages | None = None
     while left:
         played, scores = _courses(condition.model_copy(update={"generations": n}), left)
         first = first or scores
@@ -262,10 +274,11 @@ def _decided(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
         frames.append(courses[~courses["seed"].isin(undecided)])
         left = [seed for seed in left if seed in undecided]
         n = min(2 * n, condition.generations)
+    assert first is not None  # there are seeds
     return pd.concat(frames, ignore_index=True), first
 
 
-def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, list[Lineages]]:
+def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, ManyLineages]:
     many = play_many(condition, _scripted(condition), seeds=seeds)
     invader = next(place for place, player in enumerate(many.players) if str(player.name).startswith("invader"))
     is_invader = many.player == invader
@@ -282,9 +295,8 @@ def _courses(condition: Condition, seeds: Sequence[int]) -> tuple[pd.DataFrame, 
         "invader_score": invader_score,
     }
     frame = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
-    counts = np.ones(condition.agents)
-    first = zip(many.scores[:, 0].copy(), is_invader[:, 0].copy(), strict=True)
-    return frame, [Lineages(scores, counts, is_first) for scores, is_first in first]
+    scores = many.scores[:, 0].copy()
+    return frame, ManyLineages(scores, np.ones(scores.shape), is_invader[:, 0].copy())
 
 
 def _scripted(condition: Condition) -> list[ScriptedPlayer]:
