@@ -237,6 +237,11 @@ class FaultServer:
         """The base_url for `OpenAIProvider`."""
         return f"{self.url}/v1"
 
+    @property
+    def n_in_flight(self) -> int:
+        """Requests that are being answered now."""
+        return self._n_in_flight
+
     async def received(self, n_requests: int) -> None:
         """Wait until this many requests have been received in total."""
         async with self._arrived:

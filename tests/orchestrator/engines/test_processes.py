@@ -96,12 +96,13 @@ async def test_killed_workers_and_brokers_lose_no_answer_and_no_dollar_and_break
 async def test_several_servers_are_sent_no_more_by_all_workers_than_by_one(
     tmp_path: Path, limits_per: str, most: int
 ) -> None:
-    most_seen = 0
+    most_seen = most_together = 0
 
     def answering(number: int) -> Callable[[Request], Behaviour]:
         def answer(request: Request) -> Behaviour:
-            nonlocal most_seen
+            nonlocal most_seen, most_together
             most_seen = max(most_seen, request.n_in_flight)
+            most_together = max(most_together, sum(server.n_in_flight for server in servers))
             return Status(503) if request.n_in_flight == 2 and number else Answer("Give half. Answer: 4")
 
         return answer
@@ -132,3 +133,4 @@ async def test_several_servers_are_sent_no_more_by_all_workers_than_by_one(
     n_replies = sum(run.n_replies for run in results[0].runs)
     assert n_replies == ledger.n_answered < n_billed  # those that failed are not billed
     assert 1 < most_seen <= most
+    assert (most_together > most) == (limits_per == "server")  # the limit of each, or of both together
