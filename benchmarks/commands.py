@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from figures import figure
 from rich.console import Console
 
 SCENARIO = """
@@ -75,6 +76,10 @@ def main() -> None:
         ]
         turns = [[cpu_s(*arguments, cwd=folder) for _, arguments in rows] for _ in range(N_TIMES)]
         least = {name: min(taken) for (name, _), *taken in zip(rows, *turns, strict=True)}
+    for name in ("compare --by condition", "figures", "report"):
+        figure(f"{name} of 48 scripted runs: CPU ÷ imports", least[name] / least["imports"], 4)
+    for name in ("--help", "check"):
+        figure(f"{name}: CPU", least[name], 0.5, " s")
     console = Console()
     console.print("| command | CPU | × the imports |\n|---|---:|---:|")
     for name, seconds in least.items():

@@ -15,6 +15,7 @@ import sys
 import time
 from statistics import median
 
+from figures import figure
 from orchestrator import server
 from rich.console import Console
 from rich.table import Table
@@ -90,6 +91,8 @@ def main() -> None:
                 command = [sys.executable, __file__, what.split()[0], url, str(n)]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             rate = TIMES * n / found["wall"]
+            if n == 500 and what == "account":
+                figure("500 in flight: added at the median", found["added"], 0.5, " s")
             table.add_row(
                 f"{n:,}",
                 what,

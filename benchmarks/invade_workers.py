@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from figures import figure
 from rich.console import Console
 from rich.table import Table
 
@@ -66,6 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table.add_row("1", f"{alone_s:.1f} s", f"{alone_cpu:.1f} s", "-", "1", "1")
     told = ", ".join(f"{cpu:.1f} s" for cpu in workers_cpu)
     bound = alone_cpu / (parent_cpu + max(workers_cpu))
+    figure(
+        f"invade, {options.policies} policies × {options.seeds:,} seeds, two workers: speed-up by CPU",
+        bound,
+        1.8,
+        is_least=True,
+    )
     table.add_row("2", f"{two_s:.1f} s", f"{parent_cpu:.1f} s", told, f"{alone_s / two_s:.2f} ×", f"{bound:.2f} ×")
     Console(width=120).print(table, f"load of the machine: {os.getloadavg()[0]:.1f}")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from figures import figure
 from rich.console import Console
 from rich.table import Table
 
@@ -53,6 +54,8 @@ def main(n_encounters: int) -> None:
     )
     for name, seconds in rows:
         table.add_row(name, f"{seconds:.2f}", f"{n_records / seconds:,.0f}", f"{seconds / parsing:.2f}")
+    figure(f"load of {len(study.encounters):,} encounters, first", cold, 20, " s")
+    figure("the same, again", warm, 2, " s")
     console.print(table)
     console.print(f"the cache takes {kept / 1e6:,.0f} MB")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -16,10 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from figures import figure
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +30,8 @@ import agentsim.cli
 from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.log.writing import locked_by
+from agentsim.providers.base import Message, Prompt, Sampling
+from agentsim.providers.bounds import bound_of
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, Behaviour, FaultServer, Request
 
@@ -107,12 +112,18 @@ def _command(path: Path, results: Path, options: Sequence[str]) -> None:
 
 
 async def until_all_end(
-    start: Callable[[], BaseProcess], processes: list[BaseProcess], *, n_kills: int, seed: int, folder: Path
+    start: Callable[[], BaseProcess],
+    processes: list[BaseProcess],
+    *,
+    n_kills: int,
+    seed: int,
+    folder: Path,
+    at_most_s: float = 2.0,
 ) -> int:
     """Wait for all workers; meanwhile kill some, every second time the one that hosts the broker, and start others."""
     draw, n_killed = random.Random(seed), 0
     while any(process.is_alive() for process in processes):
-        await asyncio.sleep(draw.uniform(0.2, 2.0))
+        await asyncio.sleep(draw.uniform(0.2, at_most_s))
         busy = playing(folder)
         alive = [process for process in processes if process.is_alive() and process.pid in busy]
         if n_killed >= n_kills or not alive:
@@ -123,7 +134,6 @@ async def until_all_end(
         await asyncio.to_thread(victim.join)
         n_killed += 1
         processes.append(start())
-    assert processes[-1].exitcode == 0, processes[-1].exitcode
     return n_killed
 
 
@@ -169,6 +179,7 @@ async def play(
             processes = [start() for _ in range(n_workers)]
             try:
                 n_killed = await until_all_end(start, processes, n_kills=n_kills, seed=seed, folder=folder)
+                assert processes[-1].exitcode == 0, processes[-1].exitcode
             finally:
                 for process in processes:
                     process.kill()
@@ -197,6 +208,79 @@ async def play(
             "cpu_s": after.children_user + after.children_system - cpu.children_user - cpu.children_system,
             "said": said,
         }
+
+
+ROOM = 60
+"""So many calls the cap is raised by when it is reached."""
+KILLS_A_CAP = 5
+
+
+class FullBilling(Billing):
+    """A server that bills each answer with the most that it can cost, so that a cap is really used up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.usd = self.most_usd = 0.0
+
+    def __call__(self, request: Request) -> Behaviour:
+        answer = super().__call__(request)
+        assert isinstance(answer, Answer)
+        messages = tuple(Message(**message) for message in request.body["messages"])
+        n_out = request.body["max_tokens"]
+        n_in, _ = bound_of(Prompt(model="any", messages=messages, sampling=Sampling(max_tokens=n_out)))
+        usd = (n_in + n_out) / 1e6
+        self.usd, self.most_usd = self.usd + usd, max(self.most_usd, usd)
+        return replace(answer, usage={"prompt_tokens": n_in, "completion_tokens": n_out})
+
+
+async def capped(*, n_kills: int, seed: int, n_workers: int = 4) -> dict[str, Any]:
+    """Play a study under a cap that binds again and again while workers and brokers are killed, and is then raised."""
+    billing = FullBilling()
+    n_caps = -(-n_kills // KILLS_A_CAP)
+    beyond_usd, n_killed = -math.inf, 0
+    with tempfile.TemporaryDirectory() as place:
+        home, results = Path(place), Path(place) / "results"
+        results.mkdir()
+        async with FaultServer(billing, latency=lambda: 1.0, keeps_requests=False) as server:
+            n_runs = 4 + n_caps * ROOM // 81
+            path = scenario(home, server.openai_url, n_runs=n_runs, requests_per_minute=1200, concurrency=16)
+            folder, cap = results / "shared", 0.0
+            for number in range(n_caps + 1):
+                is_last = number == n_caps  # no cap any more, and no kills
+                cap = 1e6 if is_last else cap + ROOM * (billing.most_usd or 0.004)
+
+                def start(cap: float = cap) -> BaseProcess:
+                    return worker(path, results, ["--max-cost", f"{cap:.6f}"])
+
+                processes = [start() for _ in range(n_workers)]
+                try:
+                    most = 0 if is_last else min(KILLS_A_CAP, n_kills - n_killed)
+                    n_killed += await until_all_end(
+                        start, processes, n_kills=most, seed=seed + number, folder=folder, at_most_s=1.0
+                    )
+                finally:
+                    for process in processes:
+                        process.kill()
+                        process.join()
+                if not is_last:
+                    assert any(process.exitcode not in (0, -9) for process in processes), "the cap was not reached"
+                    beyond_usd = max(beyond_usd, billing.usd - round(cap, 6))
+        replies = [
+            [record for record in read_log(log.parent).records if isinstance(record, Reply)]
+            for log in sorted(folder.glob("*/log.jsonl"))
+        ]
+        ledger = read_ledger(folder)
+    assert ledger is not None and len(replies) == n_runs
+    assert all(len({(reply.key, reply.attempt) for reply in run}) == len(run) for run in replies), "twice"
+    assert ledger.n_answered <= len(billing.times) <= ledger.n_answered + len(ledger.open)
+    return {
+        "n_caps": n_caps,
+        "n_killed": n_killed,
+        "beyond_usd": beyond_usd,
+        "n_requests": len(billing.times),
+        "n_replies": sum(map(len, replies)),
+        "most_usd": billing.most_usd,
+    }
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -230,6 +314,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         billing, limit = found["billing"], case["requests_per_minute"]
         n_requests, n_answered = len(billing.times), found["n_answered"]
         assert n_answered <= n_requests <= n_answered + found["n_open"], "the ledger is not the server's bill"
+        figure(f"{name}: most in any 60 s ÷ limit", billing.most_in(60) / limit, 1.02)
+        if not n_kills:
+            used = billing.used(limit, until=billing.times[-1] - TAIL_S)
+            figure(f"{name}: limit used", used, 0.9, is_least=True)
         table.add_row(
             name,
             f"{billing.most_in(60) / limit:.3f}",
@@ -240,7 +328,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{found['spent_usd'] / (n_requests * USD):.3f}",
             str(found["n_killed"]),
         )
-    Console().print(table)
+    console = Console(width=140)
+    console.print(table)
+    found = asyncio.run(capped(n_kills=options.kills, seed=options.seed))
+    figure(f"{found['n_killed']} kills while a cap binds: US$ beyond it", found["beyond_usd"], 0)
+    console.print(
+        f"a cap that was reached and raised {found['n_caps']} times: {found['n_killed']} kills,"
+        f" {found['n_requests']:,} requests billed in full, {found['n_replies']:,} stored; at the least"
+        f" US$ {-found['beyond_usd']:.4f} below the cap (one call: {found['most_usd']:.4f}; goal: never beyond)"
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from figures import figure
+
 import agentsim
 from agentsim.report import write_report
 from agentsim.testing.faultserver import Answer, FaultServer
@@ -63,6 +65,8 @@ def main() -> None:
             opened_s = time.perf_counter() - begun
             browser.close()
         size = path.stat().st_size / 1e6
+        figure("report of 15 runs of paper size", size, 12, " MB")
+        figure("the same: opens in", opened_s, 3, " s")
         print(f"{len(study.runs)} runs, {len(study.encounters):,} encounters, {len(study.replies):,} replies")  # noqa: T201
         print(f"report: {size:.1f} MB (bound 12), written in {wrote_s:.1f} s, opens in {opened_s:.1f} s (bound 3)")  # noqa: T201
 

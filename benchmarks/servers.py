@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from figures import figure
 from orchestrator import server
 from rich.console import Console
 from rich.table import Table
@@ -149,6 +150,7 @@ def sockets(scale: float = 0.1, n: int = 1500, concurrency: int = 64) -> Table:
         ]
         wall, counts = asyncio.run(_ask(urls, n, concurrency))
     ideal = n / sum(places / (median_s * scale) for places, median_s in SPEEDS)
+    figure("four unequal servers: wall ÷ one pool's ideal", wall / ideal, 1.1)
     table = Table(title=f"{n:,} calls over sockets, {concurrency} in flight: wall ÷ one pool's ideal (goal 1.1)")
     for name in ("wall", "ideal", "ratio", "answered by each"):
         table.add_column(name, justify="right")

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from figures import figure
 from rich.console import Console
 
 SCENARIO = """
@@ -38,6 +39,8 @@ STUDY = "results/thousand"
 RUN = (*AGENTSIM, "run", "study.yaml", "--quiet")
 LOAD = ("-c", f"import agentsim; agentsim.load('{STUDY}')")
 OPEN = f"{STUDY}/random--seed-0/log.jsonl"
+GOALS = {"load, first": 10, "load, again": 2, "status, first": 2, "status, again": 2, "report, frames kept": 30}
+"""Seconds that these commands may take with a thousand runs."""
 N_LINES = 300
 """So many lines of its log a run keeps that is then continued."""
 
@@ -95,11 +98,19 @@ def main(n_runs: int, cwd: Path) -> None:
     for name, arguments, is_new in rows:
         if is_new:
             shutil.rmtree(cache, ignore_errors=True)
-        told(console, name, taken(*arguments, cwd=cwd))
+        result = taken(*arguments, cwd=cwd)
+        told(console, name, result)
+        if name in GOALS:
+            figure(f"{n_runs:,} scripted runs: {name}", result.wall_s, GOALS[name], " s")
+            figure("the same: CPU", result.cpu_s, GOALS[name], " s")
         if name == "run":
             time.sleep(2.1)  # a log that was changed just now is not kept
-    told(console, "resume, to the first new line", first_line(cwd))
+    result = first_line(cwd)
+    told(console, "resume, to the first new line", result)
+    figure(f"{n_runs:,} scripted runs: resume, to the first new line", result.wall_s, 2, " s")
+    figure("the same: CPU", result.cpu_s, 2, " s")
     size = (cwd / STUDY / "report.html").stat().st_size / 1e6
+    figure(f"{n_runs:,} scripted runs: size of the report", size, 15, " MB")
     n_bytes = sum(log.stat().st_size for log in (cwd / STUDY).glob("*/log.jsonl"))
     console.print(f"{n_bytes / 1e6:,.0f} MB of logs; the report has {size:.1f} MB", highlight=False)
 

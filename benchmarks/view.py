@@ -21,6 +21,7 @@ import urllib.request
 from pathlib import Path
 
 import yaml
+from figures import figure
 from orchestrator import server
 from rich.console import Console
 from rich.table import Table
@@ -104,6 +105,8 @@ def main() -> None:
     found_times = [re.findall(rb'"time":"([^"]+)"(?:,"chain":"[0-9a-f]+")?\}\n\{', log) for log in logs]
     times = sorted(seconds_of(one.decode()) for of_run_ in found_times for one in of_run_[1:])
     delays = sorted(ages(shown, times))
+    figure("live page beside 100 societies: its processor", 100 * of_view / took, 2, " %")
+    figure("the same: delay of 99 of 100 answers", delays[int(len(delays) * 0.99)], 2, " s")
     table = Table(title=f"The live page beside {arguments.societies} societies, {took:.0f} s")
     for heading in ("figure", "value", "goal"):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
