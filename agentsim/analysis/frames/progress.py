@@ -124,7 +124,7 @@ def _known(study: StudyFolder) -> dict[str, tuple[RunStarted | None, Row]]:
     for run in study.runs:
         if run in known:
             continue
-        if not (study.folder / run).exists():
+        if run not in prints and not (study.folder / run).exists():
             known[run] = (None, not_begun(run))
         elif (counted := _counted(study.folder, run)) is not None:
             known[run] = counted
@@ -146,11 +146,12 @@ def _counted(folder: Path, run: str) -> tuple[RunStarted, Row] | None:
 
     `None` if it must be read line by line.
     """
+    place = folder / run
     try:
-        data = bytes_of(folder / run / LOG_NAME)
+        data = bytes_of(place / LOG_NAME)
     except AgentsimError:
         return None
-    closed = closed_in(data, where=str(folder / run))
+    closed = closed_in(data, where=str(place))
     if closed is None or closed.finished.own_digest is None or closed.finished.unread:
         return None
     first = closed.started
