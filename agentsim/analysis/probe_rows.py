@@ -92,6 +92,7 @@ SUBJECTS: Final[dict[str, str]] = {
     "strategy": "string",
     "problem": "string",
     "parents": "string",
+    "family": "Int64",
 }
 SCORES: Final[dict[str, str]] = {
     "subject": "string",
@@ -108,29 +109,35 @@ def frame_of(dtypes: dict[str, str], rows: Iterable[dict[str, Any]]) -> pd.DataF
     return pd.DataFrame(list(rows), columns=list(dtypes)).astype(dtypes)
 
 
-def _child(key: str) -> str:
-    """Return the name of a child's strategy."""
+def _child(key: str) -> ChildKey:
     child = parse(key)
     assert isinstance(child, ChildKey)
-    return child.subject
+    return child
 
 
 def subjects_of(design: Design, records: list[Record]) -> pd.DataFrame:
+    family_of = {parent.name: number for number, parents in enumerate(design.families, start=1) for parent in parents}
     rows: list[dict[str, Any]] = [
-        {"subject": subject.name, **subject.model_dump(include={"role", "generation", "score", "strategy"})}
+        {
+            "subject": subject.name,
+            **subject.model_dump(include={"role", "generation", "score", "strategy"}),
+            "family": family_of.get(subject.name),
+        }
         for subject in design.subjects
     ]
     rows += [
         {
-            "subject": _child(record.key),
-            "role": "child",
+            "subject": _child(record.key).subject,
+            "role": "founder" if design.family_of(_child(record.key).number) is None else "child",
             "generation": record.generation,
             "strategy": record.agent.strategy,
             "problem": record.problem,
             "parents": ", ".join(record.agent.parents),
+            "family": design.family_of(_child(record.key).number),
         }
         for record in sorted(
-            (record for record in records if isinstance(record, StrategyFormed)), key=lambda record: record.key
+            (record for record in records if isinstance(record, StrategyFormed)),
+            key=lambda record: _child(record.key).number,
         )
     ]
     return frame_of(SUBJECTS, rows)

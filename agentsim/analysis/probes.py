@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from agentsim.analysis.kernel import families, levels_of
 from agentsim.analysis.probe_rows import (
     SCORES,
     SHIFT,
@@ -124,6 +125,21 @@ class Probe:
         roles = self.subjects.set_index("subject")["role"]
         rows = [shift_row(name, values[name], roles) for name in MEASURES]
         return pd.DataFrame([row for row in rows if row], columns=list(SHIFT)).astype(SHIFT)
+
+    @cached_property
+    def families(self) -> pd.DataFrame:
+        """One row for each family of newborns, and one for founders, which has no `family`.
+
+        `parents`, `n_parents` and their mean level, `parent_level`; of their newborns' levels `mean`, `low` and `high`
+        (95 %, Student's t, within [0, 1]) and `sd`; `n_children` that have a level, `n_without` that have none.
+        """
+        return families(self.subjects, self.levels)
+
+    @cached_property
+    def levels(self) -> pd.Series:
+        """The level of each strategy, by name: the mean fraction it gave in the situations that were asked, else in the
+        scoring societies."""
+        return levels_of(self.answers, self.scores)
 
     @property
     def is_of_donor_game(self) -> bool:

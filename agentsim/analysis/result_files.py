@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from agentsim.analysis.compare import Comparison
 from agentsim.analysis.export import write_csv
-from agentsim.analysis.figures import forest, invasion_matrix, save
+from agentsim.analysis.figures import forest, invasion_matrix, prediction, save
+from agentsim.analysis.forecast import Threshold
 from agentsim.analysis.invasions import Courses, Invasions, matrix_rows
 from agentsim.analysis.methods import Methods
 from agentsim.analysis.probes import Probe
 from agentsim.disk.whole_files import make_folder, replace_whole
 from agentsim.errors import AgentsimError
 
-__all__ = ["write_comparison", "write_invasions", "write_methods", "write_probe"]
+__all__ = ["write_comparison", "write_invasions", "write_methods", "write_prediction", "write_probe"]
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
@@ -89,15 +92,48 @@ def write_invasions(results: Invasions, courses: Courses, folder: Path) -> list[
     return [*paths, *(save(invasion_matrix(results), folder / "matrix") if cells else [])]
 
 
+def write_prediction(
+    families: pd.DataFrame,
+    course: pd.DataFrame,
+    *,
+    crossing: Threshold | None,
+    scores: pd.DataFrame,
+    logged: pd.DataFrame,
+    folder: Path,
+) -> list[Path]:
+    """Write families.csv, course.csv, threshold.csv, scores.csv and logged.csv, where there are any, and the figure.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AgentsimError: the folder cannot be written to.
+    """
+    frames = {"families": families, "course": course, "scores": scores, "logged": logged}
+    frames |= {} if crossing is None else {"threshold": crossing.values}
+    make_folder(folder)
+    paths = []
+    try:
+        for name, frame in frames.items():
+            if not frame.empty:
+                paths.append(folder / f"{name}.csv")
+                replace_whole(paths[-1], lambda path, frame=frame: write_csv(frame, path))  # type: ignore[misc]
+    except OSError as error:
+        raise AgentsimError(f"{folder}: cannot be written to ({error.strerror}); name another with -o") from error
+    return [*paths, *save(prediction(families, course, logged, crossing), folder / "prediction")]
+
+
 def write_probe(probe: Probe, folder: Path) -> list[Path]:
-    """Write `answers`, `surface`, `summary`, `norms`, `subjects`, `scores` and `shift` as CSV; return the paths.
+    """Write `answers`, `surface`, `summary`, `norms`, `subjects`, `scores`, `shift` and `families` as CSV.
+
+    Returns the paths.
 
     Raises:
         AgentsimError: the folder cannot be written.
     """
     paths = []
     try:
-        for name in ("answers", "surface", "summary", "norms", "subjects", "scores", "shift"):
+        for name in ("answers", "surface", "summary", "norms", "subjects", "scores", "shift", "families"):
             frame = getattr(probe, name)
             if not frame.empty:
                 path = folder / f"{name}.csv"

@@ -114,6 +114,7 @@ def probe_parts(probe: Probe) -> dict[str, Any]:
         "surface": [] if probe.answers.empty else probe.surface,
         "scores": probe.scores,
         "shift": probe.shift,
+        "families": probe.families,
     }
 
 

@@ -57,7 +57,7 @@ class Subject(Frozen):
     strategy: str | None
     """Its words; `None` where it never stated one that could be read."""
     generation: int = Field(default=1, ge=1)
-    role: Literal["strategy", "parent", "child"] = "strategy"
+    role: Literal["strategy", "parent", "child", "founder"] = "strategy"
     score: float | None = None
     """The score that the run's log has for it, in units."""
     persona: str | None = Field(default=None, exclude_if=lambda persona: persona is None)
@@ -74,11 +74,27 @@ class Design(Frozen):
     n: int = Field(default=5, ge=0, le=10_000)
     """How often each is asked in each situation."""
     children: int = Field(default=0, ge=0, le=10_000)
-    """Newborns that are asked for a strategy after seeing the parents'."""
+    """Newborns of each family that are asked for a strategy after seeing the parents'."""
+    family: int | None = Field(default=None, ge=1, le=10_000, exclude_if=lambda family: family is None)
+    """Parents of each family: the first so many subjects, the next, and so on; `None`: one family of all."""
+    founders: int = Field(default=0, ge=0, le=10_000, exclude_if=lambda founders: not founders)
+    """Agents that are asked for a strategy without parents, as the first generation is."""
     background: tuple[str, ...] = ()
     """Policies, by name, that take turns to fill the society in which each strategy is scored; none: no scores."""
     societies: int = Field(default=1, ge=1, le=1000)
     """Societies that each strategy plays in: one generation's games each, under seeds that follow on the run's."""
+
+    @property
+    def families(self) -> tuple[tuple[Subject, ...], ...]:
+        """The parents whose strategies newborns see, family by family."""
+        parents = tuple(subject for subject in self.subjects if subject.role == "parent")
+        size = self.family or max(1, len(parents))
+        return tuple(parents[start : start + size] for start in range(0, len(parents), size)) if self.children else ()
+
+    def family_of(self, child: int) -> int | None:
+        """Return the family, from 1, of the newborn with that number, from 1; a founder has none."""
+        family = (child - 1) // self.children + 1 if self.children else 1
+        return family if family <= len(self.families) else None
 
 
 def grid(

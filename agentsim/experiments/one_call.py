@@ -29,6 +29,10 @@ def probe(
     strategies: Sequence[str] = (),
     n: int | None = None,
     children: int = 0,
+    family: int | None = None,
+    families: int | None = None,
+    levels: Sequence[float] | None = None,
+    founders: int = 0,
     background: Sequence[str] | None = None,
     societies: int = 1,
     records: Sequence[float] | None = None,
@@ -56,6 +60,10 @@ def probe(
         strategies: texts of strategies, probed under the rules of a scenario.
         n: how often each situation is asked; by default 5, or 0 with `children`.
         children: number of newborns whose strategies are asked for and compared with those of their parents.
+        family: parents of each family that has `children` of its own; by default all parents are one family.
+        families: for how many families parents are chosen over the range of levels of a study's run.
+        levels: fractions in [0, 1] that parents say they give, under the rules of a scenario.
+        founders: number of strategies that are asked for without parents, as in a first generation.
         background: names of policies among which strategies are scored in societies; by default none, or a mixture
             with `children`.
         societies: number of societies in which each strategy is scored.
@@ -84,6 +92,10 @@ def probe(
         strategies=tuple(strategies),
         n=n,
         children=children,
+        family=family,
+        families=families,
+        levels=_listed(levels, factor=100),
+        founders=founders,
         background=None if background is None else ",".join(background),
         societies=societies,
         records=_listed(records, factor=100),

@@ -170,7 +170,7 @@ def plan(scenario: Scenario, design: Design) -> ConditionPlan:
         name,
         player,
         questions=questions(spec, design, prompts=prompt_set(spec.condition)),
-        depth=rounds + (1 if design.children else 0),
+        depth=rounds + (1 if design.children or design.founders else 0),
         catalogue=Catalogue(with_own(scenario.providers), environ=os.environ),
     )
 
@@ -214,22 +214,29 @@ def _check(spec: RunSpec, design: Design) -> None:
         )
     player = only_player(spec.condition.players)
     if isinstance(player, ModelPlayer):
-        if design.children and not spec.condition.transmission.asks_newborns:
+        is_born = bool(design.children or design.founders)
+        if is_born and not spec.condition.transmission.asks_newborns:
             raise ScenarioError(
                 f"transmission.kind {spec.condition.transmission.kind}: newborns are not asked for a strategy; use"
                 " --set transmission.kind=advice"
             )
-        if design.children and len(set(spec.condition.personas)) > 1:
+        if is_born and len(set(spec.condition.personas)) > 1:
             raise ScenarioError(
                 "players.persona: the children of a probe take nobody's place, so that none of several personas is"
                 " theirs; probe the strategies themselves, without --children"
             )
-    elif design.children:
+    elif design.children or design.founders:
         raise ScenarioError(f"{player.model}: a scripted policy has no children; name a model with --model")
     elif any(subject.strategy is not None for subject in design.subjects):
         raise ScenarioError(f"{player.model}: a scripted policy reads no strategy; name a model with --model")
     if not (design.n and design.situations) and not design.background:
         raise ScenarioError("nothing is asked: set --n to 1 or more, or name a --background to score strategies in")
+    n_parents = sum(subject.role == "parent" for subject in design.subjects)
+    if design.family is not None and n_parents % design.family:
+        raise ScenarioError(
+            f"--family {design.family}: {n_parents} parents cannot be divided into families of {design.family}; name a"
+            " multiple of it"
+        )
     names = [subject.name for subject in design.subjects]
     if len(set(names)) < len(names):
         raise ScenarioError(f"two strategies have the same name, in {', '.join(names)}; name each agent once")

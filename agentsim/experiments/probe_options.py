@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from agentsim.core.probe_design import PARTNERS, RECORDS, Design, Subject, grid
 from agentsim.errors import ScenarioError
-from agentsim.experiments.probe_subjects import chosen, of_run, of_texts, parents_of, policy_of
+from agentsim.experiments.probe_subjects import chosen, of_levels, of_run, of_texts, parents_of, policy_of, spread
 from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.loading import load_scenario
 from agentsim.scenario.players import ModelPlayer, only_player
@@ -25,6 +25,8 @@ MAX_NAME: Final = 64
 """The most characters of a folder's name, as of a scenario's."""
 N: Final = 5
 """How often a situation is asked by default."""
+FAMILIES: Final = 8
+"""How many families parents of a run are chosen for by default."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Options:
     strategies: tuple[str, ...] = ()
     n: int | None = None
     children: int = 0
+    family: int | None = None
+    families: int | None = None
+    founders: int = 0
+    levels: str | None = None
+    """Percentages, comma-separated."""
     background: str | None = None
     """Names of policies, comma-separated."""
     societies: int = 1
@@ -66,21 +73,21 @@ def designed(source: Path | Scenario, options: Options) -> tuple[Scenario, Desig
         if not 0 < options.max_cost < float("inf"):
             raise ScenarioError(f"--max-cost {options.max_cost:g}: must be above 0, in US dollars")
         scenario = scenario.model_copy(update={"budget": options.max_cost})
-    n = (0 if options.children else N) if options.n is None else options.n
-    background = options.background if options.background is not None else BACKGROUND if options.children else ""
-    situations = grid(
-        scenario,
-        records=_shares("records", options.records, RECORDS),
-        partners=_shares("partners", options.partners, PARTNERS),
-        resources=_numbers("resources", options.resources) if options.resources else (),
-    )
+    is_born = bool(options.children or options.founders)
+    n = (0 if is_born else N) if options.n is None else options.n
+    background = options.background if options.background is not None else BACKGROUND if is_born else ""
+    records, partners = _shares("records", options.records, RECORDS), _shares("partners", options.partners, PARTNERS)
+    resources = _numbers("resources", options.resources) if options.resources else ()
+    situations = grid(scenario, records=records, partners=partners, resources=resources) if n else ()
     try:
         design = Design(
             source=where,
             subjects=subjects,
-            situations=situations if n else (),
+            situations=situations,
             n=n,
             children=options.children,
+            family=_family(options),
+            founders=options.founders,
             background=tuple(name.strip() for name in background.split(",") if name.strip()),
             societies=options.societies,
         )
@@ -88,6 +95,20 @@ def designed(source: Path | Scenario, options: Options) -> tuple[Scenario, Desig
         first = error.errors()[0]
         raise ScenarioError(f"--{first['loc'][0]}: {first['msg']}; got {first['input']!r}") from error
     return scenario, design
+
+
+def _family(options: Options) -> int | None:
+    """Return how many parents a family has; `None`: all of them.
+
+    Raises:
+        ScenarioError: families are described, and no newborns are asked.
+    """
+    for option, value in (("--family", options.family), ("--families", options.families), ("--levels", options.levels)):
+        if value is not None and not options.children:
+            raise ScenarioError(f"{option}: is about the parents of newborns; say with --children how many they have")
+    if options.family is None and (options.families is not None or options.levels is not None):
+        return 1
+    return options.family
 
 
 def _of_study(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, ...], str]:
@@ -98,8 +119,15 @@ def _of_study(source: Path, options: Options) -> tuple[Scenario, tuple[Subject, 
         )
     if options.sets:
         raise ScenarioError(f"--set: {source} is a study, whose rules are those of its log; name a scenario file")
+    if options.levels is not None:
+        raise ScenarioError(f"--levels: {source} is a study, whose agents have strategies; use --families")
     source_run = of_run(source, run=options.run, generation=options.generation, name="probe", model=options.model)
-    subjects = parents_of(source_run, options.agents) if options.children else chosen(source_run, options.agents)
+    if not options.children:
+        subjects = chosen(source_run, options.agents)
+    elif (size := _family(options)) is None or options.agents:
+        subjects = parents_of(source_run, options.agents)
+    else:
+        subjects = spread(source_run, size=size, n=FAMILIES if options.families is None else options.families)
     what = "children" if options.children else "-".join(options.agents)
     default = [source.resolve().name, source_run.run, f"g{source_run.generation}", what, _short(options.model)]
     scenario = _named(source_run.scenario, options.name, default)
@@ -121,17 +149,24 @@ def _of_scenario(source: Path | Scenario, options: Options) -> tuple[Scenario, t
         scenario = load_scenario(source, sets=options.sets, model=options.model)
     player = only_player(scenario.players)
     if isinstance(player, ModelPlayer):
-        if not options.strategies:
+        if not options.strategies and options.levels is None:
             raise ScenarioError(
                 f"{file}: {player.model} has no strategy yet; state one with --strategy, or name the folder of a study"
             )
+        if options.strategies and options.levels is not None:
+            raise ScenarioError("--levels: states parents' strategies, as --strategy does; use one of them")
+        if options.families is not None:
+            raise ScenarioError(f"--families: chooses parents from a study, and {file} is none; use --levels")
         if len(set(scenario.personas)) > 1:
             raise ScenarioError(
                 f"{file}: players.persona names several personas; name the one that is meant, with --set"
                 ' "players.persona=..."'
             )
+        texts = options.strategies
+        if options.levels is not None:
+            texts = of_levels(_shares("levels", options.levels, ()), scenario, size=_family(options) or 1)
         subjects = of_texts(
-            options.strategies,
+            texts,
             max_chars=scenario.transmission.max_chars,
             is_parent=bool(options.children),
             persona=scenario.personas[0],

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import fsum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from agentsim.core.facts import Agent, GenerationEnded, StrategyFormed
+from agentsim.core.facts import Agent, Donated, GenerationEnded, Moved, StrategyFormed
+from agentsim.core.games import DonorGame
 from agentsim.core.probe_design import Subject
 from agentsim.core.rng import stream
 from agentsim.errors import LogError, ScenarioError
 from agentsim.log.files import LOG_NAME
 from agentsim.log.reading import read_log
-from agentsim.log.records import RunFinished, RunStarted
+from agentsim.log.records import Record, RunFinished, RunStarted
 from agentsim.log.study_file import read_study_file
 from agentsim.scenario.conditions import Condition, Scenario
 from agentsim.scenario.loading import scenario_from
 from agentsim.scenario.players import only_player
 
-__all__ = ["Found", "chosen", "of_run", "of_texts", "parents_of", "policy_of"]
+__all__ = ["Found", "chosen", "of_levels", "of_run", "of_texts", "parents_of", "policy_of", "spread"]
 
 MAX_NAMED: Final = 20
 """The most names that an error lists."""
@@ -34,6 +36,9 @@ class Found(NamedTuple):
     """The generation's strategies, best first; for a scripted run only its policy."""
     survivors: tuple[str, ...]
     """Agents that were selected, or would have been after the last generation; best first."""
+    everyone: tuple[tuple[Subject, float], ...] = ()
+    """All agents that lived until then and stated a strategy, with the mean level of what they did: of each the
+    strategy that it had first, and the score of its first generation."""
 
 
 def of_run(study: Path, *, run: str | None, generation: int | None, name: str, model: str | None = None) -> Found:
@@ -74,6 +79,7 @@ def of_run(study: Path, *, run: str | None, generation: int | None, name: str, m
         generation=ended.generation,
         subjects=_subjects(scenario, ended, agents),
         survivors=ended.survivors or _would_survive(scenario, ended, seed=started.seed),
+        everyone=tuple(_with_levels(records, until=ended.generation, agents=set(agents))),
     )
 
 
@@ -98,6 +104,45 @@ def parents_of(source_run: Found, agents: Sequence[str]) -> tuple[Subject, ...]:
     return tuple(
         subject.model_copy(update={"role": "parent"}) for subject in chosen(source_run, agents or source_run.survivors)
     )
+
+
+def spread(source_run: Found, *, size: int, n: int) -> tuple[Subject, ...]:
+    """Return parents for `n` families of `size`, each of agents of about one level, spread evenly over the levels of
+    the run.
+
+    Raises:
+        ScenarioError: the run has too few agents with a strategy that did something.
+    """
+    left = sorted(source_run.everyone, key=lambda one: (one[1], one[0].name))
+    if len(left) < size * n or not left:
+        raise ScenarioError(
+            f"--families: {source_run.run} has {len(left)} agents with a strategy and a decision up to generation"
+            f" {source_run.generation}, too few for {n} families of {size}; name fewer, or a later generation"
+        )
+    low, high = left[0][1], left[-1][1]
+    parents: list[Subject] = []
+    for number in range(n):
+        aim = low + (high - low) * (number / (n - 1) if n > 1 else 0.5)
+        nearest = sorted(left, key=lambda one: (abs(one[1] - aim), one[0].name))[:size]
+        parents += [subject.model_copy(update={"role": "parent"}) for subject, _ in nearest]
+        left = [one for one in left if one not in nearest]
+    return tuple(parents)
+
+
+def of_levels(levels: Sequence[float], rules: Condition, *, size: int) -> tuple[str, ...]:
+    """Return the words of parents that give these shares to everyone, `size` of each.
+
+    Raises:
+        ScenarioError: it is not the donor game.
+    """
+    if not isinstance(rules.game, DonorGame):
+        raise ScenarioError(
+            f"--levels: are shares given in the donor game, and game.kind is {rules.game.kind}; state parents with"
+            " --strategy"
+        )
+    is_fixed = rules.game.gift.yes is not None
+    words = "to give in {:g}% of all rounds" if is_fixed else "to give {:g}% of my units in each round"
+    return tuple(f"{words.format(level * 100)}, whoever the recipient is" for level in levels for _ in range(size))
 
 
 def of_texts(
@@ -158,6 +203,36 @@ def _scenario(study: Path, started: RunStarted, *, name: str, model: str | None)
             )
         condition["players"] = {**condition["players"], "model": model}
     return scenario_from({**condition, "name": name, "seeds": [started.seed], "providers": providers})
+
+
+def _with_levels(records: Sequence[Record], *, until: int, agents: set[str]) -> Iterator[tuple[Subject, float]]:
+    """Yield these agents with the mean level of their moves that can be read, in the donor game of what they gave."""
+    levels: dict[str, list[float]] = {}
+    formed: dict[str, StrategyFormed] = {}
+    scores: dict[str, float] = {}
+    for record in records:
+        if getattr(record, "generation", until) > until:
+            continue
+        if isinstance(record, StrategyFormed):
+            formed.setdefault(record.agent.id, record)
+        elif isinstance(record, GenerationEnded):
+            scores = dict(record.scores) | scores
+        elif isinstance(record, Donated | Moved) and record.problem is None and record.intended is None:
+            donor, level = (
+                (record.donor, record.fraction) if isinstance(record, Donated) else (record.actor, record.level)
+            )
+            if level is not None:
+                levels.setdefault(donor, []).append(level)
+    for name, first in formed.items():
+        if name in agents and first.agent.strategy is not None and name in levels:
+            subject = Subject(
+                name=name,
+                strategy=first.agent.strategy,
+                generation=first.generation,
+                score=scores.get(name),
+                persona=first.agent.persona,
+            )
+            yield subject, fsum(levels[name]) / len(levels[name])
 
 
 def _one_of(started: RunStarted, model: str | None) -> str:

@@ -22,6 +22,7 @@ from agentsim.core.facts import (
     GenerationEnded,
     Probed,
     Scored,
+    ShownStrategy,
     StrategyFormed,
     born_and_index,
 )
@@ -116,7 +117,8 @@ class ProbeCourse:
         design, game = self._design, self._condition.game
         played = design.societies * game.games * game.rounds if design.background else 0
         n_per_strategy = design.n * len(design.situations) + -(-played // 2)
-        return design.children + (len(design.subjects) + design.children) * n_per_strategy
+        born = design.children * len(design.families) + design.founders
+        return born + (len(design.subjects) + born) * n_per_strategy
 
     def n_after(self, question: Question) -> int:
         """Return the length of the longest chain of questions that must still follow this one."""
@@ -166,7 +168,7 @@ class ProbeCourse:
                 asked = request._replace(key=str(question))
                 self._advance(self._games[ScoreKey(subject, number)], [(asked, answer)], step)
             case ChildKey() as child:
-                self._born(request, answer, step, name=child.subject)
+                self._born(request, answer, step, child=child)
             case _:
                 step.events.append(self._probed(request, answer))
         return step
@@ -221,30 +223,35 @@ class ProbeCourse:
 
     def _births(self) -> list[Request]:
         """Return the questions for the strategies of children, as a society would ask its newborns."""
-        parents = [subject for subject in self._design.subjects if subject.role == "parent"]
-        scores = {parent.name: parent.score for parent in parents if parent.score is not None}
-        transmission = self._condition.transmission
-        if len(scores) < len(parents):
-            transmission = transmission.model_copy(update={"scores": False})
-        agents = [_agent(parent, model=self._label) for parent in parents]
-        generation = 1 + max((parent.generation for parent in parents), default=1)
-        requests = []
-        for number in range(1, self._design.children + 1):
-            name = f"{generation}_{number}"
-            view = StrategyView(
-                name=name,
-                generation=generation,
-                rules=self._condition.told,
-                advice=transmission.advice(agents, scores, stream(self._seed, "transmission", name)),
-            )
-            requests.append(Request(str(ChildKey(number)), name, view, TextSpec(transmission.max_chars)))
-        return requests
+        design = self._design
+        requests: list[Request] = []
+        for parents in design.families:
+            scores = {parent.name: parent.score for parent in parents if parent.score is not None}
+            transmission = self._condition.transmission
+            if len(scores) < len(parents):
+                transmission = transmission.model_copy(update={"scores": False})
+                scores = dict.fromkeys((parent.name for parent in parents), 0.0)  # all are equally likely to be shown
+            agents = [_agent(parent, model=self._label) for parent in parents]
+            generation = 1 + max(parent.generation for parent in parents)
+            for _ in range(design.children):
+                number = len(requests) + 1
+                name = f"{generation}_{number}"
+                advice = transmission.advice(agents, scores, stream(self._seed, "transmission", name))
+                requests.append(self._birth(number, name, generation, advice))
+        n_children = len(requests)
+        founders = [self._birth(n_children + index, f"1_{index}", 1, ()) for index in range(1, design.founders + 1)]
+        return [*requests, *founders]
 
-    def _born(self, request: Request, answer: Answer, step: Step[Question], *, name: str) -> None:
+    def _birth(self, number: int, name: str, generation: int, advice: tuple[ShownStrategy, ...]) -> Request:
+        view = StrategyView(name=name, generation=generation, rules=self._condition.told, advice=advice)
+        spec = TextSpec(self._condition.transmission.max_chars)
+        return Request(str(ChildKey(number)), name, view, spec)
+
+    def _born(self, request: Request, answer: Answer, step: Step[Question], *, child: ChildKey) -> None:
         """Ask a child what its parents are asked, unless it stated no strategy."""
         view = request.view
         assert isinstance(view, StrategyView)
-        child = Agent(
+        born = Agent(
             id=request.agent,
             born=view.generation,
             label=self._label,
@@ -256,7 +263,7 @@ class ProbeCourse:
             StrategyFormed(
                 key=request.key,
                 generation=view.generation,
-                agent=child,
+                agent=born,
                 is_cut=answer.is_cut,
                 problem=answer.problem,
                 attempts=answer.attempts,
@@ -265,11 +272,11 @@ class ProbeCourse:
         if answer.text is not None:
             self._meet(
                 Subject(
-                    name=name,
+                    name=child.subject,
                     strategy=answer.text,
                     generation=view.generation,
-                    role="child",
-                    persona=child.persona,
+                    role="founder" if self._design.family_of(child.number) is None else "child",
+                    persona=born.persona,
                 ),
                 step,
             )

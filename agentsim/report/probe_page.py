@@ -31,6 +31,7 @@ ROLES: Final = {
     "strategy": ("strategy", "strategies"),
     "parent": ("parent", "parents"),
     "child": ("newborn", "newborns"),
+    "founder": ("founder", "founders"),
 }
 LEVELS_NOTE: Final = (
     "Level: mean over situations. Slope: change in the level for each unit of the level of what the other did last. At"

@@ -16,6 +16,7 @@ import pytest
 import agentsim
 from agentsim.cli.json_output import REMEDIES, plain_value, remedy
 from agentsim.log.version import VERSION
+from agentsim.testing import FunctionProvider
 from tests.cli.test_habits import COMMANDS
 from tests.commands import run_command
 
@@ -40,6 +41,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("json")
     (folder / "small.yaml").write_text(SMALL)
     printed(folder, "run", "small.yaml", "--json")
+    provider = FunctionProvider(lambda prompt: "My strategy will be to give half. Answer: 50%")
+    asked = agentsim.scenario_from(
+        {"agents": 4, "game": {"rounds": 2}, "players": {"model": "openai/m"}, "name": "small"}
+    )
+    agentsim.probe(asked, levels=(0, 1), children=2, founders=2, results=folder / "results", provider=provider)
     return folder
 
 
@@ -75,6 +81,7 @@ ASKED: list[tuple[str, ...]] = [
     ("replay", "results/small"),
     ("invade", "scripted/all-keep", "scripted/discriminator", "--generations", "3", "--seeds", "0-3"),
     ("invade", "scripted/all-keep", "scripted/discriminator", "--seeds", "0-3", "--plan"),
+    ("predict", "results/probe-small-children", "--over", "game.multiplier", "--values", "1.5,2"),
     ("probe", "small.yaml", "--set", "vary=null", "--model", "scripted/standing"),
     ("probe", "small.yaml", "--set", "vary=null", "--model", "scripted/standing", "--plan"),
 ]

@@ -13,6 +13,7 @@ from agentsim.analysis.figures.invasion_matrix import invasion_matrix
 from agentsim.analysis.figures.lineage import lineage
 from agentsim.analysis.figures.look import Options
 from agentsim.analysis.figures.network import network
+from agentsim.analysis.figures.prediction import prediction
 from agentsim.analysis.figures.response import response
 from agentsim.analysis.figures.society import society
 from agentsim.analysis.figures.style import save
@@ -29,6 +30,7 @@ __all__ = [
     "invasion_matrix",
     "lineage",
     "network",
+    "prediction",
     "response",
     "save",
     "society",

@@ -47,6 +47,25 @@ def probe(
     children: Annotated[
         int, typer.Option(help="Ask for this many newborns' strategies and compare them with their parents'.", min=0)
     ] = 0,
+    family: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(
+            help="With --children, give children to each so many parents instead of to all together: 1, each has its"
+            " own.",
+            min=1,
+        ),
+    ] = None,
+    families: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads it
+        typer.Option(help="Choose parents for this many families over the range of the run's levels.", min=1),
+    ] = None,
+    levels: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option(help="Parents that give these shares, in percent, under a scenario's rules."),
+    ] = None,
+    founders: Annotated[
+        int, typer.Option(help="Ask for this many strategies without parents, as in a first generation.", min=0)
+    ] = 0,
     background: Annotated[
         Optional[str],  # noqa: UP045 - typer reads it
         typer.Option(help="Score strategies among these policies; mostly used with --children.", metavar="POLICIES"),
@@ -82,6 +101,10 @@ def probe(
         strategies=tuple(strategy or ()),
         n=n,
         children=children,
+        family=family,
+        families=families,
+        levels=levels,
+        founders=founders,
         background=background,
         societies=societies,
         records=records,

@@ -12,7 +12,7 @@ from agentsim.analysis.norms import CANNOT_SAY, NO_RULE
 from agentsim.analysis.probes import ALL, Probe
 from agentsim.cli.tables.cells import called, plain, titled
 
-__all__ = ["probe_tables"]
+__all__ = ["families_table", "probe_tables"]
 
 MAX_ROWS: Final = 24
 """The most strategies shown; the dataframes have the rest."""
@@ -30,6 +30,8 @@ def probe_tables(probe: Probe) -> Iterator[Table]:
         yield _scores(probe)
     if not probe.shift.empty:
         yield _shift(probe)
+    if probe.design.family is not None or probe.design.founders:
+        yield families_table(probe)
     if probe.subjects["strategy"].notna().any():
         yield _strategies(probe)
 
@@ -144,6 +146,30 @@ def _shift(probe: Probe) -> Table:
             f"{_number(row['children'])} ({row['n_children']})",
             _number(row["shift"]),
             "-" if pd.isna(row["low"]) else f"{_number(row['low'])} to {_number(row['high'])}",
+        )
+    return table
+
+
+def families_table(probe: Probe) -> Table:
+    """Return newborns by the level of the parents that they were shown."""
+    table = titled(
+        "Newborns by their parents' level",
+        caption="level: mean fraction given; newborns: their mean level with its 95 % interval (Student's t), and its"
+        " standard deviation over newborns; without: newborns without a readable strategy or decision",
+    )
+    for name in ("family", "parents", "level", "newborns", "95 %", "sd", "n", "without"):
+        table.add_column(name, justify="left" if name == "parents" else "right", overflow="fold")
+    for row in probe.families.head(MAX_ROWS).to_dict("records"):
+        is_founders = pd.isna(row["family"])
+        table.add_row(
+            "-" if is_founders else str(row["family"]),
+            "founders" if is_founders else plain(row["parents"], max_chars=40),
+            _number(row["parent_level"]),
+            _number(row["mean"]),
+            "-" if pd.isna(row["low"]) else f"{_number(row['low'])} to {_number(row['high'])}",
+            _number(row["sd"]),
+            str(row["n_children"]),
+            str(row["n_without"]),
         )
     return table
 
