@@ -59,7 +59,7 @@ def test_the_order_of_answers_changes_no_fact(seed: int, order: Random) -> None:
 
 
 def test_a_thousand_orders_of_the_same_answers_give_one_society() -> None:
-    rules = SMALL.model_copy(update={"generations": 2})
+    rules = SMALL.model_copy(update={"agents": 4, "generations": 2})
     histories = {"".join(facts(play(rules, noisy(3), seed=3, order=Random(n))[1])) for n in range(1000)}  # type: ignore[arg-type]
     assert len(histories) == 1
 
