@@ -246,7 +246,7 @@ def fetch(name: str, console: Console) -> None:
             bar.update(tasks[stage], completed=n_done)
 
         path = pull(name, on_progress=report)
-    console.print(Text(f"{path}: verified"), soft_wrap=True)
+    console.print(Text(f"{path}: verified; in a scenario: local/{name}"), soft_wrap=True)
 
 
 def complain(error: AgentsimError) -> None:

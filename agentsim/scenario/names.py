@@ -16,7 +16,7 @@ MAX_CHARS = 96
 SEED: Final = "--seed-"
 """What stands between the name of a run's condition and its seed."""
 
-FILE: Final = re.compile(r"([a-z0-9][a-z0-9_-]*/)(?:\S*/)?([^\s/]+)\.gguf(?!\S)")
+FILE: Final = re.compile(r"([a-z0-9][a-z0-9_-]*/)(?:\S*[/:])?([^\s/:]+)\.gguf(?!\S)")
 """A model that is named by its file: the account, and the file's stem."""
 
 Settings = Mapping[str, Any]

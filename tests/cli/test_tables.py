@@ -99,5 +99,5 @@ def test_what_names_have_in_common_ends_where_a_part_ends(names: list[str], begi
 
 
 def test_numbers_in_names_are_sorted_as_numbers() -> None:
-    names = ["10", "b", "seed-2", "seed-2b", "seed-10"]
-    assert sorted(reversed(names), key=natural) == names
+    names = ["seed-10", "seed-2", "b", "seed-2b", "10"]
+    assert sorted(names, key=natural) == ["10", "b", "seed-2", "seed-2b", "seed-10"]

