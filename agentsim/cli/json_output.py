@@ -29,7 +29,7 @@ REMEDIES: Final[Mapping[type[BaseException], str]] = {
     errors.PluginError: "Correct the plug-in as the message says, or leave it out.",
     errors.ModelFileError: "Fetch the weights: agentsim models pull local/NAME.",
     errors.ProviderError: "Run the same command again to continue.",
-    errors.AuthError: "Set the key that the message names in the environment, and run the same command again.",
+    errors.AuthError: "Set the key, or mend the command that prints it, as the message says; then run the same again.",
     errors.AccountDown: "Run the same command again once the server answers.",
     errors.BadRequest: "Correct the model's name or the setting that the server refuses.",
     errors.BudgetReached: "Run the same command with a higher --max-cost to continue.",

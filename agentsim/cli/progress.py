@@ -262,7 +262,7 @@ class Progress(Observer):
 
     def _say(self, line: str) -> None:
         if not self._is_live:
-            self._console.print(Text(line))
+            self._console.print(Text(line), soft_wrap=True)
 
 
 @contextmanager

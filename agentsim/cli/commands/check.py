@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from agentsim.cli.declaring import command
@@ -30,6 +31,7 @@ def check(
     plugin: Plugins = None,
 ) -> None:
     """Check a scenario and print its settings, runs and warnings; calls no model."""
+    from agentsim.cli.tables.fitting import Name
     from agentsim.play.rehearsal import rehearsed
     from agentsim.scenario.loading import load_scenario
     from agentsim.scenario.remarks import remarks, warnings
@@ -47,7 +49,8 @@ def check(
     console.print(Text(summary.yaml))
     shown = summary.runs[:20]
     for spec in shown:
-        console.print(Text(f"  {spec.name}: {spec.condition.n_requests(spec.seed):,} questions"))
+        more = f": {spec.condition.n_requests(spec.seed):,} questions"
+        console.print(Padding(Name((spec.name,), more=more), (0, 0, 0, 2)))
     if len(summary.runs) > len(shown):
         console.print(f"  ... and {len(summary.runs) - len(shown)} more")
     for name, spec in list(conditions.items())[:20]:

@@ -16,7 +16,6 @@ from rich.text import Text
 from agentsim.cli.declaring import command
 from agentsim.cli.json_output import print_document
 from agentsim.cli.options import Json, Plugins
-from agentsim.cli.tables.cells import called, titled
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -109,6 +108,7 @@ def list_things(
     plugin: Plugins = None,
 ) -> None:
     """List what scenarios can name, with settings and defaults: what ships, and what plug-ins bring."""
+    from agentsim.cli.tables.cells import called, titled
     from agentsim.scenario.plugins import load_installed
 
     load_installed()
