@@ -239,7 +239,8 @@ class Play:
             for institution in (WITH, WITHOUT):
                 joined = tuple([one for one in members if said[one] == institution])
                 if joined and self._enough(round, joined, members, events):
-                    yield self._opened(round, joined, ahead=ahead, after=running, institution=institution)
+                    noted = tuple([TraceItem(round, one, None, institution, None) for one in joined])
+                    yield self._opened(round, joined, ahead=ahead, after=running, institution=institution, noted=noted)
         elif stage == EXCLUDE:
             assert self._game.ostracism is not None
             out = voted_out(members, said, share=self._game.ostracism.share)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agentsim.core.answers import Answer, Move, MoveSpec
+from agentsim.core.answers import Answer, Move, MoveSpec, Option
 from agentsim.core.facts import Encounter, Event, GameEnded, Moved, SatOut, Settled
 from agentsim.core.games.before import BEFORE, matched, voted_out
 from agentsim.core.policies import AllKeep, ConstantShare
@@ -17,6 +19,7 @@ from agentsim.core.policies.deciding import decided
 from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.prompts.sets import SHIPPED, load_prompt_set
+from agentsim.providers.base import Completion
 from tests.core.playing import play
 
 Say = Callable[[DecisionView, MoveSpec], str | None]
@@ -205,7 +208,7 @@ def test_who_is_voted_out_takes_no_part_for_so_many_rounds() -> None:
 
 def test_those_who_join_the_same_institution_play_together() -> None:
     game = {"kind": "public_goods", "group": 5, "rounds": 2, "punishment": {}, "institutions": "choice"}
-    rules = society(game, agents=5)
+    rules = society(game, agents=5, observation={"kind": "memory"})
 
     def choose(view: DecisionView, spec: MoveSpec) -> str:
         return "with-sanctions" if number(view.name) <= (3 if view.round == 1 else 1) else "without-sanctions"
@@ -220,6 +223,12 @@ def test_those_who_join_the_same_institution_play_together() -> None:
         if isinstance(one.view, DecisionView) and one.view.stage == "sanction"
     }
     assert sanctions == {(agent, 1) for agent in three}
+    memory = next(
+        one.view.memory
+        for one in asked
+        if isinstance(one.view, DecisionView) and (one.agent, one.view.round) == ("1_4", 2)
+    )
+    assert {act.act for act in memory[0].acts} == {"without-sanctions", "contribute"}
     [alone] = sat_out(events)
     assert (alone.agent, alone.round, alone.reason, alone.after - alone.before) == ("1_1", 2, "alone", 20)
 
@@ -280,6 +289,17 @@ def test_each_set_tells_what_comes_before(prompts: str) -> None:
         assert all(line[0].isupper() and line[-1] in ".?" for line in text.splitlines()), text
 
 
+def test_the_neutral_set_tells_them_without_loaded_words() -> None:
+    loaded = load_prompt_set("neutral")
+    turns = {"kind": "public_goods", "help": {}, "turns": ["contribute", "help"]}
+    texts = ["\n".join(loaded.sentences(society(game, agents=12).told)) for game in (*GAMES, turns)]
+    for game in (*GAMES, turns):
+        asked, _ = play(society({**game, "rounds": 2}, agents=12), answering(lambda _, spec: spec.options[0].name))
+        texts += [m.content for one in asked if isinstance(one.view, DecisionView) for m in loaded.messages(one)]
+    loaded_words = r"\b(donor|giv|gift|punish|cooperat|contribut|help|defect|reward|sanction|trust|accept|offer)"
+    assert not [text for text in texts if re.search(loaded_words, text, re.IGNORECASE)]
+
+
 @pytest.mark.parametrize("prompts", [*SHIPPED, "default-json"])
 @pytest.mark.parametrize(
     "game",
@@ -291,11 +311,6 @@ def test_each_set_tells_what_comes_before(prompts: str) -> None:
     ],
 )
 def test_each_question_can_be_answered_in_its_own_forms(prompts: str, game: dict[str, Any]) -> None:
-    import json
-    import re
-
-    from agentsim.providers.base import Completion
-
     loaded = load_prompt_set(prompts)
     rules = society({**game, "rounds": 2}, observation=[{"kind": "history"}, {"kind": "memory"}])
     asked, _ = play(
@@ -329,9 +344,6 @@ def test_each_question_can_be_answered_in_its_own_forms(prompts: str, game: dict
 
 def test_words_that_agents_use_for_an_answer_are_read() -> None:
     loaded = load_prompt_set("default")
-    from agentsim.core.answers import Option
-    from agentsim.providers.base import Completion
-
     spec = MoveSpec((Option("1_2"), Option("1_21"), Option("nobody")))
 
     def read(text: str) -> str | None:

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from agentsim.core.answers import Answer, Move, MoveSpec
+from agentsim.core.games.before import BEFORE
 from agentsim.core.requests import DecisionView, Request
 from agentsim.core.rules import SocietyRules
 from agentsim.prompts.sets import load_prompt_set
@@ -49,6 +50,13 @@ def games() -> Iterator[dict[str, Any]]:
         yield {"kind": "commons", "group": 3, "limit": limit, "collapse": collapse, "step": step}
     for kind, step in itertools.product(("trust", "ultimatum", "dictator"), STEPS):
         yield {"kind": kind, "step": step, "income": 12}
+
+
+def with_more_stages() -> Iterator[dict[str, Any]]:
+    """Yield games in turn, and those with stages before an encounter."""
+    yield {"kind": "public_goods", "group": 3, "help": {"cost": 2, "benefit": 5}, "turns": ["contribute", "help"]}
+    yield {"kind": "public_goods", "group": 6, "reward": {}, "institutions": "choice", "refusal": {}, "ostracism": {}}
+    yield {"kind": "matrix", "choice": {"offered": 3}, "refusal": {"cost": 2}}
 
 
 def one_of_each() -> Iterator[dict[str, Any]]:
@@ -160,11 +168,12 @@ def answer(request: Request) -> Answer:
 @cache
 def asked() -> list[Request]:
     found: list[Request] = []
-    both = [(game, ASKED_OBSERVATIONS[0]) for game in games()]
+    both = [(game, ASKED_OBSERVATIONS[0]) for game in (*games(), *with_more_stages())]
     for game, observation in [*both, *itertools.product(one_of_each(), ASKED_OBSERVATIONS[1:])]:
         is_first = observation == ASKED_OBSERVATIONS[0]
         talk = {"rounds": 1, "max_chars": 50} if is_first else None
-        setting = {"agents": 6, "generations": 1, "game": {**game, "rounds": 2, "talk": talk}}
+        n_rounds = 8 if game.get("refusal") else 2  # so that each stage is come to, in the first round or later
+        setting = {"agents": 6, "generations": 1, "game": {**game, "rounds": n_rounds, "talk": talk}}
         setting |= {"observation": observation, "transmission": {"kind": "advice" if is_first else "none"}}
         played = play(SocietyRules.model_validate(setting), answer)[0]
         stages = {
@@ -179,7 +188,7 @@ def asked() -> list[Request]:
 
 def test_every_stage_is_asked() -> None:
     views = [request.view for request in asked() if isinstance(request.view, DecisionView)]
-    stages = {f"{view.rules.game.kind}/{view.stage}.md" for view in views}
+    stages = {f"{'before' if view.stage in BEFORE else view.rules.game.kind}/{view.stage}.md" for view in views}
     assert stages == {
         name.removeprefix("games/")
         for name in load_prompt_set("default").sources
