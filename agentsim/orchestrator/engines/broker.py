@@ -40,6 +40,8 @@ LOCK: Final = "broker.lock"
 JOURNAL: Final = "leases.jsonl"
 GRACE_S: Final = 3.0
 """For so long a new broker waits for the workers that held leases of the last one."""
+CLOSING_S: Final = 1.0
+"""The longest that connections may take to be closed at a broker's end."""
 SILENT_S: Final = 60.0
 """A worker that says nothing for so long is gone, though its connection has not broken: its machine has failed."""
 
@@ -118,6 +120,9 @@ class Broker:
         self._timer: asyncio.TimerHandle | None = None
         self._granting: set[asyncio.Task[None]] = set()
         self._failure: AgentsimError | None = None
+        self._is_ending = False
+        self._all_lost = asyncio.Event()
+        """Set at the end, when no connection is open any more."""
         self._ledger: Ledger | None = None
 
     async def open(self, *, host: str | None = None) -> Address:
@@ -176,8 +181,12 @@ class Broker:
             if timer is not None:
                 timer.cancel()
         self._server.close()
+        self._is_ending = True
         for line in list(self._nonces) + list(self._workers):
             line.close()
+        if self._nonces or self._workers:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_lost.wait(), CLOSING_S)
         for task in self._granting:
             task.cancel()
         await asyncio.gather(*self._granting, return_exceptions=True)
@@ -254,6 +263,10 @@ class Broker:
     def _lost(self, line: Line) -> None:
         self._nonces.pop(line, None)
         worker = self._workers.pop(line, None)
+        if self._is_ending:  # a worker that goes on states its leases to the next broker
+            if not self._nonces and not self._workers:
+                self._all_lost.set()
+            return
         if worker is None:
             return
         self._wishes = [wish for wish in self._wishes if wish.worker is not worker]
