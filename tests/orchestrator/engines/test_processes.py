@@ -18,6 +18,8 @@ from agentsim.log.reading import read_log
 from agentsim.log.records import Reply
 from agentsim.orchestrator.engines.wire import read_address
 from agentsim.orchestrator.engines.worker import work_async
+from agentsim.providers.base import Message, Prompt, Sampling
+from agentsim.providers.bounds import bound_of
 from agentsim.providers.ledger import read_ledger
 from agentsim.testing.faultserver import Answer, Behaviour, FaultServer, Request, Status
 from tests.processes import Started, start
@@ -26,6 +28,8 @@ KILLS = 6
 MOST = 6
 USD = 10e-6
 """What the server bills for one answer: 7 tokens and 3, at a dollar a million."""
+A_CALL_USD = 0.006
+"""More than one call can cost."""
 
 
 async def test_killed_workers_and_brokers_lose_no_answer_and_no_dollar_and_break_no_limit(tmp_path: Path) -> None:
@@ -134,3 +138,37 @@ async def test_several_servers_are_sent_no_more_by_all_workers_than_by_one(
     assert n_replies == ledger.n_answered < n_billed  # those that failed are not billed
     assert 1 < most_seen <= most
     assert (most_together > most) == (limits_per == "server")  # the limit of each, or of both together
+
+
+async def test_a_cap_that_binds_holds_over_all_workers_and_the_study_goes_on_under_a_higher_one(tmp_path: Path) -> None:
+    usd = most_usd = 0.0
+
+    def answer(request: Request) -> Answer:
+        nonlocal usd, most_usd
+        messages = tuple(Message(**message) for message in request.body["messages"])
+        n_in, n_out = bound_of(Prompt(model="any", messages=messages, sampling=Sampling(max_tokens=20)))
+        usd, most_usd = usd + (n_in + 20) / 1e6, max(most_usd, (n_in + 20) / 1e6)
+        return Answer("Give half. Answer: 4", usage={"prompt_tokens": n_in, "completion_tokens": n_out})
+
+    async with FaultServer(answer, latency=lambda: 0.01) as server:
+        account = {"base_url": server.openai_url, "api_key_env": None, "concurrency": 8}
+        study = {
+            "name": "capped",
+            "agents": 4,
+            "generations": 1,
+            "game": {"kind": "donor", "rounds": 4},
+            "players": {"model": "mine/any", "max_tokens": 20},
+            "seeds": "0-2",
+            "providers": {"mine": account | {"prices": {"any": {"input": 1, "output": 1}}}},
+        }
+        for cap in (0.04, 0.06):
+            asked = agentsim.scenario_from(study | {"budget": cap})
+            results = await asyncio.gather(*(work_async(asked, results=tmp_path) for _ in range(3)))
+            assert not any(result.is_complete for result in results)
+            assert cap - A_CALL_USD < usd <= cap  # all of it is used, and no more
+        asked = agentsim.scenario_from(study | {"budget": 10.0})
+        results = await asyncio.gather(*(work_async(asked, results=tmp_path) for _ in range(3)))
+    assert all(result.is_complete for result in results) and most_usd < A_CALL_USD
+    ledger = read_ledger(tmp_path / "capped")
+    assert ledger is not None and ledger.spent_usd == pytest.approx(usd)
+    assert len(server.requests) == ledger.n_answered == sum(run.n_replies for run in results[0].runs)
