@@ -21,6 +21,7 @@ check: $(VENV)/.dev
 	$(BIN)/deptry .
 
 docs: $(VENV)/.docs
+	rm -rf build/site
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
 	$(BIN)/python docs/check_links.py build/site
 

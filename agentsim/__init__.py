@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from agentsim.experiments.prereg import write_prereg as write_prereg
     from agentsim.orchestrator.engines.worker import work as work
     from agentsim.orchestrator.engines.worker import work_async as work_async
+    from agentsim.orchestrator.observer import Observer as Observer
     from agentsim.orchestrator.study import StudyResult as StudyResult
     from agentsim.orchestrator.study import replay as replay
     from agentsim.orchestrator.study import run as run
@@ -100,6 +101,7 @@ _HOMES = {
     "Look": "agentsim.analysis.families",
     "Methods": "agentsim.analysis.methods",
     "methods": "agentsim.analysis.methods",
+    "Observer": "agentsim.orchestrator.observer",
     "pilot_of": "agentsim.analysis.power",
     "pilot_of_scores": "agentsim.analysis.power",
     "planned_power": "agentsim.analysis.planned_power",

@@ -23,6 +23,7 @@ extensions = [
 exclude_patterns = ["_static"]
 source_suffix = {".md": "markdown"}
 default_role = "code"
+smartquotes = False  # options begin with two hyphens
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4

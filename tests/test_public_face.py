@@ -22,12 +22,13 @@ from tests.orchestrator.test_study import Fake
 ROOT = Path(agentsim.__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 NAMES = {
-    "Bayes", "COLUMNS", "Comparison", "Equivalence", "Invasions", "Look", "Methods", "PlannedPower", "Power", "Prereg",
-    "Probe", "Scenario", "Study", "StudyResult", "baselines", "bayes", "compare", "equivalence", "errors", "export",
-    "figures", "invade", "load", "load_invasions", "load_plugin", "load_probe", "load_scenario", "measures", "methods",
-    "pilot_of", "pilot_of_scores", "planned_power", "play_many", "players_apart", "plugin", "policies", "power",
-    "prereg", "probe", "published", "read_prereg", "register", "replay", "run", "run_async", "scenario_from",
-    "statistics", "summary", "testing", "work", "work_async", "write_prereg", "write_report",
+    "Bayes", "COLUMNS", "Comparison", "Equivalence", "Invasions", "Look", "Methods", "Observer", "PlannedPower",
+    "Power", "Prereg", "Probe", "Scenario", "Study", "StudyResult", "baselines", "bayes", "compare",
+    "equivalence", "errors", "export", "figures", "invade", "load", "load_invasions", "load_plugin",
+    "load_probe", "load_scenario", "measures", "methods", "pilot_of", "pilot_of_scores", "planned_power",
+    "play_many", "players_apart", "plugin", "policies", "power", "prereg", "probe", "published", "read_prereg",
+    "register", "replay", "run", "run_async", "scenario_from", "statistics", "summary", "testing", "work",
+    "work_async", "write_prereg", "write_report",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from agentsim.experiments.plan import ConditionPlan, Questions, kind_of, plan_of
 from agentsim.log.files import PROBE_NAME
 from agentsim.log.stopped import note_sitting
 from agentsim.log.study_folder import choose, keep_prompts, make_folder
-from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.observer import Observer, guarded
 from agentsim.orchestrator.opening import accounts_of, check_accounts, providers_of, versions_now
 from agentsim.orchestrator.runs import Run, run_started
 from agentsim.orchestrator.sitting import Sitting
@@ -81,7 +81,7 @@ def probe(
             design,
             results=results,
             new=new,
-            watch=observer or Observer(),
+            watch=guarded(observer),
             provider=provider,
             stop=stop,
         )

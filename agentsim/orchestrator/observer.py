@@ -1,16 +1,24 @@
-"""What can be watched while a study is played. No result depends on an observer."""
+"""What can be watched while a study is played. No result depends on an observer, and none that fails ends a study."""
 
 from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
 
 from agentsim.core.facts import Event
 from agentsim.log.records import Reply
 from agentsim.orchestrator.run_state import RunState
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "guarded"]
 
 
 class Observer:
-    """Watches a study and does nothing; override what you want to be told. Called on the event loop: be quick."""
+    """Watches a study and does nothing; override what you want to be told, and pass it as `observer=` of `run`.
+
+    What it is told are values that it cannot change. It is called between answers, so it should be quick. If it raises
+    an exception, the study goes on: the first failure is logged as a warning of the logger `agentsim`.
+    """
 
     def run_opened(self, run: str, *, n_requests: int, generations: int) -> None:
         """A run begins or continues; it asks `n_requests` questions in all if every first answer is readable."""
@@ -38,3 +46,40 @@ class Observer:
 
     def run_closed(self, run: str, state: RunState) -> None:
         """A run ended or stopped."""
+
+
+class _Guarded(Observer):
+    """Tells another observer everything, and keeps its failures from the study."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._has_failed = False
+
+    def _tell(self, what: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            getattr(self._observer, what)(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - code of the user's, of which no result depends
+            if not self._has_failed:
+                self._has_failed = True
+                logging.getLogger("agentsim").warning(
+                    "the observer %s failed in %s (%r); the study goes on, and what else it fails to do is not said",
+                    type(self._observer).__name__,
+                    what,
+                    error,
+                )
+
+
+def _guard(what: str) -> Callable[..., None]:
+    def told(self: _Guarded, *args: Any, **kwargs: Any) -> None:
+        self._tell(what, *args, **kwargs)
+
+    return told
+
+
+for _what in [name for name in vars(Observer) if not name.startswith("_")]:
+    setattr(_Guarded, _what, _guard(_what))
+
+
+def guarded(observer: Observer | None) -> Observer:
+    """Return an observer that never raises: one that does nothing if there is none."""
+    return Observer() if observer is None else _Guarded(observer)

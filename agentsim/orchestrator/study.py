@@ -15,7 +15,7 @@ from agentsim.log.reading import read_log, seems_closed
 from agentsim.log.records import Reply, RunStarted
 from agentsim.log.stopped import note_sitting
 from agentsim.log.writing import locked_by
-from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.observer import Observer, guarded
 from agentsim.orchestrator.opening import Opened, open_study
 from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.stop import DRAINED, Stop, to_its_end, unless_cancelled
@@ -125,7 +125,7 @@ async def run_async(
         results: the folder that holds, or will hold, the study's folder.
         new: begin a new study beside an older one of the same name, instead of continuing it.
         fork: the folder of an older study; begin a new one with those of its replies that answer what is asked now.
-        observer: is told what happens.
+        observer: is told what happens; if it fails, the study goes on.
         provider: answers instead of the scenario's accounts; for tests and for models that agentsim does not know.
 
     Raises:
@@ -155,7 +155,7 @@ async def _play_study(
     provider: Provider | None,
     stop: Stop,
 ) -> StudyResult:
-    watch = observer or Observer()
+    watch = guarded(observer)
     opened = open_study(scenario, results=Path(results), new=new, fork=fork, provider=provider)
     budget, note = scenario.budget, watch.note
     with ExitStack() as stack:

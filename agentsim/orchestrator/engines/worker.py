@@ -21,7 +21,7 @@ from agentsim.orchestrator.engines.claims import Claims
 from agentsim.orchestrator.engines.client import Client
 from agentsim.orchestrator.engines.terms import gate_of, terms_of
 from agentsim.orchestrator.engines.wire import Address
-from agentsim.orchestrator.observer import Observer
+from agentsim.orchestrator.observer import Observer, guarded
 from agentsim.orchestrator.opening import Opened, open_study
 from agentsim.orchestrator.run_state import RunState
 from agentsim.orchestrator.stop import Stop, to_its_end, unless_cancelled
@@ -65,7 +65,7 @@ def work(
             results=Path(results),
             new=new,
             fork=fork,
-            watch=observer or Observer(),
+            watch=guarded(observer),
             provider=provider,
             most_runs=most_runs,
             ends_in_s=ends_in_s,
@@ -123,7 +123,7 @@ async def work_async(
             results=Path(results),
             new=new,
             fork=fork,
-            watch=observer or Observer(),
+            watch=guarded(observer),
             provider=provider,
             most_runs=most_runs,
             ends_in_s=ends_in_s,
