@@ -164,7 +164,7 @@ def test_every_field_of_an_encounter_is_a_column_so_that_arrow_can_read_the_line
 
 
 def test_tokens_are_columns_of_replies_and_of_their_sums() -> None:
-    assert TOKENS == ["input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"]
+    assert TOKENS == ["input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"]
     assert set(TOKENS) <= TABLES["runs"].of_records.keys()
 
 
