@@ -81,6 +81,17 @@ def test_no_number_is_ever_broken(names: list[str], number: int, n_columns: int,
         assert text.replace("\u00a0", " ").replace(";", " ").split().count(f"{number + n:,}") == len(names)
 
 
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_what_tells_short_names_apart_stays_on_their_line(width: int) -> None:
+    table = titled("Title", caption=None)
+    for head in ("run", *(f"{n} heading" for n in range(7))):
+        table.add_column(head, justify="left" if head == "run" else "right")
+    for seed in (0, 1):
+        table.add_row(called(f"a-model-of-some-size--seed-{seed}"), *["29,263"] * 7)
+    text = drawn(table, width)
+    assert all(f"seed-{seed}" in text for seed in (0, 1))
+
+
 @pytest.mark.parametrize(
     ("names", "beginning"),
     [

@@ -24,6 +24,8 @@ PIECE: Final = re.compile(r"[^\s/_,:=-]*(?:[/_,:=-]+\s*|\s+)?")
 """A part of a name that is never broken: it ends where a hyphen, a slash or the like does."""
 SHORTEST_BEGINNING: Final = 4
 """A shorter common beginning is not worth a word about it."""
+SHORT_NAME: Final = 12
+"""A name up to this width is never broken."""
 MAX_WORD: Final = 22
 """Longer words of a text may be broken; those of names and numbers may not."""
 MAX_TEXT: Final = 24
@@ -61,7 +63,7 @@ class _Wrapped:
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         widths = [cell_len(piece.rstrip()) for piece in self.pieces]
         whole = cell_len("".join(self.pieces))
-        return Measurement(max(widths, default=0), whole)
+        return Measurement(max(*widths, min(whole, SHORT_NAME), 0), whole)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text("\n".join(self.lines(options.max_width)), no_wrap=True)
