@@ -6,6 +6,7 @@ that the page's policy need not allow `eval`. Colours of axes and text come from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ __all__ = ["COLOURS", "bundle", "specifications"]
 
 COLOURS: Final = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"]
 """Okabe & Ito's palette for colour-blind readers, with grey instead of black for dark pages."""
+SHAPES: Final = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right"]
+"""Colour and shape together repeat after 49 conditions."""
 DASHES: Final = [[6, 3], [2, 2], [8, 3, 2, 3], [10, 3, 2, 3, 2, 3]]
 HEIGHT: Final = 300
 
@@ -48,17 +51,21 @@ def bundle() -> str:
     return (files("agentsim.report") / "vega.js").read_text(encoding="utf-8")
 
 
-def specifications(*, has_zero: bool, has_published: bool, words: Cooperation = GIVING) -> dict[str, Spec]:
+def specifications(
+    *, has_zero: bool, has_published: bool, words: Cooperation = GIVING, conditions: Sequence[str] = ()
+) -> dict[str, Spec]:
     """Return the specifications by name.
 
     `has_zero`: a score is 0 and needs an axis that is linear near 0; `has_published`: published runs are drawn too;
-    `words`: what says how cooperative agents were.
+    `words`: what says how cooperative agents were; `conditions`: their names, each of which gets a colour and a shape,
+    which together repeat after 49.
     """
+    strokes = _strokes(conditions)
     log: Spec = {"type": "symlog", "constant": 1} if has_zero else {"type": "log", "nice": False, "padding": 8}
     return {
-        "resources_log": _resources(log, words, has_published=has_published),
-        "resources_linear": _resources({"type": "linear"}, words, has_published=has_published),
-        "fractions": _fractions(words),
+        "resources_log": _resources(log, words, strokes, has_published=has_published),
+        "resources_linear": _resources({"type": "linear"}, words, strokes, has_published=has_published),
+        "fractions": _fractions(words, strokes),
         "society": _society(words),
         "life": _life(),
         "moves": _moves(),
@@ -84,7 +91,18 @@ def _chart(*layers: Spec, height: Any = HEIGHT, **more: Any) -> Spec:
     return {"config": CONFIG, "width": "container", "height": height, "layer": list(layers), **more}
 
 
-BY_CONDITION: Final = _name("condition", scale={"range": COLOURS})
+def _strokes(conditions: Sequence[str]) -> Spec:
+    """Return the colour and the shape of each condition."""
+    turns = [place // len(COLOURS) for place in range(len(conditions))]
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(conditions))]
+    shapes = [SHAPES[(place + turn) % len(SHAPES)] for place, turn in enumerate(turns)]
+    domain = {"domain": list(conditions)} if conditions else {}
+    return {
+        "color": _name("condition", scale={**domain, "range": colours or COLOURS}),
+        "shape": _name("condition", scale={**domain, "range": shapes or SHAPES}),
+    }
+
+
 GENERATION: Final = _number("generation", "generation", axis=WHOLE, scale={"nice": False, "zero": False})
 POINTS: Final = "points"
 NEAR: Final[Spec] = {
@@ -102,9 +120,9 @@ def _if_near(value: float, otherwise: float) -> Spec:
 # --- charts --------------------------------------------------------------------------------------------------------
 
 
-def _runs(y: Spec, words: Cooperation) -> list[Spec]:
+def _runs(y: Spec, words: Cooperation, strokes: Spec) -> list[Spec]:
     """One thin line with points for each run; the run nearest to the pointer is highlighted."""
-    common = {"x": GENERATION, "y": y, "color": BY_CONDITION, "detail": _name("run")}
+    common = {"x": GENERATION, "y": y, "color": strokes["color"], "detail": _name("run")}
     tooltip = [
         _name("run"),
         _number("generation"),
@@ -114,14 +132,15 @@ def _runs(y: Spec, words: Cooperation) -> list[Spec]:
         _number("n_encounters", "encounters"),
     ]
     lines = _layer("generations", "line", {}, **common, opacity=_if_near(1, 0.4), strokeWidth=_if_near(3, 1.4))
-    points = _layer("generations", "circle", {"size": 45, "opacity": 0.75}, **common, tooltip=tooltip)
+    style = {"size": 40, "opacity": 0.75, "filled": True}
+    points = _layer("generations", "point", style, **common, shape=strokes["shape"], tooltip=tooltip)
     return [lines, {**points, "name": POINTS}]
 
 
-def _resources(scale: Spec, words: Cooperation, *, has_published: bool) -> Spec:
+def _resources(scale: Spec, words: Cooperation, strokes: Spec, *, has_published: bool) -> Spec:
     """Mean final resources by generation: runs, the mean of each condition, and what scripted societies reach."""
     level = _number("value", "", scale=scale)
-    means = {"x": GENERATION, "color": BY_CONDITION}
+    means = {"x": GENERATION, "color": strokes["color"]}
     beside = {"align": "left", "baseline": "bottom", "dx": 2, "dy": -2, "fontSize": 11}
     return _chart(
         _layer("references", "rule", {"strokeDash": [2, 4], "color": "#8c8c8c"}, y=level),
@@ -131,7 +150,15 @@ def _resources(scale: Spec, words: Cooperation, *, has_published: bool) -> Spec:
             "conditions", "area", {"opacity": 0.16}, **means, y=_number("low", "", scale=scale), y2={"field": "high"}
         ),
         _layer("conditions", "line", {"strokeWidth": 3}, **means, y=_number("mean", "", scale=scale)),
-        *_runs(_number("mean_final_resources", "mean final resources (units)", scale=scale), words),
+        _layer(
+            "conditions",
+            "point",
+            {"size": 90, "filled": True, "opacity": 1},
+            **means,
+            y=_number("mean", "", scale=scale),
+            shape=strokes["shape"],
+        ),
+        *_runs(_number("mean_final_resources", "mean final resources (units)", scale=scale), words, strokes),
         params=[NEAR],
     )
 
@@ -152,13 +179,13 @@ def _published(scale: Spec) -> list[Spec]:
     ]
 
 
-def _fractions(words: Cooperation) -> Spec:
+def _fractions(words: Cooperation, strokes: Spec) -> Spec:
     """Mean fraction given, or mean level, by generation; a point's bar is its sensitivity band for lost decisions."""
     low = _number("fraction_low", "", **FROM_0_TO_1)
-    bar = {"x": GENERATION, "y": low, "y2": {"field": "fraction_high"}, "color": BY_CONDITION}
+    bar = {"x": GENERATION, "y": low, "y2": {"field": "fraction_high"}, "color": strokes["color"]}
     return _chart(
         _layer("generations", "rule", {"strokeWidth": 5, "opacity": 0.25}, **bar),
-        *_runs(_number(words.column, words.title, **FROM_0_TO_1), words),
+        *_runs(_number(words.column, words.title, **FROM_0_TO_1), words, strokes),
         params=[NEAR],
     )
 

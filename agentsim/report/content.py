@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import exp, log
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -14,11 +14,13 @@ from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.decisions import decisions, failed, lost
 from agentsim.analysis.frames.study import Study
 from agentsim.analysis.statistics import ALPHA, least_p
+from agentsim.analysis.words import listed
 from agentsim.core.games.before import CHOOSE, EXCLUDE
 from agentsim.report.data import labels
-from agentsim.report.tables import Table, number
+from agentsim.report.provenance import ranges
+from agentsim.report.tables import Table, meaning, number
 
-__all__ = ["conclusions", "missing", "runs_table", "said", "unreadable"]
+__all__ = ["Missing", "conclusions", "missing", "runs_table", "said", "unreadable"]
 
 MANY_LOST: Final = 0.05
 """The summary warns of lost decisions if their share is at least this."""
@@ -27,8 +29,8 @@ MAX_NAMED: Final = 100
 PROBLEMS: Final = ("unreadable", "ambiguous", "out_of_range", "empty", "refused", "filtered", "cut_off")
 
 
-def said(study: Study) -> list[str]:
-    """Return the results as sentences."""
+def said(study: Study) -> tuple[list[str], list[str]]:
+    """Return what was played, and what each condition came to, as sentences."""
     runs, complete = study.runs, study.runs[study.runs["status"] == "complete"]
     agents = sorted(set(runs["n_agents"].dropna()))
     generations = sorted(set(runs["n_generations"].dropna()))
@@ -38,19 +40,20 @@ def said(study: Study) -> list[str]:
         f" {len(complete):,} {'is' if len(complete) == 1 else 'are'} complete."
     ]
     if study.generations.empty:
-        return [*sentences, "No generation has ended yet, so there are no scores."]
+        return [*sentences, "No generation has ended yet, so there are no scores."], []
     every = complete[KEY].merge(study.generations, on=KEY).sort_values("generation", kind="stable")
     ends = tuple(every.drop_duplicates(KEY, keep=keep).set_index(KEY) for keep in ("first", "last"))
+    outcomes = []
     for name, condition_runs in complete.groupby(study.conditions(complete), sort=False):
         keys = pd.MultiIndex.from_frame(condition_runs[KEY])
         first, last = (end.loc[end.index.isin(keys)] for end in ends)
-        sentences.append(_outcome(study, str(name), condition_runs, first, last))
+        outcomes.append(_outcome(study, str(name), condition_runs, first, last))
     began = sorted(set(runs["endowment"].dropna()))
     sentences.append(
         "Final resources are the units that an agent holds at the end of a game; it began with "
         f"{_either(began) if began else 'what it was dealt'}. {' '.join(_played(study))}"
     )
-    return sentences
+    return sentences, outcomes
 
 
 def _played(study: Study) -> Iterator[str]:
@@ -166,29 +169,93 @@ def conclusions(study: Study) -> tuple[list[str], list[str]]:
     return can, cannot
 
 
-def missing(study: Study) -> list[str]:
-    """Return one sentence for each kind of missing data; empty if nothing is missing."""
-    runs, names = study.runs, labels(study)
-    sentences = [one_line(note, max_chars=600) for note in study.notes]
-    meanings = {
-        "unreadable": "could not be read",
-        "unread": "was played to its end, but says nothing about its model",
-        "unfinished": "did not finish",
-        "not begun": "has not begun",
-    }
-    for status, meaning in meanings.items():
-        runs_of_status = runs[runs["status"] == status]
-        n_more = len(runs_of_status) - MAX_NAMED
-        for row in runs_of_status.head(MAX_NAMED).to_dict("records"):
-            label = one_line(names[row["study"], row["run"]])
-            done = (
-                "" if status == "not begun" else f": {row['generations']} of {row['n_generations']} generations ended"
-            )
-            if not pd.isna(row["problem"]):
-                done = f": {one_line(row['problem'], max_chars=600)}"
-            sentences.append(f"Run {label} {meaning}{done}.")
-        if n_more > 0:
-            sentences.append(f"{_count(n_more, 'more run')} {meaning}; agentsim status names them all.")
+class Missing(NamedTuple):
+    """One kind of what is missing, counted."""
+
+    sentence: str
+    runs: tuple[str, ...] = ()
+    """Each run that is concerned, where these are several: folded in the page."""
+
+
+def missing(study: Study) -> list[Missing]:
+    """Return each kind of missing data, counted; empty if nothing is missing."""
+    found = [Missing(one_line(note, max_chars=600)) for note in study.notes]
+    for status, (one, several) in STATUSES.items():
+        of_status = study.runs[study.runs["status"] == status]
+        if not of_status.empty:
+            found.append(_of_status(study, of_status, one, several))
+    return [*found, *map(Missing, _missing_data(study))]
+
+
+STATUSES: Final = {
+    "unreadable": ("could not be read", "could not be read"),
+    "unread": (
+        "was played to its end, but says nothing about its model",
+        "were played to their ends, but say nothing about their models",
+    ),
+    "unfinished": ("did not finish", "did not finish"),
+    "not begun": ("has not begun", "have not begun"),
+}
+"""What is said of one run of a status, and of several."""
+MAX_PARTS: Final = 6
+"""The most kinds of seeds and conditions that a sentence names."""
+
+
+def _of_status(study: Study, runs: pd.DataFrame, one: str, several: str) -> Missing:
+    names = labels(study)
+    lines = []
+    for row in runs.head(MAX_NAMED).to_dict("records"):
+        is_begun = row["status"] != "not begun"
+        done = f": {row['generations']} of {row['n_generations']} generations ended" if is_begun else ""
+        done = done if pd.isna(row["problem"]) else f": {one_line(row['problem'], max_chars=600)}"
+        lines.append(f"{one_line(names[row['study'], row['run']])}{done}.")
+    if len(runs) == 1:
+        return Missing(
+            f"Run {lines[0].replace(': ', f' {one}: ', 1) if ': ' in lines[0] else f'{lines[0][:-1]} {one}.'}"
+        )
+    if len(runs) > MAX_NAMED:
+        lines.append(f"And {len(runs) - MAX_NAMED:,} more, which agentsim status names.")
+    return Missing(f"{len(runs):,} of {_count(len(study.runs), 'run')} {several}{_which(study, runs)}.", tuple(lines))
+
+
+def _which(study: Study, runs: pd.DataFrame) -> str:
+    """Return seeds and conditions of runs (`: seeds 6 to 19 of all 5 conditions`); empty if that is long."""
+    seeds = runs["run"].map(_seed_of)
+    if seeds.isna().any():
+        return ""
+    conditions, every = (_planned_conditions(study, of) for of in (runs, study.runs))
+    alike: dict[str, list[str]] = {}
+    for name, own in seeds.groupby(conditions.to_numpy()):
+        alike.setdefault(ranges(sorted(int(seed) for seed in own)), []).append(str(name))
+    if len(alike) > MAX_PARTS:
+        return ""
+    n_all = every.nunique()
+    parts = []
+    for which, names in alike.items():
+        word = "seed" if which.isdecimal() else "seeds"
+        if n_all == 1:
+            parts.append(f"{word} {which}")
+        elif len(names) == n_all:
+            parts.append(f"{word} {which} of all {n_all} conditions")
+        else:
+            parts.append(f"{word} {which} of {one_line(listed(names), max_chars=600)}")
+    return f": {'; '.join(parts)}"
+
+
+def _planned_conditions(study: Study, runs: pd.DataFrame) -> pd.Series[str]:
+    """Return the condition of each run as planned, whoever answered: runs that have not begun have no answers."""
+    names = runs["condition"].astype(str)
+    return names if len(study.folders) == 1 else runs["study"].astype(str) + ": " + names
+
+
+def _seed_of(run: str) -> int | None:
+    text = run.rpartition("seed-")[2]
+    return int(text) if text.isdecimal() else None
+
+
+def _missing_data(study: Study) -> Iterator[str]:
+    """Yield what is missing of decisions, strategies, notes and logs, as sentences."""
+    runs, sentences = study.runs, list[str]()
     sentences += _missing_moves(study)
     encounters = study.encounters
     n_lost, n_missing = int(lost(encounters).sum()), int((encounters["act"] == "missing").sum())
@@ -224,7 +291,7 @@ def missing(study: Study) -> list[str]:
         sentences.append(
             f"The servers of {_of(int(silent.sum()), len(runs), 'runs')} did not count tokens for every reply."
         )
-    return sentences
+    yield from sentences
 
 
 def _missing_moves(study: Study) -> Iterator[str]:
@@ -279,8 +346,9 @@ def runs_table(study: Study) -> Table:
         )
         for row in study.runs.to_dict("records")
     )
-    note = "Mean final resources are of the last generation that has ended. A dash marks an unknown number."
-    return Table(head, rows, (False, False, *[True] * len(columns)), note)
+    note = "A dash marks an unknown number."
+    meanings = (meaning("runs", "run"), meaning("runs", "status"), *(meaning("runs", column) for column in columns))
+    return Table(head, rows, (False, False, *[True] * len(columns)), note, meanings)
 
 
 def unreadable(study: Study) -> Table | None:

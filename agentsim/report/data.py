@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from agentsim.analysis.cooperation import cooperation
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.columns import GENERATION, KEY
 from agentsim.analysis.frames.study import Study
+from agentsim.analysis.labels import labels_of
 from agentsim.analysis.measures.sensitivity import sensitivity
 from agentsim.core.keys import StrategyKey
 
@@ -43,8 +44,12 @@ def embedded(data: Mapping[str, Any]) -> str:
     return text
 
 
-def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, Any]:
+def browser_data(
+    study: Study, bands: pd.DataFrame | None = None, *, all_conditions: Iterable[str] | None = None
+) -> dict[str, Any]:
     """Return the data of the page's script, ready for JSON; `bands` is the result of `sensitivity` if already known.
+
+    `all_conditions`: the names of all conditions, where the study is an excerpt.
 
     `texts` holds each different string once; columns of strings hold indices into it. Frames are columns of equal
     length, with `run` as an index into `runs`. `cut` is the most characters of a reply that are kept.
@@ -54,6 +59,8 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
     bands = sensitivity(study) if bands is None else bands
     places = {key: place for place, key in enumerate(names)}
     words, cut = _words(study, texts)
+    conditions = study.conditions(study.runs).astype(str)
+    called = labels_of(conditions if all_conditions is None else all_conditions)
     scored = study.scored
     spoken = cooperation(study)
     generations = scored.merge(bands, on=GENERATION, how="left", suffixes=("", "_known"))
@@ -72,11 +79,11 @@ def browser_data(study: Study, bands: pd.DataFrame | None = None) -> dict[str, A
         "runs": [
             {
                 "label": one_line(names[row["study"], row["run"]]),
-                "condition": one_line(_condition(study, row["study"], row["condition"])),
+                "condition": one_line(called[condition]),
                 "model": None if pd.isna(row["model"]) else one_line(row["model"]),
                 "status": row["status"],
             }
-            for row in study.runs.to_dict("records")
+            for row, condition in zip(study.runs.to_dict("records"), conditions, strict=True)
         ],
         "generations": {
             "run": _places(scored, places),
@@ -167,10 +174,6 @@ def _cut(text: Any, max_chars: int) -> Any:
     if not isinstance(text, str) or len(text) <= max_chars:
         return text
     return f"{text[:max_chars]} […{len(text) - max_chars:,} more characters]"
-
-
-def _condition(study: Study, name: str, condition: str) -> str:
-    return condition if len(study.folders) == 1 else f"{name}: {condition}"
 
 
 def _places(frame: pd.DataFrame, places: Mapping[tuple[str, str], int]) -> list[int]:

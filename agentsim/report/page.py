@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from agentsim.analysis.compare import Comparison, compare
 from agentsim.analysis.cooperation import GIVING, cooperation, is_linear
-from agentsim.analysis.figures import drawings, forest
+from agentsim.analysis.figures import drawings
+from agentsim.analysis.figures.drawn import declared
 from agentsim.analysis.figures.final_resources import references
 from agentsim.analysis.foreign import one_line
 from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
-from agentsim.analysis.measures import mixed_societies, punishment_summary, summary
+from agentsim.analysis.labels import labels_of
 from agentsim.analysis.measures.outcomes import central_means
 from agentsim.analysis.measures.sensitivity import Band, fraction_band, score_sensitivity, sensitivity
+from agentsim.analysis.preregistration import Prereg
 from agentsim.analysis.published import SOURCE, published_like, published_summary, published_unlike
 from agentsim.errors import AgentsimError
 from agentsim.log.version import VERSION
-from agentsim.report import content
+from agentsim.report import content, headline
+from agentsim.report.asked import asked
 from agentsim.report.charts import bundle, specifications
+from agentsim.report.comparison import compared, tables_of, without
 from agentsim.report.data import browser_data, embedded, labels, said
 from agentsim.report.excerpt import excerpt, excerpt_said
 from agentsim.report.figures import Image, image
+from agentsim.report.measured import groups, measures
 from agentsim.report.provenance import conditions
 from agentsim.report.served import served_table
 from agentsim.report.shell import packaged, rendered, write
@@ -38,8 +42,10 @@ MAX_BANDS: Final = 1_000
 """The most generations whose bands the page lists."""
 
 
-def write_report(study: Study, path: Path | None = None) -> Path:
+def write_report(study: Study, path: Path | None = None, *, plan: Prereg | None = None) -> Path:
     """Write the report to `path`, or to report.html in the study's folder, and return its path.
+
+    `plan`: what was fixed beforehand (`read_prereg`); then each line of the comparison says whether it is as planned.
 
     Raises:
         AgentsimError: the file cannot be written, or there are several studies and no path.
@@ -49,19 +55,21 @@ def write_report(study: Study, path: Path | None = None) -> Path:
             raise AgentsimError("a report of several studies belongs to no single folder; name its file with -o")
         [folder] = study.folders.values()
         path = folder / "report.html"
-    return write(render(study), path)
+    return write(render(study, plan=plan), path)
 
 
-def render(study: Study) -> str:
+def render(study: Study, *, plan: Prereg | None = None) -> str:
     """Return the report as self-contained HTML; the same study gives the same text."""
     scripts = [packaged("script.js")]
     has_generations, has_agents = not study.generations.empty, not study.agents.empty
     if has_generations or has_agents:
         scripts.insert(0, bundle())
     bands, words, shown = sensitivity(study), cooperation(study), excerpt(study)
-    data = browser_data(shown, bands)
+    names = study.conditions(study.runs).astype(str)
+    called, data = labels_of(names), browser_data(shown, bands, all_conditions=names)
     scored = study.scored
     means = central_means(study, scored.assign(condition=study.conditions(scored)))
+    means["condition"] = means["condition"].map(called).map(one_line)
     data["conditions"] = _records(means[means["mean"].notna()])
     data["references"] = [{"name": name, "value": value} for value, name in references(study).items()]
     theirs = published_like(study)
@@ -70,15 +78,21 @@ def render(study: Study) -> str:
         has_zero=bool((study.generations["mean_final_resources"] <= 0).any()),
         has_published=not theirs.empty,
         words=words,
+        conditions=[one_line(label) for label in sorted(called.values())],
     )
     can, cannot = content.conclusions(study)
     figures, undrawn = _figures(study)
+    comparison, problem = compared(study, plan)
+    played, outcomes = content.said(study)
     context: dict[str, Any] = {
         "data": Markup(embedded(data)),  # `embedded` escapes it
         "title": one_line(study.name),
         "version": VERSION,
         "folders": ", ".join(one_line(folder) for folder in study.folders.values()),
-        "said": content.said(study),
+        "headline": headline.sentence(study, comparison, problem),
+        "chart": headline.chart(study, comparison),
+        "said": played,
+        "outcomes": outcomes,
         "can": can,
         "cannot": cannot,
         "missing": content.missing(study),
@@ -101,8 +115,10 @@ def render(study: Study) -> str:
         "scores": _scores_table(study, bands),
         "band_said": _band_said(study),
         "words_note": _words_note(shown, cut=data["cut"]),
-        "comparison": _comparison(study),
-        "measures": _measures(study, shown),
+        "comparison": without(problem) if comparison is None else tables_of(comparison, plan),
+        "measures": measures(study, shown),
+        "groups": groups(study, shown),
+        "asked": asked(study),
         "figures": figures,
         "undrawn": undrawn,
         "conditions": list(conditions(study)),
@@ -115,9 +131,11 @@ def render(study: Study) -> str:
 def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
     named = [
         ("short", "In short", True),
+        ("comparison", "Comparison", context["comparison"].tables or context["comparison"].problem),
+        ("conclusions", "What can be concluded", True),
         ("missing", "What is missing", True),
         ("results", "Results", True),
-        ("comparison", "Comparison", context["comparison"]),
+        ("groups", "Groups", context["groups"]),
         ("societies", "Societies", context["has_agents"]),
         ("encounters", "Encounters", context["has_encounters"]),
         ("moves", "Moves", context["has_moves"]),
@@ -125,6 +143,7 @@ def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
         ("unreadable", "Unreadable", context["has_encounters"] or context["has_moves"]),
         ("measures", "Measures", context["measures"]),
         ("figures", "Figures", context["figures"]),
+        ("asked", "Prompts", context["asked"]),
         ("run", "What was run", True),
     ]
     return [(name, text) for name, text, is_there in named if is_there]
@@ -261,155 +280,14 @@ def _words_note(study: Study, *, cut: int) -> str:
 def _figures(study: Study) -> tuple[list[Image], list[str]]:
     """Return the figures that the study has data for, and why others are not drawn.
 
-    Society figures are left out, because the page has an interactive map of each society.
+    What the page draws by itself, so that one can point at it, is left out; of figures of runs the first is enough.
     """
     images, reasons = [], []
-    for drawing in drawings(study):
-        if drawing.kind == "society":
-            continue
+    of_studies = [one.name for one in declared()[0] if not one.name.startswith("final-resources")]
+    runs = [*drawings(study, only=["lineage"], n_societies=1), *drawings(study, only=["network"])]
+    for drawing in [*drawings(study, only=of_studies, n_societies=0), *runs]:
         try:
             images.append(image(drawing.draw(), title=one_line(drawing.title)))
         except AgentsimError as error:
             reasons.append(f"{one_line(drawing.title)}: not drawn. {one_line(error)}")
     return images, reasons
-
-
-class _Compared(NamedTuple):
-    tables: list[Table]
-    notes: list[str]
-    figure: Image | None
-    problem: str
-
-
-def _comparison(study: Study) -> _Compared | None:
-    """Compare by the first of model, condition and study that works; None if all runs are of one kind."""
-    complete = study.runs[study.runs["status"] == "complete"]
-    differing = [column for column in ("model", "condition", "study") if complete[column].nunique() > 1]
-    problems = []
-    for by in differing:
-        try:
-            return _compared(compare(study, by=by))
-        except AgentsimError as error:
-            problems.append(one_line(error, max_chars=600))
-    return _Compared([], [], None, problems[0]) if problems else None
-
-
-def _compared(comparison: Comparison) -> _Compared:
-    drawn = (
-        image(forest(comparison), title="Ratios with their intervals")
-        if comparison.table["ratio"].notna().any()
-        else None
-    )
-    notes = [one_line(note, max_chars=600) for note in comparison.notes]
-    took_off = f"took off: ended at an efficiency of {number(comparison.take_off)} or more"
-    groups = from_frame(
-        comparison.groups.drop(columns=["n_zero"]), titles=COMPARED | {"n_took_off": took_off}, note=GROUPS_NOTE
-    )
-    pairs = from_frame(
-        comparison.table.drop(columns=["n_first", "n_second", "p_heirs"]), titles=COMPARED, note=PAIRS_NOTE
-    )
-    counts = from_frame(comparison.sensitivity, titles=COMPARED | {"threshold": "by another efficiency"})
-    split = comparison.variance
-    shares = [] if split.empty else [from_frame(split.drop(columns=["variance"]), titles=COMPARED, note=VARIANCE_NOTE)]
-    return _Compared([groups, pairs, counts, *shares], notes, drawn, "")
-
-
-COMPARED: Final = {
-    "n_runs": "runs",
-    "geometric_mean": "geometric mean (units)",
-    "low": "95 % from",
-    "high": "to",
-    "n_took_off": "took off",
-    "n_followed": "of",
-    "take_off_rate": "rate",
-    "take_off_low": "95 % from",
-    "take_off_high": "to",
-    "share_lost": "share of decisions lost",
-    "p_holm": "p, Holm",
-    "least_p": "least p of this design",
-    "p_take_off": "p of take-off, Holm",
-}
-GROUPS_NOTE: Final = (
-    "Intervals of means are Student's, of logarithms; those of rates are exact. A group is a player with its settings."
-)
-PAIRS_NOTE: Final = (
-    "The interval holds the ratios that the uncorrected test of this pair does not reject: it excludes 1 if and only if"
-    " p is below 0.05. The verdict is after Holm's correction over all pairs."
-)
-VARIANCE_NOTE: Final = (
-    "Shares of the variance of log final resources of single runs, with generalised 95 % intervals, over these levels"
-    " alone. seed: what runs of one seed have in common; rest: what is each run's own."
-)
-OUTCOMES: Final = ["mean_final_resources", "efficiency", "implied_share", "gini", "took_off_at", "collapsed_at"]
-GIVEN: Final = ["mean_fraction", "slope", "first_order", "second_order", "punishment_rate", "differential"]
-EVOLUTION: Final = ["selection", "transmission", "mean_words"]
-
-
-PUNISHED: Final = {
-    "n_decided": "decisions",
-    "n_punished": "punished",
-    "rate": "share",
-    "spent": "spent (units)",
-    "removed": "removed (units)",
-    "rate_of_miser": "of misers",
-    "rate_of_giver": "of givers",
-    "rate_of_no_record": "of unknown recipients",
-}
-PUNISHED_NOTE: Final = (
-    "Punishment by condition. Misers gave less than half of their resources the last time they were donors, givers half"
-    " or more; the shares are of encounters with such recipients."
-)
-
-
-MIXED: Final = {
-    "n_agents": "agents",
-    "share": "of the generation",
-    "n_survived": "survive",
-    "mean_score": "mean score (units)",
-    "n_decisions": "decisions",
-    "n_lost": "lost",
-    "mean_fraction": "given",
-    "to_own": "to its own model",
-    "to_others": "to others",
-}
-MIXED_NOTE: Final = (
-    "Models in mixed societies, in the first and the last generation of each run. Given: mean fraction, to agents of"
-    " the same model and to others. A model that has died out is not listed."
-)
-MIXED_LEVELS_NOTE: Final = (
-    "Models in mixed societies, in the first and the last generation of each run. A model that has died out is not"
-    " listed."
-)
-
-
-def _measures(study: Study, shown: Study) -> list[Table]:
-    """Return the measures of every run shown, in two tables so that they fit the page's width."""
-    if shown.generations.empty:
-        return []
-    frame = summary(shown)
-    names = labels(shown)
-    keys = frame[KEY].itertuples(index=False, name=None)
-    frame.insert(0, "label", [names[key] for key in keys])
-    note = "Of the last finished generation; differential, selection and transmission are means over generations."
-    wide = frame.rename(columns={"label": "name"})
-    punished = punishment_summary(study)
-    mixed = mixed_societies(shown)
-    societies = [names[key] for key in mixed[KEY].itertuples(index=False, name=None)]
-    words = cooperation(study)
-    is_giving = words is GIVING
-    unused = ["mean_level"] if is_giving else ["mean_fraction", "to_own", "to_others"]
-    mixed = mixed.drop(columns=["study", *unused], errors="ignore").assign(run=societies)
-    outcomes = [name for name in OUTCOMES if is_giving or name != "implied_share"]
-    acts = GIVEN if is_giving else [words.column, "differential"]
-    return [
-        *(
-            []
-            if mixed.empty
-            else [from_frame(mixed, titles=MIXED, note=MIXED_NOTE if is_giving else MIXED_LEVELS_NOTE)]
-        ),
-        *([] if punished.empty else [from_frame(punished, titles=PUNISHED, note=PUNISHED_NOTE)]),
-        from_frame(
-            wide[["name", *outcomes]], titles={"name": "run", "mean_final_resources": "mean final resources (units)"}
-        ),
-        from_frame(wide[["name", *acts, *EVOLUTION]], titles={"name": "run"}, note=note),
-    ]

@@ -14,7 +14,7 @@ from agentsim.analysis.frames.columns import KEY
 from agentsim.analysis.frames.study import Study
 from agentsim.log.records import RunStarted
 
-__all__ = ["Condition", "accounts_of", "conditions", "pairs"]
+__all__ = ["Condition", "accounts_of", "conditions", "pairs", "ranges"]
 
 
 MAX_SEEDS: Final = 20
@@ -80,15 +80,15 @@ def _described(
     )
     text = yaml.dump(first.condition, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=100)
     seeds = (
-        _ranges(sorted(study.started[key].seed for key in keys))
+        ranges(sorted(study.started[key].seed for key in keys))
         if len(keys) > MAX_SEEDS
         else ", ".join(str(study.started[key].seed) for key in keys)
     )
     return Condition(one_line(name), seeds, verbatim(text), facts)
 
 
-def _ranges(seeds: Sequence[int]) -> str:
-    """Return seeds in order, those that follow each other as a range."""
+def ranges(seeds: Sequence[int]) -> str:
+    """Return sorted seeds, comma-separated, those that follow each other as a range."""
     begins = [place for place, seed in enumerate(seeds) if not place or seed - seeds[place - 1] > 1]
     ends = [*begins[1:], len(seeds)]
     parts = ((seeds[begin], seeds[end - 1]) for begin, end in zip(begins, ends, strict=True))

@@ -322,6 +322,16 @@
     society(agents.run[0] ?? 0);
   }
 
+  // What is folded is printed, but for prompts and what columns mean; then it is folded again.
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details:not([open]):not(.long):not(.meanings)")];
+    for (const details of unfolded) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of unfolded) details.open = false;
+  });
+
   filters();
   filtersOf("move", moves, "actor", MOVES, [
     ["stage", all(different(moves.stage), text), (i, v) => moves.stage[i] === +v],

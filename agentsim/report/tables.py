@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from agentsim.analysis.foreign import one_line
+from agentsim.analysis.frames.columns import COLUMNS
 
-__all__ = ["Table", "from_frame", "number"]
+__all__ = ["Table", "from_frame", "meaning", "number"]
 
 MISSING = "–"
 
@@ -22,17 +23,39 @@ class Table(NamedTuple):
     is_number: tuple[bool, ...]
     """Whether each column holds numbers, which are right-aligned."""
     note: str = ""
+    meanings: tuple[str, ...] = ()
+    """What each column says, where its head does not say it all: empty, or one for each column, perhaps empty."""
 
 
-def from_frame(frame: pd.DataFrame, *, titles: Mapping[str, str] | None = None, note: str = "") -> Table:
-    """Return a dataframe's rows; `titles` replaces names of columns."""
-    titles = titles or {}
+def meaning(table: str, column: str) -> str:
+    """Return what a column of a dataframe holds, with its unit, as the documentation of the dataframes has it."""
+    known = COLUMNS.get(table, {}).get(column)
+    if known is None:
+        return ""
+    return known.meaning + (f" ({known.unit})" if known.unit and known.unit not in known.meaning else "")
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    *,
+    titles: Mapping[str, str] | None = None,
+    note: str = "",
+    meanings: Mapping[str, str] | None = None,
+) -> Table:
+    """Return a dataframe's rows; `titles` replaces names of columns, and `meanings` says what these hold."""
+    titles, meanings = titles or {}, meanings or {}
     columns = list(frame.columns)
     rows = tuple(tuple(number(value) for value in row) for row in frame.itertuples(index=False, name=None))
     kinds = tuple(
         pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype) for dtype in frame.dtypes
     )
-    return Table(tuple(titles.get(name, str(name).replace("_", " ")) for name in columns), rows, kinds, note)
+    return Table(
+        tuple(titles.get(name, str(name).replace("_", " ")) for name in columns),
+        rows,
+        kinds,
+        note,
+        tuple(meanings.get(str(name), "") for name in columns) if meanings else (),
+    )
 
 
 def number(value: Any, *, digits: int = 4) -> str:

@@ -50,7 +50,7 @@ def test_a_model_that_is_never_readable_is_no_success(tmp_path: Path) -> None:
         shown.print(table)
     lines = [line.split() for line in shown.export_text().splitlines()]
     assert ["model--seed-0", "1", "-", "-", "16", "0"] in lines  # no mean and no bar
-    sentences = " ".join(missing(study))
+    sentences = " ".join(one.sentence for one in missing(study))
     assert "Run model--seed-0 was played to its end, but says nothing about its model" in sentences
 
 
@@ -91,5 +91,5 @@ def test_a_run_whose_turn_never_came_has_not_begun(tmp_path: Path, monkeypatch: 
     text.print(status_table(study))
     told = [line.split()[:3] for line in text.export_text().splitlines() if "model--seed" in line]
     assert told == [["model--seed-0", "stopped:", "no"], *[[f"model--seed-{n}", "not", "begun"] for n in (1, 2)]]
-    assert "Run model--seed-1 has not begun." in missing(study)
+    assert "2 of 3 runs have not begun: seeds 1 to 2." in [one.sentence for one in missing(study)]
     assert play(tmp_path, Fake(), seeds=[0, 1, 2]).is_complete

@@ -55,15 +55,15 @@ def test_each_game_is_told_in_its_own_words(name: str, tmp_path: Path) -> None:
 
 def test_sanctions_talk_and_several_games_are_said(talkers: Study, tmp_path: Path) -> None:
     goods = play("public-goods-with-punishment", tmp_path)
-    assert "take some from named others" in said(goods)[-1]
-    assert "write to each other" in said(talkers)[-1]
+    assert "take some from named others" in said(goods)[0][-1]
+    assert "write to each other" in said(talkers)[0][-1]
     both = agentsim.load(*goods.folders.values(), *talkers.folders.values())
-    assert "Units and levels of different games are not compared." in said(both)[-1]
+    assert "Units and levels of different games are not compared." in said(both)[0][-1]
     assert "are different games" in render(both)  # in place of a comparison
 
 
 def test_what_could_not_be_read_is_counted_in_moves_and_messages(talkers: Study) -> None:
-    sentences = " ".join(missing(talkers))
+    sentences = " ".join(one.sentence for one in missing(talkers))
     n_unread, n_turned = int(talkers.messages["message"].isna().sum()), int(talkers.moves["intended"].notna().sum())
     assert 0 < n_unread < len(talkers.messages) and n_turned
     assert f"{n_unread} of {len(talkers.messages)} messages" in sentences

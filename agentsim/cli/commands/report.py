@@ -12,10 +12,15 @@ from rich.text import Text
 from agentsim.cli.declaring import command
 from agentsim.cli.json_output import print_document
 from agentsim.cli.options import Json, Plugins, Studies
+from agentsim.errors import AgentsimError
 
 
 @command(
-    examples=["report results/quickstart", "report results/first results/second -o both.html"],
+    examples=[
+        "report results/quickstart",
+        "report results/first results/second -o both.html",
+        "report results/quickstart --prereg plan.json",
+    ],
 )
 def report(
     folders: Studies,
@@ -23,18 +28,29 @@ def report(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option("-o", "--output", help="The file to write; by default report.html in the study's folder."),
     ] = None,
+    prereg: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it
+        typer.Option(
+            help="A plan that `agentsim prereg` wrote: say of each line of the comparison whether it is as planned.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
     """Write a study or a probe as one HTML file for the browser; it loads nothing from the network."""
     from agentsim.analysis.frames.study import load
+    from agentsim.analysis.preregistration import read_prereg
     from agentsim.analysis.probes import is_probe, load_probe
     from agentsim.report import write_probe_report, write_report
 
+    plan = None if prereg is None else read_prereg(prereg)
     if len(folders) == 1 and is_probe(folders[0]):
+        if plan is not None:
+            raise AgentsimError("--prereg: a probe is not compared; leave it out")
         path = write_probe_report(load_probe(folders[0]), output)
     else:
-        path = write_report(load(*folders), output)
+        path = write_report(load(*folders), output, plan=plan)
     if as_json:
         print_document("report", files=[path])
         return
