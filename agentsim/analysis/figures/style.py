@@ -172,12 +172,13 @@ def _png(pixels: npt.NDArray[np.uint8], *, dpi: float) -> bytes:
     """
     height, width, _ = pixels.shape
     rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each begins with the number of its filter, 0
-    rows[:, 1:] = pixels.reshape(height, -1)
+    for channel in range(3):  # one by one: pixels have a fourth, and to copy around it took twice as long
+        rows[:, 1 + channel :: 3] = pixels[:, :, channel]
     a_metre = round(dpi / 0.0254)
     chunks = (
         (b"IHDR", pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),  # 8 bits a channel, three channels
         (b"pHYs", pack(">IIB", a_metre, a_metre, 1)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 1)),
+        (b"IDAT", zlib.compress(rows.data, 1)),
         (b"IEND", b""),
     )
     parts = (pack(">I", len(data)) + kind + data + pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
