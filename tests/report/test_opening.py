@@ -14,6 +14,7 @@ from agentsim.analysis.frames.study import Study
 from agentsim.report import content, headline, render
 from agentsim.report.asked import asked
 from agentsim.report.charts import COLOURS, specifications
+from agentsim.report.tables import number
 
 SCENARIO = {
     "name": "opening",
@@ -42,18 +43,14 @@ def comparison(study: Study) -> Comparison:
     return agentsim.compare(study, by="condition")
 
 
-def changed(comparison: Comparison, **columns: object) -> Comparison:
-    return replace(comparison, table=comparison.table.assign(**columns))
-
-
 def test_what_differs_is_counted_and_the_clearest_ratio_stated(study: Study, comparison: Comparison) -> None:
     said = headline.sentence(study, comparison, "")
     assert set(comparison.table["verdict"]) == {"differ"}
     assert said.startswith(
         "All 3 pairs of conditions differ in final resources after correction, by most all-give ended"
     )
-    one = comparison.table["verdict"].where([True, False, False], "no difference shown")
-    said = headline.sentence(study, changed(comparison, verdict=one), "")
+    table = comparison.table.assign(verdict=["differ", "no difference shown", "no difference shown"])
+    said = headline.sentence(study, replace(comparison, table=table), "")
     assert said.startswith("1 of 3 pairs") and said.endswith("whether the others do cannot be said.")
 
 
@@ -91,9 +88,7 @@ def test_the_chart_is_sorted_and_holds_the_comparisons_intervals(study: Study, c
     assert random.low is not None and random.mean is not None and random.high is not None
     assert 0 <= random.low < random.mean < random.high <= 100 and len(random.dots) == 6
     [row] = comparison.groups[comparison.groups["group"] == "random"].to_dict("records")
-    assert random.words == content.number(row["geometric_mean"]) + (
-        f" ({content.number(row['low'])} to {content.number(row['high'])})"
-    )
+    assert random.words == number(row["geometric_mean"]) + (f" ({number(row['low'])} to {number(row['high'])})")
     scores = study.runs["mean_final_resources"].where(study.runs["seed"] > 0, 0.0)
     zero = headline.chart(replace(study, runs=study.runs.assign(mean_final_resources=scores)), None)
     assert zero is not None and not zero.is_log and all(row.low is None for row in zero.rows)
