@@ -94,7 +94,7 @@ def shown(text: object, *, max_chars: int = MAX_SHOWN) -> str:
     return one_line(text, max_chars=max_chars).replace("$", r"\$")
 
 
-def save(figure: Figure, path: Path, *, formats: Sequence[str] = ("svg", "png"), dpi: float = DPI) -> list[Path]:
+def save(figure: Figure, path: Path | str, *, formats: Sequence[str] = ("svg", "png"), dpi: float = DPI) -> list[Path]:
     """Write the figure as `path` with the ending of each format, in the same bytes each time; return the paths.
 
     Args:
@@ -110,6 +110,7 @@ def save(figure: Figure, path: Path, *, formats: Sequence[str] = ("svg", "png"),
         raise AgentsimError(f"format {unknown[0]!r}: is not known; state any of {', '.join(FORMATS)}")
     if not 20 <= dpi <= 2400:
         raise AgentsimError(f"dpi {dpi:g}: is out of range; state 20 to 2400, as 300 for print")
+    path = Path(path)
     paths = []
     try:
         for ending in dict.fromkeys(formats):
