@@ -14,7 +14,7 @@ from agentsim.core.groups import Groups
 from agentsim.core.observation import ObservationRule, Trace
 from agentsim.core.pairing import Alternating, Network, Pairing, PairingRule, Schedule, swapped
 from agentsim.core.registry import REGISTRY
-from agentsim.core.rng import stream
+from agentsim.core.rng import stream, uniform
 from agentsim.core.selection import SelectionRule, Top
 from agentsim.core.transmission import Advice, TransmissionRule
 from agentsim.errors import LogError, ScenarioError
@@ -91,6 +91,11 @@ class SocietyRules(Frozen):
             raise ValueError(
                 "observation.kind: gossip is written about donors, by the agents that received from them;"
                 f" in the game {self.game.kind}, use talk, or another kind of observation"
+            )
+        if self.transmission.mutation and not self.transmission.copies:
+            raise ValueError(
+                f"transmission.mutation: newborns under {self.transmission.kind} take over no strategy unchanged; use"
+                " copy or imitate, or no mutation"
             )
         survivors, most = self.n_survivors, self.agents if self.selection.may_keep_all else self.agents - 1
         if not 0 < survivors <= most:
@@ -274,6 +279,11 @@ class SocietyRules(Frozen):
         """Agents that take the places of those who leave after a generation."""
         return self.agents - self.n_survivors
 
+    def mutates(self, seed: int, *, generation: int, index: int) -> bool:
+        """Return whether the newborn with that number in that generation takes over nobody's strategy."""
+        chance = self.transmission.mutation
+        return chance > 0 and uniform("mutates", seed, generation, index) < chance
+
     @property
     def learns_from_everyone(self) -> bool:
         """Whether newborns may learn from all agents of the generation before, or only from the survivors."""
@@ -372,7 +382,12 @@ class SocietyRules(Frozen):
         first = self.agents if learning.has_strategies else 0
         asked = self.agents - survivors if learning.asks_newborns else 0
         asked += survivors if learning.rewrite else 0
-        return first + (self.generations - 1) * asked + self.n_encounters(seed) * self._n_questions
+        mutants = sum(
+            self.mutates(seed, generation=generation, index=index)
+            for generation in range(2, self.generations + 1)
+            for index in range(1, self.n_newborns + 1)
+        )
+        return first + (self.generations - 1) * asked + mutants + self.n_encounters(seed) * self._n_questions
 
     @property
     def _n_questions(self) -> int:
@@ -384,7 +399,8 @@ class SocietyRules(Frozen):
     def chains(self, seed: int) -> list[int]:
         """Return, for each generation of a run, the most questions that must wait for each other."""
         learning = self.transmission
-        is_asked_later = (learning.asks_newborns and self.n_newborns > 0) or learning.rewrite
+        is_asked_later = (learning.asks_newborns or learning.mutation) and self.n_newborns > 0
+        is_asked_later = is_asked_later or learning.rewrite
         return [
             (self.n_strategies if number == 1 or is_asked_later else 0)
             + self.n_in_a_row * self.game.n_rounds(seed, generation=number)

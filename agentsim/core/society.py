@@ -168,7 +168,14 @@ class Society:
         for index, vacancy in enumerate(vacancies, start=1):
             name = f"{self.generation}_{index}"
             pool = self._teachers(vacancy)
-            if kept and learning.draws_parent:
+            if kept and self._mutates(index):
+                label = self._mutant_label(index)
+                self._settle(name, index, vacancy._replace(label=label), [])
+                if label in self._given:
+                    formed.append(self._form(name, Answer(text=self._given[label], attempts=0), parents=()))
+                else:
+                    requests.append(self._ask_strategy(name, own=None, others=[]))
+            elif kept and learning.draws_parent:
                 number = uniform("parent", self._seed, self.generation, index)
                 adopts = uniform("adopts", self._seed, self.generation, index)
                 assert vacancy.agent is not None  # some are kept, so others have left
@@ -191,6 +198,15 @@ class Society:
         events, opened = self._start_games()
         return Step([*formed, *events], opened)
 
+    def _mutates(self, index: int) -> bool:
+        """Return whether the newborn with that number takes over nobody's strategy."""
+        return self._rules.mutates(self._seed, generation=self.generation, index=index)
+
+    def _mutant_label(self, index: int) -> str:
+        """Return whose player a mutant has: one of the different ones of the first generation."""
+        labels = tuple(dict.fromkeys(self._first_labels))
+        return labels[int(uniform("mutant", self._seed, self.generation, index) * len(labels))]
+
     def _settle(self, name: str, index: int, vacancy: _Place, parents: Sequence[Agent]) -> None:
         """Give the newborn with that number its player and its persona, as the transmission rule says."""
         learning, number = self._rules.transmission, uniform("model", self._seed, self.generation, index)
@@ -198,7 +214,9 @@ class Society:
         self._labels[name], self._personas[name], self._places[name], _ = vacancy
         if learning.model_from == "parent" and parent is not None:
             self._labels[name] = parent.label
-        elif learning.model_from == "share" and self._survivors:  # the first generation is as the scenario says
+        elif (
+            learning.model_from == "share" and self._survivors and not self._mutates(index)
+        ):  # the first generation is as the scenario says
             self._labels[name] = self._first_labels[int(number * len(self._first_labels))]
         if learning.persona_from == "parent" and parent is not None:
             self._personas[name] = parent.persona

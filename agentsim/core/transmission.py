@@ -27,7 +27,7 @@ class Transmission(Frozen):
     if TYPE_CHECKING:
         kind: str
 
-    told_if_changed: ClassVar[frozenset[str]] = frozenset({"persona_from"})
+    told_if_changed: ClassVar[frozenset[str]] = frozenset({"persona_from", "mutation"})
     copies: ClassVar[bool] = False
     """Whether a newborn takes over a parent's strategy (`parent`), and is not asked for one."""
     has_strategies: ClassVar[bool] = True
@@ -48,6 +48,10 @@ class Transmission(Frozen):
     persona_from: Literal["place", "parent"] = Field(default="place", exclude_if=lambda source: source == "place")
     """Which persona a newborn has, where the scenario gives any: that of the agent whose place it takes, or that of a
     parent, drawn from those it was shown."""
+    mutation: float = Field(default=0, ge=0, le=1, exclude_if=lambda chance: not chance)
+    """The chance of each newborn that would copy a strategy to take over none: its player is one of those of the first
+    generation, all different ones equally likely, and it begins as their first agents did (as in the finite populations
+    of Traulsen, Hauert, De Silva, Nowak & Sigmund 2009, PNAS 106)."""
 
     @property
     def draws_parent(self) -> bool:

@@ -111,7 +111,7 @@ def selections() -> Iterator[dict[str, Any]]:
 
 
 def transmissions() -> Iterator[dict[str, Any]]:
-    yield from ({"kind": "imitate", "beta": beta} for beta in (0, 2))
+    yield from ({"kind": "imitate", "beta": beta, "mutation": beta / 10} for beta in (0, 2))
     for kind in ("advice", "copy", "one_parent", "some_parents"):
         others: list[dict[str, Any]] = [{}, {"scores": False}, {"rewrite": True}]
         others += [{"n": 1}, {"n": 2, "chances": "by_score"}] if kind == "some_parents" else []

@@ -13,7 +13,7 @@ from agentsim.core.facts import Agent
 from agentsim.core.rng import stream, uniforms
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import SelectionRule
-from agentsim.core.transmission import Copy, NoStrategy
+from agentsim.core.transmission import Copy, Imitate, NoStrategy
 from agentsim.core.vectorised.games import Living
 from agentsim.core.vectorised.streams import numbers_by_seed
 
@@ -174,6 +174,10 @@ def born_after(
     generation = living.generation + 1
     index = np.broadcast_to(np.arange(1, n_newborns + 1)[:, None], (n_newborns, n_societies))
     parent, player = _inherited(rules, living, kept, scores, seeds=seeds, players=players, index=index)
+    if rules.transmission.mutation:
+        mutates = uniforms("mutates", living.seeds, generation, index) < rules.transmission.mutation
+        drawn = uniforms("mutant", living.seeds, generation, index) * (players.max() + 1)
+        parent, player = np.where(mutates, -1, parent), np.where(mutates, drawn.astype(np.intp), player)
     born_then = np.full((n_newborns, n_societies), generation)
     born = np.concatenate([living.born[kept, column], born_then])
     index = np.concatenate([living.index[kept, column], index])
@@ -202,6 +206,10 @@ def _inherited(
         numbers = uniforms("parent", living.seeds, generation, index)
         if isinstance(rule, Copy | NoStrategy):
             parent = pool[_picked(rule.chances, scores[pool, column], numbers), column]
+        elif isinstance(rule, Imitate):
+            adopts = uniforms("adopts", living.seeds, generation, index)
+            own = _left(living, kept, column)[: len(index)]
+            parent = _compared(rule, own, pool, scores, numbers=numbers, adopts=adopts)
         else:
             parent = _copied_one_by_one(rules, living, pool, scores, numbers)
     if (players == players[0]).all() or not len(index):
@@ -212,15 +220,31 @@ def _inherited(
     if rule.model_from == "share":
         return parent, players[(numbers * len(players)).astype(np.intp)]
     if rule.model_from == "vacancy":
-        left = np.ones(scores.shape, dtype=np.bool_)
-        left[kept, column] = False
-        # Vacancies are in the order of those who left: by birth, then by number; survivors are sorted behind.
-        order = np.lexsort((living.index, living.born, ~left), axis=0)[: len(index)]
-        return parent, living.player[order, column]
+        return parent, living.player[_left(living, kept, column)[: len(index)], column]
     if rule.shows_all and rule.scores:
         shown = pool[(numbers * len(pool)).astype(np.intp), column]
         return parent, living.player[shown, column]
     return parent, _shown_one_by_one(rules, living, pool, scores, numbers, seeds=seeds)
+
+
+def _left(living: Living, kept: Ints, column: Ints) -> Ints:
+    """Return the slots of those who left, in the order of vacancies: by birth, then by number; survivors behind."""
+    left = np.ones(living.born.shape, dtype=np.bool_)
+    left[kept, column] = False
+    return np.asarray(np.lexsort((living.index, living.born, ~left), axis=0))
+
+
+def _compared(rule: Imitate, own: Ints, pool: Ints, scores: Floats, *, numbers: Floats, adopts: Floats) -> Ints:
+    """Return whose strategy each newborn takes: that of whom it replaces (`own`), or of another of the pool."""
+    column = np.arange(scores.shape[1])
+    place_of_own = np.full(scores.shape, len(pool))  # those who are not in the pool come after all of it
+    np.put_along_axis(place_of_own, pool, np.broadcast_to(np.arange(len(pool))[:, None], pool.shape), axis=0)
+    own_place = place_of_own[own, column]
+    n_others = len(pool) - (own_place < len(pool))
+    drawn = (numbers * n_others).astype(np.intp)
+    other = np.where(n_others > 0, pool[np.minimum(drawn + (drawn >= own_place), len(pool) - 1), column], own)
+    worse = np.minimum(rule.beta * (scores[own, column] - scores[other, column]), 700.0)
+    return np.where(adopts < 1 / (1 + np.exp(worse)), other, own)
 
 
 def _picked(chances: str, scores: Floats, numbers: Floats) -> Ints:

@@ -94,7 +94,7 @@ def _parent(agent: Agent, before: Mapping[str, int], *, is_copy: bool) -> int:
     """Return the slot, in the generation before, of a survivor itself or of whom a newborn copied; -1: none."""
     if agent.id in before:
         return before[agent.id]
-    return before[agent.parents[0]] if before and is_copy else -1
+    return before[agent.parents[0]] if before and is_copy and agent.parents else -1
 
 
 def _given(

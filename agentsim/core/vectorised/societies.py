@@ -15,7 +15,7 @@ from agentsim.core.policies import ScriptedPlayer
 from agentsim.core.rng import uniforms
 from agentsim.core.rules import SocietyRules
 from agentsim.core.selection import Selection
-from agentsim.core.transmission import Transmission
+from agentsim.core.transmission import Imitate, Transmission
 from agentsim.core.vectorised import observation
 from agentsim.core.vectorised.games import play_games
 from agentsim.core.vectorised.generations import Generation, Names, as_places, born_after, first, scored, survivors
@@ -169,7 +169,10 @@ KNOWN: Final[Mapping[str, tuple[frozenset[str] | None, frozenset[str]]]] = {
         ),
     ),
     "selection": (None, frozenset({"fraction", "halves", "score", "size", "replaced"})),
-    "transmission": (None, frozenset({"scores", "max_chars", "n", "chances", "model_from", "persona_from", "rewrite"})),
+    "transmission": (
+        None,
+        frozenset({"scores", "max_chars", "n", "chances", "model_from", "persona_from", "rewrite", "beta", "mutation"}),
+    ),
 }
 """The kinds (None: any) and settings of rules that are played many societies at once. Under any other each society is
 played by itself."""
@@ -190,7 +193,7 @@ def without_twin(rules: SocietyRules, players: Iterable[ScriptedPlayer]) -> list
         untwinned.append(f"groups.number: {rules.groups.number}")
     if rules.game.one_endowment is None:
         untwinned.append(f"game.endowment: {list(rules.game.endowments)}")
-    if type(rules.transmission).adopted is not Transmission.adopted:
+    if type(rules.transmission).adopted not in (Transmission.adopted, Imitate.adopted):
         untwinned.append(f"transmission.kind: {rules.transmission.kind!r}")
     if type(rules.selection).scores is not Selection.scores:
         untwinned.append(f"selection.kind: {rules.selection.kind!r}")
