@@ -45,7 +45,8 @@ def kernel() -> Iterator[KernelManager]:
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_gives_what_it_shows(path: Path, kernel: KernelManager) -> None:
     stored, fresh = (nbformat.read(path, as_version=4) for _ in range(2))  # type: ignore[no-untyped-call]
-    fresh.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))  # type: ignore[no-untyped-call]
+    forgets = "%reset -f\nimport pandas\npandas.reset_option('^display')"
+    fresh.cells.insert(0, nbformat.v4.new_code_cell(forgets))  # type: ignore[no-untyped-call]
     client = NotebookClient(fresh, km=kernel, timeout=1200, startup_timeout=600)
     client.execute()
     assert client.kc is not None

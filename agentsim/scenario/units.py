@@ -54,6 +54,7 @@ UNITS: Final[dict[str, str]] = {
     "mixed": "probability",
     "most": "units",
     "multiplier": "factor",
+    "mutation": "probability",
     "n": "agents",
     "noise": "probability",
     "number": "groups",

@@ -110,7 +110,7 @@ def test_size_title_names_and_order_are_as_asked(study: Study, draw: Callable[..
 def test_every_public_figure_takes_the_same_options() -> None:
     drawn = [getattr(figures, name) for name in figures.__all__]
     of_data = [one for one in drawn if inspect.isfunction(one) and inspect.signature(one).return_annotation == "Figure"]
-    assert len(of_data) == 10
+    assert len(of_data) == 11
     for one in of_data:
         assert inspect.signature(one).parameters["options"].annotation == "Unpack[Options]", one.__name__
 

@@ -75,12 +75,18 @@ def test_the_sentences_say_what_was_done_and_nothing_else(tmp_path: Path) -> Non
     plain = methods(study, agentsim.compare(study))
     text = " ".join(plain.sentences)
     assert "3 groups by model" in text and "permutation, exact" in text and "corrected over 3 lines" in text
-    for word in ("look", "quivalence", "Bayes", "SHA-256", "paired", "random arrangements", "slope"):
+    for word in ("look", "quivalence", "Bayes", "SHA-256", "paired", "random arrangements", "growth"):
         assert word not in text
     look = Look(2, (1, 2, 3), "pocock")
     much = methods(study, agentsim.compare(study, design="paired", look=look, equivalence=1.5, course=True))
     text = " ".join(much.sentences)
-    for words in ("look 2 of 3, at 2, 5, 8 runs", "pocock", "within a ratio of 1.5", "sign-flip", "slope"):
+    for words in (
+        "look 2 of 3, at 2, 5, 8 runs",
+        "pocock",
+        "within a ratio of 1.5",
+        "sign-flip",
+        "growth of the logarithm",
+    ):
         assert words in text, words
     assert f"corrected over {len(much.tests)} lines" in text and {"p_looked", "equivalence"} <= set(much.tests)
 

@@ -99,7 +99,7 @@ def test_a_log_cut_anywhere_goes_on_to_the_same_facts_and_pays_for_nothing_twice
     assert chained and study.generations["n_missed"].sum() > 0
     assert study.runs["maximum"].isna().all() and study.generations["maximum"].isna().all()
     voices = study.moves[study.moves["stage"].isin(["choose", "exclude"])]["option"].isna().sum()
-    assert any("choices and votes" in sentence for sentence in missing(study)) == bool(voices)
+    assert any("choices and votes" in one.sentence for one in missing(study)) == bool(voices)
     half = tmp_path / "half"
     half.mkdir()
     (half / "log.jsonl").write_bytes(data[: data.index(b'"type":"game_ended"')])

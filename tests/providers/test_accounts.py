@@ -16,7 +16,7 @@ from agentsim.providers.accounts import Accounts
 from agentsim.providers.base import Message, Prompt, Sampling
 from agentsim.providers.catalogue import Catalogue
 from agentsim.providers.dialects.registry import built_in
-from agentsim.providers.settings import ProviderSettings, missing_key, resolve
+from agentsim.providers.settings import AccountSettings, missing_key, resolve
 from agentsim.testing.faultserver import Answer, FaultServer, Status
 
 KEY = "sk-sentinel-4f9a1c7e2b8d6053"
@@ -149,7 +149,7 @@ async def test_local_models_have_a_provider_each(small_model: Path) -> None:
 def test_a_described_account_holds_no_key() -> None:
     description = Catalogue({}, environ={"OPENAI_API_KEY": KEY}).describe("openai/gpt-4o")
     price = description.pop("price")
-    assert price["source"] and ProviderSettings.model_validate(description) == resolve("openai")
+    assert price["source"] and AccountSettings.model_validate(description) == resolve("openai")
     assert KEY not in str(description)
 
 

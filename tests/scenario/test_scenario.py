@@ -335,7 +335,7 @@ IN_PLAYERS = [
     (
         "players: {model: scripted/all-give, share: 1}",
         "2:37: players.share: unknown key 'share'",
-        "allowed: agents, name, model",
+        "allowed: agents, name, meets_from, joins_sanctions, model",
     ),
     ("players: {model: scripted/constant-share, share: 2}", "2:50: players.share: 2 is not allowed", "from 0 to 1"),
     ("players: {model: openai/a, temprature: 1}", "2:28: players.temprature: unknown key", "'temperature'?"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import numpy as np
 import pandas as pd
 
+from agentsim.analysis.figures.look import Look, Options
 from agentsim.analysis.figures.style import COLOURS, blank, shown
 
 if TYPE_CHECKING:
@@ -23,27 +24,39 @@ KERNEL, LOGGED = COLOURS[0], COLOURS[1]
 
 
 def prediction(
-    families: pd.DataFrame, course: pd.DataFrame, logged: pd.DataFrame, crossing: Threshold | None
+    families: pd.DataFrame,
+    course: pd.DataFrame,
+    logged: pd.DataFrame,
+    crossing: Threshold | None,
+    **options: Unpack[Options],
 ) -> Figure:
     """Draw newborns' levels by their parents', and the course under each rule.
 
     Dark: the mean level and its 95 % band, which the kernel's sampling leaves; light: where 95 % of single societies
-    should be. Thin orange lines are logged societies.
+    should be. Thin orange lines are logged societies. `options`: size, title, the rules' names and their order, as
+    `look.Options` has them.
+
+    Raises:
+        AgentsimError: an option cannot be met.
     """
-    rules = list(dict.fromkeys(course["rule"]))
+    look = Look.of(**options)
+    called = look.names(course["rule"])
+    rules: list[Any] = list(called)
     n = 1 + len(rules) + (crossing is not None)
     columns = min(COLUMNS, n)
     rows = ceil(n / columns)
-    figure = blank(3.2 * columns, 2.9 * rows)
+    figure = blank(*look.size(3.2 * columns, 2.9 * rows))
     panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     _kernel(panels[0], families)
     for axes, rule in zip(panels[1:], rules, strict=False):
         _course(axes, course[course["rule"] == rule], logged[logged["rule"] == rule])
-        axes.set_title(shown(rule.replace("--", ", "), max_chars=40), fontsize=9)
+        axes.set_title(called[rule], fontsize=9)
     if crossing is not None:
         _threshold(panels[1 + len(rules)], crossing)
     for axes in panels[n:]:
         axes.set_visible(False)
+    if title := look.title("", width=figure.get_figwidth()):
+        figure.suptitle(title, fontsize=10)
     return figure
 
 

@@ -43,7 +43,7 @@ def test_acts_that_failed_are_counted_and_count_in_no_mean_of_giving(tmp_path: P
     ).all()
     records = measures.with_records(study.encounters)["recipient_record"].dropna()
     assert set(records) == {0.0, 0.5}
-    assert any("act failed" in sentence for sentence in missing(study))
+    assert any("act failed" in one.sentence for one in missing(study))
 
 
 def test_where_acts_cannot_fail_nothing_is_said_of_it(tmp_path: Path) -> None:

@@ -20,7 +20,15 @@ from typing import Any
 
 import pytest
 
-from agentsim.errors import AuthError, BadRequest, FatalProviderError, ProviderError, RateLimited, Unavailable
+from agentsim.errors import (
+    AuthError,
+    BadRequest,
+    FatalProviderError,
+    KeyRefused,
+    ProviderError,
+    RateLimited,
+    Unavailable,
+)
 from agentsim.providers.base import Completion, Message, Prompt, Sampling, Usage
 from agentsim.providers.dialects.anthropic import DEFAULT_MAX_TOKENS, AnthropicProvider
 from agentsim.providers.dialects.openai import OpenAIProvider
@@ -498,7 +506,7 @@ async def test_a_filter_may_leave_no_choice_or_an_empty_one(body: dict[str, Any]
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_an_account_that_is_blocked_is_not_a_filtered_prompt(dialect: str, prompt: Prompt) -> None:
     for status in (Status(401, "no", code="content_filter"), Status(403, "Your account was flagged for abuse")):
-        assert type(await failure(dialect, [status], prompt)) is AuthError
+        assert isinstance(await failure(dialect, [status], prompt), AuthError)
 
 
 async def test_a_filter_that_repeats_the_key_does_not_bring_it_into_the_log(prompt: Prompt) -> None:
@@ -652,7 +660,7 @@ async def test_malformed_bodies_are_typed_and_quoted(dialect: str, prompt: Promp
     [
         ({"message": "no", "type": "invalid_request_error"}, BadRequest),
         ({"message": "no", "code": 400, "status": "INVALID_ARGUMENT"}, BadRequest),
-        ({"message": "no", "type": "authentication_error"}, AuthError),
+        ({"message": "no", "type": "authentication_error"}, KeyRefused),
         ({"message": "no", "code": "insufficient_quota"}, AuthError),
         ({"message": "no", "type": "rate_limit_error"}, RateLimited),
         ({"message": "no", "code": 429}, RateLimited),
@@ -683,7 +691,8 @@ async def test_an_error_inside_a_choice_is_typed(prompt: Prompt) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        *[(status, AuthError) for status in (401, 402, 403)],
+        (401, KeyRefused),
+        *[(status, AuthError) for status in (402, 403)],
         *[(status, BadRequest) for status in (301, 307, 400, 404, 405, 410, 413, 418, 422)],
         *[(status, Unavailable) for status in (408, 409, 425, 500, 501, 502, 503, 504, 520, 529, 599)],
         (429, RateLimited),
