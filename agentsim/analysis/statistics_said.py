@@ -53,8 +53,9 @@ def statistics_said(comparison: Comparison | None) -> Iterator[str]:
         look = comparison.look
         yield (
             f"This is look {look.place} of {len(look.looks)}, at {listed([str(n) for n in look.looks])} runs of"
-            f" a group; the {ALPHA:.0%} are spent over them ({look.spending}; Lan & DeMets 1983), so that p is compared"
-            f" with {look.level:.4g} here and intervals are of {1 - look.level:.2%}."
+            f" a group; the {ALPHA:.0%} are spent over them ({look.spending}; Lan & DeMets 1983): before that"
+            f" correction, a p of {look.level:.4g} at this look counts as {ALPHA:g}, and intervals are of"
+            f" {1 - look.level:.2%}."
         )
     if "equivalence" in tests:
         asked = comparison.asked

@@ -17,7 +17,7 @@ from agentsim.errors import AgentsimError
 @command(
     examples=[
         "prereg scenarios/donor-game.yaml --by model",
-        "prereg scenarios/scripted-baselines.yaml --by condition --looks 5,10,15 -o plan.prereg.json",
+        "prereg scenarios/scripted-baselines.yaml --by condition --seeds 0-14 --looks 5,10,15 -o plan.prereg.json",
     ]
 )
 def prereg(
