@@ -18,7 +18,7 @@ MAX_CHARS: Final = 60
 def labels_of(names: Iterable[str], *, max_chars: int = MAX_CHARS) -> dict[str, str]:
     """Return what each name is called among the others: without what all begin with, and cut where none differ.
 
-    Different names have different labels. Settings are parted by commas instead of `--`.
+    No two names get the same label. Between settings, `--` becomes a comma.
     """
     different = list(dict.fromkeys(str(name) for name in names))
     n = len(beginning(different))

@@ -1,4 +1,4 @@
-"""The options that say how groups are compared, and the comparison that they ask for: `compare` and `methods`."""
+"""The options that say how groups are compared, and the comparison that they ask for."""
 
 from __future__ import annotations
 

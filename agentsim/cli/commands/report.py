@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from agentsim.cli.comparing import Prereg
 from agentsim.cli.declaring import command
 from agentsim.cli.json_output import print_document
 from agentsim.cli.options import Json, Plugins, Studies
@@ -28,13 +29,7 @@ def report(
         Optional[Path],  # noqa: UP045 - typer reads it
         typer.Option("-o", "--output", help="The file to write; by default report.html in the study's folder."),
     ] = None,
-    prereg: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads it
-        typer.Option(
-            help="A plan that `agentsim prereg` wrote: say of each line of the comparison whether it is as planned.",
-            metavar="FILE",
-        ),
-    ] = None,
+    prereg: Prereg = None,
     as_json: Json = False,
     plugin: Plugins = None,
 ) -> None:
