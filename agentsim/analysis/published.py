@@ -132,9 +132,9 @@ def rule_differences(condition: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _rules(condition: Mapping[str, Any]) -> dict[str, Any]:
     """Return a condition's rules by dotted path, with today's defaults, without the `FREE` ones."""
-    known = {key: value for key, value in condition.items() if key in SocietyRules.model_fields}
+    known: dict[str, Any] = {}
     with suppress(ValidationError):  # rules of another version stay as they were logged
-        known = SocietyRules.model_validate(known).model_dump(mode="json")
+        known = SocietyRules.logged(condition).model_dump(mode="json")
     return {path: value for path, value in _flat({**condition, **known}) if not _is_free(path)}
 
 

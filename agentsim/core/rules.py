@@ -252,6 +252,17 @@ class SocietyRules(Frozen):
                 "observation.threshold: 0 counts a refusal as giving where game.gift is fixed; use one above 0"
             )
 
+    @classmethod
+    def logged(cls, condition: Mapping[str, Any]) -> SocietyRules:
+        """Return the rules that a log's condition states beside other settings.
+
+        Raises:
+            ValidationError: they are of another version, or of a plug-in that is not here.
+        """
+        return SocietyRules.model_validate(
+            {key: condition[key] for key in SocietyRules.model_fields if key in condition}
+        )
+
     @property
     def told(self) -> SocietyRules:
         """The rules without the players: what prompts tell agents, who are not told who plays."""

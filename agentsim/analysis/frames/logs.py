@@ -20,7 +20,7 @@ from pyarrow import json as arrow_json
 from pydantic import TypeAdapter, ValidationError
 
 from agentsim.analysis.frames.columns import ACTS, TABLES
-from agentsim.core.facts import Encounter, StrategyFormed
+from agentsim.core.facts import Encounter, GenerationEnded, StrategyFormed
 from agentsim.errors import AgentsimError, LogError
 from agentsim.log.files import LOG_NAME
 from agentsim.log.integrity import RESTORE, fault_of
@@ -86,6 +86,10 @@ class RunColumns(NamedTuple):
     """One row an encounter, in the log's order; the columns of the frame but `study` and `run`."""
     n_torn_bytes: int
     """Bytes of an unfinished last line, left by a crash."""
+
+    def ends(self) -> Iterator[GenerationEnded]:
+        """Yield the generations that have ended."""
+        return (record for record in self.records if isinstance(record, GenerationEnded))
 
 
 def read_run(folder: Path) -> RunColumns:
